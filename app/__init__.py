@@ -1,0 +1,1 @@
+"""Parley's engine: signalling, paths, media and everything else that needs no window."""

@@ -1,0 +1,1 @@
+"""The command line: every command runs on the same seam as the window."""

@@ -1,0 +1,1 @@
+"""The one seam: owns the engine thread, offers commands, publishes events."""

@@ -1,0 +1,414 @@
+"""Every frozen dataclass that crosses the seam between the engine thread and its users.
+
+Plain data: no behaviour beyond formatting, no reference to anything that lives in the engine. Times named
+`at` are seconds since the engine started, on its monotonic clock; times named `wall` are seconds since the
+Unix epoch. Sizes are bytes, levels dBFS. A figure that is not known is None, never invented.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Who started it, seen from here."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+class CallState(StrEnum):
+    """What a call is doing; the transitions stand in app/calls/states.py."""
+
+    GATHERING = "gathering"  # caller: candidates are being gathered, nothing sent yet
+    INVITING = "inviting"  # caller: the INVITE is out, no answer of any kind yet
+    PREPARING = "preparing"  # callee: gathering and answering, nobody alerted yet
+    CONNECTING = "connecting"  # both: offer and answer exchanged, checks and DTLS under way
+    RINGING = "ringing"  # the callee is being alerted (both sides show this)
+    ANSWERING = "answering"  # picked up; 200 on its way or ACK awaited
+    CONNECTED = "connected"  # both sides may talk
+    INTERRUPTED = "interrupted"  # connected, but the path is silent; may recover
+    ENDING = "ending"  # BYE, CANCEL or a refusal is on its way
+    ENDED = "ended"
+
+
+class EndedBy(StrEnum):
+    LOCAL = "local"
+    REMOTE = "remote"
+    FAILURE = "failure"
+
+
+class EndKind(StrEnum):
+    """Why a call ended, as a kind; `app.diagnosis.causes` puts it into a sentence."""
+
+    HUNG_UP = "hung_up"
+    CANCELLED = "cancelled"
+    DECLINED = "declined"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    NOT_FOUND = "not_found"
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"  # any other final response; see status
+    WRONG_PASSWORD = "wrong_password"
+    SERVER_UNREACHABLE = "server_unreachable"
+    CHECKS_FAILED = "checks_failed"  # no candidate pair worked
+    SECURITY_FAILED = "security_failed"  # DTLS failed or a fingerprint did not match
+    NOTHING_IN_COMMON = "nothing_in_common"  # no codec, or no encryption both accept
+    BAD_DESCRIPTION = "bad_description"  # the peer's SDP could not be understood
+    NETWORK_LOST = "network_lost"  # media path silent for too long
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How a call ended: by whom, why, with which SIP status, and one sentence that says what to do."""
+
+    by: EndedBy
+    kind: EndKind
+    status: int | None
+    sentence: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallStep:
+    """One state a call went through."""
+
+    state: CallState
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallInfo:
+    """What a list or a title needs to know of one call; published as a whole at each change."""
+
+    call_id: str
+    direction: Direction
+    remote_uri: str
+    remote_name: str
+    state: CallState
+    steps: tuple[CallStep, ...]
+    started_wall: float
+    connected_at: float | None = None
+    has_video: bool = False  # a video stream is negotiated
+    offers_video: bool = False  # incoming: the caller offered video
+    sending_video: bool = False  # our camera is on
+    muted: bool = False
+    held: bool = False
+    poorer_steps: tuple[str, ...] = ()  # what this peer lacks, one sentence each ("no ICE", "no encryption")
+    end: CallEnd | None = None
+
+
+class CandidateType(StrEnum):
+    HOST = "host"
+    SRFLX = "srflx"
+    PRFLX = "prflx"
+    RELAY = "relay"
+
+
+class PairState(StrEnum):
+    """States of a candidate pair, RFC 8445 section 6.1.2.6."""
+
+    FROZEN = "frozen"
+    WAITING = "waiting"
+    IN_PROGRESS = "in-progress"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class IceState(StrEnum):
+    """State of one call's ICE session as a whole."""
+
+    NEW = "new"
+    GATHERING = "gathering"
+    GATHERED = "gathered"
+    CHECKING = "checking"
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"  # consent is late
+    FAILED = "failed"
+    CLOSED = "closed"
+    DISABLED = "disabled"  # the peer has no ICE, or the policy is off
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateInfo:
+    """One local or remote candidate, RFC 8445 section 5.1."""
+
+    type: CandidateType
+    address: str
+    port: int
+    protocol: str  # "udp" or "tcp"
+    priority: int
+    foundation: str
+    component: int = 1
+    stream: str = "0"
+    base: str | None = None  # "address:port" of the base, local candidates only
+    server: str | None = None  # the STUN or TURN server it came from, "host:port"
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairInfo:
+    """One candidate pair; `local` and `remote` are indices into the snapshot's candidate tuples."""
+
+    local: int
+    remote: int
+    state: PairState
+    nominated: bool
+    selected: bool
+    priority: int
+    rtt_s: float | None
+    sent_bytes: int
+    received_bytes: int
+    checks_sent: int = 0
+    reason: str | None = None  # why it failed, in words
+    started_at: float | None = None  # first check sent
+    finished_at: float | None = None  # first success or failure
+
+
+@dataclass(frozen=True, slots=True)
+class IceSnapshot:
+    """Everything one ICE session knows at one moment."""
+
+    role: str  # "controlling" or "controlled"
+    state: IceState
+    local: tuple[CandidateInfo, ...] = ()
+    remote: tuple[CandidateInfo, ...] = ()
+    pairs: tuple[PairInfo, ...] = ()
+    gathered_in_s: float | None = None
+    connected_in_s: float | None = None
+    restarts: int = 0
+    problems: tuple[str, ...] = ()  # one sentence each: a dead server, a refused allocation, …
+
+    def selected_pair(self) -> PairInfo | None:
+        return next((pair for pair in self.pairs if pair.selected), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SipTrace:
+    """One SIP message as it went over the wire; secrets in `text` are masked."""
+
+    at: float
+    direction: str  # "out" or "in"
+    transport: str  # "udp", "tcp", …
+    local: str
+    remote: str
+    line: str  # the start line
+    size_bytes: int
+    text: str
+    call_id_header: str
+    call_id: str | None = None  # the call it belongs to, where it does
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStats:
+    codec: str | None = None
+    packets_sent: int = 0
+    packets_received: int = 0
+    lost: int = 0
+    concealed_ms: float = 0.0
+    jitter_ms: float | None = None
+    delay_ms: float | None = None  # of the jitter buffer
+    rtt_ms: float | None = None
+    level_dbfs: float | None = None  # of what was received and played, over the whole call
+    input_level_dbfs: float | None = None  # what the microphone heard in the last quarter second
+    output_level_dbfs: float | None = None  # what was played in the last quarter second
+    bitrate_out_bps: float | None = None
+    bitrate_in_bps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoStats:
+    codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps_sent: float | None = None
+    fps_received: float | None = None
+    frames_sent: int = 0
+    frames_decoded: int = 0
+    freezes: int = 0
+    key_frames_asked: int = 0
+    packets_sent: int = 0
+    packets_received: int = 0
+    lost: int = 0
+    bitrate_bps: float | None = None  # sent
+    bitrate_in_bps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityInfo:
+    media: str | None = None  # "dtls-srtp", "sdes-srtp", "none"
+    cipher: str | None = None
+    signalling: str = "plain"  # or "tls"
+    fingerprint_local: str | None = None
+    fingerprint_remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Milestones:
+    """When the things a caller waits for happened, on the engine's clock; None while they have not."""
+
+    invite_sent: float | None = None
+    ringing: float | None = None
+    answered: float | None = None
+    first_audio: float | None = None  # first received audio frame decoded
+    first_video: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallFigures:
+    """The figures of one call, published at most four times a second and once more at its end."""
+
+    call_id: str
+    ice: IceSnapshot | None
+    security: SecurityInfo
+    audio: AudioStats | None
+    video: VideoStats | None
+    milestones: Milestones
+
+
+class RegistrationState(StrEnum):
+    NONE = "none"  # no account, or --no-register
+    REGISTERING = "registering"
+    REGISTERED = "registered"
+    FAILED = "failed"
+    UNREGISTERED = "unregistered"
+
+
+class Presence(StrEnum):
+    UNKNOWN = "unknown"
+    ONLINE = "online"
+    OFFLINE = "offline"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody to call. `source` tells where it came from: kept by the person, seen on the network, built in."""
+
+    contact_id: str
+    name: str
+    uri: str
+    source: str = "kept"  # "kept", "network", "builtin"
+    favourite: bool = False
+    presence: Presence = Presence.UNKNOWN
+    note: str = ""  # e.g. "found 2 minutes ago", "hear and see yourself"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One past call."""
+
+    entry_id: int
+    call_id: str
+    direction: Direction
+    remote_uri: str
+    remote_name: str
+    started_wall: float
+    duration_s: float | None  # None when it never connected
+    outcome: EndKind
+    sentence: str
+    with_video: bool
+    steps: tuple[CallStep, ...] = ()
+    path: str | None = None  # "direct", "relayed", "plain"; None when no path was found
+    seen: bool = True  # False for a missed call nobody has looked at
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    kind: str  # "microphone", "speaker", "camera"
+    name: str
+    is_default: bool
+
+
+# What the engine publishes -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStarted:
+    at: float
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationChanged:
+    account: str
+    state: RegistrationState
+    status: int | None = None
+    sentence: str | None = None  # the answer of the server in words, with what to do
+    transport: str | None = None
+    expires_s: float | None = None
+    own_uri: str | None = None  # the address at which others reach this person
+
+
+@dataclass(frozen=True, slots=True)
+class HomeChanged:
+    """The embedded home server started, stopped or failed."""
+
+    running: bool
+    sip_address: str | None = None
+    turn_address: str | None = None
+    sentence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallChanged:
+    call: CallInfo
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresChanged:
+    figures: CallFigures
+
+
+@dataclass(frozen=True, slots=True)
+class SipSeen:
+    trace: SipTrace
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleChanged:
+    """The whole list: kept contacts, neighbours on the network, and built-in ones, ready to show."""
+
+    contacts: tuple[Contact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryChanged:
+    entries: tuple[HistoryEntry, ...]  # newest first
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesChanged:
+    devices: tuple[DeviceInfo, ...]
+    problems: tuple[str, ...] = field(default=())  # "No camera was found: others see a test picture."
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """The settings were saved; read them through the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something a person should know: one sentence with what to do. `about` names the part it concerns."""
+
+    about: str  # "network", "device", "account", "call", "disk", "engine"
+    sentence: str
+    call_id: str | None = None
+
+
+Event = (
+    EngineStarted
+    | RegistrationChanged
+    | HomeChanged
+    | CallChanged
+    | FiguresChanged
+    | SipSeen
+    | PeopleChanged
+    | HistoryChanged
+    | DevicesChanged
+    | SettingsChanged
+    | Problem
+)

@@ -1,0 +1,1 @@
+"""The embedded server: registrar, proxy, STUN and TURN, and finding others on the local network."""

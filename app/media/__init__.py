@@ -1,0 +1,1 @@
+"""Sound and picture: devices, codecs, RTP sessions, jitter buffers, recording."""

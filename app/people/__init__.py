@@ -1,0 +1,1 @@
+"""Contacts, history, settings and secrets: what is kept on disk."""

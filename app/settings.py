@@ -1,0 +1,138 @@
+"""What a person or a command line can set: plain frozen data that any layer may import.
+
+Reading and writing the file is `app.people.settings_file`; this module only says what there is and what each
+value means. Secrets are never here: passwords live in the keyring (`app.people.secrets`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class IcePolicy(StrEnum):
+    """Which candidates may be used."""
+
+    ALL = "all"
+    RELAY = "relay"  # only relayed paths; no address of this machine is shown to the peer
+    OFF = "off"  # no ICE: plain c=/m= addresses
+
+
+class Encryption(StrEnum):
+    """What protects the media."""
+
+    DTLS = "dtls"
+    SDES = "sdes"
+    NONE = "none"
+    BEST = "best"  # offer DTLS, accept SDES or none from a peer that has no more, and say so
+
+
+class SipTransport(StrEnum):
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+    WS = "ws"
+    WSS = "wss"
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A host name or address with a port; `str()` gives `host:port`, IPv6 in brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str, default_port: int | None = None) -> HostPort:
+        """Read `host`, `host:port`, `[v6]` or `[v6]:port`; ValueError names what is wrong."""
+        text = text.strip()
+        if text.startswith("["):
+            host, bracket, rest = text[1:].partition("]")
+            if not bracket or (rest and not rest.startswith(":")):
+                raise ValueError(f"{text[:60]!r} is not [address]:port")
+            port_text = rest[1:]
+        elif text.count(":") > 1:
+            host, port_text = text, ""
+        else:
+            host, _, port_text = text.partition(":")
+        if not host:
+            raise ValueError(f"{text[:60]!r} names no host")
+        if not port_text:
+            if default_port is None:
+                raise ValueError(f"{text[:60]!r} needs a port: host:port")
+            return cls(host, default_port)
+        if not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
+            raise ValueError(f"{port_text[:20]!r} is not a port from 1 to 65535")
+        return cls(host, int(port_text))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnServer:
+    """A TURN server with the user that may allocate there; the password is in the keyring or passed beside."""
+
+    server: HostPort
+    transport: str = "udp"  # "udp", "tcp" or "tls"
+    username: str = ""
+    password: str = field(default="", repr=False)  # only in memory, never in the settings file
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One SIP account. `address` is the address of record without scheme parameters, e.g. sip:ada@example.org."""
+
+    address: str
+    transport: SipTransport | None = None  # None: by the address and RFC 3263
+    registrar: HostPort | None = None  # None: the domain of the address
+    display_name: str = ""
+    auth_user: str = ""  # "" means the user part of the address
+    register: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    stun_servers: tuple[HostPort, ...] = ()
+    turn_servers: tuple[TurnServer, ...] = ()
+    ice_policy: IcePolicy = IcePolicy.ALL
+    interfaces: tuple[str, ...] = ()  # names or addresses; empty: all that are up, loopback only if alone
+    sip_port: int | None = None  # None: 5060 where free, otherwise any
+    ca_file: str | None = None
+    find_neighbours: bool = True  # announce and look for other Parleys on the local network
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """Where sound and picture come from and go to.
+
+    audio_from: "mic", "silence", "tone:HZ" or a file; audio_to: "speaker", "null" or a .wav file;
+    video_from: "camera", "pattern", "none" or a file; video_to: "window", "null" or a file (.mkv, .mp4, .webm).
+    Device names empty: follow the system.
+    """
+
+    audio_from: str = "mic"
+    audio_to: str = "speaker"
+    video_from: str = "camera"
+    video_to: str = "window"
+    microphone: str = ""
+    speaker: str = ""
+    camera: str = ""
+    audio_codecs: tuple[str, ...] = ("opus", "pcmu", "pcma")
+    video_codecs: tuple[str, ...] = ("vp8",)
+    encryption: Encryption = Encryption.BEST
+    width: int = 640
+    height: int = 480
+    fps: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that is kept. `accounts` holds at most one for now; a tuple so that more can come."""
+
+    accounts: tuple[Account, ...] = ()
+    network: NetworkSettings = NetworkSettings()
+    media: MediaSettings = MediaSettings()
+    display_name: str = ""  # how neighbours and callees see this person; "" means the login name
+    ring_volume: float = 0.8  # 0 to 1
+    no_answer_after_s: float = 60.0  # an unanswered incoming call ends with 480 after this

@@ -1,0 +1,1 @@
+"""Session Initiation Protocol, RFC 3261: messages, transactions, dialogs, registration, transports."""

@@ -1,0 +1,1 @@
+"""The large areas of the window: people, call, history, settings, diagnostics."""

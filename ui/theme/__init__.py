@@ -1,0 +1,1 @@
+"""Colours, spacing and fonts, light and dark."""
