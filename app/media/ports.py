@@ -1,0 +1,161 @@
+"""Where sound and picture enter and leave the RTP side: the protocols that sources and sinks fulfil.
+
+The RTP session knows devices, files and test pictures only through these. Audio is 48 kHz, mono, int16, in frames of
+20 ms: numpy arrays of shape (960,). Video frames are `av.VideoFrame` in yuv420p with even width and height.
+
+Threads: every method of a source or sink is called from worker threads of the session, never from an event loop.
+`start` and `close` may block for as long as a device takes (seconds); the others must not, except where a timeout is
+given. `start` raises nothing: a device that cannot be opened leaves its sentence in `problem`; the source then gives
+silence or a labelled test picture, the sink swallows what it is given. `close` may be called twice and before `start`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.frames import FrameMailbox
+from app.settings import MediaSettings
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+else:
+    VideoFrame = Any
+
+SAMPLE_RATE_HZ = 48_000
+FRAME_MS = 20
+FRAME_SAMPLES = 960
+
+AudioFrame = npt.NDArray[np.int16]
+"""20 ms of mono sound: shape (960,), dtype int16, 48 kHz."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CapturedFrame:
+    """One picture from a source: yuv420p, even sizes; `captured_at` is time.monotonic() in seconds at capture."""
+
+    frame: VideoFrame
+    captured_at: float
+
+
+class AudioSource(Protocol):
+    """Something to hear: a microphone, a file, a tone, silence."""
+
+    @property
+    def description(self) -> str:
+        """What it is, for a person: "USB Headset", "tone of 440 Hz"."""
+
+    @property
+    def problem(self) -> str | None:
+        """One sentence when it is not what was asked for; None otherwise. May change while it runs."""
+
+    def start(self) -> None:
+        """Begin to capture; nothing is captured before."""
+
+    def read_frame(self) -> AudioFrame:
+        """Give the next 20 ms at once; silence when nothing is ready. Called every 20 ms. The caller may not change it.
+
+        A backlog of more than about 60 ms is dropped by the source, oldest first, so that delay cannot grow.
+        """
+
+    def close(self) -> None:
+        """Stop and release the device."""
+
+
+class AudioSink(Protocol):
+    """Somewhere to play: a speaker, a WAV file, nowhere."""
+
+    @property
+    def description(self) -> str:
+        """What it is, for a person."""
+
+    @property
+    def problem(self) -> str | None:
+        """One sentence when it is not what was asked for; None otherwise."""
+
+    def start(self) -> None:
+        """Open the device or file."""
+
+    def frames_wanted(self) -> int | None:
+        """How many frames of 20 ms fit now so that the device does not run dry; asked about every 5 to 10 ms.
+
+        A device answers from its own clock (0 when enough is queued; usually it keeps two to three frames). None
+        means that there is no clock of its own (a file, nowhere): the caller then writes one frame every 20 ms.
+        """
+
+    def write_frame(self, frame: AudioFrame) -> None:
+        """Take 20 ms to be played after what was written before. Never blocks for the device; keeps no reference."""
+
+    def close(self) -> None:
+        """Finish the file or release the device."""
+
+
+class VideoSource(Protocol):
+    """Something to see: a camera, a file, the test picture, nothing."""
+
+    @property
+    def description(self) -> str:
+        """What it is, for a person."""
+
+    @property
+    def problem(self) -> str | None:
+        """One sentence when it is not what was asked for; None otherwise. May change while it runs."""
+
+    def start(self) -> None:
+        """Begin to capture; nothing is captured and no camera light is on before."""
+
+    def read_frame(self, timeout_s: float) -> CapturedFrame | None:
+        """Wait up to `timeout_s` for a picture that was not given yet and give the newest; None when none came.
+
+        The source paces itself at the asked frame rate. The caller may keep the frame, and may not write into it.
+        """
+
+    def close(self) -> None:
+        """Stop and release the device; a waiting read_frame returns None soon."""
+
+
+class VideoSink(Protocol):
+    """Somewhere to show: a mailbox for a window, a video file, nowhere."""
+
+    @property
+    def problem(self) -> str | None:
+        """One sentence when it is not what was asked for; None otherwise."""
+
+    def start(self) -> None:
+        """Open the file."""
+
+    def write_frame(self, frame: VideoFrame, at: float) -> None:
+        """Take one picture (yuv420p, its size may change between frames); `at` is monotonic seconds.
+
+        Called in the decoder's or the capturer's worker thread; converting to BGRA happens here. Must keep up or skip.
+        """
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class MediaDevices(Protocol):
+    """Opens what the settings name. Every call gives an object, at worst silence, a test picture or nothing.
+
+    The default one uses `app.media.sources.open_audio_source(settings)`, `open_video_source(settings)`,
+    `app.media.sinks.open_audio_sink(settings)`, `open_video_sink(settings, mailbox)` and `MailboxSink(mailbox)`;
+    the first four give (object, problem sentence or None). None of them touches a device before `start`.
+    """
+
+    def audio_source(self, settings: MediaSettings) -> AudioSource: ...
+
+    def audio_sink(self, settings: MediaSettings) -> AudioSink: ...
+
+    def video_source(self, settings: MediaSettings) -> VideoSource: ...
+
+    def video_sink(self, settings: MediaSettings, mailbox: FrameMailbox) -> VideoSink: ...
+
+    def preview(self, mailbox: FrameMailbox) -> VideoSink: ...
+
+
+ProblemListener = Callable[[str, str], None]
+"""Called with ("microphone" | "speaker" | "camera" | "picture", sentence)."""
