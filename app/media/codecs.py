@@ -1,0 +1,45 @@
+"""The codecs we know: what an offer lists, and which codec of a peer's list we can take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from app.media.plan import CodecPlan
+
+OPUS = CodecPlan("opus", 111, 48_000, 2, (("minptime", "10"), ("useinbandfec", "1")))
+PCMU = CodecPlan("PCMU", 0, 8_000)
+PCMA = CodecPlan("PCMA", 8, 8_000)
+VP8 = CodecPlan("VP8", 96, 90_000)
+
+KNOWN: dict[str, tuple[Literal["audio", "video"], CodecPlan]] = {
+    "opus": ("audio", OPUS),
+    "pcmu": ("audio", PCMU),
+    "pcma": ("audio", PCMA),
+    "vp8": ("video", VP8),
+}
+
+
+def offered_codecs(kind: Literal["audio", "video"], names: Iterable[str]) -> tuple[CodecPlan, ...]:
+    """Give what an offer of ours lists, in the order of `names`; names of the other kind or unknown are left out."""
+    found = (KNOWN.get(name.lower()) for name in names)
+    return tuple(entry[1] for entry in found if entry is not None and entry[0] == kind)
+
+
+def own_parameters(codec: CodecPlan) -> tuple[tuple[str, str], ...]:
+    """Give the fmtp that we announce for this codec in an answer: what we can receive."""
+    entry = KNOWN.get(codec.name.lower())
+    return entry[1].fmtp if entry is not None else ()
+
+
+def is_known(kind: Literal["audio", "video"], codec: CodecPlan) -> bool:
+    """Tell whether we can send and receive this codec (RFC 7587, RFC 3551, RFC 7741)."""
+    entry = KNOWN.get(codec.name.lower())
+    if entry is None or entry[0] != kind:
+        return False
+    return codec.clock_rate == entry[1].clock_rate and codec.channels == entry[1].channels
+
+
+def first_known(kind: Literal["audio", "video"], codecs: Iterable[CodecPlan]) -> CodecPlan | None:
+    """Give the first codec of a list that we know, or None."""
+    return next((codec for codec in codecs if is_known(kind, codec)), None)

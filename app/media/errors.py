@@ -1,0 +1,11 @@
+"""What the media package raises."""
+
+from __future__ import annotations
+
+
+class MediaError(Exception):
+    """Something media needs was refused, malformed or failed; str() is one sentence for a person."""
+
+
+class SecurityError(MediaError):
+    """The keys could not be agreed: no handshake, or a certificate that is not the one that was announced."""

@@ -1,0 +1,75 @@
+"""What a media session is told: which streams run over which transport, with which codecs, under which keys.
+
+Plain values. Offer and answer make them, `MediaSession` takes them; nothing here knows SDP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from app.media.sdes import SdesKey
+
+
+class DatagramPath(Protocol):
+    """A way to the peer for one transport: a nominated ICE pair, a plain socket."""
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram; called on the loop thread only. A path that is gone drops it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecPlan:
+    """One negotiated payload type, RFC 8866 section 6.6 (`a=rtpmap`, `a=fmtp`).
+
+    `name` compares without case; `fmtp` are the parameters that the peer announced, in order: what it can receive.
+    """
+
+    name: str
+    payload_type: int
+    clock_rate: int
+    channels: int = 1
+    fmtp: tuple[tuple[str, str], ...] = ()
+
+    def parameter(self, name: str) -> str | None:
+        """Give one fmtp parameter's value, or None."""
+        return next((value for key, value in self.fmtp if key.lower() == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """One m-line as negotiated.
+
+    `codecs` in the order of preference: the first that we know is what we send, all may be received. Several streams
+    with the same `transport` are bundled (RFC 9143); `mid` and `mid_extension_id` (RFC 9143 section 15, `a=extmap` of
+    urn:ietf:params:rtp-hdrext:sdes:mid) then tell them apart, else the payload types do.
+    """
+
+    name: str
+    kind: Literal["audio", "video"]
+    transport: str
+    send: bool
+    receive: bool
+    codecs: tuple[CodecPlan, ...]
+    nack: bool = False  # the peer said `a=rtcp-fb:… nack`
+    pli: bool = False  # … `nack pli`
+    fir: bool = False  # … `ccm fir`
+    rtx_payload_type: int | None = None  # RFC 4588, of the first video codec; None: retransmissions repeat the packet
+    mid: str | None = None
+    mid_extension_id: int | None = None
+    rtcp_mux: bool = True  # without it no RTCP is sent
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityPlan:
+    """How one transport is protected.
+
+    dtls: `dtls_role` is ours ("client" sends the first flight: a=setup:active); `fingerprints` are the peer's, as
+    (hash name, hex with colons), RFC 8122. sdes: our key protects what we send, the peer's what it sends (RFC 4568).
+    """
+
+    kind: Literal["dtls", "sdes", "none"]
+    dtls_role: Literal["client", "server"] | None = None
+    fingerprints: tuple[tuple[str, str], ...] = ()
+    sdes_local: SdesKey | None = field(default=None, repr=False)
+    sdes_remote: SdesKey | None = field(default=None, repr=False)
