@@ -1,0 +1,46 @@
+"""What an ICE session may use and how long it waits: plain data for the session and for the pure core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.settings import HostPort, IcePolicy, TurnServer
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Every time and limit of the agent, seconds unless said otherwise; docs/ice.md explains the choices."""
+
+    pacing_s: float = 0.02  # Ta: between two new checks; the larger of ours and the peer's counts (RFC 8445 14.2)
+    rto_s: float = 0.5  # first retransmission of a check; doubles (RFC 8445 section 14.3)
+    retransmissions: int = 7  # Rc: how often one request is sent at most (RFC 8489 section 6.2.1)
+    last_wait: float = 16.0  # Rm: after the last one, in units of the first RTO
+    patience_s: float = 39.5  # the PAC timer: a stream does not fail before, however bad it looks (RFC 8863)
+    direct_wait_s: float = 0.3  # after the first valid pair: how long a better direct pair may still come
+    relay_wait_s: float = 0.6  # the same while the best valid pair is relayed and a direct one is still tried
+    consent_interval_s: float = 5.0  # times 0.8 to 1.2 (RFC 7675 section 5.1)
+    consent_timeout_s: float = 30.0
+    missed_until_interrupted: int = 3  # consent checks in a row without an answer
+    keepalive_s: float = 15.0  # binding indications towards servers while nothing is selected (RFC 8445 section 11)
+    linger_s: float = 3.0  # how long unused candidates live on after completion (RFC 8445 section 8.3)
+    max_pairs: int = 100  # of all streams together (RFC 8445 section 6.1.2.5)
+    max_remote_candidates: int = 32  # signalled, per stream
+    max_learned_candidates: int = 16  # peer-reflexive, per stream
+
+
+@dataclass(frozen=True, slots=True)
+class IceConfig:
+    """What one session may use. No server is ever asked that does not stand here.
+
+    `interfaces` are names or addresses; empty means all that are up, loopback only if nothing else is.
+    `clock_zero` is what time.monotonic() said when the engine started: the snapshot's times count from there.
+    """
+
+    stun_servers: tuple[HostPort, ...] = ()
+    turn_servers: tuple[TurnServer, ...] = ()
+    policy: IcePolicy = IcePolicy.ALL
+    interfaces: tuple[str, ...] = ()
+    server_timeout_s: float = 1.5  # what one silent server may cost while there are host candidates
+    ca_file: str | None = None  # PEM file of authorities to trust for turns: servers
+    timing: Timing = Timing()
+    clock_zero: float = 0.0
