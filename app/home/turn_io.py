@@ -1,0 +1,52 @@
+"""What the TURN core asks of the owner of its sockets, and the bounds it works within."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.home.turn_allocations import FiveTuple
+from app.ice.stun import Address
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """The bounds of one TURN server."""
+
+    allocations_per_user: int = 20
+    allocations: int = 200
+    permissions: int = 64  # per allocation
+    channels: int = 64  # per allocation
+    bytes_per_s: float = 4_000_000.0  # per allocation, both directions together
+    unsigned_per_s: float = 50.0  # answers to requests nobody signed, per source address
+    unsigned_total_per_s: float = 500.0
+
+
+@dataclass(frozen=True, slots=True)
+class SendToClient:
+    path: FiveTuple
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendToPeer:
+    relay_id: int
+    peer: Address
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRelay:
+    """Bind a socket for this client; answer with `relay_opened` or `relay_failed`."""
+
+    relay_id: int
+    path: FiveTuple
+    ipv6: bool
+    even_port: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRelay:
+    relay_id: int
+
+
+Output = SendToClient | SendToPeer | OpenRelay | CloseRelay
