@@ -1,0 +1,48 @@
+"""The shape of the people file, step by step: version N of the file is what the first N scripts make."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from app.people.errors import PeopleError
+
+# A script that was released is never changed; a new shape is a new script at the end.
+SCRIPTS: tuple[str, ...] = (
+    """
+    CREATE TABLE contacts (
+        contact_id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        uri TEXT NOT NULL,
+        favourite INTEGER NOT NULL DEFAULT 0,
+        added_wall REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE history (
+        entry_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        call_id TEXT NOT NULL UNIQUE,
+        direction TEXT NOT NULL,
+        remote_uri TEXT NOT NULL,
+        remote_name TEXT NOT NULL,
+        started_wall REAL NOT NULL,
+        duration_s REAL,
+        outcome TEXT NOT NULL,
+        sentence TEXT NOT NULL,
+        with_video INTEGER NOT NULL,
+        steps TEXT NOT NULL,
+        path TEXT,
+        seen INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX history_by_time ON history (started_wall);
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection, scripts: tuple[str, ...] = SCRIPTS) -> None:
+    """Bring the file to the newest shape, each step whole or not at all; PeopleError for a file from the future."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(scripts):
+        raise PeopleError(
+            f"Contacts and history were kept by a newer Parley (format {version}, this one knows {len(scripts)});"
+            " use the newer one, or another folder with --profile."
+        )
+    for number, script in enumerate(scripts[version:], start=version + 1):
+        connection.executescript(f"BEGIN;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
