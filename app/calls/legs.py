@@ -1,0 +1,199 @@
+"""One way a call may go: the ICE session and the media toward one far end.
+
+A call has one leg, or, when a proxy forked its INVITE, one for each far end that answered (one a To-tag, RFC 8839
+section 7.3) until one of them wins. A leg knows nothing of SIP: it is given agreements and tells when its path is
+ready.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.calls.offer_answer import Agreement, LocalStream
+from app.events import IceSnapshot, IceState, SecurityInfo
+from app.frames import FrameMailbox
+from app.ice.candidates import Candidate, IceDescription
+from app.ice.events import IceEvent
+from app.ice.session import IceConfig, IceSession
+from app.media.certificate import Certificate
+from app.media.events import MediaEvent
+from app.media.sdes import SdesKey
+from app.media.session import MediaSession
+from app.settings import HostPort, IcePolicy, MediaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWish:
+    """What this side wants of one m-line. `name` is its mid, its ICE stream and its transport."""
+
+    name: str
+    kind: str
+    send: bool = True
+    receive: bool = True
+
+
+class _Path:
+    """The way into one ICE stream, as media sees it."""
+
+    def __init__(self, ice: IceSession, stream: str) -> None:
+        self._ice = ice
+        self._stream = stream
+
+    def send(self, data: bytes) -> None:
+        self._ice.send(self._stream, data)
+
+
+class Leg:
+    """ICE and media toward one far end, in step with one agreement."""
+
+    def __init__(
+        self,
+        wishes: tuple[StreamWish, ...],
+        *,
+        ice_config: IceConfig,
+        controlling: bool,
+        media_settings: MediaSettings,
+        certificate: Certificate,
+        echo: bool,
+        on_ice: Callable[[Leg, IceEvent], None],
+        on_media: Callable[[Leg, MediaEvent], None],
+        fork_of: Leg | None = None,
+    ) -> None:
+        self.wishes = wishes
+        self.agreement: Agreement | None = None
+        self.ready = False
+        self.begun = False
+        self.picture = FrameMailbox()
+        self.own_picture = FrameMailbox()
+        self.uses_ice = ice_config.policy is not IcePolicy.OFF
+        self._keys = {wish.name: SdesKey.generate() for wish in wishes}
+        self._opened: set[str] = set()
+        self._last_media = None
+        names = [wish.name for wish in wishes]
+        if fork_of is not None:
+            self._keys = fork_of._keys
+            self.ice = fork_of.ice.fork(on_event=lambda event: on_ice(self, event))
+        else:
+            self.ice = IceSession(ice_config, controlling, names, on_event=lambda event: on_ice(self, event))
+        self.ice.on_datagram = self._receive
+        self.media = MediaSession(
+            media_settings,
+            certificate,
+            on_event=lambda event: on_media(self, event),
+            remote_picture=self.picture,
+            own_picture=self.own_picture,
+            echo=echo,
+        )
+
+    def local_streams(self, wishes: tuple[StreamWish, ...] | None = None) -> tuple[LocalStream, ...]:
+        """What the first description says: every candidate, and the most reachable one as m/c (B2)."""
+        streams = []
+        for wish in wishes or self.wishes:
+            default = self.ice.default_candidate(wish.name)
+            description = self.ice.local(wish.name) if self.uses_ice else None
+            place = HostPort(default.address, default.port)
+            streams.append(
+                LocalStream(
+                    wish.name, wish.kind, place, description, wish.send, wish.receive, sdes_key=self._keys[wish.name]
+                )
+            )
+        return tuple(streams)
+
+    def settled_streams(self, wishes: tuple[StreamWish, ...]) -> tuple[LocalStream, ...]:
+        """What a later description says: only the nominated addresses, and the far end of each pair (B8, R9)."""
+        assert self.agreement is not None
+        transport_of = {plan.name: plan.transport for plan in self.agreement.streams}
+        streams = []
+        for wish in wishes:
+            if wish.name not in transport_of:
+                continue
+            transport = transport_of[wish.name]
+            own = transport == wish.name
+            pair = self.ice.selected(transport)
+            local, remote = pair if pair else (self.ice.default_candidate(transport), None)
+            description: IceDescription | None = None
+            if own and remote is not None and self.speaks_ice(transport):
+                description = replace(self.ice.local(transport), candidates=(local,))
+            far = (HostPort(remote.address, remote.port),) if description is not None and remote is not None else ()
+            place = HostPort(local.address, local.port)
+            streams.append(
+                LocalStream(
+                    wish.name,
+                    wish.kind,
+                    place,
+                    description,
+                    wish.send,
+                    wish.receive,
+                    remote_candidates=far,
+                    sdes_key=self._keys[wish.name],
+                )
+            )
+        return tuple(streams)
+
+    def speaks_ice(self, transport: str) -> bool:
+        agreement = self.agreement
+        return agreement is not None and any(
+            entry.ice is not None for entry in agreement.transports if entry.name == transport
+        )
+
+    def selected_pairs(self) -> dict[str, tuple[Candidate, Candidate]]:
+        """The nominated pair of each transport that runs over ICE."""
+        found = {}
+        for transport in self.agreement.transports if self.agreement else ():
+            pair = self.ice.selected(transport.name)
+            if transport.ice is not None and pair is not None:
+                found[transport.name] = pair
+        return found
+
+    def agree(self, agreement: Agreement) -> None:
+        """Take what offer and answer settled; the streams of media follow at once, the gate stays as it is."""
+        first = self.agreement is None
+        self.agreement = agreement
+        if first:
+            for name in agreement.unused:
+                self.ice.remove_stream(name)
+            for transport in agreement.transports:
+                self.media.open_transport(transport.name, _Path(self.ice, transport.name))
+                self._opened.add(transport.name)
+        self.media.configure(agreement.streams)
+
+    async def connect(self) -> None:
+        """Find the path and agree the keys (R5). Raises IceFailed or MediaError; returns when media can flow."""
+        assert self.agreement is not None
+        self.begun = True
+        for transport in self.agreement.transports:
+            if transport.ice is not None:
+                self.ice.set_remote(transport.name, transport.ice)
+            elif transport.address is not None:
+                self.ice.use_plain(transport.name, transport.address.host, transport.address.port)
+        if self.agreement.uses_ice:
+            self.ice.start_checks()
+            await self.ice.wait_completed()
+        for transport in self.agreement.transports:
+            await self.media.secure(transport.name, transport.security)
+        self.ready = True
+
+    def silent_for(self) -> float | None:
+        """Seconds since the last authentic media packet; None before the first."""
+        last = self.media.last_received_at
+        return None if last is None else time.monotonic() - last
+
+    def snapshot(self) -> IceSnapshot:
+        snapshot = self.ice.snapshot()
+        if self.agreement is not None and not self.agreement.uses_ice:
+            return replace(snapshot, state=IceState.DISABLED)
+        return snapshot
+
+    def security(self) -> SecurityInfo:
+        return self.media.stats()[2]
+
+    def _receive(self, stream: str, data: bytes) -> None:
+        if stream in self._opened:
+            self.media.receive(stream, data)
+
+    async def close(self) -> None:
+        """Free the devices, the keys and the sockets, in this order, so that the goodbyes still leave."""
+        await self.media.close()
+        await self.ice.close()

@@ -1,0 +1,137 @@
+"""The descriptions of one call in order: what was last offered, what was answered, and which version is next.
+
+Stands between a call, which knows when something must be said, and offer_answer.py, which knows what it must say.
+"""
+
+from __future__ import annotations
+
+import random
+
+from app.calls.errors import DescriptionError
+from app.calls.legs import Leg, StreamWish
+from app.calls.offer_answer import Agreement, LocalStream, Terms, answer_offer, make_offer, read_answer
+from app.calls.sdp import Origin, SessionDescription
+from app.settings import Encryption, HostPort
+
+SDP_TYPE = "application/sdp"
+
+_LADDER = {
+    Encryption.DTLS: ("dtls",),
+    Encryption.SDES: ("sdes",),
+    Encryption.NONE: ("none",),
+    Encryption.BEST: ("dtls", "sdes", "none"),
+}
+
+
+class Negotiation:
+    """Offers and answers of one call. Every method raises DescriptionError for what the peer got wrong."""
+
+    def __init__(self, terms: Terms, chance: random.Random | None = None) -> None:
+        self.terms = terms
+        self._origin = Origin((chance or random.SystemRandom()).getrandbits(62), 0)
+        self._steps = list(_LADDER[terms.encryption])
+        self._offer: SessionDescription | None = None
+        self._offered: tuple[LocalStream, ...] = ()
+        self._answer: bytes = b""
+        self.remote: SessionDescription | None = None
+
+    @property
+    def security(self) -> str:
+        return self._steps[0]
+
+    @property
+    def answer(self) -> bytes:
+        """The answer of this side, the same in the 183 and in the 200 (R7)."""
+        return self._answer
+
+    @property
+    def m_and_c(self) -> dict[str, HostPort]:
+        """Where this side last said, outside ICE, that it receives each stream."""
+        return {stream.name: stream.address for stream in self._offered}
+
+    def step_down(self) -> bool:
+        """Offer weaker protection next; False when there is nothing weaker to offer."""
+        if len(self._steps) < 2:
+            return False
+        self._steps.pop(0)
+        return True
+
+    def offer(self, leg: Leg) -> bytes:
+        """The first offer (R2)."""
+        return self._say(leg.local_streams(), self.security)
+
+    def reoffer(self, leg: Leg, wishes: tuple[StreamWish, ...]) -> bytes:
+        """An offer inside the call: the nominated addresses in m/c (R9), and what is wished now."""
+        assert leg.agreement is not None
+        return self._say(leg.settled_streams(wishes), leg.agreement.security)
+
+    def _say(self, streams: tuple[LocalStream, ...], security: str) -> bytes:
+        self._offered = streams
+        self._offer = make_offer(self._next_origin(), streams, self.terms, security)
+        return bytes(self._offer)
+
+    def _next_origin(self) -> Origin:
+        self._origin = Origin(self._origin.session_id, self._origin.version + 1)
+        return self._origin
+
+    def read_answer(self, body: bytes, leg: Leg) -> Agreement:
+        """Take the peer's answer to the last offer."""
+        if self._offer is None:
+            raise DescriptionError("an answer came although nothing was offered")
+        answer = SessionDescription.parse(body)
+        self.remote = answer
+        security = leg.agreement.security if leg.agreement is not None else self.security
+        role = leg.agreement.transports[0].security.dtls_role if leg.agreement is not None else None
+        return read_answer(self._offer, answer, self._offered, self.terms, security, dtls_role=role)
+
+    def read_offer(self, body: bytes) -> SessionDescription:
+        """Understand the peer's first offer before anything is gathered for it."""
+        self.remote = SessionDescription.parse(body)
+        if not self.remote.media:
+            raise DescriptionError("the offer has no m= line", 488)
+        return self.remote
+
+    def wishes_for(self, offer: SessionDescription, wishes: tuple[StreamWish, ...]) -> dict[int, StreamWish]:
+        """Which of this side's streams takes which m-line: one of each kind, the first that is not refused."""
+        left = {wish.kind: wish for wish in wishes}
+        taken: dict[int, StreamWish] = {}
+        for index, media in enumerate(offer.media):
+            if media.kind in left and (media.port != 0 or media.has("bundle-only")):
+                taken[index] = left.pop(media.kind)
+        return taken
+
+    def answer_first(self, leg: Leg, wishes: dict[int, StreamWish]) -> Agreement:
+        """Answer the peer's first offer (R4) from what was gathered."""
+        assert self.remote is not None
+        streams = dict(zip(wishes, leg.local_streams(tuple(wishes.values())), strict=True))
+        return self._answer_with(self.remote, streams, None)
+
+    def answer_again(self, body: bytes, leg: Leg, wishes: dict[int, StreamWish]) -> Agreement:
+        """Answer an offer inside the call; the path and the keys stay, directions may change."""
+        assert leg.agreement is not None
+        offer = SessionDescription.parse(body)
+        self._refuse_restart(offer)
+        settled = {stream.name: stream for stream in leg.settled_streams(tuple(wishes.values()))}
+        streams = {
+            index: settled[wish.name]
+            for index, wish in wishes.items()
+            if wish.name in settled and index < len(offer.media)
+        }
+        role = leg.agreement.transports[0].security.dtls_role
+        agreement = self._answer_with(offer, streams, role)
+        self.remote = offer
+        return agreement
+
+    def _answer_with(self, offer: SessionDescription, streams: dict[int, LocalStream], role: str | None) -> Agreement:
+        answer, agreement = answer_offer(offer, self._next_origin(), streams, self.terms, dtls_role=role)
+        self._offered = tuple(streams.values())
+        self._answer = bytes(answer)
+        return agreement
+
+    def _refuse_restart(self, offer: SessionDescription) -> None:
+        """New ICE credentials ask for a restart, which is not offered yet: say so instead of losing the path."""
+        assert self.remote is not None
+        before = {media.attribute("ice-ufrag") for media in self.remote.media} | {self.remote.attribute("ice-ufrag")}
+        after = {media.attribute("ice-ufrag") for media in offer.media} | {offer.attribute("ice-ufrag")}
+        if after - before - {None}:
+            raise DescriptionError("an ICE restart inside the call is not supported", 488)

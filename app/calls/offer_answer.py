@@ -1,0 +1,499 @@
+"""Offer and answer: what this side proposes, and what both sides agreed on. RFC 3264, 8829's rules for bundles
+(RFC 8843), 8839 (ICE), 5763 (DTLS), 4568 (SDES).
+
+Pure: descriptions in, descriptions and agreements out. Streams are named by their mid ("0", "1"), which is also the
+name of their ICE stream and of their media transport, unless BUNDLE puts them on the first one's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from app.calls.errors import DescriptionError
+from app.calls.formats import codec_attributes, codecs_for, codecs_of, in_common
+from app.calls.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription
+from app.ice.candidates import Candidate, IceDescription, ParseError
+from app.media.errors import MediaError
+from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
+from app.media.sdes import SdesKey
+from app.settings import Encryption, HostPort
+
+MID_EXTENSION = "urn:ietf:params:rtp-hdrext:sdes:mid"
+MAX_CANDIDATES = 64
+
+Pairs = list[tuple[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStream:
+    """What this side brings to one m-line: its place, its wishes and the address a peer without ICE would use."""
+
+    name: str
+    kind: str
+    address: HostPort
+    ice: IceDescription | None
+    send: bool = True
+    receive: bool = True
+    remote_candidates: tuple[HostPort, ...] = ()  # R9: the far end of the selected pair
+    sdes_key: SdesKey | None = field(default=None, repr=False)  # of this side's own sending
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What this side accepts: codecs, encryption, and how it proves who it is."""
+
+    audio_codecs: tuple[str, ...]
+    video_codecs: tuple[str, ...]
+    encryption: Encryption
+    fingerprint: str  # "sha-256 AA:BB:…"
+
+    def codecs(self, kind: str) -> tuple[CodecPlan, ...]:
+        return codecs_for(kind, self.video_codecs if kind == "video" else self.audio_codecs)
+
+    def accepts(self, security: str) -> bool:
+        return self.encryption is Encryption.BEST or self.encryption.value == security
+
+
+@dataclass(frozen=True, slots=True)
+class AgreedTransport:
+    """One path that media will take: how to reach the peer on it and how it is protected."""
+
+    name: str
+    ice: IceDescription | None
+    address: HostPort | None
+    security: SecurityPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What offer and answer settled together. `poorer` says in sentences what this peer lacks."""
+
+    transports: tuple[AgreedTransport, ...]
+    streams: tuple[StreamPlan, ...]
+    unused: tuple[str, ...]  # local streams that are not needed: refused or bundled
+    ice2: bool
+    remote_default: dict[str, HostPort]
+    poorer: tuple[str, ...] = ()
+    description: SessionDescription | None = None
+
+    @property
+    def uses_ice(self) -> bool:
+        return any(transport.ice is not None for transport in self.transports)
+
+    @property
+    def has_video(self) -> bool:
+        return any(stream.kind == "video" for stream in self.streams)
+
+    @property
+    def security(self) -> str:
+        return self.transports[0].security.kind if self.transports else "none"
+
+
+# Writing -------------------------------------------------------------------------------------------------
+
+
+def make_offer(
+    origin: Origin, streams: tuple[LocalStream, ...], terms: Terms, security: str, *, setup: str = "actpass"
+) -> SessionDescription:
+    """Describe what this side proposes (R2). `security` is "dtls", "sdes" or "none": one step of the ladder.
+
+    A later offer inside the call passes the `setup` role that is already in use, so that the keys stay.
+    """
+    media = []
+    for stream in streams:
+        codecs = terms.codecs(stream.kind)
+        if not codecs:
+            raise DescriptionError(f"no codec is left for {stream.kind}", 488)
+        direction = _direction(stream.send, stream.receive)
+        lines = _stream_lines(stream, codecs, direction, terms, security, setup)
+        lines.append(("extmap", f"1 {MID_EXTENSION}"))
+        media.append(_section(stream, _protocol(security), codecs, lines))
+    attributes: Pairs = []
+    if len(streams) > 1:
+        attributes.append(("group", "BUNDLE " + " ".join(stream.name for stream in streams)))
+    return _session(origin, streams, media, attributes, terms, security)
+
+
+def _session(
+    origin: Origin,
+    streams: tuple[LocalStream, ...],
+    media: list[MediaDescription],
+    attributes: Pairs,
+    terms: Terms,
+    security: str,
+) -> SessionDescription:
+    if any(stream.ice for stream in streams):
+        attributes.append(("ice-options", "ice2"))
+    if any(stream.ice and stream.ice.lite for stream in streams):
+        attributes.append(("ice-lite", None))
+    if security == "dtls":
+        attributes.append(("fingerprint", terms.fingerprint))
+    address = streams[0].address.host if streams else origin.address
+    return SessionDescription(
+        origin=replace(origin, address=address),
+        media=tuple(media),
+        connection=Connection(address),
+        attributes=tuple(attributes),
+    )
+
+
+def _stream_lines(
+    stream: LocalStream, codecs: tuple[CodecPlan, ...], direction: str, terms: Terms, security: str, setup: str
+) -> Pairs:
+    lines: Pairs = [("mid", stream.name), (direction, None), ("rtcp-mux", None)]
+    lines += codec_attributes(codecs, video=stream.kind == "video")
+    if security == "dtls":
+        lines.append(("setup", setup))
+    elif security == "sdes" and stream.sdes_key is not None:
+        lines.append(("crypto", stream.sdes_key.to_sdp()))
+    if stream.ice is not None:
+        lines += [("ice-ufrag", stream.ice.ufrag), ("ice-pwd", stream.ice.pwd)]
+        lines += [("candidate", str(candidate)) for candidate in stream.ice.candidates]
+        if stream.remote_candidates:
+            pairs = " ".join(f"{i + 1} {place.host} {place.port}" for i, place in enumerate(stream.remote_candidates))
+            lines.append(("remote-candidates", pairs))
+    return lines
+
+
+def _section(stream: LocalStream, protocol: str, codecs: tuple[CodecPlan, ...], lines: Pairs) -> MediaDescription:
+    return MediaDescription(
+        kind=stream.kind,
+        port=stream.address.port,
+        protocol=protocol,
+        formats=tuple(str(codec.payload_type) for codec in codecs),
+        connection=Connection(stream.address.host),
+        attributes=tuple(lines),
+    )
+
+
+def _protocol(security: str) -> str:
+    return {"dtls": "UDP/TLS/RTP/SAVPF", "sdes": "RTP/SAVP", "none": "RTP/AVP"}[security]
+
+
+def _direction(send: bool, receive: bool) -> str:
+    return {(True, True): "sendrecv", (True, False): "sendonly", (False, True): "recvonly"}.get(
+        (send, receive), "inactive"
+    )
+
+
+# Reading -------------------------------------------------------------------------------------------------
+
+
+def security_offered(description: SessionDescription, media: MediaDescription) -> str:
+    """Which protection an m-line speaks of: a fingerprint means DTLS whatever the protocol field says."""
+    if description.attribute_of(media, "fingerprint"):
+        return "dtls"
+    if media.has("crypto") and "SAVP" in media.protocol:
+        return "sdes"
+    return "none"
+
+
+def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescription | None:
+    """The peer's ICE parameters of one m-line; None when it has none. RFC 8839 section 5."""
+    ufrag = description.attribute_of(media, "ice-ufrag")
+    pwd = description.attribute_of(media, "ice-pwd")
+    if ufrag is None or pwd is None or media.has("ice-mismatch"):
+        return None
+    if not (4 <= len(ufrag) <= 256 and 22 <= len(pwd) <= 256):
+        raise DescriptionError("the ICE user fragment or password has a length that RFC 8839 forbids")
+    candidates: list[Candidate] = []
+    for text in media.all_attributes("candidate")[:MAX_CANDIDATES]:
+        try:
+            candidates.append(Candidate.parse(text))
+        except ParseError:
+            continue  # RFC 8839 section 5.1: a candidate that is not understood is ignored
+    options = tuple((description.attribute_of(media, "ice-options") or "").split())
+    return IceDescription(ufrag, pwd, tuple(candidates), options, description.has("ice-lite"))
+
+
+def address_of(description: SessionDescription, media: MediaDescription) -> HostPort | None:
+    """Where the m-line's media would go without ICE; None when it names no real place."""
+    connection = description.connection_of(media)
+    if connection is None or media.port == 0 or media.port == 9:
+        return None
+    if connection.address in ("0.0.0.0", "::"):
+        return None
+    return HostPort(connection.address, media.port)
+
+
+def has_mismatch(ice: IceDescription, address: HostPort | None) -> bool:
+    """True when somebody on the way rewrote m/c: the default is not among the candidates. RFC 8839 section 4.2.5."""
+    if address is None or not ice.candidates:
+        return False
+    return all((candidate.address, candidate.port) != (address.host, address.port) for candidate in ice.candidates)
+
+
+def _security_plan(
+    description: SessionDescription,
+    media: MediaDescription,
+    kind: str,
+    local_role: Literal["client", "server"],
+    local_key: SdesKey | None,
+) -> SecurityPlan:
+    if kind == "dtls":
+        values = media.all_attributes("fingerprint") or description.all_attributes("fingerprint")
+        prints = []
+        for value in values[:8]:
+            algorithm, _, digits = value.strip().partition(" ")
+            prints.append((algorithm.lower(), digits.strip().upper()))
+        return SecurityPlan("dtls", dtls_role=local_role, fingerprints=tuple(prints))
+    if kind == "sdes":
+        for value in media.all_attributes("crypto")[:8]:
+            try:
+                theirs = SdesKey.parse(value)
+            except MediaError:
+                continue  # a suite or parameter that is not known here; another line may do
+            if local_key is not None:
+                ours = replace(local_key, tag=theirs.tag, suite=theirs.suite)
+                return SecurityPlan("sdes", sdes_local=ours, sdes_remote=theirs)
+        raise DescriptionError("none of the offered SDES keys can be used", 488)
+    return SecurityPlan("none")
+
+
+def _local_role(
+    description: SessionDescription, media: MediaDescription, *, answering: bool
+) -> Literal["client", "server"]:
+    """Who begins the DTLS handshake, RFC 5763 section 5: this side is the client when it is active."""
+    setup = description.attribute_of(media, "setup") or ("actpass" if answering else "active")
+    if answering:
+        return "server" if setup == "active" else "client"
+    return "server" if setup == "active" else "client"
+
+
+# Answering -----------------------------------------------------------------------------------------------
+
+
+def answer_offer(
+    offer: SessionDescription,
+    origin: Origin,
+    streams: dict[int, LocalStream],
+    terms: Terms,
+    *,
+    dtls_role: Literal["client", "server"] | None = None,
+) -> tuple[SessionDescription, Agreement]:
+    """Answer an offer (R4): the description to send and what it settles.
+
+    `streams` holds this side's stream for each m-line index it is ready to take; the others are refused with port 0.
+    `dtls_role` keeps the role of a handshake already made. DescriptionError 488 when nothing is left.
+    """
+    bundle = _bundle(offer, [offer.media[index].mid for index in streams])
+    tag = bundle[0] if bundle else None
+    poorer: dict[str, None] = {}
+    sections: list[MediaDescription] = []
+    agreed: list[_Agreed] = []
+    for index, media in enumerate(offer.media):
+        local = streams.get(index)
+        common = in_common(codecs_of(media), terms.codecs(media.kind)) if local else ()
+        security = security_offered(offer, media)
+        bundled = media.mid in bundle
+        usable = (
+            bool(common) and terms.accepts(security) and (media.port != 0 or (bundled and media.has("bundle-only")))
+        )
+        if local is None or not usable:
+            sections.append(_refused(media))
+            continue
+        head = next((entry for entry in agreed if bundled and entry.mid == tag), None)
+        entry = _agree(offer, media, local, common, security, head, dtls_role, poorer)
+        agreed.append(entry)
+        sections.append(_answer_section(offer, media, local, entry, terms, bundled_behind=head is not None))
+    if not agreed:
+        raise DescriptionError("no codec or no encryption in common", 488)
+    attributes: Pairs = []
+    kept = [entry.mid for entry in agreed if entry.mid in bundle]
+    if kept and bundle:
+        attributes.append(("group", "BUNDLE " + " ".join(mid for mid in kept if mid)))
+    used = tuple(entry.local for entry in agreed)
+    answer = _session(origin, used, sections, attributes, terms, agreed[0].security.kind)
+    agreement = _agreement(offer, agreed, tuple(streams.values()), tuple(poorer), answer)
+    return answer, agreement
+
+
+@dataclass(frozen=True, slots=True)
+class _Agreed:
+    local: LocalStream
+    transport: str
+    mid: str | None
+    plan: StreamPlan
+    ice: IceDescription | None
+    address: HostPort | None
+    security: SecurityPlan
+
+
+def _bundle(description: SessionDescription, wanted: list[str | None]) -> tuple[str, ...]:
+    """The one bundle group this side follows: the first whose members include a wanted stream as its head."""
+    for group in description.bundle_groups():
+        kept = tuple(mid for mid in group if mid in wanted)
+        if len(kept) > 1 and kept[0] == group[0]:
+            return kept
+    return ()
+
+
+def _agree(
+    remote: SessionDescription,
+    media: MediaDescription,
+    local: LocalStream,
+    codecs: tuple[CodecPlan, ...],
+    security: str,
+    head: _Agreed | None,
+    dtls_role: Literal["client", "server"] | None,
+    poorer: dict[str, None],
+    *,
+    answering: bool = True,
+) -> _Agreed:
+    if head is not None:
+        ice, address, protection, transport = head.ice, head.address, head.security, head.transport
+    else:
+        ice, address = ice_of(remote, media), address_of(remote, media)
+        if ice is not None and has_mismatch(ice, address):
+            ice = None
+            poorer["Something on the way rewrote the addresses, so the path could not be chosen freely."] = None
+        elif ice is None and local.ice is not None:
+            poorer["The other side has no ICE: sound goes straight to the address it gave."] = None
+        if ice is None and address is None:
+            raise DescriptionError("an m= line without ICE and without an address", 488)
+        role = dtls_role or _local_role(remote, media, answering=answering)
+        protection = _security_plan(remote, media, security, role, local.sdes_key)
+        transport = local.name
+    if security == "sdes":
+        poorer["The other side has no DTLS: the keys travelled in the signalling."] = None
+    elif security == "none":
+        poorer["The other side has no encryption: anyone on the way can listen."] = None
+    direction = remote.direction_of(media)
+    feedback = {value.partition(" ")[2].strip() for value in media.all_attributes("rtcp-fb")}
+    plan = StreamPlan(
+        name=local.name,
+        kind="video" if media.kind == "video" else "audio",
+        transport=transport,
+        send=local.send and direction in ("sendrecv", "recvonly"),
+        receive=local.receive and direction in ("sendrecv", "sendonly"),
+        codecs=codecs,
+        nack="nack" in feedback,
+        pli="nack pli" in feedback,
+        fir="ccm fir" in feedback,
+        rtx_payload_type=None,
+        mid=media.mid,
+        mid_extension_id=_mid_extension(remote, media),
+        rtcp_mux=media.has("rtcp-mux"),
+    )
+    return _Agreed(local, transport, media.mid, plan, ice, address, protection)
+
+
+def _mid_extension(description: SessionDescription, media: MediaDescription) -> int | None:
+    for value in (*media.all_attributes("extmap"), *description.all_attributes("extmap")):
+        number, _, uri = value.partition(" ")
+        number = number.partition("/")[0]
+        if uri.split(" ")[0] == MID_EXTENSION and number.isascii() and number.isdigit() and 0 < int(number) < 15:
+            return int(number)
+    return None
+
+
+def _refused(media: MediaDescription) -> MediaDescription:
+    mid: Attributes = (("mid", media.mid),) if media.mid else ()
+    return MediaDescription(media.kind, 0, media.protocol, media.formats, attributes=mid)
+
+
+def _answer_section(
+    offer: SessionDescription,
+    media: MediaDescription,
+    local: LocalStream,
+    entry: _Agreed,
+    terms: Terms,
+    *,
+    bundled_behind: bool,
+) -> MediaDescription:
+    direction = _direction(entry.plan.send, entry.plan.receive)
+    lines: Pairs = []
+    if media.mid is not None:
+        lines.append(("mid", media.mid))
+    lines.append((direction, None))
+    if entry.plan.rtcp_mux:
+        lines.append(("rtcp-mux", None))
+    codecs = tuple(replace(codec, fmtp=_own_fmtp(codec, terms, media.kind)) for codec in entry.plan.codecs)
+    video_feedback = media.kind == "video" and (entry.plan.nack or entry.plan.pli or entry.plan.fir)
+    lines += codec_attributes(codecs, video=video_feedback)
+    if entry.security.kind == "dtls" and not bundled_behind:
+        lines.append(("setup", "active" if entry.security.dtls_role == "client" else "passive"))
+    elif entry.security.sdes_local is not None and not bundled_behind:
+        lines.append(("crypto", entry.security.sdes_local.to_sdp()))
+    offered_ice = ice_of(offer, media)
+    if entry.ice is not None and local.ice is not None and not bundled_behind:
+        lines += [("ice-ufrag", local.ice.ufrag), ("ice-pwd", local.ice.pwd)]
+        lines += [("candidate", str(candidate)) for candidate in local.ice.candidates]
+    elif entry.ice is None and offered_ice is not None and not bundled_behind:
+        lines.append(("ice-mismatch", None))
+    extension = entry.plan.mid_extension_id
+    if extension is not None:
+        lines.append(("extmap", f"{extension} {MID_EXTENSION}"))
+    return _section(local, media.protocol, codecs, lines)
+
+
+def _own_fmtp(codec: CodecPlan, terms: Terms, kind: str) -> tuple[tuple[str, str], ...]:
+    """The parameters of an answer are about this side's receiving, so they are its own, not an echo."""
+    return next((own.fmtp for own in terms.codecs(kind) if own.name.lower() == codec.name.lower()), ())
+
+
+def read_answer(
+    offer: SessionDescription,
+    answer: SessionDescription,
+    streams: tuple[LocalStream, ...],
+    terms: Terms,
+    security: str,
+    *,
+    dtls_role: Literal["client", "server"] | None = None,
+) -> Agreement:
+    """What the peer's answer settles; `streams` are this side's, one for each m-line of its offer, in order."""
+    if len(answer.media) != len(offer.media):
+        raise DescriptionError(f"the answer has {len(answer.media)} m= lines for the offer's {len(offer.media)}")
+    mids = [asked.mid for asked in offer.media]
+    # An answer may leave out its mids (several SIP phones do): lines belong together by their order.
+    named = tuple(
+        media if media.mid else replace(media, attributes=(("mid", mid), *media.attributes))
+        for media, mid in zip(answer.media, mids, strict=True)
+    )
+    answer = replace(answer, media=named)
+    bundle = _bundle(answer, mids)
+    poorer: dict[str, None] = {}
+    agreed: list[_Agreed] = []
+    for media, asked, local in zip(answer.media, offer.media, streams, strict=True):
+        bundled = media.mid in bundle
+        if media.kind != asked.kind:
+            raise DescriptionError(f"the answer has {media.kind[:20]!r} where the offer has {asked.kind!r}")
+        if media.port == 0 and not (bundled and media.has("bundle-only")):
+            continue
+        common = in_common(codecs_of(media), terms.codecs(media.kind))
+        if not common:
+            continue
+        head = next((entry for entry in agreed if bundled and entry.mid == bundle[0]), None)
+        given = head.security.kind if head is not None else security_offered(answer, media)
+        if given != security or not terms.accepts(given):
+            raise DescriptionError(f"the answer protects media with {given}, the offer asked for {security}", 488)
+        agreed.append(_agree(answer, media, local, common, given, head, dtls_role, poorer, answering=False))
+    if not agreed:
+        raise DescriptionError("the answer accepts nothing of the offer", 488)
+    return _agreement(answer, agreed, streams, tuple(poorer), answer)
+
+
+def _agreement(
+    remote: SessionDescription,
+    agreed: list[_Agreed],
+    streams: tuple[LocalStream, ...],
+    poorer: tuple[str, ...],
+    description: SessionDescription,
+) -> Agreement:
+    transports: dict[str, AgreedTransport] = {}
+    defaults: dict[str, HostPort] = {}
+    for entry in agreed:
+        if entry.transport not in transports:
+            transports[entry.transport] = AgreedTransport(entry.transport, entry.ice, entry.address, entry.security)
+        if entry.address is not None:
+            defaults.setdefault(entry.transport, entry.address)
+    return Agreement(
+        transports=tuple(transports.values()),
+        streams=tuple(entry.plan for entry in agreed),
+        unused=tuple(stream.name for stream in streams if stream.name not in transports),
+        ice2=any(entry.ice is not None and "ice2" in entry.ice.options for entry in agreed),
+        remote_default=defaults,
+        poorer=poorer,
+        description=description,
+    )
