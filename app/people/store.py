@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.events import CallState, CallStep, Contact, Direction, EndKind, HistoryEntry
 from app.people.errors import PeopleError
@@ -99,10 +99,17 @@ class Store:
         with self._guard("read"):
             rows = self._connection.execute(
                 "SELECT entry_id, call_id, direction, remote_uri, remote_name, started_wall, duration_s, outcome,"
-                " sentence, with_video, steps, path, seen FROM history ORDER BY started_wall DESC, entry_id DESC LIMIT ?",
+                " sentence, with_video, steps, path, seen FROM history"
+                " ORDER BY started_wall DESC, entry_id DESC LIMIT ?",
                 (limit,),
             ).fetchall()
-        return tuple(_entry(row) for row in rows)
+        entries = []
+        for row in rows:
+            try:
+                entries.append(_entry(row))
+            except (ValueError, TypeError) as error:  # a word this version does not know; the line itself stays kept
+                logger.warning("history line %s cannot be shown: %s", row[0], error)
+        return tuple(entries)
 
     def save_call(self, entry: HistoryEntry) -> HistoryEntry:
         """Keep a call, or replace what is kept of it (same `call_id`); `entry_id` is given by the store.
@@ -239,9 +246,7 @@ def _checked(contact: Contact) -> Contact:
     return replace(contact, name=name or uri, uri=uri)
 
 
-def _entry(
-    row: tuple[int, str, str, str, str, float, float | None, str, str, int, str, str | None, int],
-) -> HistoryEntry:
+def _entry(row: tuple[Any, ...]) -> HistoryEntry:
     return HistoryEntry(
         entry_id=row[0],
         call_id=row[1],
