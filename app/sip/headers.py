@@ -34,6 +34,7 @@ __all__ = [
     "ContactList",
     "Credentials",
     "MediaType",
+    "NameAddr",
     "RAck",
     "RetryAfter",
     "Via",
