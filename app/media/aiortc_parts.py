@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aiortc.codecs.vpx import VpxPayloadDescriptor
 from aiortc.rtcdtlstransport import (
     SRTP_PROFILES,
     X509_DIGEST_ALGORITHMS,
@@ -24,6 +25,7 @@ __all__ = [
     "X509_DIGEST_ALGORITHMS",
     "RTCCertificate",
     "SRTPProtectionProfile",
+    "VpxPayloadDescriptor",
     "certificate_digest",
     "new_certificate",
     "ssl_context",

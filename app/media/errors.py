@@ -9,3 +9,7 @@ class MediaError(Exception):
 
 class SecurityError(MediaError):
     """The keys could not be agreed: no handshake, or a certificate that is not the one that was announced."""
+
+
+class PacketError(MediaError):
+    """An RTP or RTCP packet, or a payload in one, is malformed."""

@@ -1,0 +1,182 @@
+"""RTP packets: reading, writing, sequence arithmetic, the receiver's counters (RFC 3550 sections 5.1, A.1, A.3, A.8).
+
+Pure: knows no clock, socket or codec.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from app.media.errors import PacketError
+
+HEADER_BYTES = 12
+ONE_BYTE_EXTENSIONS = 0xBEDE
+MAX_DROPOUT = 3000  # a jump forward by more than this is a new start, RFC 3550 A.1
+
+_HEADER = struct.Struct("!BBHLL")
+_SHORT_PAIR = struct.Struct("!HH")
+
+
+class RtpPacket:
+    """One received packet. `mid` is the value of the configured header extension, or None."""
+
+    __slots__ = ("marker", "mid", "payload", "payload_type", "sequence", "ssrc", "timestamp")
+
+    def __init__(
+        self,
+        payload_type: int,
+        marker: bool,
+        sequence: int,
+        timestamp: int,
+        ssrc: int,
+        payload: bytes,
+        mid: str | None = None,
+    ) -> None:
+        self.payload_type = payload_type
+        self.marker = marker
+        self.sequence = sequence
+        self.timestamp = timestamp
+        self.ssrc = ssrc
+        self.payload = payload
+        self.mid = mid
+
+    @classmethod
+    def parse(cls, data: bytes, mid_extension_id: int | None = None) -> RtpPacket:
+        """Read one packet; PacketError when it is not RTP version 2 or is cut short."""
+        if len(data) < HEADER_BYTES:
+            raise PacketError(f"An RTP packet of {len(data)} bytes is cut short.")
+        first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
+        if first >> 6 != 2:
+            raise PacketError(f"RTP version {first >> 6} is not known.")
+        start, end = HEADER_BYTES + 4 * (first & 0x0F), len(data)
+        mid = None
+        if first & 0x10:
+            if start + 4 > end:
+                raise PacketError("An RTP header extension is cut short.")
+            profile, words = _SHORT_PAIR.unpack_from(data, start)
+            extension, start = start + 4, start + 4 + 4 * words
+            if mid_extension_id is not None and start <= end:
+                mid = _find_mid(data, extension, start, profile, mid_extension_id)
+        if first & 0x20 and start < end:
+            end -= data[end - 1]
+        if start > end:
+            raise PacketError("An RTP header or its padding is longer than the packet.")
+        return cls(second & 0x7F, second > 127, sequence, timestamp, ssrc, data[start:end], mid)
+
+
+def build_rtp(
+    payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes, extension: bytes = b""
+) -> bytes:
+    """Write one packet; `extension` comes whole from `mid_extension`, or is empty."""
+    first = 0x90 if extension else 0x80
+    header = _HEADER.pack(first, (0x80 if marker else 0) | payload_type, sequence, timestamp, ssrc)
+    return header + extension + payload
+
+
+def mid_extension(extension_id: int, mid: str) -> bytes:
+    """Write the header extension that carries a MID (RFC 9143 section 15, one-byte form of RFC 8285 section 4.2)."""
+    value = mid.encode()
+    if not 1 <= extension_id <= 14 or not 1 <= len(value) <= 16:
+        return b""
+    body = bytes(((extension_id << 4) | (len(value) - 1),)) + value
+    body += bytes(-len(body) % 4)
+    return _SHORT_PAIR.pack(ONE_BYTE_EXTENSIONS, len(body) // 4) + body
+
+
+def _find_mid(data: bytes, position: int, end: int, profile: int, wanted: int) -> str | None:
+    """Look through the header extensions of RFC 8285 sections 4.2 and 4.3."""
+    one_byte = profile == ONE_BYTE_EXTENSIONS
+    if not one_byte and profile & 0xFFF0 != 0x1000:
+        return None
+    while position < end:
+        if data[position] == 0:
+            position += 1
+            continue
+        if one_byte:
+            identifier, length = data[position] >> 4, (data[position] & 0x0F) + 1
+            if identifier == 15:
+                return None
+            position += 1
+        else:
+            if position + 2 > end:
+                return None
+            identifier, length = data[position], data[position + 1]
+            position += 2
+        if identifier == wanted:
+            if position + length > end:
+                return None
+            return data[position : position + length].decode("ascii", "replace")
+        position += length
+    return None
+
+
+def sequence_difference(a: int, b: int) -> int:
+    """Give a - b for 16-bit sequence numbers, in -32768..32767."""
+    return ((a - b + 0x8000) & 0xFFFF) - 0x8000
+
+
+def timestamp_difference(a: int, b: int) -> int:
+    """Give a - b for 32-bit timestamps, in -2^31..2^31-1."""
+    return ((a - b + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000
+
+
+class ReceptionCounter:
+    """What a receiver report says of one source, and the extended sequence numbers that buffers work with."""
+
+    def __init__(self, clock_rate: int) -> None:
+        self._clock_rate = clock_rate
+        self._base: int | None = None
+        self._highest = 0
+        self._transit: float | None = None
+        self._expected_before = 0
+        self._received_before = 0
+        self._jitter = 0.0
+        self.received = 0
+
+    def count(self, sequence: int, timestamp: int, now: float) -> int:
+        """Count one packet and give its extended sequence number (starts at 65536 or above, never negative)."""
+        if self._base is None:
+            self._base = self._highest = sequence + 0x10000
+            extended = self._base
+        else:
+            step = sequence_difference(sequence, self._highest & 0xFFFF)
+            extended = self._highest + step
+            if step > 0:
+                if step > MAX_DROPOUT:
+                    self._base += step
+                self._highest = extended
+        self.received += 1
+        transit = now * self._clock_rate - timestamp
+        if self._transit is not None:
+            change = abs(transit - self._transit)
+            if change < self._clock_rate * 5:
+                self._jitter += (change - self._jitter) / 16
+        self._transit = transit
+        return extended
+
+    @property
+    def highest(self) -> int:
+        """The highest extended sequence number seen."""
+        return self._highest
+
+    @property
+    def lost(self) -> int:
+        """Packets expected and not received; repeated ones may make it 0 but never negative here."""
+        return 0 if self._base is None else max(0, self._highest - self._base + 1 - self.received)
+
+    @property
+    def jitter(self) -> int:
+        """Interarrival jitter in timestamp units."""
+        return int(self._jitter)
+
+    @property
+    def jitter_ms(self) -> float:
+        return self._jitter / self._clock_rate * 1000
+
+    def fraction_lost(self) -> int:
+        """Give the share lost since the last call as 0..255, and begin a new interval."""
+        expected = 0 if self._base is None else self._highest - self._base + 1
+        interval, self._expected_before = expected - self._expected_before, expected
+        received, self._received_before = self.received - self._received_before, self.received
+        missing = interval - received
+        return 0 if interval <= 0 or missing <= 0 else min(255, (missing << 8) // interval)

@@ -1,0 +1,62 @@
+"""What an audio codec does for the streams, whichever it is, and the one place that makes one by its name.
+
+All sound is 48 kHz mono int16. An encoder takes frames of 20 ms; a decoder gives as many samples as a packet holds.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.media.errors import MediaError
+from app.media.g711 import G711Decoder, G711Encoder
+from app.media.opus import OpusDecoder, OpusEncoder
+from app.media.plan import CodecPlan
+
+Sound = npt.NDArray[np.int16]
+
+
+class AudioEncoder(Protocol):
+    timestamp_step: int  # timestamp units of one frame of 20 ms
+
+    def encode(self, frame: Sound) -> bytes:
+        """Encode 960 samples; an empty result is not to be sent (DTX)."""
+
+    def expect_loss(self, percent: int) -> None:
+        """Tell the share of packets that get lost, 0..100, so that redundancy pays."""
+
+
+class AudioDecoder(Protocol):
+    def sample_count(self, payload: bytes) -> int:
+        """How many samples at 48 kHz this payload holds; PacketError when it is none of ours."""
+
+    def decode(self, payload: bytes) -> Sound:
+        """Decode one payload; PacketError when it is damaged."""
+
+    def conceal(self, samples: int) -> Sound:
+        """Invent that much sound in place of what is missing."""
+
+    def recover(self, following: bytes, samples: int) -> Sound | None:
+        """Give the sound before `following` out of redundancy in it, or None where there is none."""
+
+
+def make_encoder(codec: CodecPlan) -> AudioEncoder:
+    """Make the encoder for what the peer can receive; MediaError for a codec we do not know."""
+    name = codec.name.lower()
+    if name == "opus":
+        return OpusEncoder(fec=codec.parameter("useinbandfec") == "1", dtx=codec.parameter("usedtx") == "1")
+    if name in ("pcmu", "pcma"):
+        return G711Encoder(name)
+    raise MediaError(f"The sound format {codec.name[:40]!r} is not known here.")
+
+
+def make_decoder(codec: CodecPlan) -> AudioDecoder:
+    """Make a decoder; MediaError for a codec we do not know."""
+    name = codec.name.lower()
+    if name == "opus":
+        return OpusDecoder()
+    if name in ("pcmu", "pcma"):
+        return G711Decoder(name)
+    raise MediaError(f"The sound format {codec.name[:40]!r} is not known here.")

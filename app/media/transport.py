@@ -1,0 +1,233 @@
+"""One transport of a call: a path, its keys, and the sorting of what comes in (RFC 7983, RFC 5761).
+
+Loop thread only. Knows nothing of streams: authentic packets go to `on_rtp` and `on_rtcp`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from app.media.certificate import Certificate
+from app.media.dtls import DtlsAssociation
+from app.media.errors import MediaError, PacketError, SecurityError
+from app.media.plan import DatagramPath, SecurityPlan
+from app.media.srtp import Plain, Protection, Srtp
+
+logger = logging.getLogger(__name__)
+
+EARLY_DATAGRAMS = 16  # DTLS that came before we were told to begin
+MOST_SOURCES = 64  # SSRCs of one peer: each costs libsrtp a context
+NAMES = {"dtls": "dtls-srtp", "sdes": "sdes-srtp", "none": "none"}
+
+
+class MediaTransport:
+    """Sends and receives RTP and RTCP of all streams bundled on it."""
+
+    def __init__(
+        self,
+        name: str,
+        path: DatagramPath,
+        certificate: Certificate,
+        *,
+        on_rtp: Callable[[str, bytes], None],
+        on_rtcp: Callable[[str, bytes], None],
+        on_closed: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.path = path
+        self._certificate = certificate
+        self._on_rtp = on_rtp
+        self._on_rtcp = on_rtcp
+        self._on_closed = on_closed
+        self._plan: SecurityPlan | None = None
+        self._protection: Protection | None = None
+        self._dtls: DtlsAssociation | None = None
+        self._early: deque[bytes] = deque(maxlen=EARLY_DATAGRAMS)
+        self._sources: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.rejected = 0  # not authentic, repeated, malformed
+        self.strange = 0  # neither DTLS nor RTP, or before there were keys
+        self.last_received_at: float | None = None
+
+    @property
+    def kind(self) -> str | None:
+        """ "dtls-srtp", "sdes-srtp" or "none" once media can flow; None before."""
+        return NAMES[self._plan.kind] if self._plan is not None and self._protection is not None else None
+
+    @property
+    def cipher(self) -> str | None:
+        return self._protection.cipher if self._protection is not None else None
+
+    @property
+    def remote_fingerprint(self) -> str | None:
+        """The peer's checked certificate, as "sha-256 AB:…"."""
+        if self._dtls is None or self._dtls.remote_fingerprint is None or self._protection is None:
+            return None
+        return " ".join(self._dtls.remote_fingerprint)
+
+    async def secure(self, plan: SecurityPlan, timeout_s: float) -> None:
+        """Agree keys as `plan` says; SecurityError when that fails or takes longer than `timeout_s`."""
+        if plan == self._plan and self._protection is not None:
+            return
+        self._drop_keys()
+        if plan.kind == "dtls":
+            await self._handshake(plan, timeout_s)
+        elif plan.kind == "sdes":
+            if plan.sdes_local is None or plan.sdes_remote is None:
+                raise MediaError("An encryption key of one side is missing.")
+            self._protection = Srtp.from_sdes(plan.sdes_local, plan.sdes_remote)
+        else:
+            self._protection = Plain()
+        self._plan = plan
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Sort one datagram by its first bytes; what is not ours is counted and dropped."""
+        if len(data) < 2:
+            self.strange += 1
+            return
+        first = data[0]
+        if 128 <= first <= 191:
+            self._receive_media(data, now)
+        elif 20 <= first <= 63:
+            self._receive_dtls(data)
+        else:
+            self.strange += 1
+
+    def send_rtp(self, packets: Iterable[bytes]) -> int:
+        """Protect and send; gives how many left. Packets before there are keys are dropped."""
+        protection, send, count = self._protection, self.path.send, 0
+        if protection is None:
+            return 0
+        for packet in packets:
+            try:
+                data = protection.protect(packet)
+            except PacketError as error:
+                logger.warning("%s: %s", self.name, error)
+                continue
+            self.sent_bytes += len(data)
+            send(data)
+            count += 1
+        return count
+
+    def send_rtcp(self, compound: bytes) -> None:
+        """Protect and send one compound packet."""
+        if self._protection is None:
+            return
+        data = self._protection.protect_rtcp(compound)
+        self.sent_bytes += len(data)
+        self.path.send(data)
+
+    def close(self) -> None:
+        """Say goodbye and forget the keys."""
+        if self._dtls is not None:
+            self._dtls.close()
+            self._flush_dtls()
+        self._drop_keys()
+
+    def _drop_keys(self) -> None:
+        self._stop_timer()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(SecurityError("The encryption handshake was given up."))
+        self._waiter = None
+        self._plan = self._protection = self._dtls = None
+        self._sources.clear()
+
+    def _receive_media(self, data: bytes, now: float) -> None:
+        protection = self._protection
+        if protection is None:
+            self.strange += 1
+            return
+        is_rtcp = 192 <= data[1] <= 223  # RFC 5761 section 4
+        start = 4 if is_rtcp else 8
+        source = int.from_bytes(data[start : start + 4])
+        if source not in self._sources and len(self._sources) >= MOST_SOURCES:
+            self.rejected += 1
+            return
+        try:
+            packet = protection.unprotect_rtcp(data) if is_rtcp else protection.unprotect(data)
+        except PacketError as error:
+            self.rejected += 1
+            logger.debug("%s: %s", self.name, error)
+            return
+        self._sources.add(source)
+        self.received_bytes += len(data)
+        self.last_received_at = now
+        (self._on_rtcp if is_rtcp else self._on_rtp)(self.name, packet)
+
+    # DTLS -------------------------------------------------------------------------------------------------
+
+    async def _handshake(self, plan: SecurityPlan, timeout_s: float) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._dtls = DtlsAssociation(self._certificate, plan)
+        self._waiter = waiter
+        early, self._early = list(self._early), deque(maxlen=EARLY_DATAGRAMS)
+        self._step_dtls(self._dtls.start)
+        for data in early:
+            self._receive_dtls(data)
+        try:
+            await asyncio.wait_for(waiter, timeout_s)
+        except TimeoutError:
+            self._drop_keys()
+            raise SecurityError(
+                f"The other side did not answer the encryption handshake within {timeout_s:.0f} seconds."
+            ) from None
+        except BaseException:
+            if self._waiter is waiter:
+                self._drop_keys()
+            raise
+
+    def _receive_dtls(self, data: bytes) -> None:
+        dtls = self._dtls
+        if dtls is None:
+            self._early.append(data)
+            return
+        self._step_dtls(lambda: dtls.receive(data))
+        if dtls.closed_by_peer and dtls is self._dtls:
+            self._stop_timer()
+            self._on_closed(self.name)
+
+    def _step_dtls(self, step: Callable[[], None]) -> None:
+        """Do one step of the handshake, send what it made, see whether it is over, and set the timer."""
+        assert self._dtls is not None
+        waiter = self._waiter
+        try:
+            step()
+        except SecurityError as error:
+            self._dtls.close()
+            self._flush_dtls()
+            self._stop_timer()
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+            return
+        self._flush_dtls()
+        if self._dtls.keys is not None and self._protection is None:
+            self._protection = Srtp(self._dtls.keys)
+            logger.debug("%s: keys agreed, %s", self.name, self._protection.cipher)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        self._set_timer()
+
+    def _flush_dtls(self) -> None:
+        assert self._dtls is not None
+        for datagram in self._dtls.outgoing():
+            self.sent_bytes += len(datagram)
+            self.path.send(datagram)
+
+    def _set_timer(self) -> None:
+        self._stop_timer()
+        dtls = self._dtls
+        timeout = dtls.timeout_s() if dtls is not None else None
+        if dtls is not None and timeout is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(timeout + 0.001, lambda: self._step_dtls(dtls.handle_timeout))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
