@@ -10,8 +10,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote as percent_encode
-from urllib.parse import unquote as percent_decode
 
 from app.sip.errors import ParseError
 from app.sip.grammar import (
@@ -26,15 +24,29 @@ from app.sip.grammar import (
     set_param,
     unquote,
 )
+from app.sip.other_uris import MAX_URI, PARAM_SAFE, OtherUri, TelUri, decode, encode
 
-MAX_URI = 4096  # characters
+__all__ = [
+    "MAX_URI",
+    "NameAddr",
+    "OtherUri",
+    "SipUri",
+    "TelUri",
+    "Uri",
+    "format_host",
+    "parse_host",
+    "parse_port",
+    "parse_uri",
+]
+
 
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
 _PASSWORD_SAFE = "-_.!~*'()&=+$,"
-_PARAM_SAFE = "-_.!~*'()[]/:&+$"
 _HEADER_SAFE = "-_.!~*'()[]/?:+$"
 
 _HOST = r"\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*+)"
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _SIP = re.compile(
     r"(sips?):"
     r"(?:([A-Za-z0-9\-_.!~*'()%&=+$,;?/]++)(?::([A-Za-z0-9\-_.!~*'()%&=+$,]*+))?@)?"
@@ -44,11 +56,6 @@ _SIP = re.compile(
 )
 _SIP_PARAM = re.compile(r"([A-Za-z0-9\-_.!~*'()%\[\]/:&+$]++)(?:=([A-Za-z0-9\-_.!~*'()%\[\]/:&+$]++))?")
 _SIP_HEADER = re.compile(r"([A-Za-z0-9\-_.!~*'()%\[\]/?:+$]++)=([A-Za-z0-9\-_.!~*'()%\[\]/?:+$]*+)")
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_TEL = re.compile(r"tel:(\+[0-9\-.()]++|[0-9A-Fa-f*#\-.()]++)((?:;.*+)?)", re.IGNORECASE)
-_TEL_PARAM = re.compile(r"([A-Za-z0-9\-]++)(?:=([A-Za-z0-9\-_.!~*'()%\[\]/:&+$]++))?")
-_TEL_SEPARATORS = str.maketrans("", "", "-.()")
-_OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([A-Za-z0-9\-_.!~*'()%;/?:@&=+$,\[\]#]++)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):")
 
 
@@ -65,14 +72,9 @@ def parse_host(text: str) -> str:
     last = host.rstrip(".").rpartition(".")[2]
     if ".." in host or len(host) > 255:
         raise ParseError("Bad host name", text)
-    if last.isdigit() and not _is_ipv4(host):
+    if last.isdigit() and not _IPV4.fullmatch(host):
         raise ParseError("Bad IPv4 address", text)
     return host
-
-
-def _is_ipv4(host: str) -> bool:
-    parts = host.split(".")
-    return len(parts) == 4 and all(part.isdigit() and len(part) <= 3 and int(part) < 256 for part in parts)
 
 
 def parse_port(text: str) -> int:
@@ -87,18 +89,6 @@ def format_host(host: str, port: int | None = None) -> str:
     """Write host and port, an IPv6 address in brackets."""
     text = f"[{host}]" if ":" in host else host
     return text if port is None else f"{text}:{port}"
-
-
-def _decode(text: str) -> str:
-    if "%" not in text:
-        return text
-    if _BAD_ESCAPE.search(text):
-        raise ParseError("Bad % escape in URI", text)
-    return percent_decode(text, errors="surrogateescape")
-
-
-def _encode(text: str, safe: str) -> str:
-    return percent_encode(text, safe=safe, errors="surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +115,8 @@ class SipUri:
         scheme, user, password, host, port, params, headers = match.groups()
         uri = cls(
             scheme.lower(),
-            None if user is None else _decode(user),
-            None if password is None else _decode(password),
+            None if user is None else decode(user),
+            None if password is None else decode(password),
             parse_host(host),
             None if port is None else parse_port(port),
             _parse_uri_params(params) if params else (),
@@ -140,17 +130,17 @@ class SipUri:
             return self._text
         parts = [self.scheme, ":"]
         if self.user is not None:
-            parts.append(_encode(self.user, _USER_SAFE))
+            parts.append(encode(self.user, _USER_SAFE))
             if self.password is not None:
-                parts += [":", _encode(self.password, _PASSWORD_SAFE)]
+                parts += [":", encode(self.password, _PASSWORD_SAFE)]
             parts.append("@")
         parts.append(format_host(self.host, self.port))
         for name, value in self.params:
-            parts.append(f";{_encode(name, _PARAM_SAFE)}")
+            parts.append(f";{encode(name, PARAM_SAFE)}")
             if value is not None:
-                parts.append(f"={_encode(value, _PARAM_SAFE)}")
+                parts.append(f"={encode(value, PARAM_SAFE)}")
         for index, (name, value) in enumerate(self.headers):
-            parts.append(f"{'&' if index else '?'}{_encode(name, _HEADER_SAFE)}={_encode(value, _HEADER_SAFE)}")
+            parts.append(f"{'&' if index else '?'}{encode(name, _HEADER_SAFE)}={encode(value, _HEADER_SAFE)}")
         return "".join(parts)
 
     def param(self, name: str) -> str | None:
@@ -219,7 +209,7 @@ def _parse_uri_params(text: str) -> Params:
         if match is None:
             raise ParseError("Bad URI parameter", piece)
         name, value = match.groups()
-        params.append((_decode(name).lower(), None if value is None else _decode(value)))
+        params.append((decode(name).lower(), None if value is None else decode(value)))
     check_params(params, "URI")
     return tuple(params)
 
@@ -230,100 +220,8 @@ def _parse_uri_headers(text: str) -> tuple[tuple[str, str], ...]:
         match = _SIP_HEADER.fullmatch(piece)
         if match is None:
             raise ParseError("Bad header in URI", piece)
-        headers.append((_decode(match[1]), _decode(match[2])))
+        headers.append((decode(match[1]), decode(match[2])))
     return tuple(headers)
-
-
-@dataclass(frozen=True, slots=True)
-class TelUri:
-    """A telephone number (RFC 3966). `number` keeps its visual separators; parameter names in lower case.
-
-    A local number without phone-context breaks the RFC but is what web pages and people write, so it is accepted.
-    """
-
-    number: str
-    params: Params = ()
-    _text: str | None = field(default=None, init=False, repr=False, compare=False)
-
-    scheme = "tel"
-
-    @classmethod
-    def parse(cls, text: str) -> TelUri:
-        """Read one tel URI; ParseError 400."""
-        if len(text) > MAX_URI:
-            raise ParseError("URI too long", text, status=414)
-        match = _TEL.fullmatch(text)
-        if match is None or not match[1].translate(_TEL_SEPARATORS).lstrip("+"):
-            raise ParseError("Bad tel URI", text)
-        params: list[tuple[str, str | None]] = []
-        for piece in match[2][1:].split(";") if match[2] else ():
-            param = _TEL_PARAM.fullmatch(piece)
-            if param is None:
-                raise ParseError("Bad parameter in tel URI", piece)
-            params.append((param[1].lower(), None if param[2] is None else _decode(param[2])))
-        check_params(params, "tel URI")
-        uri = cls(match[1], tuple(params))
-        object.__setattr__(uri, "_text", text)
-        return uri
-
-    def __str__(self) -> str:
-        if self._text is not None:
-            return self._text
-        params = (
-            f";{name}" if value is None else f";{name}={_encode(value, _PARAM_SAFE)}" for name, value in self.params
-        )
-        return f"tel:{self.number}{''.join(params)}"
-
-    @property
-    def is_global(self) -> bool:
-        return self.number.startswith("+")
-
-    @property
-    def digits(self) -> str:
-        """The number without visual separators, as it is dialled and compared."""
-        return self.number.translate(_TEL_SEPARATORS).lower()
-
-    def param(self, name: str) -> str | None:
-        """The value of a parameter; "" for one without a value, None for none."""
-        return get_param(self.params, name)
-
-    def matches(self, other: object) -> bool:
-        """Whether both are the same number by RFC 3966 section 4."""
-        if not isinstance(other, TelUri) or self.digits != other.digits:
-            return False
-        return self._compared_params() == other._compared_params()
-
-    def _compared_params(self) -> dict[str, str]:
-        compared = {name.lower(): (value or "").lower() for name, value in self.params}
-        for name in ("phone-context", "ext"):
-            if compared.get(name, "").startswith("+") or name == "ext":
-                compared |= {name: compared[name].translate(_TEL_SEPARATORS)} if name in compared else {}
-        return compared
-
-
-@dataclass(frozen=True, slots=True)
-class OtherUri:
-    """A URI of any other scheme, kept as it is: `rest` is what follows the colon."""
-
-    scheme: str
-    rest: str
-
-    @classmethod
-    def parse(cls, text: str) -> OtherUri:
-        """Read any absolute URI; ParseError 400."""
-        if len(text) > MAX_URI:
-            raise ParseError("URI too long", text, status=414)
-        match = _OTHER.fullmatch(text)
-        if match is None or _BAD_ESCAPE.search(text):
-            raise ParseError("Bad URI", text)
-        return cls(match[1], match[2])
-
-    def __str__(self) -> str:
-        return f"{self.scheme}:{self.rest}"
-
-    def matches(self, other: object) -> bool:
-        """Whether both are the same: scheme without regard to case, the rest exactly."""
-        return isinstance(other, OtherUri) and self.scheme.lower() == other.scheme.lower() and self.rest == other.rest
 
 
 Uri = SipUri | TelUri | OtherUri
