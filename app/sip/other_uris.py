@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import quote as percent_encode
+from urllib.parse import unquote as percent_decode
 
 from app.sip.errors import ParseError
 from app.sip.grammar import Params, check_params, get_param
