@@ -1,0 +1,92 @@
+"""What every panel is given: the engine, the calls, the theme, the tasks, and a way to say a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from app.events import DevicesChanged, HomeChanged, RegistrationChanged
+from ui.bridge import EngineBridge
+from ui.models.calls import CallBook
+from ui.tasks import TaskOwner
+from ui.theme.manager import Theme
+
+if TYPE_CHECKING:
+    from app.engine.facade import Engine
+
+
+class Context(QObject):
+    """Shared by the panels of one window. `engine` is None for the first moments of the program."""
+
+    said = Signal(str, str)  # sentence, tone: something a person should read now
+    engine_ready = Signal()
+    status_changed = Signal()  # registration, home or devices
+
+    def __init__(self, theme: Theme, bridge: EngineBridge, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.theme = theme
+        self.bridge = bridge
+        self.book = CallBook(self)
+        self.tasks = TaskOwner(lambda sentence: self.say(sentence, "bad"))
+        self.engine: Engine | None = None
+        self.registration: RegistrationChanged | None = None
+        self.home: HomeChanged | None = None
+        self.devices = DevicesChanged(())
+        bridge.started.connect(lambda event: self.book.observe_clock(event.at))
+        bridge.call.connect(lambda event: self.book.take_call(event.call))
+        bridge.figures.connect(lambda event: self.book.take_figures(event.figures))
+        bridge.sip.connect(lambda event: self.book.take_trace(event.trace))
+        bridge.registration.connect(self._take_registration)
+        bridge.home.connect(self._take_home)
+        bridge.devices.connect(self._take_devices)
+
+    def attach(self, engine: Engine) -> None:
+        """Give the engine to the panels once it is there."""
+        self.engine = engine
+        self.engine_ready.emit()
+
+    def say(self, sentence: str, tone: str = "plain") -> None:
+        self.said.emit(sentence, tone)
+
+    # Calls, from wherever in the window they are asked for ------------------------------------------------------
+
+    def place(self, target: str, *, video: bool = True) -> None:
+        """Call somebody by address, number or name."""
+        engine = self._engine()
+        if engine is not None and target.strip():
+            self.tasks.start(engine.calls.place(target.strip(), video=video))
+
+    def answer(self, call_id: str, *, video: bool) -> None:
+        engine = self._engine()
+        if engine is not None:
+            self.tasks.start(engine.calls.answer(call_id, video=video))
+
+    def decline(self, call_id: str) -> None:
+        engine = self._engine()
+        if engine is not None:
+            self.tasks.start(engine.calls.decline(call_id))
+
+    def hang_up(self, call_id: str) -> None:
+        engine = self._engine()
+        if engine is not None:
+            self.tasks.start(engine.calls.hang_up(call_id))
+
+    def _engine(self) -> Engine | None:
+        if self.engine is None:
+            self.say("Parley is still starting: try again in a moment.")
+        return self.engine
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _take_registration(self, event: RegistrationChanged) -> None:
+        self.registration = event
+        self.status_changed.emit()
+
+    def _take_home(self, event: HomeChanged) -> None:
+        self.home = event
+        self.status_changed.emit()
+
+    def _take_devices(self, event: DevicesChanged) -> None:
+        self.devices = event
+        self.status_changed.emit()

@@ -1,0 +1,124 @@
+"""Past calls as rows of a list, newest first, with the day as heading."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
+
+from app.events import Direction, HistoryEntry
+from ui import words
+
+Index = QModelIndex | QPersistentModelIndex
+ROW = Qt.ItemDataRole.UserRole
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One line: a day's heading when `entry` is None."""
+
+    title: str
+    subtitle: str = ""
+    time: str = ""
+    icon: str = ""
+    missed: bool = False
+    entry: HistoryEntry | None = None
+
+    def spoken(self) -> str:
+        return f"{self.title}, {self.subtitle}, {self.time}" if self.entry else self.title
+
+
+class HistoryModel(QAbstractListModel):
+    """Rows of the history list for a view."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.rows: list[HistoryRow] = []
+        self._entries: tuple[HistoryEntry, ...] = ()
+        self._filter = ""
+        self._now = now
+
+    def set_entries(self, entries: Iterable[HistoryEntry]) -> None:
+        self._entries = tuple(entries)
+        self._rebuild()
+
+    def set_filter(self, text: str) -> None:
+        self._filter = text.strip().casefold()
+        self._rebuild()
+
+    @property
+    def entries(self) -> tuple[HistoryEntry, ...]:
+        return self._entries
+
+    @property
+    def unseen(self) -> int:
+        return sum(not entry.seen for entry in self._entries)
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid() or index.row() >= len(self.rows):
+            return None
+        row = self.rows[index.row()]
+        if role == ROW:
+            return row
+        if role == Qt.ItemDataRole.DisplayRole:
+            return row.title
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return row.spoken()
+        if role == Qt.ItemDataRole.ToolTipRole and row.entry is not None:
+            return row.entry.sentence or None
+        return None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        if index.isValid() and self.rows[index.row()].entry is None:
+            return Qt.ItemFlag.NoItemFlags
+        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+
+    def _rebuild(self) -> None:
+        self.beginResetModel()
+        self.rows = build_rows(self._entries, self._filter, self._now())
+        self.endResetModel()
+
+
+def build_rows(entries: Iterable[HistoryEntry], wanted: str, now: float) -> list[HistoryRow]:
+    rows: list[HistoryRow] = []
+    day = ""
+    for entry in entries:
+        name = entry.remote_name or words.shown_address(entry.remote_uri)
+        if wanted and wanted not in name.casefold() and wanted not in entry.remote_uri.casefold():
+            continue
+        heading = _day(entry.started_wall, now)
+        if heading != day:
+            day = heading
+            rows.append(HistoryRow(heading))
+        rows.append(_row(entry, name))
+    return rows
+
+
+def _row(entry: HistoryEntry, name: str) -> HistoryRow:
+    said = words.outcome_words(entry)
+    missed = said == "Missed"
+    way = "Outgoing" if entry.direction is Direction.OUTGOING else "Incoming"
+    parts = [said if missed else f"{way} · {said}"]
+    if entry.path:
+        parts.append(entry.path)
+    at = datetime.datetime.fromtimestamp(entry.started_wall).astimezone()
+    picture = "missed" if missed else entry.direction.value
+    return HistoryRow(name, " · ".join(parts), f"{at:%H:%M}", picture, missed, entry)
+
+
+def _day(wall: float, now: float) -> str:
+    then = datetime.datetime.fromtimestamp(wall).astimezone().date()
+    today = datetime.datetime.fromtimestamp(now).astimezone().date()
+    days = (today - then).days
+    if days <= 0:
+        return "Today"
+    if days == 1:
+        return "Yesterday"
+    return f"{then:%A}, {then.day} {then:%B}" + (f" {then.year}" if then.year != today.year else "")
