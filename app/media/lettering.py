@@ -96,7 +96,7 @@ def _letter_mask(letter: str, height_px: int) -> Mask:
         points = [(float(stroke[i]), float(stroke[i + 1])) for i in range(0, len(stroke), 2)]
         for start, end in zip(points, points[1:] if len(points) > 1 else points, strict=False):
             distance = np.minimum(distance, _distance_to_segment(xs, ys, start, end))
-    mask = np.clip((_STROKE - distance) * scale + 0.5, 0.0, 1.0).astype(np.float32)
+    mask = np.asarray(np.clip((_STROKE - distance) * scale + 0.5, 0.0, 1.0), np.float32)
     mask.flags.writeable = False
     return mask
 

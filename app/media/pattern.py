@@ -58,7 +58,7 @@ class Pattern:
     def _draw_ground(self) -> Plane:
         picture = np.empty((self.height * 3 // 2, self.width), np.uint8)
         luma, u, v = yuv_planes(picture, self.height)
-        luma[:] = np.linspace(74, 46, self.height).astype(np.uint8)[:, None]
+        luma[:] = np.linspace(78, 54, self.height).astype(np.uint8)[:, None]
         u[:] = 140
         v[:] = 118
         top, bottom = round(self.height * 0.78) & ~1, round(self.height * 0.83) & ~1

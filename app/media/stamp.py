@@ -27,7 +27,7 @@ _ROWS, _COLUMNS = 2, 18
 _BLACK, _WHITE = 16, 235
 _LEAST_CONTRAST = 60.0
 _UNSURE = 0.15  # a block this close to the middle, as a share of the contrast, is not readable
-_BAR_LUMA = 30  # rows and columns darker than this at the picture's edge are a letterbox
+_BAR_LUMA = 24  # rows and columns darker than this at the picture's edge are a letterbox
 
 
 def stamp_blocks(number: int) -> NDArray[np.bool_]:
@@ -118,8 +118,9 @@ def _block_levels(grey: Plane) -> NDArray[np.float64]:
 
 def _without_bars(grey: Plane) -> Plane | None:
     """Cut the black bars off; None when there are none, or nothing else."""
-    rows = np.flatnonzero(grey.mean(axis=1) > _BAR_LUMA)
-    columns = np.flatnonzero(grey.mean(axis=0) > _BAR_LUMA)
+    height, width = grey.shape
+    rows = np.flatnonzero(grey[:, width * 3 // 8 : width * 5 // 8].mean(axis=1) > _BAR_LUMA)
+    columns = np.flatnonzero(grey[height * 3 // 8 : height * 5 // 8].mean(axis=0) > _BAR_LUMA)
     if rows.size == 0 or columns.size == 0:
         return None
     inner = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

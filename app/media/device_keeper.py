@@ -1,0 +1,115 @@
+"""Keeps one microphone or speaker open: opens it, watches it, and opens it again after it was lost.
+
+The keeper has a thread of its own, since opening, closing and a dying sound server can block for seconds. Whoever uses
+it gets its callback while there is a device, and a sentence in `problem` while there is none.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from app.media.portaudio import AudioDeviceError, AudioStream, BlockCallback, Kind, find
+
+logger = logging.getLogger(__name__)
+
+WATCH_INTERVAL_S = 0.25
+SILENT_LIMIT_S = 2.0  # a running device that called back for the last time this long ago is lost
+RETRY_INTERVALS_S = (0.5, 1.0, 2.0, 3.0)  # the last one again and again
+_CLOSE_TIMEOUT_S = 2.0
+
+_MEANS = {"microphone": "others hear silence", "speaker": "you hear nothing"}
+
+
+class DeviceKeeper:
+    """One device kept open from `start` to `close`; `wanted` is its name, "" follows the system.
+
+    A device that is not there is replaced by the system's default, and `problem` says so.
+    """
+
+    def __init__(self, kind: Kind, wanted: str, callback: BlockCallback) -> None:
+        self.kind: Kind = kind
+        self.problem: str | None = None
+        self.device_name: str | None = None
+        self._wanted = wanted
+        self._callback = callback
+        self._settled = threading.Event()  # the first attempt is over
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        """True while a device calls back."""
+        return self.device_name is not None
+
+    def start(self, timeout_s: float) -> None:
+        """Begin to open the device and wait up to `timeout_s` for it; it may still come later."""
+        if self._thread is not None or self._stopping.is_set():
+            return
+        self._thread = threading.Thread(target=self._run, name=f"{self.kind}-keeper", daemon=True)
+        self._thread.start()
+        if timeout_s > 0 and not self._settled.wait(timeout_s):
+            self.problem = f"The {self.kind} does not answer: {_MEANS[self.kind]}."
+
+    def close(self, *, wait: bool = True) -> None:
+        """Release the device; with `wait` at most two seconds, otherwise at once and in the keeper's thread."""
+        self._stopping.set()
+        if wait and self._thread is not None:
+            self._thread.join(_CLOSE_TIMEOUT_S)
+
+    def _run(self) -> None:
+        try:
+            self._keep()
+        except Exception:
+            logger.exception("the keeper of the %s stopped", self.kind)
+            self.problem = f"The {self.kind} stopped because of an error in Parley: {_MEANS[self.kind]}."
+        finally:
+            self._settled.set()
+
+    def _keep(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            stream = self._open()
+            self._settled.set()
+            if stream is None:
+                self._stopping.wait(RETRY_INTERVALS_S[min(failures, len(RETRY_INTERVALS_S) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            try:
+                self._watch(stream)
+            finally:
+                self.device_name = None
+                lost = not self._stopping.is_set()
+                if lost:
+                    self.problem = f"The {self.kind} was lost: {_MEANS[self.kind]} until it is back."
+                    logger.info("the %s was lost", self.kind)
+                stream.close(lost=lost)
+
+    def _open(self) -> AudioStream | None:
+        device = find(self.kind, self._wanted)
+        problem = None
+        if device is None and self._wanted:
+            device = find(self.kind, "")
+            problem = f"The {self.kind} {self._wanted[:60]!r} is not there: the system's {self.kind} is used."
+        if device is None:
+            self.problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
+            return None
+        try:
+            stream = AudioStream(self.kind, device, self._callback)
+        except AudioDeviceError as error:
+            self.problem = f"{str(error)[:1].upper()}{str(error)[1:]}: {_MEANS[self.kind]}."
+            return None
+        self.device_name = device.name
+        self.problem = problem
+        logger.info("the %s is %s (%s)", self.kind, device.name, device.host_api)
+        return stream
+
+    def _watch(self, stream: AudioStream) -> None:
+        """Return when the device is lost or the keeper is being closed."""
+        quiet_s, blocks = 0.0, stream.blocks
+        while not self._stopping.wait(WATCH_INTERVAL_S):
+            quiet_s = quiet_s + WATCH_INTERVAL_S if stream.blocks == blocks else 0.0
+            blocks = stream.blocks
+            if quiet_s >= SILENT_LIMIT_S or not stream.active:
+                return
