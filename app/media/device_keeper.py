@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_INTERVAL_S = 0.25
 SILENT_LIMIT_S = 2.0  # a running device that called back for the last time this long ago is lost
-RETRY_INTERVALS_S = (0.5, 1.0, 2.0, 3.0)  # the last one again and again
+RETRY_INTERVALS_S = (0.5, 1.0, 2.0, 3.0, 5.0)  # the last one again and again
 _CLOSE_TIMEOUT_S = 2.0
 
 _MEANS = {"microphone": "others hear silence", "speaker": "you hear nothing"}

@@ -7,11 +7,13 @@ streams of this program are counted here, and the list is read anew only while n
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +30,7 @@ BlockCallback = Callable[[Block], None]
 BLOCK_SAMPLES = 480  # 10 ms for each callback
 _LATENCY_S = 0.04
 _LOCK_TIMEOUT_S = 3.0
+_INVALID_CHANNEL_COUNT = -9998  # paInvalidChannelCount
 
 # Where a machine has several ways to the same device, the list shows the first of these.
 _HOST_APIS = ("Windows WASAPI", "Core Audio", "PipeWire", "PulseAudio", "ALSA", "JACK Audio Connection Kit", "MME")
@@ -173,6 +176,8 @@ def _open(kind: Kind, device: AudioDevice, callback: Callable[..., None]) -> Any
             last_error = error
             if stream is not None:
                 stream.close()
+            if _INVALID_CHANNEL_COUNT not in error.args:
+                break
     logger.info("opening the %s %s: %s", kind, device.name, last_error)
     raise AudioDeviceError(f"the {kind} {device.name[:60]!r} could not be opened")
 
@@ -183,7 +188,27 @@ def _library() -> Any:
         import sounddevice
     except (ImportError, OSError) as error:
         raise AudioDeviceError("the sound library PortAudio is not installed") from error
+    if sys.platform.startswith("linux"):
+        _quieten_alsa()
     return sounddevice
+
+
+@lru_cache(maxsize=1)
+def _quieten_alsa() -> object:
+    """Move what ALSA's library writes to stderr about absent devices into the log; gives what must be kept alive."""
+    handler_type = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+
+    def handle(file: bytes, line: int, function: bytes, code: int, text: bytes) -> None:
+        logger.debug(
+            "ALSA %s: %s", (function or b"").decode("utf-8", "replace"), (text or b"").decode("utf-8", "replace")
+        )
+
+    handler = handler_type(handle)
+    try:
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(handler)
+    except (OSError, AttributeError) as error:
+        logger.debug("ALSA's messages stay on stderr: %s", error)
+    return handler
 
 
 def _read_list() -> None:

@@ -13,6 +13,7 @@ _OPEN_TIMEOUT_S = 4.0
 _LEAST_QUEUED = 2 * FRAME_SAMPLES
 _MOST_QUEUED = 5 * FRAME_SAMPLES
 _FRAME_S = FRAME_MS / 1000
+_STALLED_AFTER_S = 0.2
 
 
 class SpeakerSink:
@@ -29,6 +30,7 @@ class SpeakerSink:
         self._queued = _LEAST_QUEUED
         self._playing = False
         self._silent_due = 0.0
+        self._pulled_at = -_STALLED_AFTER_S  # the monotonic clock may begin at 0
 
     @property
     def description(self) -> str:
@@ -42,7 +44,7 @@ class SpeakerSink:
         self._keeper.start(_OPEN_TIMEOUT_S)
 
     def frames_wanted(self) -> int | None:
-        if self._keeper.running:
+        if self._pulls():
             missing = self._queued - len(self._ring)
             return max(0, -(-missing // FRAME_SAMPLES))
         now = time.monotonic()
@@ -53,7 +55,7 @@ class SpeakerSink:
         return 1
 
     def write_frame(self, frame: AudioFrame) -> None:
-        if self._keeper.running:
+        if self._pulls():
             self._ring.write(frame)
         else:
             self._ring.clear()
@@ -61,8 +63,13 @@ class SpeakerSink:
     def close(self) -> None:
         self._keeper.close()
 
+    def _pulls(self) -> bool:
+        """Tell whether a device is taking samples; one that is open but stalls is no better than none."""
+        return time.monotonic() - self._pulled_at < _STALLED_AFTER_S
+
     def _fill(self, block: Block) -> None:
         """Runs in PortAudio's thread: copy what is there, silence for the rest."""
+        self._pulled_at = time.monotonic()
         count = self._ring.read_into(block)
         if count < block.size:
             block[count:] = 0
