@@ -18,4 +18,4 @@ compile() { # output, then what to compile
 }
 compile run.txt
 compile dev.txt --extra dev
-compile package.txt --extra package
+compile package.txt --extra package --override packaging/bundle-overrides.txt

@@ -3,7 +3,7 @@
 #
 #   packaging/setup.sh run       what `make run` needs
 #   packaging/setup.sh test      that, the tools of the tests, and the peers they call
-#   packaging/setup.sh package   that of run, and the tools that build the installer
+#   packaging/setup.sh package   what goes into the bundle and the tools that build it, in build/bundle-venv
 #
 # Nothing is asked of a package index when all of it is there already, so a second run costs well under a second.
 # PYTHON=/path/to/python3.12 chooses the interpreter.
@@ -11,10 +11,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 goal=${1:-run}
+venv=.venv
 case "$goal" in
   run) lock=requirements/run.txt ;;
   test) lock=requirements/dev.txt ;;
-  package) lock=requirements/package.txt ;;
+  package)
+    lock=requirements/package.txt
+    venv=build/bundle-venv
+    ;;
   *) echo "usage: packaging/setup.sh run|test|package" >&2; exit 2 ;;
 esac
 
@@ -58,9 +62,9 @@ missing_packages() { # prints the Debian packages that are wanted and not there
     return
   fi
   version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-  [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || printf 'python%s-venv ' "$version"
+  [ -x "$venv/bin/python" ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || printf 'python%s-venv ' "$version"
   # pesq, which measures speech in the tests, is published as source only.
-  if [ "$goal" = test ] && [ ! -d .venv/lib/python"$version"/site-packages/pesq ]; then
+  if [ "$goal" = test ] && [ ! -d "$venv"/lib/python"$version"/site-packages/pesq ]; then
     command -v gcc >/dev/null 2>&1 || printf 'gcc libc6-dev '
     "$python" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || printf 'python%s-dev ' "$version"
@@ -104,14 +108,14 @@ install_packages() { # installs what the arguments name, as root or through sudo
 }
 
 make_venv() {
-  if [ -x .venv/bin/python ] && new_enough .venv/bin/python; then return 0; fi
-  say "creating .venv with $("$python" --version)"
-  rm -rf .venv
-  "$python" -m venv .venv || fail "could not create .venv: install the venv module of $python and run make setup again"
+  if [ -x "$venv/bin/python" ] && new_enough "$venv/bin/python"; then return 0; fi
+  say "creating $venv with $("$python" --version)"
+  rm -rf "$venv"
+  "$python" -m venv "$venv" || fail "could not create $venv: install the venv module of $python and run make setup again"
 }
 
 install_project() { # the checkout itself, importable from anywhere, with the command `parley`
-  .venv/bin/python - <<'PYTHON'
+  "$venv/bin/python" - <<'PYTHON'
 import pathlib, sys, sysconfig
 
 root = pathlib.Path.cwd()
@@ -125,10 +129,10 @@ PYTHON
 }
 
 stamp_of() { # what the environment must have been made from: the lock, the interpreter, and where the checkout stands
-  { cat "requirements/$1.txt" packaging/setup.sh; .venv/bin/python --version; pwd; } | cksum
+  { cat "requirements/$1.txt" packaging/setup.sh; "$venv/bin/python" --version; pwd; } | cksum
 }
 
-is_stamped() { [ -f ".venv/.parley-$1" ] && [ "$(cat ".venv/.parley-$1")" = "$(stamp_of "${2:-$1}")" ]; }
+is_stamped() { [ -f "$venv/.parley-$1" ] && [ "$(cat "$venv/.parley-$1")" = "$(stamp_of "${2:-$1}")" ]; }
 
 mkdir -p build
 python=$(find_python)
@@ -143,7 +147,7 @@ if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; 
     python=$(find_python)
     missing_packages >"build/missing-$goal"
   fi
-elif [ "$(uname -s)" = Linux ] && [ ! -d .venv ]; then
+elif [ "$(uname -s)" = Linux ] && [ ! -d "$venv" ]; then
   say "this is no Debian or Ubuntu: PortAudio and the libraries of Qt's xcb platform must be installed by hand"
 fi
 [ -n "$python" ] || fail "Parley needs Python 3.11 or newer; python3 here is $(python3 --version 2>&1 | cut -d' ' -f2).\
@@ -154,9 +158,11 @@ make_venv
 if is_stamped "$name"; then exit 0; fi
 # What the tests need holds everything that running needs.
 if [ "$goal" = run ] && is_stamped dev; then exit 0; fi
-say "installing $lock into .venv"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" ||
-  fail "pip could not install $lock; its message stands above"
-install_project
-stamp_of "$name" >".venv/.parley-$name"
+say "installing $lock into $venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" 2>build/pip.log || {
+  grep -v '^WARNING' build/pip.log | tail -n 30 >&2
+  fail "pip could not install $lock; its message stands above and in build/pip.log"
+}
+[ "$goal" = package ] || install_project  # a bundle is made of the checkout itself
+stamp_of "$name" >"$venv/.parley-$name"
 say "done"
