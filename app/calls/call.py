@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from app.calls.endings import NO_PATH_REASON, end_kind_of_refusal, refusal_of
 from app.calls.errors import CallError, DescriptionError
@@ -30,6 +31,7 @@ from app.events import (
     Milestones,
     SecurityInfo,
 )
+from app.frames import FrameMailbox
 from app.ice import events as ice_events
 from app.ice.candidates import IceError, IceFailed
 from app.ice.config import IceConfig
@@ -52,6 +54,14 @@ PLAIN_SILENCE_S = 8.0  # without consent checks: silence that counts as an inter
 PLAIN_LOST_S = 40.0
 
 
+class Explain(Protocol):
+    """Puts the end of a call into one sentence for a person."""
+
+    def __call__(
+        self, kind: EndKind, status: int | None, detail: str | None, *, by: EndedBy | None, name: str
+    ) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallServices:
     """What every call of an engine shares."""
@@ -61,7 +71,7 @@ class CallServices:
     ice_config: IceConfig
     certificate: Certificate
     clock: Callable[[], float]  # seconds since the engine started
-    explain: Callable[[EndKind, int | None, str | None], str | None]
+    explain: Explain
     on_change: Callable[[Call], None]
     on_problem: Callable[[Call, str], None]
     echo: bool = False
@@ -89,6 +99,8 @@ class Call:
             )
         )
         self.finished = asyncio.Event()
+        self.remote_picture = FrameMailbox()
+        self.own_picture = FrameMailbox()
         self._state = CallState.GATHERING if is_caller else CallState.PREPARING
         self._camera_on = video and settings.media.video_from != "none"
         self._muted = False
@@ -615,6 +627,8 @@ class Call:
             echo=services.echo,
             on_ice=self._on_ice,
             on_media=self._on_media,
+            remote_picture=self.remote_picture,
+            own_picture=self.own_picture,
             fork_of=fork_of,
         )
         self.legs[tag] = leg
@@ -672,7 +686,8 @@ class Call:
     def set_end(self, by: EndedBy, kind: EndKind, status: int | None = None, detail: str | None = None) -> None:
         """Remember why the call ends; the first cause counts."""
         if self._end is None:
-            self._end = CallEnd(by, kind, status, self.services.explain(kind, status, detail))
+            sentence = self.services.explain(kind, status, detail, by=by, name=self._remote_name)
+            self._end = CallEnd(by, kind, status, sentence)
 
     def _end_reason(self) -> Reason | None:
         end = self._end

@@ -15,8 +15,9 @@ from app.calls.offer_answer import Agreement, LocalStream
 from app.events import IceSnapshot, IceState, SecurityInfo
 from app.frames import FrameMailbox
 from app.ice.candidates import Candidate, IceDescription
+from app.ice.config import IceConfig
 from app.ice.events import IceEvent
-from app.ice.session import IceConfig, IceSession
+from app.ice.session import IceSession
 from app.media.certificate import Certificate
 from app.media.events import MediaEvent
 from app.media.sdes import SdesKey
@@ -59,18 +60,17 @@ class Leg:
         echo: bool,
         on_ice: Callable[[Leg, IceEvent], None],
         on_media: Callable[[Leg, MediaEvent], None],
+        remote_picture: FrameMailbox,
+        own_picture: FrameMailbox,
         fork_of: Leg | None = None,
     ) -> None:
         self.wishes = wishes
         self.agreement: Agreement | None = None
         self.ready = False
         self.begun = False
-        self.picture = FrameMailbox()
-        self.own_picture = FrameMailbox()
         self.uses_ice = ice_config.policy is not IcePolicy.OFF
         self._keys = {wish.name: SdesKey.generate() for wish in wishes}
         self._opened: set[str] = set()
-        self._last_media = None
         names = [wish.name for wish in wishes]
         if fork_of is not None:
             self._keys = fork_of._keys
@@ -82,8 +82,8 @@ class Leg:
             media_settings,
             certificate,
             on_event=lambda event: on_media(self, event),
-            remote_picture=self.picture,
-            own_picture=self.own_picture,
+            remote_picture=remote_picture,
+            own_picture=own_picture,
             echo=echo,
         )
 

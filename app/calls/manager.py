@@ -14,6 +14,8 @@ from dataclasses import replace
 from app.calls.call import Call, CallServices
 from app.calls.errors import CallError
 from app.events import CallState, EndKind
+from app.ice.config import IceConfig
+from app.settings import Settings
 from app.sip import events as sip_events
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,10 @@ class CallManager:
         self._calls: dict[str, Call] = {}
         self._no_answer: dict[str, asyncio.TimerHandle] = {}
         self._told_ended: set[str] = set()
+
+    def update(self, settings: Settings, ice_config: IceConfig) -> None:
+        """Use other settings for the calls that begin from now on."""
+        self.services = replace(self.services, settings=settings, ice_config=ice_config)
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -125,6 +125,9 @@ def _session(
 ) -> SessionDescription:
     if any(stream.ice for stream in streams):
         attributes.append(("ice-options", "ice2"))
+        paces = [stream.ice.pacing_ms for stream in streams if stream.ice and stream.ice.pacing_ms]
+        if paces:
+            attributes.append(("ice-pacing", str(max(paces))))
     if any(stream.ice and stream.ice.lite for stream in streams):
         attributes.append(("ice-lite", None))
     if security == "dtls":
@@ -195,8 +198,6 @@ def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescr
     pwd = description.attribute_of(media, "ice-pwd")
     if ufrag is None or pwd is None or media.has("ice-mismatch"):
         return None
-    if not (4 <= len(ufrag) <= 256 and 22 <= len(pwd) <= 256):
-        raise DescriptionError("the ICE user fragment or password has a length that RFC 8839 forbids")
     candidates: list[Candidate] = []
     for text in media.all_attributes("candidate")[:MAX_CANDIDATES]:
         try:
@@ -204,7 +205,12 @@ def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescr
         except ParseError:
             continue  # RFC 8839 section 5.1: a candidate that is not understood is ignored
     options = tuple((description.attribute_of(media, "ice-options") or "").split())
-    return IceDescription(ufrag, pwd, tuple(candidates), options, description.has("ice-lite"))
+    pacing = description.attribute("ice-pacing") or ""
+    pacing_ms = int(pacing) if pacing.isascii() and pacing.isdigit() and len(pacing) <= 5 else None
+    try:
+        return IceDescription(ufrag, pwd, tuple(candidates), options, description.has("ice-lite"), pacing_ms or None)
+    except ParseError as error:
+        raise DescriptionError(str(error)) from error
 
 
 def address_of(description: SessionDescription, media: MediaDescription) -> HostPort | None:

@@ -1,0 +1,309 @@
+"""`parley call` and `parley listen`: one call made, or calls taken, with a report at the end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.cli.console import Console
+from app.cli.flags import passwords_of, settings_adjuster
+from app.cli.report import call_report
+from app.cli.running import Running, running
+from app.engine.errors import EngineError
+from app.engine.options import EngineOptions, HomeMode
+from app.events import (
+    CallChanged,
+    CallInfo,
+    CallState,
+    Direction,
+    EndedBy,
+    Event,
+    FiguresChanged,
+    Problem,
+    RegistrationChanged,
+    RegistrationState,
+)
+
+END_WAIT_S = 5.0
+
+_WORDS = {
+    CallState.GATHERING: "gathering addresses",
+    CallState.INVITING: "calling",
+    CallState.PREPARING: "a call is coming in",
+    CallState.CONNECTING: "looking for the best path",
+    CallState.RINGING: "ringing",
+    CallState.ANSWERING: "answered",
+    CallState.CONNECTED: "connected",
+    CallState.INTERRUPTED: "the path is silent",
+    CallState.ENDING: "ending",
+    CallState.ENDED: "ended",
+}
+
+
+def engine_options(args: argparse.Namespace, started_at: float, home: HomeMode = HomeMode.ON_DEMAND) -> EngineOptions:
+    """What every command of this kind asks of the engine: nothing that was not configured is sent anywhere."""
+    return EngineOptions(
+        profile=args.profile,
+        adjust=settings_adjuster(args),
+        passwords=passwords_of(args),
+        home=home,
+        neighbours=False,
+        watch_presence=False,
+        ring=False,
+        take_calls=getattr(args, "takes_calls", False),
+        clock_zero=started_at,
+        sip_trace_file=args.sip_trace,
+    )
+
+
+@dataclass
+class _Watch:
+    """Follows one call and tells of every new state."""
+
+    console: Console
+    states_told: int = 0
+    info: CallInfo | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, CallChanged):
+            self.info = event.call
+            for step in event.call.steps[self.states_told :]:
+                words = _WORDS[step.state]
+                facts: dict[str, Any] = {"call": event.call.call_id, "state": step.state.value}
+                if step.state is CallState.ENDED and event.call.end is not None:
+                    end = event.call.end
+                    facts |= {"by": end.by.value, "cause": end.sentence, "status": end.status}
+                    words = f"ended: {end.sentence}"
+                elif step.state in (CallState.PREPARING, CallState.GATHERING):
+                    facts |= {"remote": event.call.remote_uri, "direction": event.call.direction.value}
+                    words = f"{words}: {event.call.remote_name}"
+                self.console.event("call", words, **facts)
+            self.states_told = len(event.call.steps)
+        else:
+            tell(self.console, event)
+
+    @property
+    def state(self) -> CallState | None:
+        return self.info.state if self.info is not None else None
+
+    @property
+    def went_well(self) -> bool:
+        """Connected, and not ended by a failure."""
+        info = self.info
+        return (
+            info is not None
+            and info.connected_at is not None
+            and not (info.end is not None and info.end.by is EndedBy.FAILURE)
+        )
+
+
+def tell(console: Console, event: Event) -> None:
+    """What is worth a line although it is not about a call's state."""
+    if isinstance(event, Problem):
+        console.event("problem", event.sentence, about=event.about, sentence=event.sentence)
+    elif isinstance(event, RegistrationChanged) and event.state is not RegistrationState.NONE:
+        console.event(
+            "registration",
+            event.sentence or event.state.value,
+            state=event.state.value,
+            status=event.status,
+            sentence=event.sentence,
+        )
+    elif isinstance(event, FiguresChanged) and console.as_json:
+        audio, video = event.figures.audio, event.figures.video
+        console.event(
+            "figures",
+            "",
+            call=event.figures.call_id,
+            audio_received=audio.packets_received if audio else None,
+            output_level_dbfs=audio.output_level_dbfs if audio else None,
+            frames_decoded=video.frames_decoded if video else None,
+        )
+
+
+# parley call ----------------------------------------------------------------------------------------------
+
+
+async def call(args: argparse.Namespace, console: Console, started_at: float) -> int:
+    """Call somebody, talk for as long as was asked, hang up, report."""
+    async with running(engine_options(args, started_at)) as run:
+        watch = _Watch(console)
+        try:
+            call_id = await run.engine.calls.place(args.target, video=args.video_from != "none")
+        except EngineError as error:
+            console.error(str(error))
+            console.report(_empty_report(str(error)), "")
+            return 1
+        await _talk(run, watch, call_id, args.for_seconds)
+        await _hang_up(run, watch, call_id)
+        report = await _report(run, watch)
+        console.report(report, _summary(report))
+        if not watch.went_well:
+            console.error(_cause(watch))
+        return 0 if watch.went_well else 1
+
+
+async def _talk(run: Running, watch: _Watch, call_id: str, for_seconds: float | None) -> None:
+    """Until the call is over, its time is up, or somebody stops the command."""
+    loop = asyncio.get_running_loop()
+    deadline: float | None = None
+    while True:
+        event = await run.next_event(deadline)
+        if event is None:
+            return
+        if isinstance(event, CallChanged) and event.call.call_id != call_id:
+            continue
+        watch.take(event)
+        if watch.state is CallState.ENDED:
+            return
+        if watch.state is CallState.CONNECTED and deadline is None and for_seconds is not None:
+            deadline = loop.time() + for_seconds
+
+
+async def _hang_up(run: Running, watch: _Watch, call_id: str) -> None:
+    if watch.state is CallState.ENDED:
+        return
+    try:
+        await run.engine.calls.hang_up(call_id)
+    except EngineError:
+        return  # it ended at the same moment
+    run.stop.clear()
+    deadline = asyncio.get_running_loop().time() + END_WAIT_S
+    while watch.state is not CallState.ENDED:
+        event = await run.next_event(deadline)
+        if event is None:
+            return
+        watch.take(event)
+
+
+async def _report(run: Running, watch: _Watch) -> dict[str, Any]:
+    info = watch.info
+    if info is None:
+        return _empty_report("Nothing happened.")
+    figures = await run.engine.calls.figures(info.call_id)
+    return call_report(info, figures, await run.engine.calls.sip_trace(info.call_id))
+
+
+def _empty_report(cause: str) -> dict[str, Any]:
+    ended = {"by": EndedBy.FAILURE.value, "cause": cause, "status": None}
+    nothing = dict.fromkeys(("ice", "security", "audio", "video", "milestones"))
+    return {"ended": ended, "states": [], "sip": [], **nothing}
+
+
+def _cause(watch: _Watch) -> str:
+    end = watch.info.end if watch.info is not None else None
+    return (end.sentence if end is not None else None) or "The call did not get connected."
+
+
+def _summary(report: dict[str, Any]) -> str:
+    lines = []
+    ice, audio, video, security = (report.get(part) or {} for part in ("ice", "audio", "video", "security"))
+    selected = next((pair for pair in ice.get("pairs", ()) if pair["selected"]), None)
+    if selected is not None:
+        local, remote = ice["local"][selected["local"]], ice["remote"][selected["remote"]]
+        how = "relayed" if "relay" in (local["type"], remote["type"]) else "direct"
+        rtt = "" if selected["rtt"] is None else f", {selected['rtt'] * 1000:.1f} ms round trip"
+        lines.append(
+            f"path      {how}: {local['address']}:{local['port']} ({local['type']}) to "
+            f"{remote['address']}:{remote['port']} ({remote['type']}){rtt}"
+        )
+    if security.get("media"):
+        lines.append(f"security  {security['media']}, signalling {security['signalling']}")
+    if audio:
+        level = "silent" if audio["level_dbfs"] is None else f"{audio['level_dbfs']:.1f} dBFS"
+        lines.append(
+            f"sound     {audio['codec']}, {audio['packets_received']} packets received, {audio['lost']} lost, {level}"
+        )
+    if video and video["frames_decoded"]:
+        lines.append(
+            f"picture   {video['codec']}, {video['width']}x{video['height']}, {video['frames_decoded']} frames"
+        )
+    return "\n".join(lines)
+
+
+# parley listen --------------------------------------------------------------------------------------------
+
+
+async def listen(args: argparse.Namespace, console: Console, started_at: float) -> int:
+    """Wait for calls, answer or decline each, report each; the last report closes."""
+    args.takes_calls = True
+    loop = asyncio.get_running_loop()
+    async with running(engine_options(args, started_at)) as run:
+        deadline = None if args.for_seconds is None else loop.time() + args.for_seconds
+        await _say_where(run, console)
+        taken = failed = 0
+        last: dict[str, Any] | None = None
+        while args.calls is None or taken < args.calls:
+            watch = await _serve_one(run, console, args, deadline)
+            if watch is None:
+                break
+            taken += 1
+            failed += 0 if (watch.went_well or args.decline) else 1
+            if last is not None:
+                console.event("call-report", "", report=last)
+            last = await _report(run, watch)
+            if not console.as_json:
+                print(_summary(last), flush=True)
+        if last is None:
+            last = _empty_report("Nobody called.")
+            console.error("Nobody called.")
+        console.report(last, "")
+        complete = taken == args.calls if args.calls is not None else taken > 0 or args.for_seconds is None
+        return 0 if complete and not failed else 1
+
+
+async def _say_where(run: Running, console: Console) -> None:
+    """Tell at which address this side can be called, so that a script knows when to begin."""
+    while (event := await run.next_event(asyncio.get_running_loop().time() + 15.0)) is not None:
+        tell(console, event)
+        if isinstance(event, RegistrationChanged):
+            if event.state is RegistrationState.NONE:
+                console.event("listening", f"listening at {event.own_uri}", uri=event.own_uri)
+                return
+            if event.state is RegistrationState.REGISTERED:
+                console.event("listening", f"listening as {event.account}", uri=event.account)
+                return
+
+
+async def _serve_one(run: Running, console: Console, args: argparse.Namespace, deadline: float | None) -> _Watch | None:
+    """One call from its INVITE to its end; None when the command is to stop before one came."""
+    loop = asyncio.get_running_loop()
+    watch = _Watch(console)
+    answer_at: float | None = None
+    call_id: str | None = None
+    while True:
+        times = [moment for moment in (deadline, answer_at) if moment is not None]
+        event = await run.next_event(min(times) if times else None)
+        if event is None:
+            if run.stop.is_set() or (deadline is not None and loop.time() >= deadline):
+                if call_id is None:
+                    return None
+                await _hang_up(run, watch, call_id)
+                return watch
+            if answer_at is not None and call_id is not None:
+                answer_at = None
+                await _answer(run, args, call_id)
+            continue
+        if isinstance(event, CallChanged):
+            if call_id is None and event.call.direction is Direction.INCOMING:
+                call_id = event.call.call_id
+            if event.call.call_id != call_id:
+                continue
+        watch.take(event)
+        if call_id is not None and watch.state is CallState.ENDED:
+            return watch
+        if watch.state is CallState.RINGING and answer_at is None and isinstance(event, CallChanged):
+            answer_at = loop.time() + (0.0 if args.decline else args.answer_after)
+
+
+async def _answer(run: Running, args: argparse.Namespace, call_id: str) -> None:
+    try:
+        if args.decline:
+            await run.engine.calls.decline(call_id)
+        else:
+            await run.engine.calls.answer(call_id, video=args.video_from != "none")
+    except EngineError:
+        return  # the caller gave up at the same moment; its event follows

@@ -1,0 +1,297 @@
+"""The flags that several commands share, and what they change in the settings of a run. See docs/command-line.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from app.settings import (
+    Account,
+    Encryption,
+    HostPort,
+    IcePolicy,
+    Settings,
+    SipTransport,
+    TurnServer,
+)
+
+AUDIO_CODECS = ("opus", "pcmu", "pcma")
+VIDEO_CODECS = ("vp8",)
+
+
+def add_always(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("always")
+    group.add_argument("--profile", type=Path, metavar="DIR", help="read and keep everything there, e.g. /tmp/ada")
+    group.add_argument(
+        "--log-level", default="warning", choices=("debug", "info", "warning", "error"), help="default: warning"
+    )
+    group.add_argument("--log-to", type=Path, metavar="FILE", help="write the log there, e.g. parley.log")
+    group.add_argument("--sip-trace", type=Path, metavar="FILE", help="write every SIP message there, e.g. sip.txt")
+    group.add_argument("--json", action="store_true", help="print JSON lines: events, then one report")
+
+
+def add_account(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("account")
+    group.add_argument("--account", type=account, metavar="URI", help="e.g. 'sip:ada@example.org;transport=tcp'")
+    group.add_argument(
+        "--password-from", type=password_from, metavar="WHERE", help="env:NAME or file:PATH, e.g. env:SIP_PASSWORD"
+    )
+    group.add_argument("--registrar", type=host_port(5060), metavar="HOST:PORT", help="e.g. 192.168.1.2:5060")
+    group.add_argument("--no-register", action="store_true", help="call without registering first")
+    group.add_argument("--display-name", metavar="TEXT", help="how others see this side, e.g. 'Front desk'")
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network")
+    group.add_argument("--stun", type=host_port(3478), action="append", metavar="HOST:PORT", help="repeatable")
+    group.add_argument(
+        "--turn", type=turn_server, action="append", metavar="URI", help="repeatable, e.g. turn:192.0.2.1:3478"
+    )
+    group.add_argument("--turn-user", metavar="NAME", help="who may allocate at the TURN servers")
+    group.add_argument("--turn-password-from", type=password_from, metavar="WHERE", help="env:NAME or file:PATH")
+    group.add_argument("--ice-policy", type=IcePolicy, choices=list(IcePolicy), help="which paths may be used")
+    group.add_argument(
+        "--interface", action="append", metavar="NAME", help="repeatable: an interface or address, e.g. eth0 or lo"
+    )
+    group.add_argument("--sip-port", type=port, metavar="PORT", help="default: 5060, or any when it is taken")
+    group.add_argument("--ca-file", type=existing_file, metavar="PEM", help="authorities to trust for TLS")
+
+
+def add_media(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("media")
+    group.add_argument("--audio-from", type=audio_from, metavar="SOURCE", help="mic, silence, tone:440 or a file")
+    group.add_argument("--audio-to", type=audio_to, metavar="SINK", help="speaker, null or FILE.wav")
+    group.add_argument("--video-from", type=video_from, metavar="SOURCE", help="camera, pattern, none or a file")
+    group.add_argument("--video-to", type=video_to, metavar="SINK", help="null or a file such as seen.mkv")
+    group.add_argument("--audio-codecs", type=names_of(AUDIO_CODECS), metavar="LIST", help="e.g. opus,pcmu")
+    group.add_argument("--video-codecs", type=names_of(VIDEO_CODECS), metavar="LIST", help="e.g. vp8")
+    group.add_argument("--encryption", type=Encryption, choices=list(Encryption), help="default: best")
+    group.add_argument("--size", type=picture_size, metavar="WxH", help="of the own picture, e.g. 1280x720")
+    group.add_argument("--fps", type=frames_per_second, metavar="N", help="of the own picture, e.g. 30")
+
+
+def settings_adjuster(args: argparse.Namespace) -> Callable[[Settings], Settings]:
+    """What the flags lay over the kept settings."""
+
+    def adjust(settings: Settings) -> Settings:
+        return replace(
+            settings,
+            accounts=_accounts(args, settings),
+            network=_network(args, settings),
+            media=_media(args, settings),
+            display_name=getattr(args, "display_name", None) or settings.display_name,
+        )
+
+    return adjust
+
+
+def passwords_of(args: argparse.Namespace) -> dict[str, str]:
+    """The account's password, by the address that asks for it."""
+    chosen = getattr(args, "account", None)
+    password = getattr(args, "password_from", None)
+    return {chosen.address: password} if chosen is not None and password is not None else {}
+
+
+def _accounts(args: argparse.Namespace, settings: Settings) -> tuple[Account, ...]:
+    chosen: Account | None = getattr(args, "account", None)
+    if chosen is None:
+        if getattr(args, "no_register", False):
+            return tuple(replace(kept, register=False) for kept in settings.accounts)
+        return settings.accounts
+    return (
+        replace(
+            chosen,
+            registrar=args.registrar or chosen.registrar,
+            display_name=args.display_name or "",
+            register=not args.no_register,
+        ),
+    )
+
+
+def _network(args: argparse.Namespace, settings: Settings):  # type: ignore[no-untyped-def]
+    network = settings.network
+    turn = getattr(args, "turn", None)
+    if turn:
+        user, password = args.turn_user or "", args.turn_password_from or ""
+        turn = tuple(replace(server, username=user, password=password) for server in turn)
+    return replace(
+        network,
+        stun_servers=tuple(getattr(args, "stun", None) or network.stun_servers),
+        turn_servers=turn or network.turn_servers,
+        ice_policy=getattr(args, "ice_policy", None) or network.ice_policy,
+        interfaces=tuple(getattr(args, "interface", None) or network.interfaces),
+        sip_port=getattr(args, "sip_port", None) or network.sip_port,
+        ca_file=str(args.ca_file) if getattr(args, "ca_file", None) else network.ca_file,
+    )
+
+
+def _media(args: argparse.Namespace, settings: Settings):  # type: ignore[no-untyped-def]
+    media = settings.media
+    if not hasattr(args, "audio_from"):
+        return media
+    width, height = args.size or (media.width, media.height)
+    return replace(
+        media,
+        audio_from=args.audio_from or media.audio_from,
+        audio_to=args.audio_to or media.audio_to,
+        video_from=args.video_from or media.video_from,
+        video_to=args.video_to or "null",  # a command has no window
+        audio_codecs=args.audio_codecs or media.audio_codecs,
+        video_codecs=args.video_codecs or media.video_codecs,
+        encryption=args.encryption or media.encryption,
+        width=width,
+        height=height,
+        fps=args.fps or media.fps,
+    )
+
+
+# What one flag's value must look like ------------------------------------------------------------------------
+
+
+def account(text: str) -> Account:
+    head, _, parameters = text.partition(";")
+    scheme, colon, rest = head.partition(":")
+    user, at, host = rest.partition("@")
+    if scheme not in ("sip", "sips") or not colon or not user or not at or not host:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an account such as sip:ada@example.org")
+    transport: SipTransport | None = SipTransport.TLS if scheme == "sips" else None
+    for parameter in filter(None, parameters.split(";")):
+        name, _, value = parameter.partition("=")
+        if name != "transport" or value not in list(SipTransport):
+            raise argparse.ArgumentTypeError(f"{parameter!r} is not transport=udp, tcp, tls, ws or wss")
+        transport = SipTransport(value)
+    return Account(head, transport)
+
+
+def password_from(text: str) -> str:
+    """The password itself, from where the flag says it is."""
+    kind, _, name = text.partition(":")
+    if kind == "env":
+        if name not in os.environ:
+            raise argparse.ArgumentTypeError(f"there is no environment variable {name!r}")
+        return os.environ[name]
+    if kind == "file":
+        try:
+            return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeError) as error:
+            raise argparse.ArgumentTypeError(f"the password file cannot be read: {error}") from error
+    raise argparse.ArgumentTypeError("say env:NAME or file:PATH")
+
+
+def host_port(default: int) -> Callable[[str], HostPort]:
+    def parse(text: str) -> HostPort:
+        try:
+            return HostPort.parse(text, default)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse
+
+
+def turn_server(text: str) -> TurnServer:
+    """`turn:HOST[:PORT][?transport=udp|tcp]` or `turns:…`, RFC 7065."""
+    scheme, colon, rest = text.partition(":")
+    if scheme not in ("turn", "turns") or not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is not turn:HOST:PORT or turns:HOST:PORT")
+    place, _, query = rest.partition("?")
+    transport = query.removeprefix("transport=") if query else "udp"
+    if transport not in ("udp", "tcp"):
+        raise argparse.ArgumentTypeError(f"{query!r} is not transport=udp or transport=tcp")
+    if scheme == "turns":
+        transport = "tls"
+    try:
+        return TurnServer(HostPort.parse(place, 5349 if scheme == "turns" else 3478), transport)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def existing_file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text!r}")
+    return path
+
+
+def audio_from(text: str) -> str:
+    if text in ("mic", "silence"):
+        return text
+    if text.startswith("tone:"):
+        if not text[5:].replace(".", "", 1).isdigit() or not 20 <= float(text[5:]) <= 20_000:
+            raise argparse.ArgumentTypeError(f"{text!r} is not tone:HZ with 20 to 20000 Hz")
+        return text
+    return str(existing_file(text))
+
+
+def audio_to(text: str) -> str:
+    if text in ("speaker", "null"):
+        return text
+    return _writable(text, (".wav",))
+
+
+def video_from(text: str) -> str:
+    return text if text in ("camera", "pattern", "none") else str(existing_file(text))
+
+
+def video_to(text: str) -> str:
+    return "null" if text in ("window", "null") else _writable(text, (".mkv", ".mp4", ".webm"))
+
+
+def _writable(text: str, endings: tuple[str, ...]) -> str:
+    path = Path(text)
+    if path.suffix.lower() not in endings:
+        raise argparse.ArgumentTypeError(f"{text!r} must end with {' or '.join(endings)}")
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.absolute().parent)!r}")
+    return text
+
+
+def names_of(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+        wrong = [name for name in names if name not in known]
+        if wrong or not names:
+            raise argparse.ArgumentTypeError(f"{text!r}: known are {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    width, x, height = text.partition("x")
+    if not (x and width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 1280x720")
+    size = int(width), int(height)
+    if not (64 <= size[0] <= 3840 and 64 <= size[1] <= 2160) or size[0] % 2 or size[1] % 2:
+        raise argparse.ArgumentTypeError("a picture has 64x64 to 3840x2160 points, both even")
+    return size
+
+
+def frames_per_second(text: str) -> int:
+    if not (text.isdigit() and 1 <= int(text) <= 60):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate from 1 to 60")
+    return int(text)

@@ -1,0 +1,153 @@
+"""The parser of the command line and the way from its words to a command. The contract is docs/command-line.md."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from app.cli import flags
+from app.cli.console import Console
+from app.engine.errors import EngineError
+from app.people.errors import PeopleError
+
+VERSION = "0.1.0"
+
+Command = Callable[[argparse.Namespace, Console, float], Coroutine[Any, Any, int]]
+
+
+def run(arguments: list[str] | None, started_at: float) -> int:
+    """Do what the command line says; gives 0 done, 1 failed with the cause on stderr, 2 wrong usage."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    _set_up_logging(args)
+    if args.command in (None, "window"):
+        return _window(args, started_at)
+    console = Console(started_at, as_json=args.json)
+    try:
+        return asyncio.run(_command(args.command)(args, console, started_at))
+    except (EngineError, PeopleError) as error:
+        console.error(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 1
+
+
+def _command(name: str) -> Command:
+    # Imported here: each command brings its own heavy parts, and `--help` needs none of them.
+    if name == "home":
+        from app.cli.serving import home
+
+        return home
+    if name == "doctor":
+        from app.cli.doctor import doctor
+
+        return doctor
+    from app.cli import calling
+
+    return calling.call if name == "call" else calling.listen
+
+
+def _window(args: argparse.Namespace, started_at: float) -> int:
+    try:
+        from ui.application import run as run_window
+    except ImportError as error:
+        print(f"parley: the window cannot be opened ({error}); `parley call echo` works without one.", file=sys.stderr)
+        return 1
+    return run_window(
+        target=args.target,
+        profile=args.profile,
+        adjust=flags.settings_adjuster(args),
+        passwords=flags.passwords_of(args),
+        started_at=started_at,
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="parley",
+        description="Video and voice calls that always connect and that show how they connected.",
+        epilog="Without a command the window opens. Exit codes: 0 done, 1 failed (stderr says why), 2 wrong usage.",
+    )
+    parser.add_argument("--version", action="version", version=f"parley {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _window_flags(parser)
+    window = commands.add_parser(
+        "window", help="open the window (the same as no command), e.g. parley window sip:ada@…"
+    )
+    window.add_argument("target", nargs="?", metavar="TARGET", help="dial this, e.g. sip:ada@example.org")
+    _window_flags(window)
+    call = commands.add_parser("call", help="call somebody, e.g. parley call sip:ada@example.org --for 10")
+    call.add_argument("target", metavar="TARGET", help="sip:…, sips:…, tel:…, or a contact's name; echo calls yourself")
+    call.add_argument(
+        "--for", dest="for_seconds", type=flags.seconds, metavar="S", help="hang up S seconds after the call connected"
+    )
+    listen = commands.add_parser("listen", help="take calls, e.g. parley listen --calls 1 --audio-to heard.wav")
+    answer = listen.add_mutually_exclusive_group()
+    answer.add_argument(
+        "--answer-after",
+        type=flags.seconds,
+        default=0.0,
+        metavar="S",
+        help="let it ring for S seconds first (default 0)",
+    )
+    answer.add_argument("--decline", action="store_true", help="decline every call")
+    listen.add_argument("--calls", type=flags.count, metavar="N", help="stop after N calls")
+    listen.add_argument(
+        "--for", dest="for_seconds", type=flags.seconds, metavar="S", help="stop after S seconds, hanging up"
+    )
+    for command in (call, listen):
+        flags.add_account(command)
+        flags.add_network(command)
+        flags.add_media(command)
+        flags.add_always(command)
+    home = commands.add_parser("home", help="serve others, e.g. parley home --listen 0.0.0.0 --user ada:secret")
+    _home_flags(home)
+    flags.add_always(home)
+    doctor = commands.add_parser("doctor", help="check devices, network, servers and a call, and name what is wrong")
+    flags.add_account(doctor)
+    flags.add_network(doctor)
+    flags.add_always(doctor)
+    return parser
+
+
+def _window_flags(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(target=None)
+    flags.add_always(parser)
+
+
+def _home_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("home")
+    group.add_argument("--listen", default="0.0.0.0", metavar="HOST", help="address to serve at, e.g. 192.168.1.2")
+    group.add_argument("--sip-port", type=flags.port, default=5060, metavar="PORT", help="default: 5060")
+    group.add_argument("--turn-port", type=flags.port, default=3478, metavar="PORT", help="default: 3478")
+    group.add_argument(
+        "--user", action="append", default=[], type=_user, metavar="NAME:PASSWORD", help="repeatable, e.g. ada:secret"
+    )
+    group.add_argument("--realm", default="parley", help="of the passwords, e.g. example.org (default: parley)")
+    group.add_argument("--tls-cert", type=flags.existing_file, metavar="FILE", help="serve SIP over TLS too")
+    group.add_argument("--tls-key", type=flags.existing_file, metavar="FILE", help="the key of --tls-cert")
+    group.add_argument(
+        "--allow-loopback-peers", action="store_true", help="let the relay reach this machine itself (tests only)"
+    )
+    group.add_argument("--for", dest="for_seconds", type=flags.seconds, metavar="S", help="stop after S seconds")
+
+
+def _user(text: str) -> tuple[str, str]:
+    name, colon, password = text.partition(":")
+    if not name or not colon or not password:
+        raise argparse.ArgumentTypeError("say NAME:PASSWORD")
+    return name, password
+
+
+def _set_up_logging(args: argparse.Namespace) -> None:
+    level = getattr(logging, args.log_level.upper())
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    try:
+        logging.basicConfig(level=level, format=form, filename=args.log_to)
+    except OSError as error:
+        raise SystemExit(f"parley: the log cannot be written: {error}") from error

@@ -1,0 +1,141 @@
+"""The report of a call, as docs/command-line.md promises it: plain JSON values, null for what is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.events import (
+    AudioStats,
+    CallFigures,
+    CallInfo,
+    CandidateInfo,
+    IceSnapshot,
+    SecurityInfo,
+    SipTrace,
+    VideoStats,
+)
+
+
+def call_report(info: CallInfo, figures: CallFigures | None, trace: tuple[SipTrace, ...]) -> dict[str, Any]:
+    """Everything that is known of one call; times in seconds from the command's start, sizes in bytes."""
+    end = info.end
+    cause = end.sentence if end is not None else None
+    return {
+        "ended": None if end is None else {"by": end.by.value, "cause": cause, "status": end.status},
+        "states": [{"state": step.state.value, "at": _seconds(step.at)} for step in info.steps],
+        "remote": {"uri": info.remote_uri, "name": info.remote_name},
+        "poorer": list(info.poorer_steps),
+        "sip": [
+            {
+                "direction": entry.direction,
+                "line": entry.line,
+                "at": _seconds(entry.at),
+                "bytes": entry.size_bytes,
+                "transport": entry.transport,
+            }
+            for entry in trace
+        ],
+        "ice": _ice(figures.ice) if figures is not None and figures.ice is not None else None,
+        "security": _security(figures.security) if figures is not None else None,
+        "audio": _audio(figures.audio) if figures is not None and figures.audio is not None else None,
+        "video": _video(figures.video) if figures is not None and figures.video is not None else None,
+        "milestones": _milestones(figures) if figures is not None else None,
+    }
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _ice(ice: IceSnapshot) -> dict[str, Any]:
+    return {
+        "role": ice.role,
+        "state": ice.state.value,
+        "gathered_in": _seconds(ice.gathered_in_s),
+        "connected_in": _seconds(ice.connected_in_s),
+        "local": [_candidate(candidate) for candidate in ice.local],
+        "remote": [_candidate(candidate) for candidate in ice.remote],
+        "pairs": [
+            {
+                "local": pair.local,
+                "remote": pair.remote,
+                "state": pair.state.value,
+                "nominated": pair.nominated,
+                "selected": pair.selected,
+                "priority": pair.priority,
+                "rtt": None if pair.rtt_s is None else round(pair.rtt_s, 6),
+                "sent": pair.sent_bytes,
+                "received": pair.received_bytes,
+                "checks": pair.checks_sent,
+                "reason": pair.reason,
+            }
+            for pair in ice.pairs
+        ],
+        "restarts": ice.restarts,
+        "problems": list(ice.problems),
+    }
+
+
+def _candidate(candidate: CandidateInfo) -> dict[str, Any]:
+    return {
+        "type": candidate.type.value,
+        "address": candidate.address,
+        "port": candidate.port,
+        "protocol": candidate.protocol,
+        "priority": candidate.priority,
+        "foundation": candidate.foundation,
+        "base": candidate.base,
+        "server": candidate.server,
+        "stream": candidate.stream,
+    }
+
+
+def _security(security: SecurityInfo) -> dict[str, Any]:
+    return {
+        "media": security.media,
+        "cipher": security.cipher,
+        "signalling": security.signalling,
+        "fingerprint_local": security.fingerprint_local,
+        "fingerprint_remote": security.fingerprint_remote,
+    }
+
+
+def _audio(audio: AudioStats) -> dict[str, Any]:
+    return {
+        "codec": audio.codec,
+        "packets_sent": audio.packets_sent,
+        "packets_received": audio.packets_received,
+        "lost": audio.lost,
+        "concealed_ms": audio.concealed_ms,
+        "jitter_ms": audio.jitter_ms,
+        "delay_ms": audio.delay_ms,
+        "rtt_ms": audio.rtt_ms,
+        "level_dbfs": audio.level_dbfs,
+    }
+
+
+def _video(video: VideoStats) -> dict[str, Any]:
+    return {
+        "codec": video.codec,
+        "width": video.width,
+        "height": video.height,
+        "fps_sent": video.fps_sent,
+        "fps_received": video.fps_received,
+        "frames_sent": video.frames_sent,
+        "frames_decoded": video.frames_decoded,
+        "freezes": video.freezes,
+        "key_frames_asked": video.key_frames_asked,
+        "lost": video.lost,
+        "bitrate_bps": video.bitrate_bps,
+    }
+
+
+def _milestones(figures: CallFigures) -> dict[str, Any]:
+    milestones = figures.milestones
+    return {
+        "invite_sent": _seconds(milestones.invite_sent),
+        "ringing": _seconds(milestones.ringing),
+        "answered": _seconds(milestones.answered),
+        "first_audio": _seconds(milestones.first_audio),
+        "first_video": _seconds(milestones.first_video),
+    }

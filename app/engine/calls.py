@@ -1,0 +1,155 @@
+"""The person's calls as the engine runs them: rings, figures four times a second, history, and who is told what."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.calls.call import Call, CallServices
+from app.calls.manager import CallManager
+from app.engine.history import history_entry
+from app.engine.people import People
+from app.events import (
+    CallChanged,
+    CallFigures,
+    CallState,
+    Event,
+    FiguresChanged,
+    Problem,
+)
+from app.frames import FrameMailbox
+from app.media import tones
+from app.media.rings import RingPlayer
+from app.owned_tasks import OwnedTasks
+from app.sip.events import SipEvent
+
+TICK_S = 0.25
+KEPT_ENDED = 50  # how many ended calls still answer for their figures and messages
+
+_SOUNDS_WHILE = (CallState.CONNECTING, CallState.RINGING)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCall:
+    """What is left of a call that is over."""
+
+    figures: CallFigures
+    sip_ids: frozenset[str]
+
+
+class EngineCalls:
+    """Wraps the call manager of the person's endpoint."""
+
+    def __init__(self, services: CallServices, people: People, publish: Callable[[Event], None], *, ring: bool) -> None:
+        self._publish = publish
+        self._people = people
+        self._services = services
+        self._ring = ring
+        self._rings: dict[str, RingPlayer] = {}
+        self._sip_ids: dict[str, set[str]] = {}
+        self._ended: dict[str, EndedCall] = {}
+        self._saved_connected: set[str] = set()
+        self._tasks = OwnedTasks("calls")
+        self.manager = CallManager(services_with(services, self._changed, self._problem), on_ended=self._call_ended)
+
+    def start(self) -> None:
+        self._tasks.start(self._tick(), "figures")
+
+    def on_sip(self, event: SipEvent) -> None:
+        self.manager.on_sip(event)
+
+    def sip_ids(self, call_id: str) -> set[str]:
+        """The Call-ID headers of one call's dialogs."""
+        if call_id in self._ended:
+            return set(self._ended[call_id].sip_ids)
+        return self._sip_ids.get(call_id, set())
+
+    def call_of(self, sip_id: str) -> str | None:
+        """Which call a Call-ID header belongs to."""
+        for call in self.manager.calls:
+            if call.session is not None and call.session.call_id == sip_id:
+                return call.call_id
+        return next((call_id for call_id, ids in self._sip_ids.items() if sip_id in ids), None)
+
+    def figures(self, call_id: str) -> CallFigures | None:
+        if call_id in self._ended:
+            return self._ended[call_id].figures
+        return next((call.figures() for call in self.manager.calls if call.call_id == call_id), None)
+
+    def pictures(self, call_id: str) -> tuple[FrameMailbox, FrameMailbox]:
+        """The mailboxes (remote, own) of a call; empty ones when it is over. Safe from any thread."""
+        for call in self.manager.calls:
+            if call.call_id == call_id:
+                return call.remote_picture, call.own_picture
+        return FrameMailbox(), FrameMailbox()
+
+    async def close(self) -> None:
+        await self.manager.close()
+        for ring in self._rings.values():
+            ring.stop()
+        await self._tasks.close()
+
+    def _changed(self, call: Call) -> None:
+        info = call.info
+        if call.session is not None:
+            self._sip_ids.setdefault(call.call_id, set()).add(call.session.call_id)
+        self._sound(call)
+        self._publish(CallChanged(info))
+        if len(info.steps) == 1 or (info.connected_at is not None and call.call_id not in self._saved_connected):
+            if info.connected_at is not None:
+                self._saved_connected.add(call.call_id)
+            self._save(call)
+
+    def _call_ended(self, call: Call) -> None:
+        figures = call.figures()
+        self._ended[call.call_id] = EndedCall(figures, frozenset(self._sip_ids.pop(call.call_id, ())))
+        while len(self._ended) > KEPT_ENDED:
+            del self._ended[next(iter(self._ended))]
+        self._saved_connected.discard(call.call_id)
+        self._publish(FiguresChanged(figures))
+        self._save(call)
+
+    def _save(self, call: Call) -> None:
+        entry = history_entry(call.info, call.figures(), self._services.clock())
+        self._tasks.start(self._people.save_call(entry), "save history")
+
+    def _problem(self, call: Call, sentence: str) -> None:
+        self._publish(Problem("device", sentence, call.call_id))
+
+    def _sound(self, call: Call) -> None:
+        """The ring of an incoming call, the ringback of an outgoing one; silent where nobody listens."""
+        settings = self._services.settings
+        wanted = call.state is CallState.RINGING and self._ring and settings.media.audio_to == "speaker"
+        ring = self._rings.get(call.call_id)
+        if wanted and ring is None:
+            sound = tones.ringback() if call.is_caller else tones.ring()
+            volume = settings.ring_volume * (0.4 if call.is_caller else 1.0)
+            ring = RingPlayer(volume, settings.media.speaker, sound=sound)
+            self._rings[call.call_id] = ring
+            ring.start()
+        elif not wanted and ring is not None:
+            self._rings.pop(call.call_id).stop()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            for call in self.manager.calls:
+                if call.state is not CallState.ENDED:
+                    call.watch_silence()
+                    self._publish(FiguresChanged(call.figures()))
+
+
+def services_with(
+    services: CallServices, on_change: Callable[[Call], None], on_problem: Callable[[Call, str], None]
+) -> CallServices:
+    """The same services, telling somebody else."""
+    from dataclasses import replace
+
+    return replace(services, on_change=on_change, on_problem=on_problem)
+
+
+def monotonic_from(zero: float) -> Callable[[], float]:
+    """A clock that counts seconds from a monotonic moment."""
+    return lambda: time.monotonic() - zero

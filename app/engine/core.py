@@ -1,0 +1,446 @@
+"""The engine on its own loop: builds every part of a run, and carries out the commands of the facade."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from app.calls.call import Call, CallServices
+from app.diagnosis.causes import explain_end, explain_registration
+from app.engine.calls import EngineCalls, monotonic_from
+from app.engine.errors import EngineError
+from app.engine.file_writer import FileWriter
+from app.engine.home import EngineHome
+from app.engine.neighbourhood import Neighbourhood
+from app.engine.options import EngineOptions, HomeMode
+from app.engine.people import People
+from app.engine.presence import watch_presence
+from app.engine.targets import find_target
+from app.engine.trace import TraceLog
+from app.events import (
+    CallFigures,
+    Contact,
+    DeviceInfo,
+    DevicesChanged,
+    EngineStarted,
+    Event,
+    HomeChanged,
+    Problem,
+    RegistrationChanged,
+    RegistrationState,
+    SettingsChanged,
+    SipSeen,
+    SipTrace,
+)
+from app.frames import FrameMailbox
+from app.ice.config import IceConfig, Timing
+from app.media.certificate import Certificate
+from app.media.devices import list_devices, missing_devices
+from app.owned_tasks import OwnedTasks
+from app.people.profile import Profile
+from app.people.secrets import Secrets
+from app.people.settings_file import load_settings, save_settings
+from app.people.store import StoreThread
+from app.settings import Account, Settings, TurnServer
+from app.sip import events as sip_events
+from app.sip.config import SipConfig
+from app.sip.endpoint import SipEndpoint
+from app.sip.errors import SipError
+
+log = logging.getLogger(__name__)
+
+REGISTRATION_WAIT_S = 10.0
+
+
+class EngineCore:
+    """See the module. Used on the engine's loop only, except `pictures`."""
+
+    def __init__(self, options: EngineOptions, publish: Callable[[Event], None]) -> None:
+        self._options = options
+        self._publish = publish
+        self._zero = options.clock_zero if options.clock_zero is not None else time.monotonic()
+        self._clock = monotonic_from(self._zero)
+        self._profile = Profile(options.profile)
+        self._kept = Settings()
+        self._settings = Settings()
+        self._passwords = dict(options.passwords)
+        self._store = StoreThread(self._profile.database_path)
+        self._people = People(self._store, publish)
+        self._sip: SipEndpoint | None = None
+        self._calls: EngineCalls | None = None
+        self._home: EngineHome | None = None
+        self._neighbourhood: Neighbourhood | None = None
+        self._trace_file: FileWriter | None = None
+        self._trace = TraceLog(self._zero, self._saw_message)
+        self._registration = RegistrationChanged("", RegistrationState.NONE)
+        self._registration_settled = asyncio.Event()
+        self._open_done: asyncio.Event = asyncio.Event()
+        self._open_error: str | None = None
+        self._tasks = OwnedTasks("engine", lambda failure: publish(Problem("engine", f"Something failed: {failure}")))
+
+    # Opening and closing --------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Read the profile, open the sockets, and publish what there is."""
+        try:
+            await self._open()
+        except Exception as error:
+            self._open_error = str(error)
+            raise
+        finally:
+            self._open_done.set()
+
+    async def wait_open(self) -> None:
+        await self._open_done.wait()
+        if self._open_error is not None:
+            raise EngineError(self._open_error)
+
+    async def _open(self) -> None:
+        self._secrets, problems = await asyncio.to_thread(self._read_profile)
+        problem = await self._store.open()
+        self._certificate = Certificate.generate()
+        await self._people.load()
+        await self._start_sip()
+        self._publish(EngineStarted(self._clock(), str(self._profile.root)))
+        for sentence in (*problems, *([problem] if problem else [])):
+            self._publish(Problem("disk", sentence))
+        serves = self._options.home is HomeMode.SERVE
+        if serves or (self._options.home is HomeMode.AUTO and self.account is None):
+            await self._start_home()
+        if self._options.neighbours and self._settings.network.find_neighbours:
+            self._neighbourhood = Neighbourhood(self._people.set_neighbours)
+            self._tasks.start(self._announce(), "find neighbours")
+        if self._options.watch_presence:
+            assert self._sip is not None
+            self._tasks.start(
+                watch_presence(self._sip, lambda: self._people.watched, self._people.set_presence), "presence"
+            )
+        if self._options.ring:
+            self._tasks.start(self._look_for_devices(), "look for devices")
+
+    def _read_profile(self) -> tuple[Secrets, list[str]]:
+        self._profile.create()
+        self._kept, problem = load_settings(self._profile.settings_path)
+        self._settings = self._options.adjust(self._kept)
+        secrets = Secrets(self._profile)
+        account = self.account
+        if account is not None and account.address not in self._passwords:
+            kept = secrets.get(account.address)
+            if kept is not None:
+                self._passwords[account.address] = kept
+        for server in self._settings.network.turn_servers:
+            name = turn_secret_name(server)
+            if not server.password and name not in self._passwords:
+                self._passwords[name] = secrets.get(name) or ""
+        if self._options.sip_trace_file is not None:
+            try:
+                self._trace_file = FileWriter(self._options.sip_trace_file)
+            except OSError as error:
+                raise EngineError(f"The SIP trace cannot be written: {error}.") from error
+            self._trace = TraceLog(self._zero, self._saw_message, self._trace_file)
+        return secrets, [sentence for sentence in (problem and problem.sentence, secrets.problem) if sentence]
+
+    async def close(self) -> None:
+        """End calls first, so that nobody at the other end is left hanging, then everything else."""
+        await self._tasks.close()
+        if self._neighbourhood is not None:
+            await self._neighbourhood.close()
+        await self._stop_sip()
+        if self._home is not None:
+            await self._home.close()
+        await self._store.close()
+        if self._trace_file is not None:
+            await asyncio.to_thread(self._trace_file.close)
+
+    async def _start_sip(self) -> None:
+        settings = self._settings
+        account = self.account
+        config = SipConfig(
+            sip_port=settings.network.sip_port,
+            bind=self._bind_addresses(),
+            user=_user_name(settings),
+            display_name=self.own_name,
+            account=account,
+            password=(lambda: self._passwords.get(account.address)) if account else None,
+            ca_file=settings.network.ca_file,
+        )
+        self._sip = SipEndpoint(config, on_event=self._on_sip, on_trace=self._trace.add)
+        try:
+            await self._sip.start()
+        except SipError as error:
+            raise EngineError(str(error)) from error
+        services = CallServices(
+            sip=self._sip,
+            settings=settings,
+            ice_config=self._ice_config(),
+            certificate=self._certificate,
+            clock=self._clock,
+            explain=explain_end,
+            on_change=lambda call: None,
+            on_problem=lambda call, sentence: None,
+        )
+        self._calls = EngineCalls(services, self._people, self._publish, ring=self._options.ring)
+        self._calls.start()
+        self._registration_settled.clear()
+        if account is not None and account.register:
+            self._sip.register()
+        else:
+            state = RegistrationState.NONE
+            self._registration = RegistrationChanged("", state, own_uri=self._sip.own_uri())
+            self._publish(self._registration)
+
+    async def _stop_sip(self) -> None:
+        if self._calls is not None:
+            await self._calls.close()
+        if self._sip is not None:
+            await self._sip.close()
+
+    def _bind_addresses(self) -> tuple[str, ...]:
+        """The addresses among the named interfaces; names of interfaces restrict ICE only."""
+        return tuple(name for name in self._settings.network.interfaces if "." in name or ":" in name)
+
+    def _ice_config(self) -> IceConfig:
+        network = self._settings.network
+        patience_s = self._options.ice_patience_s
+        servers = tuple(
+            server if server.password else replace(server, password=self._passwords.get(turn_secret_name(server), ""))
+            for server in network.turn_servers
+        )
+        return IceConfig(
+            stun_servers=network.stun_servers,
+            turn_servers=servers,
+            policy=network.ice_policy,
+            interfaces=network.interfaces,
+            ca_file=network.ca_file,
+            clock_zero=self._zero,
+            timing=Timing() if patience_s is None else Timing(patience_s=patience_s),
+        )
+
+    async def _start_home(self) -> None:
+        if self._home is not None:
+            return
+        self._home = EngineHome(self._options.home_options, self._settings, self._certificate, self._clock)
+        try:
+            await self._home.open()
+        except EngineError as error:
+            self._home = None
+            self._publish(HomeChanged(False, sentence=str(error)))
+            if self._options.home is HomeMode.SERVE:
+                raise
+            return
+        self._people.set_echo(self._home.echo_uri)
+        self._publish(HomeChanged(True, str(self._home.sip_address), str(self._home.turn_address)))
+
+    async def _announce(self) -> None:
+        assert self._neighbourhood is not None
+        assert self._sip is not None
+        try:
+            await self._neighbourhood.open(self.own_name, self._sip.own_uri(), self._settings.network.interfaces)
+        except EngineError as error:
+            self._publish(Problem("network", str(error)))
+
+    async def _look_for_devices(self) -> None:
+        devices = await asyncio.to_thread(list_devices)
+        self._publish(DevicesChanged(devices, missing_devices(devices)))
+
+    # What SIP says --------------------------------------------------------------------------------------------
+
+    def _on_sip(self, event: sip_events.SipEvent) -> None:
+        if isinstance(event, sip_events.RegistrationChanged):
+            self._registered(event)
+        elif isinstance(event, sip_events.IncomingInvite) and not self._options.take_calls:
+            event.session.reject(480)
+        elif self._calls is not None:
+            self._calls.on_sip(event)
+
+    def _registered(self, event: sip_events.RegistrationChanged) -> None:
+        account = self.account
+        self._registration = RegistrationChanged(
+            account=account.address if account else "",
+            state=event.state,
+            status=event.status,
+            sentence=explain_registration(
+                event.state, event.status, event.reason, account=account.address if account else ""
+            ),
+            transport=event.transport,
+            expires_s=event.expires_s,
+            own_uri=account.address if account else None,
+        )
+        self._publish(self._registration)
+        if event.state in (RegistrationState.REGISTERED, RegistrationState.FAILED):
+            self._registration_settled.set()
+
+    def _saw_message(self, trace: SipTrace) -> None:
+        # The session that a message opens exists only after this turn of the loop.
+        asyncio.get_running_loop().call_soon(self._publish_message, trace)
+
+    def _publish_message(self, trace: SipTrace) -> None:
+        call_id = self._calls.call_of(trace.call_id_header) if self._calls is not None else None
+        self._publish(SipSeen(replace(trace, call_id=call_id)))
+
+    # Commands: calls ------------------------------------------------------------------------------------------
+
+    @property
+    def account(self) -> Account | None:
+        return self._settings.accounts[0] if self._settings.accounts else None
+
+    @property
+    def own_name(self) -> str:
+        account = self.account
+        return (account.display_name if account else "") or self._settings.display_name or _login_name()
+
+    def _running_calls(self) -> EngineCalls:
+        if self._calls is None:
+            raise EngineError("Parley is not ready yet; try again in a moment.")
+        return self._calls
+
+    async def place(self, target: str, *, video: bool) -> str:
+        calls = self._running_calls()
+        if self._home is None and self._options.home is HomeMode.ON_DEMAND and target.strip().casefold() == "echo":
+            await self._start_home()
+        names = self._people.contacts
+        found = find_target(
+            "Echo test" if self._home and target.strip().casefold() == "echo" else target, names, self.account
+        )
+        return calls.manager.place(found.uri, found.name, video=video).call_id
+
+    async def answer(self, call_id: str, *, video: bool) -> None:
+        self._running_calls().manager.answer(call_id, video=video)
+
+    async def decline(self, call_id: str) -> None:
+        self._running_calls().manager.get(call_id).decline()
+
+    async def hang_up(self, call_id: str) -> None:
+        self._running_calls().manager.get(call_id).hang_up()
+
+    async def change_call(self, call_id: str, change: Callable[[Call], None]) -> None:
+        change(self._running_calls().manager.get(call_id))
+
+    async def figures(self, call_id: str) -> CallFigures | None:
+        return self._running_calls().figures(call_id)
+
+    async def sip_trace(self, call_id: str | None) -> tuple[SipTrace, ...]:
+        return self._trace.of_call(None if call_id is None else self._running_calls().sip_ids(call_id))
+
+    def pictures(self, call_id: str) -> tuple[FrameMailbox, FrameMailbox]:
+        return self._calls.pictures(call_id) if self._calls is not None else (FrameMailbox(), FrameMailbox())
+
+    # Commands: people, account, settings, devices ---------------------------------------------------------------
+
+    async def add_contact(self, name: str, uri: str, favourite: bool) -> Contact:
+        return await self._people.add(name, self._checked_address(uri), favourite)
+
+    async def update_contact(self, contact: Contact) -> None:
+        await self._people.update(replace(contact, uri=self._checked_address(contact.uri)))
+
+    def _checked_address(self, text: str) -> str:
+        return find_target(text, (), self.account).uri
+
+    async def remove_contact(self, contact_id: str) -> None:
+        await self._people.remove(contact_id)
+
+    async def clear_history(self) -> None:
+        await self._people.clear_history()
+
+    async def mark_history_seen(self) -> None:
+        await self._people.mark_history_seen()
+
+    async def set_account(self, account: Account, password: str) -> RegistrationChanged:
+        self._refuse_during_call()
+        try:
+            find_target(account.address, (), None)
+        except EngineError as error:
+            raise EngineError(f"The address cannot be used: {error}") from error
+        if password:
+            await asyncio.to_thread(self._secrets.set, account.address, password)
+            self._passwords[account.address] = password
+        elif account.address not in self._passwords:
+            kept = await asyncio.to_thread(self._secrets.get, account.address)
+            if kept is not None:
+                self._passwords[account.address] = kept
+        await self._keep(replace(self._kept, accounts=(account,)))
+        await self._restart_sip()
+        if not account.register:
+            return self._registration
+        try:
+            await asyncio.wait_for(self._registration_settled.wait(), REGISTRATION_WAIT_S)
+        except TimeoutError:
+            sentence = explain_registration(RegistrationState.FAILED, 408, None, account=account.address)
+            return RegistrationChanged(account.address, RegistrationState.FAILED, 408, sentence)
+        return self._registration
+
+    async def remove_account(self) -> None:
+        self._refuse_during_call()
+        account = self.account
+        if account is None:
+            return
+        await asyncio.to_thread(self._secrets.delete, account.address)
+        self._passwords.pop(account.address, None)
+        await self._keep(replace(self._kept, accounts=()))
+        await self._restart_sip()
+        if self._options.home is HomeMode.AUTO:
+            await self._start_home()
+
+    async def password_kept(self) -> bool:
+        account = self.account
+        return account is not None and account.address in self._passwords
+
+    async def get_settings(self) -> Settings:
+        return self._settings
+
+    async def change_settings(self, settings: Settings) -> None:
+        before = self._settings
+        await self._keep(settings)
+        for server in settings.network.turn_servers:
+            if server.password:
+                self._passwords[turn_secret_name(server)] = server.password
+                await asyncio.to_thread(self._secrets.set, turn_secret_name(server), server.password)
+        sockets = lambda of: (of.network.sip_port, of.network.interfaces, of.network.ca_file, of.display_name)  # noqa: E731
+        if sockets(before) != sockets(self._settings) and not self._running_calls().manager.calls:
+            await self._restart_sip()
+        else:
+            self._running_calls().manager.update(self._settings, self._ice_config())
+
+    async def _keep(self, settings: Settings) -> None:
+        await asyncio.to_thread(save_settings, self._profile.settings_path, settings)
+        self._kept = settings
+        self._settings = self._options.adjust(settings)
+        self._publish(SettingsChanged())
+
+    async def list_devices(self) -> tuple[DeviceInfo, ...]:
+        return await asyncio.to_thread(list_devices)
+
+    def _refuse_during_call(self) -> None:
+        if self._running_calls().manager.calls:
+            raise EngineError("Hang up first: the account cannot be changed during a call.")
+
+    async def _restart_sip(self) -> None:
+        await self._stop_sip()
+        await self._start_sip()
+        if self.account is not None and self._home is not None and self._options.home is HomeMode.AUTO:
+            await self._home.close()
+            self._home = None
+            self._people.set_echo(None)
+            self._publish(HomeChanged(False))
+
+
+def turn_secret_name(server: TurnServer) -> str:
+    """Under which name a TURN password is kept."""
+    return f"turn {server.username}@{server.server}"
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "Parley"
+
+
+def _user_name(settings: Settings) -> str:
+    """The user part of this person's direct address: letters and digits only."""
+    name = settings.display_name or _login_name()
+    return "".join(char for char in name.lower() if char.isascii() and (char.isalnum() or char in "-._")) or "parley"

@@ -1,0 +1,191 @@
+"""The face of the engine: what the window and the command line may ask of it.
+
+Every command is a coroutine that runs on the engine's loop and is awaited on the caller's; every answer is plain data.
+Events go through the `publish` callback, which is called on the engine's thread and must only hand them on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from app.calls.errors import CallError
+from app.engine.core import EngineCore
+from app.engine.errors import EngineError
+from app.engine.options import EngineOptions
+from app.engine.thread import LoopThread
+from app.events import CallFigures, Contact, DeviceInfo, Event, Problem, RegistrationChanged, SipTrace
+from app.frames import FrameMailbox
+from app.people.errors import PeopleError
+from app.settings import Account, Settings
+
+T = TypeVar("T")
+CLOSE_LIMIT_S = 10.0
+
+
+class Engine:
+    """One running Parley without its window."""
+
+    def __init__(self, options: EngineOptions, publish: Callable[[Event], None]) -> None:
+        self._publish = publish
+        self._thread = LoopThread("engine")
+        self._core = EngineCore(options, publish)
+        self._started = False
+        self._closed = False
+        self.calls = CallCommands(self)
+        self.people = PeopleCommands(self)
+        self.accounts = AccountCommands(self)
+        self.settings = SettingsCommands(self)
+        self.devices = DeviceCommands(self)
+
+    def start(self) -> None:
+        """Start the engine's thread and return at once; EngineStarted or Problem("engine") follows."""
+        self._started = True
+        self._thread.start()
+        self._thread.submit(self._open())
+
+    async def _open(self) -> None:
+        try:
+            await self._core.open()
+        except (EngineError, PeopleError) as error:
+            self._publish(Problem("engine", str(error)))
+
+    async def opened(self) -> None:
+        """Wait until the engine is ready; EngineError when it could not be opened."""
+        await self.run(self._core.wait_open())
+
+    async def close(self) -> None:
+        """End every call, release every device and stop the thread; from any loop."""
+        if not self._started or self._closed:
+            return
+        self._closed = True
+        await asyncio.wrap_future(self._thread.submit(self._core.close()))
+        await asyncio.to_thread(self._thread.stop, CLOSE_LIMIT_S)
+
+    def close_blocking(self, timeout_s: float = CLOSE_LIMIT_S) -> None:
+        """The same where no loop runs any more: at the very end of the program."""
+        if not self._started or self._closed:
+            return
+        self._closed = True
+        self._thread.submit(self._core.close()).result(timeout_s)
+        self._thread.stop(timeout_s)
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Carry a coroutine to the engine's loop and await it here; its known errors become EngineError."""
+        try:
+            future = self._thread.submit(work)
+        except RuntimeError as error:
+            raise EngineError("Parley's engine is not running any more; start Parley again.") from error
+        try:
+            return await asyncio.wrap_future(future)
+        except (CallError, PeopleError) as error:
+            raise EngineError(str(error)) from error
+
+    @property
+    def core(self) -> EngineCore:
+        """For the command groups of this module."""
+        return self._core
+
+
+class _Commands:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def _core(self) -> EngineCore:
+        return self._engine.core
+
+
+class CallCommands(_Commands):
+    """Calls: to place, to answer, to change and to end them."""
+
+    async def place(self, target: str, *, video: bool = True) -> str:
+        """Call a URI, a number or a name; gives the call's id. EngineError says what cannot be called."""
+        return await self._engine.run(self._core.place(target, video=video))
+
+    async def answer(self, call_id: str, *, video: bool = True) -> None:
+        await self._engine.run(self._core.answer(call_id, video=video))
+
+    async def decline(self, call_id: str) -> None:
+        await self._engine.run(self._core.decline(call_id))
+
+    async def hang_up(self, call_id: str) -> None:
+        await self._engine.run(self._core.hang_up(call_id))
+
+    async def set_muted(self, call_id: str, on: bool) -> None:
+        await self._engine.run(self._core.change_call(call_id, lambda call: call.set_muted(on)))
+
+    async def set_camera(self, call_id: str, on: bool) -> None:
+        await self._engine.run(self._core.change_call(call_id, lambda call: call.set_camera(on)))
+
+    async def set_volume(self, call_id: str, volume: float) -> None:
+        """0 is silent, 1 as received, at most 1.5."""
+        await self._engine.run(self._core.change_call(call_id, lambda call: call.set_volume(volume)))
+
+    async def set_held(self, call_id: str, on: bool) -> None:
+        await self._engine.run(self._core.change_call(call_id, lambda call: call.set_held(on)))
+
+    async def figures(self, call_id: str) -> CallFigures | None:
+        return await self._engine.run(self._core.figures(call_id))
+
+    async def sip_trace(self, call_id: str | None = None) -> tuple[SipTrace, ...]:
+        """The kept messages of one call, or of this run."""
+        return await self._engine.run(self._core.sip_trace(call_id))
+
+    def remote_picture(self, call_id: str) -> FrameMailbox:
+        return self._core.pictures(call_id)[0]
+
+    def own_picture(self, call_id: str) -> FrameMailbox:
+        return self._core.pictures(call_id)[1]
+
+
+class PeopleCommands(_Commands):
+    """Contacts and history."""
+
+    async def add(self, name: str, uri: str, favourite: bool = False) -> Contact:
+        return await self._engine.run(self._core.add_contact(name, uri, favourite))
+
+    async def update(self, contact: Contact) -> None:
+        await self._engine.run(self._core.update_contact(contact))
+
+    async def remove(self, contact_id: str) -> None:
+        await self._engine.run(self._core.remove_contact(contact_id))
+
+    async def clear_history(self) -> None:
+        await self._engine.run(self._core.clear_history())
+
+    async def mark_history_seen(self) -> None:
+        await self._engine.run(self._core.mark_history_seen())
+
+
+class AccountCommands(_Commands):
+    """The one account of this profile."""
+
+    async def set_account(self, account: Account, password: str) -> RegistrationChanged:
+        """Keep the account and register it; gives the server's answer in words. "" keeps the kept password."""
+        return await self._engine.run(self._core.set_account(account, password))
+
+    async def remove_account(self) -> None:
+        await self._engine.run(self._core.remove_account())
+
+    async def password_kept(self) -> bool:
+        return await self._engine.run(self._core.password_kept())
+
+
+class SettingsCommands(_Commands):
+    """What is kept in the settings file."""
+
+    async def get(self) -> Settings:
+        return await self._engine.run(self._core.get_settings())
+
+    async def change(self, settings: Settings) -> None:
+        """Keep other settings; they hold for the next call, addresses and ports after the last call has ended."""
+        await self._engine.run(self._core.change_settings(settings))
+
+
+class DeviceCommands(_Commands):
+    """Microphones, speakers and cameras."""
+
+    async def list(self) -> tuple[DeviceInfo, ...]:
+        return await self._engine.run(self._core.list_devices())

@@ -1,0 +1,111 @@
+"""The home server of this run, and its `echo` contact: an ordinary endpoint that answers at once and sends back.
+
+The server itself is app/home, which knows no media; the echo is app/calls on a SIP endpoint of its own, bound to the
+server's registrar from inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from app.calls.call import CallServices
+from app.calls.manager import CallManager
+from app.diagnosis.causes import explain_end
+from app.engine.errors import EngineError
+from app.engine.options import HomeOptions
+from app.home.accounts import HomeUser
+from app.home.errors import HomeError
+from app.home.server import HomeConfig, HomeServer
+from app.ice.config import IceConfig
+from app.media.certificate import Certificate
+from app.settings import HostPort, MediaSettings, Settings
+from app.sip.config import SipConfig
+from app.sip.endpoint import SipEndpoint
+from app.sip.errors import SipError
+
+ECHO_USER = "echo"
+
+
+class EngineHome:
+    """Serves on this machine; EngineError with a sentence when its ports cannot be had."""
+
+    def __init__(
+        self, options: HomeOptions, settings: Settings, certificate: Certificate, clock: Callable[[], float]
+    ) -> None:
+        self._options = options
+        self._settings = settings
+        self._certificate = certificate
+        self._clock = clock
+        self._server: HomeServer | None = None
+        self._echo: SipEndpoint | None = None
+        self._echo_calls: CallManager | None = None
+
+    async def open(self) -> None:
+        options = self._options
+        users = tuple(HomeUser.from_password(name, options.realm, password) for name, password in options.users)
+        config = HomeConfig(
+            listen=options.listen,
+            sip_port=options.sip_port,
+            turn_port=options.turn_port,
+            users=users,
+            realm=options.realm,
+            tls_certificate=options.tls_certificate,
+            tls_key=options.tls_key,
+            allow_loopback_peers=options.allow_loopback_peers,
+        )
+        self._server = HomeServer(config)
+        try:
+            await self._server.start()
+            await self._open_echo()
+        except (HomeError, SipError) as error:
+            await self.close()
+            raise EngineError(str(error)) from error
+
+    async def _open_echo(self) -> None:
+        assert self._server is not None
+        host = "127.0.0.1" if self._options.listen in ("0.0.0.0", "::") else self._options.listen
+        config = SipConfig(sip_port=0, bind=(host,), user=ECHO_USER, display_name="Echo test")
+        self._echo = SipEndpoint(config, on_event=self._on_sip)
+        await self._echo.start()
+        network = self._settings.network
+        services = CallServices(
+            sip=self._echo,
+            settings=Settings(media=MediaSettings(audio_from="silence", audio_to="null", video_to="null")),
+            ice_config=IceConfig(interfaces=network.interfaces),
+            certificate=self._certificate,
+            clock=self._clock,
+            explain=explain_end,
+            on_change=lambda call: None,
+            on_problem=lambda call, sentence: None,
+            echo=True,
+        )
+        self._echo_calls = CallManager(services, answer_at_once=True)
+        self._server.bind_local(ECHO_USER, f"sip:{ECHO_USER}@{HostPort(host, self._echo.port)}")
+
+    def _on_sip(self, event: object) -> None:
+        if self._echo_calls is not None:
+            self._echo_calls.on_sip(event)  # type: ignore[arg-type]
+
+    @property
+    def sip_address(self) -> HostPort:
+        assert self._server is not None
+        return self._server.sip_address
+
+    @property
+    def turn_address(self) -> HostPort:
+        assert self._server is not None
+        return self._server.turn_address
+
+    @property
+    def echo_uri(self) -> str:
+        address = self.sip_address
+        host = "127.0.0.1" if address.host in ("0.0.0.0", "::") else address.host
+        return f"sip:{ECHO_USER}@{HostPort(host, address.port)}"
+
+    async def close(self) -> None:
+        if self._echo_calls is not None:
+            await self._echo_calls.close()
+        for part in (self._echo, self._server):
+            if part is not None:
+                await asyncio.shield(part.close())

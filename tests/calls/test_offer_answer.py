@@ -1,0 +1,171 @@
+"""Offers and answers between two sides of ours, and with the descriptions of other phones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.calls.errors import DescriptionError
+from app.calls.offer_answer import Agreement, LocalStream, Terms, answer_offer, make_offer, read_answer
+from app.calls.sdp import Origin, SessionDescription
+from app.ice.candidates import Candidate, IceDescription
+from app.media.sdes import SdesKey
+from app.settings import Encryption, HostPort
+
+A_PRINT = "sha-256 " + ":".join(["AA"] * 32)
+B_PRINT = "sha-256 " + ":".join(["BB"] * 32)
+
+
+def terms(fingerprint: str = A_PRINT, encryption: Encryption = Encryption.BEST) -> Terms:
+    return Terms(("opus", "pcmu"), ("vp8",), encryption, fingerprint)
+
+
+def stream(name: str, kind: str, host: str, port: int, *, ice: bool = True, **wishes: bool) -> LocalStream:
+    candidate = Candidate.parse(f"1 1 UDP 2130706431 {host} {port} typ host")
+    description = IceDescription("ufrag" + name, "p" * 22 + name, (candidate,), ("ice2",), False) if ice else None
+    return LocalStream(name, kind, HostPort(host, port), description, sdes_key=SdesKey.generate(), **wishes)
+
+
+def ours(host: str, base: int, **kwargs: bool) -> tuple[LocalStream, ...]:
+    return stream("0", "audio", host, base, **kwargs), stream("1", "video", host, base + 2, **kwargs)
+
+
+def negotiate(security: str = "dtls", *, ice: bool = True) -> tuple[SessionDescription, Agreement, Agreement]:
+    mine, theirs = ours("192.0.2.1", 4000, ice=ice), ours("192.0.2.2", 5000, ice=ice)
+    offer = SessionDescription.parse(bytes(make_offer(Origin(1, 1), mine, terms(), security)))
+    answer, callee = answer_offer(offer, Origin(2, 1), dict(enumerate(theirs)), terms(B_PRINT))
+    caller = read_answer(offer, SessionDescription.parse(bytes(answer)), mine, terms(), security)
+    return answer, caller, callee
+
+
+def test_two_parleys_bundle_everything_on_one_encrypted_path() -> None:
+    _, caller, callee = negotiate()
+    for side in (caller, callee):
+        assert [transport.name for transport in side.transports] == ["0"]
+        assert side.unused == ("1",)
+        assert {plan.transport for plan in side.streams} == {"0"}
+        assert [plan.codecs[0].name for plan in side.streams] == ["opus", "VP8"]
+        assert side.ice2
+        assert side.poorer == ()
+    assert {caller.transports[0].security.dtls_role, callee.transports[0].security.dtls_role} == {"client", "server"}
+    assert callee.transports[0].security.dtls_role == "client"  # the answerer is active
+    assert caller.transports[0].security.fingerprints[0][1] == "BB:" * 31 + "BB"
+
+
+def test_sdes_gives_each_side_the_others_key() -> None:
+    _, caller, callee = negotiate("sdes")
+    a, b = caller.transports[0].security, callee.transports[0].security
+    assert a.sdes_local is not None
+    assert a.sdes_remote is not None
+    assert b.sdes_local is not None
+    assert b.sdes_remote is not None
+    assert (a.sdes_local.key, a.sdes_remote.key) == (b.sdes_remote.key, b.sdes_local.key)
+    assert any("keys travelled" in sentence for sentence in caller.poorer)
+
+
+def test_no_encryption_is_said() -> None:
+    _, caller, _ = negotiate("none")
+    assert any("anyone on the way can listen" in sentence for sentence in caller.poorer)
+
+
+def test_without_ice_the_address_in_m_and_c_is_used() -> None:
+    _, caller, callee = negotiate(ice=False)
+    assert caller.transports[0].address == HostPort("192.0.2.2", 5000)
+    assert callee.transports[0].address == HostPort("192.0.2.1", 4000)
+    assert not caller.uses_ice
+
+
+def test_a_peer_without_bundle_or_mids_gets_a_path_for_each_stream() -> None:
+    mine = ours("192.0.2.1", 4000)
+    offer = make_offer(Origin(1, 1), mine, terms(), "dtls")
+    theirs = ours("192.0.2.2", 5000)
+    stripped = replace(
+        offer,
+        attributes=tuple(pair for pair in offer.attributes if pair[0] != "group"),
+        media=tuple(
+            replace(media, attributes=tuple(pair for pair in media.attributes if pair[0] != "mid"))
+            for media in offer.media
+        ),
+    )
+    answer, _ = answer_offer(stripped, Origin(2, 1), dict(enumerate(theirs)), terms(B_PRINT))
+    assert all(media.mid is None for media in answer.media)
+    caller = read_answer(offer, answer, mine, terms(), "dtls")
+    assert [transport.name for transport in caller.transports] == ["0", "1"]
+    assert caller.unused == ()
+
+
+def test_a_refused_video_line_leaves_a_voice_call() -> None:
+    mine = ours("192.0.2.1", 4000)
+    offer = make_offer(Origin(1, 1), mine, terms(), "dtls")
+    answer, callee = answer_offer(offer, Origin(2, 1), {0: stream("0", "audio", "192.0.2.2", 5000)}, terms(B_PRINT))
+    assert answer.media[1].port == 0
+    assert not callee.has_video
+    caller = read_answer(offer, answer, mine, terms(), "dtls")
+    assert not caller.has_video
+    assert caller.unused == ("1",)
+
+
+def test_a_rewritten_address_is_an_ice_mismatch_and_is_told() -> None:
+    mine, theirs = ours("192.0.2.1", 4000), ours("192.0.2.2", 5000)
+    offer = make_offer(Origin(1, 1), mine, terms(), "dtls")
+    rewritten = SessionDescription.parse(bytes(offer).replace(b"m=audio 4000", b"m=audio 4444"))
+    answer, callee = answer_offer(rewritten, Origin(2, 1), {0: theirs[0]}, terms(B_PRINT))
+    assert answer.media[0].has("ice-mismatch")
+    assert not answer.media[0].has("candidate")
+    assert callee.transports[0].address == HostPort("192.0.2.1", 4444)
+    assert any("rewrote" in sentence for sentence in callee.poorer)
+
+
+def test_directions_meet() -> None:
+    mine = (stream("0", "audio", "192.0.2.1", 4000), stream("1", "video", "192.0.2.1", 4002, send=False))
+    offer = make_offer(Origin(1, 1), mine, terms(), "dtls")
+    answer, callee = answer_offer(offer, Origin(2, 1), dict(enumerate(ours("192.0.2.2", 5000))), terms(B_PRINT))
+    assert answer.media[1].direction == "sendonly"
+    video = callee.streams[1]
+    assert (video.send, video.receive) == (True, False)
+
+
+def test_the_answer_uses_the_offers_payload_numbers() -> None:
+    offer = make_offer(Origin(1, 1), ours("192.0.2.1", 4000), terms(), "dtls")
+    renumbered = SessionDescription.parse(bytes(offer).replace(b"96", b"111"))
+    answer, callee = answer_offer(renumbered, Origin(2, 1), dict(enumerate(ours("192.0.2.2", 5000))), terms(B_PRINT))
+    assert answer.media[0].formats == ("111", "0")
+    assert callee.streams[0].codecs[0].payload_type == 111
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ((b"opus/48000/2", b"speex/8000"), "nothing"),
+        ((b"m=video", b"m=text"), "'text'"),
+    ],
+)
+def test_an_unusable_answer_is_refused_in_words(change: tuple[bytes, bytes], words: str) -> None:
+    mine = ours("192.0.2.1", 4000)
+    offer = make_offer(Origin(1, 1), mine, replace(terms(), audio_codecs=("opus",)), "dtls")
+    answer, _ = answer_offer(offer, Origin(2, 1), dict(enumerate(ours("192.0.2.2", 5000))), terms(B_PRINT))
+    spoiled = bytes(answer).replace(*change)
+    if words == "nothing":
+        spoiled = spoiled.replace(b"VP8", b"XYZ")
+    with pytest.raises(DescriptionError, match=words):
+        read_answer(offer, SessionDescription.parse(spoiled), mine, terms(), "dtls")
+
+
+def test_encryption_dtls_refuses_a_plain_offer() -> None:
+    offer = make_offer(Origin(1, 1), ours("192.0.2.1", 4000), terms(), "none")
+    with pytest.raises(DescriptionError) as caught:
+        answer_offer(offer, Origin(2, 1), dict(enumerate(ours("192.0.2.2", 5000))), terms(B_PRINT, Encryption.DTLS))
+    assert caught.value.status == 488
+
+
+def test_a_weaker_answer_than_asked_is_refused() -> None:
+    mine = ours("192.0.2.1", 4000)
+    offer = make_offer(Origin(1, 1), mine, terms(), "dtls")
+    plain = make_offer(Origin(2, 1), ours("192.0.2.2", 5000), terms(), "none")
+    with pytest.raises(DescriptionError, match="protects media with none"):
+        read_answer(offer, plain, mine, terms(), "dtls")
+
+
+def test_secrets_do_not_show_in_a_repr() -> None:
+    assert "inline" not in repr(stream("0", "audio", "192.0.2.1", 1))
