@@ -109,6 +109,33 @@ class UdpSocket:
         return data, source[:2], self.address[0]
 
 
+class Alarm:
+    """One timer of a core on the running loop: set to its `next_timeout()` after everything it was told."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._due: float | None = None
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, due: float | None) -> None:
+        """Ring at `due` (the loop's time) and not before; None: not at all."""
+        if due == self._due and self._handle is not None:
+            return
+        self.cancel()
+        self._due = due
+        if due is not None:
+            self._handle = asyncio.get_running_loop().call_at(due, self._ring)
+
+    def cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _ring(self) -> None:
+        self._handle = None
+        self._call()
+
+
 def bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
     """Make a non-blocking bound socket for a numeric host; OSError when that fails."""
     is_ipv6 = ":" in host

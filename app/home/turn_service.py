@@ -12,7 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 
-from app.home.sockets import Address, UdpSocket, cannot_listen, own_addresses
+from app.home.sockets import Address, Alarm, UdpSocket, cannot_listen, own_addresses
 from app.home.turn_allocations import FiveTuple
 from app.home.turn_core import TurnServer
 from app.home.turn_io import CloseRelay, OpenRelay, SendToClient, SendToPeer, TurnLimits
@@ -52,8 +52,7 @@ class TurnService:
         self._sockets: list[UdpSocket] = []
         self._relays: dict[int, UdpSocket] = {}
         self._own: list[str] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: float | None = None
+        self._alarm = Alarm(self._timeout)
         self._own_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -88,9 +87,9 @@ class TurnService:
             self._port = opened.address[1]
 
     def close(self) -> None:
-        for timer in (self._timer, self._own_timer):
-            if timer is not None:
-                timer.cancel()
+        self._alarm.cancel()
+        if self._own_timer is not None:
+            self._own_timer.cancel()
         for each in (*self._sockets, *self._relays.values()):
             each.close()
         self._sockets.clear()
@@ -116,7 +115,7 @@ class TurnService:
                         relay = self._relays.pop(relay_id, None)
                         if relay is not None:
                             relay.close()
-        self._set_timer()
+        self._alarm.set(self._core.next_timeout())
 
     def _socket_for(self, path: FiveTuple) -> UdpSocket:
         wants_ipv6 = ":" in path.server[0]
@@ -167,16 +166,6 @@ class TurnService:
         self._core.set_own_addresses([*self._own, *named, *([self._relay_host] if self._relay_host else [])])
         self._own_timer = self._loop.call_later(_OWN_ADDRESSES_EVERY_S, self._note_own_addresses)
 
-    def _set_timer(self) -> None:
-        due = self._core.next_timeout()
-        if due == self._timer_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self._loop.call_at(due, self._timeout) if due is not None else None
-
     def _timeout(self) -> None:
-        self._timer_at = None
         self._core.handle_timeout(self._loop.time())
         self._carry_out()

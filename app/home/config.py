@@ -1,0 +1,36 @@
+"""What a home server is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.home.accounts import HomeUser
+from app.home.sip_core import SipLimits
+from app.home.turn_io import TurnLimits
+
+
+@dataclass(frozen=True, slots=True)
+class HomeConfig:
+    """Everything a home server needs to know.
+
+    `listen`: numeric addresses; "0.0.0.0" and "::" mean all of their family. A port of 0 means any free one.
+    `realm`: what digests are made for, and a domain of this server; `names` are further ones.
+    `relay_host`: the address at which to relay; None: the one at which the client reached this server.
+    `allow_own_peers`: let relays reach loopback and this machine, for tests on one machine.
+    `tls_cert`, `tls_key`: PEM files; both or none. `tls_port` 0 with a `sip_port` other than 0 means the next one.
+    """
+
+    listen: tuple[str, ...] = ("0.0.0.0",)
+    sip_port: int = 5060
+    turn_port: int = 3478
+    users: tuple[HomeUser, ...] = ()
+    realm: str = "parley.home"
+    names: tuple[str, ...] = ()
+    relay_host: str | None = None
+    allow_own_peers: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_port: int = 0
+    turn_limits: TurnLimits = field(default_factory=TurnLimits)
+    sip_limits: SipLimits = field(default_factory=SipLimits)
+    t1_s: float = 0.5
