@@ -1,0 +1,240 @@
+"""The call panel: the remote picture is the stage, everything else floats on it.
+
+What it shows comes from CallInfo and CallFigures alone; what it wants goes to the engine and comes back as an event.
+Buttons fade when nobody moves while a picture is on show; the three facts and the name stay.
+"""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal
+from PySide6.QtGui import QMouseEvent, QResizeEvent
+from PySide6.QtWidgets import QWidget
+
+from app.events import CallState
+from ui import facts, words
+from ui.context import Context
+from ui.models.calls import CallRecord
+from ui.panels.call_parts import CallBar, CallCentre, OwnPicture
+from ui.widgets.basics import label
+from ui.widgets.call_buttons import CallButtons, VolumeCard
+from ui.widgets.fade import Fader
+from ui.widgets.video_view import VideoView
+
+_FADE_AFTER_MS = 3500
+_STALE_AFTER_S = 3.0
+
+
+class CallPanel(QWidget):
+    """Shows the call on the stage."""
+
+    full_screen_wanted = Signal()
+    details_wanted = Signal()
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.setObjectName("callPanel")
+        self._context = context
+        self._call_id: str | None = None
+        self.remote = VideoView("remotePicture", "Picture of the other side")
+        self.remote.setParent(self)
+        self.remote.setMouseTracking(True)
+        self.setMouseTracking(True)
+        self.bar = CallBar(self)
+        self.centre = CallCentre(self)
+        self.own = OwnPicture(self)
+        self.poorer = label("", name="poorerSteps", wrap=True)
+        self.poorer.setParent(self)
+        self.poorer.setProperty("look", "poorer")
+        self.stale = label("The picture has stopped; the other side may have turned its camera off.", name="staleNote")
+        self.stale.setParent(self)
+        self.stale.setProperty("look", "floating")
+        self.buttons = CallButtons(context.theme)
+        self.buttons.setParent(self)
+        self.volume_card = VolumeCard(self)
+        self.buttons.set_volume_card(self.volume_card)
+        self._fader = Fader(self.buttons)
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(_FADE_AFTER_MS)
+        self._idle.timeout.connect(self._fade_out)
+        self._tick = QTimer(self)
+        self._tick.setInterval(500)
+        self._tick.timeout.connect(self._show_time)
+        self._connect()
+        for part in (self.remote, self.buttons, self):
+            part.installEventFilter(self)
+
+    def _connect(self) -> None:
+        book, buttons = self._context.book, self.buttons
+        book.stage_changed.connect(self.refresh)
+        book.figures_changed.connect(self._figures_changed)
+        self.remote.first_picture.connect(self.refresh)
+        buttons.mute_wanted.connect(lambda on: self._ask("set_muted", on))
+        buttons.camera_wanted.connect(lambda on: self._ask("set_camera", on))
+        buttons.volume_wanted.connect(lambda value: self._ask("set_volume", value))
+        buttons.full_screen_wanted.connect(self.full_screen_wanted)
+        buttons.details_wanted.connect(self.details_wanted)
+        buttons.hang_up_wanted.connect(self.hang_up)
+        self.bar.chips.asked.connect(self.details_wanted)
+        self.centre.again.clicked.connect(self._call_again)
+        self.centre.close_button.clicked.connect(self._context.book.put_away)
+        self.centre.why.clicked.connect(self.details_wanted)
+
+    # What is asked of it from outside -----------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        record = self._context.book.stage
+        if record is not None and not record.over:
+            self._context.hang_up(record.info.call_id)
+
+    def toggle_mute(self) -> None:
+        if self._live():
+            self.buttons.mute.click()
+
+    def toggle_camera(self) -> None:
+        if self._live() and self.buttons.camera.isVisible():
+            self.buttons.camera.click()
+
+    def step_volume(self, percent: int) -> None:
+        if self._live():
+            self.volume_card.step(percent)
+
+    def show_full_screen(self, on: bool) -> None:
+        self.buttons.show_full_screen(on)
+
+    def refresh(self) -> None:
+        """Show the call on the stage as it is now."""
+        record = self._context.book.stage
+        if record is None:
+            self._show_streams(None)
+            self._tick.stop()
+            return
+        call = record.info
+        self._show_streams(record)
+        name = call.remote_name or words.shown_address(call.remote_uri)
+        self.bar.show_call(name, call)
+        has_picture = self.remote.picture is not None and not record.over
+        self.centre.show_call(name, call, has_picture=has_picture)
+        self.buttons.setVisible(not record.over)
+        self.buttons.show_call(call)
+        self.own.show_call(call)
+        self.poorer.setText("\n".join(call.poorer_steps))
+        self.poorer.setVisible(bool(call.poorer_steps) and not record.over)
+        if record.over:
+            self.volume_card.hide()
+            self._tick.stop()
+        elif not self._tick.isActive():
+            self._tick.start()
+        self._show_facts(record)
+        self._show_time()
+        self._place()
+        self._wake_buttons()
+
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _live(self) -> bool:
+        record = self._context.book.stage
+        return record is not None and not record.over
+
+    def _ask(self, command: str, value: object) -> None:
+        record, engine = self._context.book.stage, self._context.engine
+        if record is None or engine is None:
+            return
+        self.buttons.show_call(record.info)  # what is shown is what is, until the engine says it changed
+        self._context.tasks.start(getattr(engine.calls, command)(record.info.call_id, value))
+
+    def _call_again(self) -> None:
+        record = self._context.book.stage
+        if record is not None:
+            self._context.place(record.info.remote_uri, video=record.info.has_video or record.info.offers_video)
+
+    def _show_streams(self, record: CallRecord | None) -> None:
+        engine = self._context.engine
+        call_id = record.info.call_id if record is not None and not record.over else None
+        if call_id == self._call_id or engine is None:
+            return
+        self._call_id = call_id
+        self.remote.show_mailbox(engine.calls.remote_picture(call_id) if call_id else None)
+        self.own.view.show_mailbox(engine.calls.own_picture(call_id) if call_id else None)
+        self.volume_card.slider.blockSignals(True)
+        self.volume_card.slider.setValue(100)
+        self.volume_card.slider.blockSignals(False)
+
+    def _figures_changed(self, call_id: str) -> None:
+        record = self._context.book.stage
+        if record is not None and record.info.call_id == call_id and self.isVisible():
+            self._show_facts(record)
+            self._place()
+
+    def _show_facts(self, record: CallRecord) -> None:
+        figures = record.figures
+        self.bar.chips.show_facts(
+            facts.who_can_listen(figures),
+            facts.how_it_travels(figures),
+            facts.how_it_sounds(figures, record.series.loss_percent()),
+        )
+
+    def _show_time(self) -> None:
+        record = self._context.book.stage
+        if record is None:
+            return
+        seconds = self._context.book.talked_for(record.info)
+        self.bar.show_time(record.info, seconds)
+        last = self.remote.last_painted_at
+        stale = (
+            record.info.state is CallState.CONNECTED
+            and record.info.has_video
+            and last is not None
+            and time.monotonic() - last > _STALE_AFTER_S
+        )
+        if stale != self.stale.isVisibleTo(self):
+            self.stale.setVisible(stale)
+            self._place()
+
+    # Fading -------------------------------------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.MouseMove, QEvent.Type.Enter, QEvent.Type.FocusIn, QEvent.Type.KeyPress):
+            self._wake_buttons()
+        return False
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self.full_screen_wanted.emit()
+
+    def _wake_buttons(self) -> None:
+        self._fader.show()
+        self._idle.start()
+
+    def _fade_out(self) -> None:
+        held = self.buttons.underMouse() or self.volume_card.isVisible()
+        focus = self.window().focusWidget() if self.window() else None
+        held = held or (focus is not None and self.buttons.isAncestorOf(focus))
+        if held or self.remote.picture is None or not self._live():
+            self._idle.start()
+            return
+        self._fader.hide()
+
+    # Places -------------------------------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._place()
+
+    def _place(self) -> None:
+        width, height = self.width(), self.height()
+        self.remote.setGeometry(self.rect())
+        top = self.bar.place(width)
+        if self.poorer.isVisibleTo(self):
+            wide = min(width - 32, 640)
+            self.poorer.setFixedWidth(wide)
+            self.poorer.adjustSize()
+            self.poorer.move(16, top + 4)
+            top = self.poorer.geometry().bottom() + 8
+        size = self.buttons.sizeHint()
+        self.buttons.setGeometry((width - size.width()) // 2, height - size.height() - 16, size.width(), size.height())
+        self.own.place(width, self.buttons.y())
+        self.centre.place(width, top, self.buttons.y() if self.buttons.isVisibleTo(self) else height)
+        if self.stale.isVisibleTo(self):
+            self.stale.adjustSize()
+            self.stale.move(16, self.buttons.y() - self.stale.height() - 8)

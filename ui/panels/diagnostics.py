@@ -1,0 +1,95 @@
+"""The diagnostics pane: opens and closes at the right; first a sentence for people, then figures, then tables."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
+
+from ui import words
+from ui.context import Context
+from ui.models.calls import CallRecord
+from ui.models.ladder import as_text
+from ui.panels.path_tab import PathTab
+from ui.panels.quality_tab import QualityTab
+from ui.panels.signalling_tab import SignallingTab
+from ui.widgets.basics import icon_button, label, tint
+
+
+class DiagnosticsPane(QWidget):
+    """Follows the call that the book says is the subject; repaints at most ten times a second."""
+
+    close_wanted = Signal()
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.setObjectName("pane")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._context = context
+        box = QVBoxLayout(self)
+        box.setContentsMargins(1, 0, 0, 0)
+        box.setSpacing(0)
+        head = QHBoxLayout()
+        head.setContentsMargins(16, 10, 10, 0)
+        self.title = label("", "muted", "paneTitle")
+        head.addWidget(self.title, 1)
+        copy = icon_button(context.theme, "copy", "Copy everything as text", "paneCopy", self._copy, size=18)
+        close = icon_button(context.theme, "close", "Close diagnostics (Ctrl+D)", "paneClose", self.close_wanted.emit)
+        tint(context.theme, copy, "copy", "muted")
+        tint(context.theme, close, "close", "muted")
+        head.addWidget(copy)
+        head.addWidget(close)
+        box.addLayout(head)
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("paneTabs")
+        self.tabs.setAccessibleName("Diagnostics")
+        self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
+        self.tabs.tabBar().setExpanding(False)
+        self.path = PathTab(context.theme)
+        self.quality = QualityTab(context.theme)
+        self.signalling = SignallingTab(context)
+        self.tabs.addTab(self.path, "Path")
+        self.tabs.addTab(self.quality, "Quality")
+        self.tabs.addTab(self.signalling, "Signalling")
+        box.addWidget(self.tabs, 1)
+        self._late = QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.setInterval(100)
+        self._late.timeout.connect(self.refresh)
+        context.book.subject_changed.connect(self._later)
+        context.book.figures_changed.connect(lambda call_id: self._later())
+        self.tabs.currentChanged.connect(lambda number: self.refresh())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the subject as it is now, in the tab that is seen."""
+        record = self._context.book.subject
+        self.title.setText(self._title(record))
+        self.signalling.show_call(record)
+        shown = self.tabs.currentWidget()
+        if shown is self.path or shown is self.quality:
+            shown.show_call(record)
+
+    def _later(self) -> None:
+        if self.isVisible() and not self._late.isActive():
+            self._late.start()
+
+    def showEvent(self, event: object) -> None:
+        self.refresh()
+
+    @staticmethod
+    def _title(record: CallRecord | None) -> str:
+        if record is None:
+            return "Diagnostics"
+        name = record.info.remote_name or words.shown_address(record.info.remote_uri)
+        return f"Last call: {name}" if record.over else f"Call with {name}"
+
+    def _copy(self) -> None:
+        record = self._context.book.subject
+        self.path.show_call(record)
+        self.quality.show_call(record)
+        traces = record.traces if record else ()
+        parts = [self.title.text(), self.path.as_text(), self.quality.as_text(), "Messages", as_text(traces)]
+        QGuiApplication.clipboard().setText("\n\n".join(parts))
+        self._context.say("Everything shown here is on the clipboard.", "good")

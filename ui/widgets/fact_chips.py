@@ -1,0 +1,53 @@
+"""The three facts that are always in sight during a call, each a small button that opens the details."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
+
+from ui.facts import Fact
+from ui.theme.icons import icon
+
+# On the dark stage, whatever the theme.
+_TONES = {"good": "#62e0a6", "warn": "#ffc766", "bad": "#ffa0a2", "plain": "#cfd7e1"}
+
+
+class FactChips(QWidget):
+    """Who can listen, how it travels, how it sounds."""
+
+    asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("factChips")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        self.listen = self._chip("factListen")
+        self.travel = self._chip("factTravel")
+        self.sound = self._chip("factSound")
+        for chip in (self.listen, self.travel, self.sound):
+            row.addWidget(chip)
+
+    def show_facts(self, listen: Fact, travel: Fact, sound: Fact) -> None:
+        for chip, fact in ((self.listen, listen), (self.travel, travel), (self.sound, sound)):
+            if chip.property("fact") == fact.text:
+                continue
+            chip.setProperty("fact", fact.text)
+            chip.setText(fact.text)
+            chip.setIcon(icon(fact.icon, _TONES[fact.tone], 16))
+            chip.setToolTip(fact.detail)
+            chip.setAccessibleName(fact.text)
+            chip.setAccessibleDescription(fact.detail)
+
+    def _chip(self, name: str) -> QToolButton:
+        made = QToolButton()
+        made.setObjectName(name)
+        made.setProperty("look", "chip")
+        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        made.setIconSize(QSize(16, 16))
+        made.setFixedHeight(30)
+        made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        made.setCursor(Qt.CursorShape.PointingHandCursor)
+        made.clicked.connect(lambda: self.asked.emit())
+        return made
