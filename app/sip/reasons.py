@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from app.sip.errors import ParseError
+from app.sip.message import Request, Response
+
+_MAX_REASONS = 8
 _TEXT_LIMIT = 200
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,40}")
 _PARAM = re.compile(r';\s*([A-Za-z0-9.!%*_+`\'~-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^;"\s]*))?\s*')
@@ -53,3 +57,13 @@ def _unquote(text: str) -> str:
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return re.sub(r"\\(.)", r"\1", text[1:-1])
     return text
+
+
+def reasons_of(message: Request | Response) -> tuple[Reason, ...]:
+    """Every readable Reason of a message."""
+    try:
+        values = message.headers.all("Reason")
+    except ParseError:
+        return ()
+    found = (Reason.parse(value) for value in values[:_MAX_REASONS])
+    return tuple(reason for reason in found if reason is not None)

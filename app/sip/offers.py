@@ -1,0 +1,280 @@
+"""Changing a running session: re-INVITE and UPDATE both ways, glare, and offers in PRACK.
+
+RFC 3261 section 14, RFC 3311 section 5, RFC 3262 section 5, RFC 3264 section 4. At any time one offer is open, either
+ours or theirs; this file keeps that rule, also for the first INVITE's offer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.sip.answers import AnswerKeeper, SentAck
+from app.sip.dialogs import Dialog
+from app.sip.errands import Errand
+from app.sip.events import OfferAnswered, OfferReceived
+from app.sip.hops import Hop
+from app.sip.message import Request, Response, response_to
+from app.sip.session_states import SessionError, SessionState
+from app.sip.transactions import TIMED_OUT, ServerTransaction
+
+if TYPE_CHECKING:
+    from app.sip.sessions import InviteSession
+
+MAX_GLARE_RETRIES = 4
+_OVER = (SessionState.ENDING, SessionState.ENDED, SessionState.CANCELLING)
+
+
+@dataclass(slots=True, eq=False)
+class _Ours:
+    """An offer of ours: waiting for its turn (no errand yet), or under way."""
+
+    method: str
+    body: bytes
+    content_type: str
+    dialog_tag: str | None
+    errand: Errand | None = None
+    dialog: Dialog | None = None
+    retries: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Theirs:
+    transaction: ServerTransaction
+    request: Request
+    dialog: Dialog
+    source: Hop
+
+
+class Offers:
+    """The offers of one session."""
+
+    def __init__(self, session: InviteSession) -> None:
+        self._session = session
+        self._waiting: _Ours | None = None
+        self._ours: _Ours | None = None
+        self._theirs: _Theirs | None = None
+        self._first_ours = False  # the first exchange: an offer of ours is open
+        self._first_theirs = False
+        self._keeper: AnswerKeeper | None = None  # our 2xx to a re-INVITE, awaiting its ACK
+        self._keeper_cseq = 0
+        self._offer_in_answer = False  # that 2xx carried our offer, its ACK brings the answer
+        self._acks: dict[str, SentAck] = {}
+
+    # The first exchange --------------------------------------------------------
+
+    def initial_offer_made(self) -> None:
+        self._first_ours = True
+
+    def initial_offer_received(self) -> None:
+        self._first_theirs = True
+
+    def initial_offer_answered(self) -> None:
+        self._first_ours = self._first_theirs = False
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether our offer in a response to the first INVITE is still without an answer."""
+        return self._first_ours
+
+    # Ours --------------------------------------------------------
+
+    def offer(self, method: str, body: bytes, content_type: str, dialog_tag: str | None = None) -> None:
+        session = self._session
+        if session.state in _OVER:
+            raise SessionError(f"A session that is {session.state} cannot be changed")
+        if method == "UPDATE" and self._dialog_for(dialog_tag) is None:
+            raise SessionError("An UPDATE needs a dialog: there is none yet, or several")
+        self._waiting = _Ours(method, body, content_type, dialog_tag)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Send what waits, if its turn has come."""
+        waiting = self._waiting
+        if waiting is None or self._ours is not None or self._theirs is not None:
+            return
+        if self._first_ours or self._first_theirs or self._session.state in _OVER:
+            return
+        if waiting.method == "INVITE" and (self._session.state is not SessionState.CONFIRMED or self._keeper):
+            return  # section 14.1: one INVITE at a time, in either direction
+        dialog = self._dialog_for(waiting.dialog_tag)
+        if dialog is None:
+            return
+        self._waiting, self._ours = None, waiting
+        self._session.agent.cancel_timer(self._glare_key)
+        request = dialog.build(waiting.method)
+        request.headers.add("Content-Type", waiting.content_type)
+        request.body = waiting.body
+        waiting.dialog = dialog
+        waiting.errand = self._session.send(request, dialog, self)
+
+    def _dialog_for(self, tag: str | None) -> Dialog | None:
+        return self._session.any_dialog() if tag is None else self._session.dialog_with(tag)
+
+    def on_response(self, errand: Errand, response: Response, source: Hop) -> None:
+        ours = self._ours
+        if ours is None or errand is not ours.errand:
+            self._late(errand, response)
+        elif response.status < 200:
+            self._pracked(ours, response)
+        elif response.status < 300:
+            if ours.dialog is not None:
+                ours.dialog.refresh_target(response)
+                self._acknowledge(errand, ours.dialog)
+            self._done(ours, response.status, response.body)
+        elif response.status == 491 and ours.retries < MAX_GLARE_RETRIES:
+            self._retry_after_glare(ours)
+        elif response.status in (408, 481):
+            self._ours = None
+            self._session.time_out("The far end no longer knows this call")
+        else:
+            self._done(ours, response.status, response.body if response.status < 300 else b"")
+
+    def on_failure(self, errand: Errand, cause: str, sentence: str) -> None:
+        ours = self._ours
+        if ours is None or errand is not ours.errand:
+            return
+        if cause == TIMED_OUT:
+            self._ours = None
+            self._session.time_out("The far end does not answer any more")
+        else:
+            self._done(ours, 503, b"")  # a re-INVITE that cannot be sent changes nothing
+
+    def _done(self, ours: _Ours, status: int, body: bytes) -> None:
+        self._ours = None
+        self._session.emit(OfferAnswered(self._session, status, body, ours.method))
+        self.go_on()
+
+    def _retry_after_glare(self, ours: _Ours) -> None:
+        """Section 14.1: whoever made the Call-ID waits longer, in steps of 10 ms."""
+        session = self._session
+        own_call_id = session.request.call_id == session.call_id and session.role == "caller"
+        low, high = (210, 400) if own_call_id else (0, 200)
+        wait_s = session.agent.rng.randint(low, high) / 100
+        self._ours = None
+        again = _Ours(ours.method, ours.body, ours.content_type, ours.dialog_tag, retries=ours.retries + 1)
+
+        def retry() -> None:
+            if self._waiting is None:  # else the owner has made a newer offer meanwhile
+                self._waiting = again
+            self.go_on()
+
+        session.agent.at(self._glare_key, wait_s, retry)
+
+    def _acknowledge(self, errand: Errand, dialog: Dialog) -> None:
+        request = errand.sent_request
+        if request.method == "INVITE":
+            self._acks = {str(request.cseq): SentAck.of(self._session.agent, dialog, request)}
+
+    def _late(self, errand: Errand, response: Response) -> None:
+        """A 2xx that came again: its ACK was lost."""
+        ack = self._acks.get(str(response.cseq))
+        if ack is not None and 200 <= response.status < 300:
+            ack.again()
+
+    def _pracked(self, ours: _Ours, response: Response) -> None:
+        if ours.dialog is not None and response.rseq is not None and "100rel" in response.require:
+            self._session.prack(ours.dialog, response)
+
+    @property
+    def _glare_key(self) -> tuple[int, str]:
+        return (id(self), "glare")
+
+    # Theirs --------------------------------------------------------
+
+    def on_offer(self, transaction: ServerTransaction, request: Request, dialog: Dialog, source: Hop) -> None:
+        """A re-INVITE, UPDATE or PRACK that wants to change the session."""
+        refusal = self._clash(request)
+        if refusal is not None:
+            headers = [("Retry-After", str(self._session.agent.rng.randint(0, 10)))] if refusal == 500 else []
+            self._session.agent.reply(transaction, refusal, headers=headers)
+            return
+        if request.method != "PRACK":
+            dialog.refresh_target(request)
+        theirs = _Theirs(transaction, request, dialog, source)
+        transaction.user = self._session
+        if not request.body and request.method == "UPDATE":
+            self._session.agent.respond(transaction, self._response(theirs, 200))  # only a new target
+            return
+        self._theirs = theirs
+        self._session.emit(OfferReceived(self._session, request.body, request.method))
+
+    def _clash(self, request: Request) -> int | None:
+        """Glare and its kin (section 14.2, RFC 3311 section 5.2)."""
+        if self._theirs is not None:
+            return 500
+        if self._ours is not None or (self._first_ours and request.body):
+            return 491
+        if self._first_theirs and request.body:
+            return 500
+        if request.method == "INVITE":
+            if self._keeper is not None:
+                return 500
+            if self._session.state is not SessionState.CONFIRMED:
+                return 491
+        return None
+
+    def answer(self, body: bytes, content_type: str) -> None:
+        theirs = self._take_theirs()
+        response = self._response(theirs, 200)
+        if body:
+            response.headers.set("Content-Type", content_type)
+            response.body = body
+        if theirs.request.method == "INVITE":
+            self._offer_in_answer = not theirs.request.body
+            self._keeper_cseq = theirs.request.cseq.number
+            self._keeper = AnswerKeeper(self._session.agent, theirs.transaction, response, self._no_ack)
+            self._keeper.start()
+        else:
+            self._session.agent.respond(theirs.transaction, response)
+        self.go_on()
+
+    def refuse(self, status: int, reason: str | None) -> None:
+        theirs = self._take_theirs()
+        self._session.agent.reply(theirs.transaction, status, reason)
+        self.go_on()
+
+    def _take_theirs(self) -> _Theirs:
+        theirs, self._theirs = self._theirs, None
+        if theirs is None:
+            raise SessionError("There is no offer to answer")
+        return theirs
+
+    def _response(self, theirs: _Theirs, status: int, headers: Iterable[tuple[str, str]] = ()) -> Response:
+        agent = self._session.agent
+        response = response_to(theirs.request, status, to_tag=self._session.key[1])
+        response.headers.set("Contact", agent.contact(theirs.source))
+        for name, value in (*agent.abilities(), *headers):
+            response.headers.set(name, value)
+        return response
+
+    def on_ack(self, request: Request) -> None:
+        keeper = self._keeper
+        if keeper is None or request.cseq.number != self._keeper_cseq:
+            return
+        self._keeper = None
+        keeper.stop()
+        if self._offer_in_answer:
+            self._offer_in_answer = False
+            self._session.emit(OfferAnswered(self._session, 200, request.body, "ACK"))
+        self.go_on()
+
+    def on_cancel(self, invite: ServerTransaction) -> None:
+        """The far end takes its re-INVITE back."""
+        if self._theirs is not None and self._theirs.transaction is invite:
+            self.refuse(487, None)
+
+    def _no_ack(self) -> None:
+        self._keeper = None
+        self._session.time_out("The far end does not confirm a change of the call")
+
+    def close(self) -> None:
+        """The session ends: what the far end asked gets its answer, ours is forgotten."""
+        self._session.agent.cancel_timer(self._glare_key)
+        self._waiting = self._ours = None
+        if self._theirs is not None:
+            self.refuse(487, None)
+        if self._keeper is not None:
+            self._keeper.stop()
+            self._keeper = None
