@@ -7,15 +7,38 @@ playing run in worker threads of the streams. What leaves goes through `Datagram
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import random
+import secrets
+import time
 from collections.abc import Callable, Sequence
 
 from app.events import AudioStats, SecurityInfo, VideoStats
 from app.frames import FrameMailbox
+from app.media.audio_stream import AudioStream
 from app.media.certificate import Certificate
-from app.media.events import MediaEvent
+from app.media.default_devices import SettingsDevices
+from app.media.echo import EchoStream
+from app.media.errors import MediaError, PacketError
+from app.media.events import MediaEvent, PeerClosed
 from app.media.plan import DatagramPath, SecurityPlan, StreamPlan
 from app.media.ports import MediaDevices
+from app.media.routing import Router
+from app.media.rtcp import Bye, ReceiverReport
+from app.media.stream import RtpStream, StreamHost
+from app.media.transport import MediaTransport
+from app.media.video_stream import VideoStream
+from app.media.worker import Worker
 from app.settings import MediaSettings
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.020
+REPORT_S = 1.0
+JOIN_S = 3.0
+
+Stream = AudioStream | VideoStream | EchoStream
 
 
 class MediaSession:
@@ -35,10 +58,43 @@ class MediaSession:
         own_picture: FrameMailbox | None = None,
         echo: bool = False,
         devices: MediaDevices | None = None,
-    ) -> None: ...
+    ) -> None:
+        self._settings = settings
+        self._certificate = certificate
+        self._on_event = on_event
+        self._remote_picture = remote_picture if remote_picture is not None else FrameMailbox()
+        self._own_picture = own_picture
+        self._echo = echo
+        self._devices: MediaDevices = devices if devices is not None else SettingsDevices()
+        self._transports: dict[str, MediaTransport] = {}
+        self._streams: dict[str, Stream] = {}
+        self._router = Router()
+        self._host: StreamHost | None = None
+        self._retired: list[Worker] = []
+        self._gate_open = False
+        self._muted = False
+        self._camera_on = True
+        self._volume = 1.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_report = 0.0
+        self._closed = False
+
+    # Transports ---------------------------------------------------------------------------------------------
 
     def open_transport(self, name: str, path: DatagramPath) -> None:
         """Add a transport, or give an existing one another path (keys, counters and streams stay)."""
+        transport = self._transports.get(name)
+        if transport is not None:
+            transport.path = path
+            return
+        self._transports[name] = MediaTransport(
+            name,
+            path,
+            self._certificate,
+            on_rtp=self._take_rtp,
+            on_rtcp=self._take_rtcp,
+            on_closed=lambda closed: self._emit(PeerClosed(closed)),
+        )
 
     async def secure(self, name: str, plan: SecurityPlan, *, timeout_s: float = 20.0) -> None:
         """Agree the keys of a transport; returns when media can flow.
@@ -48,48 +104,256 @@ class MediaSession:
         one replaces the keys. Raises SecurityError with a sentence for a wrong fingerprint, a failed handshake or
         silence of `timeout_s`. Cancelling ends the handshake.
         """
+        await self._transport(name).secure(plan, timeout_s)
+
+    def receive(self, name: str, data: bytes) -> None:
+        """Take one datagram that came over the transport `name` (no STUN). Bad ones are counted and dropped."""
+        transport = self._transports.get(name)
+        if transport is not None and not self._closed:
+            transport.receive(data, time.monotonic())
+
+    # Streams ------------------------------------------------------------------------------------------------
 
     def configure(self, streams: Sequence[StreamPlan]) -> None:
         """Set the streams: new ones start, changed ones adapt (direction, codec, transport), missing ones stop.
 
         Raises MediaError, and changes nothing, when a stream names an unknown transport or has no codec we know.
         """
-
-    def receive(self, name: str, data: bytes) -> None:
-        """Take one datagram that came over the transport `name` (no STUN). Bad ones are counted and dropped."""
+        if self._closed:
+            raise MediaError("The call's media is closed already.")
+        for plan in streams:
+            self._transport(plan.transport)
+            RtpStream.codec_of(plan)
+        wanted = {plan.name: plan for plan in streams}
+        for name, stream in list(self._streams.items()):
+            if name not in wanted or wanted[name].kind != stream.plan.kind:
+                stream.stop()
+                del self._streams[name]
+        for name, plan in wanted.items():
+            known = self._streams.get(name)
+            if known is None:
+                self._streams[name] = self._new_stream(plan)
+            elif known.plan != plan:
+                known.adapt(plan)
+        self._router.set_streams(list(self._streams.values()))
+        self._set_timer()
 
     def start_sending(self) -> None:
         """Open the gate: start the captures in their threads and let media leave. Harmless when open."""
+        if not self._gate_open and not self._closed:
+            self._gate_open = True
+            self._next_report = time.monotonic() + REPORT_S / 2
+            for stream in self._streams.values():
+                stream.set_gate(True)
 
     def stop_sending(self) -> None:
         """Close the gate: stop the captures; what is still under way to the loop is dropped."""
+        if self._gate_open:
+            self._gate_open = False
+            for stream in self._streams.values():
+                stream.set_gate(False)
 
     def set_muted(self, muted: bool) -> None:
         """Send silence instead of the microphone."""
+        self._muted = muted
+        for stream in self._streams.values():
+            if isinstance(stream, AudioStream):
+                stream.set_muted(muted)
 
     def set_camera(self, on: bool) -> None:
         """Stop or start the video capture; the camera is released while it is off."""
+        self._camera_on = on
+        for stream in self._streams.values():
+            if isinstance(stream, VideoStream):
+                stream.set_camera(on)
 
     def set_volume(self, volume: float) -> None:
         """Scale what is played: 0 is silent, 1 as received; clamped to 0..1.5."""
+        self._volume = volume
+        for stream in self._streams.values():
+            if isinstance(stream, AudioStream):
+                stream.set_volume(volume)
 
     def ask_key_frame(self) -> None:
         """Ask the peer for a whole picture."""
+        for stream in self._streams.values():
+            if isinstance(stream, VideoStream):
+                stream.ask_key_frame()
+
+    # Figures ------------------------------------------------------------------------------------------------
 
     def stats(self) -> tuple[AudioStats | None, VideoStats | None, SecurityInfo]:
         """Give the figures of now; None for a kind of stream that is not configured."""
+        now = time.monotonic()
+        audio: AudioStats | None = None
+        video: VideoStats | None = None
+        for stream in self._streams.values():
+            if isinstance(stream, AudioStream):
+                audio = audio or stream.figures(now)
+            elif isinstance(stream, VideoStream):
+                video = video or stream.figures(now)
+            elif stream.plan.kind == "audio":
+                audio = audio or stream.audio_figures(now)
+            else:
+                video = video or stream.video_figures(now)
+        return audio, video, self._security()
 
     @property
     def first_audio_at(self) -> float | None:
         """When the first received audio frame was decoded, monotonic seconds."""
+        return self._first(AudioStream)
 
     @property
     def first_video_at(self) -> float | None:
         """When the first received picture was decoded, monotonic seconds."""
+        return self._first(VideoStream)
 
     @property
     def last_received_at(self) -> float | None:
         """When the last authentic media packet came, monotonic seconds: tells a silent path."""
+        times = [t.last_received_at for t in self._transports.values() if t.last_received_at is not None]
+        return max(times, default=None)
+
+    @property
+    def dropped_datagrams(self) -> int:
+        """Datagrams that were strange, not authentic, malformed, or of no stream, over all transports."""
+        return (
+            sum(t.rejected + t.strange for t in self._transports.values())
+            + self._router.unclaimed
+            + sum(stream.wrong_packets for stream in self._streams.values())
+        )
 
     async def close(self) -> None:
         """Stop everything, say goodbye (RTCP BYE, DTLS close_notify), release the devices. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._gate_open:
+            self._say_bye()
+        for stream in self._streams.values():
+            stream.stop()
+        for transport in self._transports.values():
+            transport.close()
+        workers, self._retired = self._retired, []
+        if workers:
+            await asyncio.get_running_loop().run_in_executor(None, _join, workers)
+
+    # Inside -------------------------------------------------------------------------------------------------
+
+    def _transport(self, name: str) -> MediaTransport:
+        transport = self._transports.get(name)
+        if transport is None:
+            raise MediaError(f"There is no transport {name[:40]!r} for this stream.")
+        return transport
+
+    def _new_stream(self, plan: StreamPlan) -> Stream:
+        if self._host is None:
+            self._host = StreamHost(
+                loop=asyncio.get_running_loop(),
+                settings=self._settings,
+                devices=self._devices,
+                cname=secrets.token_urlsafe(12),
+                send_rtp=self._send_rtp,
+                send_rtcp=self._send_rtcp,
+                emit=self._emit,
+                retire=self._retire,
+            )
+        stream: Stream
+        if self._echo:
+            stream = EchoStream(self._host, plan)
+        elif plan.kind == "audio":
+            stream = AudioStream(self._host, plan)
+            stream.set_muted(self._muted)
+            stream.set_volume(self._volume)
+        else:
+            stream = VideoStream(self._host, plan, self._remote_picture, self._own_picture)
+            stream.set_camera(self._camera_on)
+        if self._gate_open:
+            stream.set_gate(True)
+        return stream
+
+    def _take_rtp(self, transport: str, data: bytes) -> None:
+        try:
+            found = self._router.route(transport, data)
+        except PacketError as error:
+            self._transports[transport].rejected += 1
+            logger.debug("%s: %s", transport, error)
+            return
+        if found is not None:
+            stream, packet = found
+            stream.receive(packet, time.monotonic())
+
+    def _take_rtcp(self, transport: str, data: bytes) -> None:
+        try:
+            self._router.route_rtcp(transport, data, time.monotonic())
+        except PacketError as error:
+            self._transports[transport].rejected += 1
+            logger.debug("%s: %s", transport, error)
+
+    def _send_rtp(self, transport: str, packets: list[bytes]) -> int:
+        if not self._gate_open or self._closed:
+            return 0
+        return self._transport(transport).send_rtp(packets)
+
+    def _send_rtcp(self, transport: str, compound: bytes) -> None:
+        if self._gate_open:
+            self._transport(transport).send_rtcp(compound)
+
+    def _say_bye(self) -> None:
+        for stream in self._streams.values():
+            if stream.plan.rtcp_mux and stream.packets_sent:
+                ssrc = stream.sender.ssrc
+                self._send_rtcp(stream.plan.transport, bytes(ReceiverReport(ssrc)) + bytes(Bye((ssrc,))))
+
+    def _set_timer(self) -> None:
+        if self._timer is None and not self._closed:
+            self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for stream in self._streams.values():
+            stream.tick(now)
+        if self._gate_open and now >= self._next_report:
+            self._next_report = now + REPORT_S * random.uniform(0.8, 1.2)  # RFC 3550 section 6.3.1: never in step
+            for stream in self._streams.values():
+                compound = stream.reports(now) if stream.plan.rtcp_mux else b""
+                if compound:
+                    self._send_rtcp(stream.plan.transport, compound)
+        self._retired = [worker for worker in self._retired if not worker.join(0)]
+        self._set_timer()
+
+    def _security(self) -> SecurityInfo:
+        local = self._certificate.fingerprint
+        for transport in self._transports.values():
+            if transport.kind is not None:
+                is_dtls = transport.kind == "dtls-srtp"
+                return SecurityInfo(
+                    media=transport.kind,
+                    cipher=transport.cipher,
+                    fingerprint_local=" ".join(local) if is_dtls else None,
+                    fingerprint_remote=transport.remote_fingerprint,
+                )
+        return SecurityInfo()
+
+    def _first(self, kind: type[AudioStream] | type[VideoStream]) -> float | None:
+        times = [s.first_decoded_at for s in self._streams.values() if isinstance(s, kind)]
+        return min((at for at in times if at is not None), default=None)
+
+    def _emit(self, event: MediaEvent) -> None:
+        if self._on_event is not None and not self._closed:
+            self._on_event(event)
+
+    def _retire(self, worker: Worker) -> None:
+        worker.stop()
+        self._retired.append(worker)
+
+
+def _join(workers: list[Worker]) -> None:
+    """Wait for the threads of a closed call; a device driver that hangs is left behind."""
+    deadline = time.monotonic() + JOIN_S
+    for worker in workers:
+        if not worker.join(max(0.01, deadline - time.monotonic())):
+            logger.warning("a media thread did not end within %.0f seconds", JOIN_S)

@@ -1,0 +1,86 @@
+"""Playing received sound in a thread of its own, at the pace of the sink, so that no stalled loop breaks it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+
+from app.media.jitter import Playout
+from app.media.levels import LevelMeter
+from app.media.ports import AudioFrame, AudioSink
+from app.media.worker import Worker
+
+TICK_S = 0.020
+POLL_S = 0.008
+MOST_BEHIND_S = 1.0  # a file keeps its time line over a stall of up to this
+
+
+class AudioPlayWorker:
+    """Pulls 20 ms frames out of the playout and writes them to the sink.
+
+    `push` is called on the loop's thread; `volume` may be set from any. A sink without a clock gets its first frame
+    when the first packet has come or `begin` was called.
+    """
+
+    def __init__(self, sink: AudioSink, playout: Playout) -> None:
+        self.sink = sink
+        self.playout = playout
+        self._lock = threading.Lock()
+        self._began = threading.Event()
+        self.volume = 1.0
+        self.meter = LevelMeter()
+        self.worker = Worker("audio-play", self._run)
+
+    def begin(self) -> None:
+        """Write from now on, silence if nothing came."""
+        self._began.set()
+
+    def push(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
+        """Take one packet (extended sequence number)."""
+        with self._lock:
+            self.playout.push(sequence, timestamp, payload_type, payload, now)
+        if not self._began.is_set():
+            self._began.set()
+
+    def reset(self) -> None:
+        """Another source begins."""
+        with self._lock:
+            self.playout.reset()
+
+    def _run(self, stopping: threading.Event) -> None:
+        try:
+            self.sink.start()
+            self._pump(stopping)
+        finally:
+            self.sink.close()
+
+    def _pump(self, stopping: threading.Event) -> None:
+        sink, due = self.sink, time.monotonic()
+        while not stopping.is_set():
+            wanted, now = sink.frames_wanted(), time.monotonic()
+            if wanted is not None:
+                for index in range(min(wanted, 10)):
+                    sink.write_frame(self._next(now + index * TICK_S))
+                due = now
+                stopping.wait(POLL_S)
+            elif not self._began.wait(TICK_S):
+                due = time.monotonic()
+            elif now < due:
+                stopping.wait(due - now)
+            else:
+                due = max(due, now - MOST_BEHIND_S)
+                sink.write_frame(self._next(due))
+                due += TICK_S
+
+    def _next(self, due: float) -> AudioFrame:
+        with self._lock:
+            frame = self.playout.next_frame(due)
+            heard = self.playout.first_decoded_at is not None
+        if heard:
+            self.meter.add(frame)
+        if self.volume == 1.0:
+            return frame
+        louder: AudioFrame = np.clip(frame * np.float32(self.volume), -32_768, 32_767).astype(np.int16)
+        return louder

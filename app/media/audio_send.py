@@ -1,0 +1,74 @@
+"""Capturing and encoding sound every 20 ms in a thread of its own, paced by the monotonic clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+
+from app.media.levels import LevelMeter
+from app.media.plan import CodecPlan
+from app.media.ports import FRAME_SAMPLES, AudioSource
+from app.media.sending import RtpSender
+from app.media.speech import make_encoder
+from app.media.worker import Outbox, Worker
+
+TICK_S = 0.020
+LATE_S = 0.200  # a thread that was away longer than that does not catch up
+
+
+class AudioSendWorker:
+    """Runs from the gate's opening until `stop`. `use` and `muted` may be set from another thread."""
+
+    def __init__(
+        self,
+        source: AudioSource,
+        codec: CodecPlan,
+        sender: RtpSender,
+        outbox: Outbox,
+    ) -> None:
+        self.source = source
+        self._sending = codec, sender, outbox
+        self.muted = False
+        self.expected_loss_percent = 3
+        self.meter = LevelMeter()
+        self.worker = Worker("audio-send", self._run)
+
+    def use(self, codec: CodecPlan, sender: RtpSender, outbox: Outbox) -> None:
+        """Go on with another codec or source, from the next frame on."""
+        self._sending = codec, sender, outbox
+
+    def _run(self, stopping: threading.Event) -> None:
+        try:
+            self.source.start()
+            self._pump(stopping)
+        finally:
+            self.source.close()
+
+    def _pump(self, stopping: threading.Event) -> None:
+        silence = np.zeros(FRAME_SAMPLES, dtype=np.int16)
+        sending, encoder, told_loss = None, None, 0
+        media_time, speaks = 0, False
+        due = time.monotonic()
+        while not stopping.wait(max(0.0, due - time.monotonic())):
+            if sending is not self._sending or encoder is None:
+                sending = self._sending
+                encoder, media_time, speaks = make_encoder(sending[0]), 0, False
+            codec, sender, outbox = sending
+            if told_loss != self.expected_loss_percent:
+                told_loss = self.expected_loss_percent
+                encoder.expect_loss(told_loss)
+            frame = self.source.read_frame()
+            self.meter.add(frame)
+            payload = encoder.encode(silence if self.muted else frame)
+            if payload:
+                outbox.put([sender.packet(codec.payload_type, not speaks, media_time, payload, due)])
+            speaks = bool(payload)
+            due += TICK_S
+            media_time += encoder.timestamp_step
+            late = time.monotonic() - due
+            if late > LATE_S:
+                missed = int(late / TICK_S)
+                due += missed * TICK_S
+                media_time += missed * encoder.timestamp_step

@@ -1,0 +1,122 @@
+"""One audio m-line at work: capture to packets, packets to speaker."""
+
+from __future__ import annotations
+
+from app.events import AudioStats
+from app.media.audio_receive import AudioPlayWorker
+from app.media.audio_send import AudioSendWorker
+from app.media.events import DeviceTrouble, FirstMedia
+from app.media.jitter import Playout
+from app.media.plan import StreamPlan
+from app.media.rtcp import Report
+from app.media.rtp import RtpPacket
+from app.media.stream import RtpStream, StreamHost
+
+
+class AudioStream(RtpStream):
+    """The microphone runs while the gate is open and the plan sends; the speaker while the plan receives."""
+
+    def __init__(self, host: StreamHost, plan: StreamPlan) -> None:
+        super().__init__(host, plan)
+        self._capture: AudioSendWorker | None = None
+        self._playout = Playout(self.codecs)
+        self._player: AudioPlayWorker | None = None
+        self._muted = False
+        self._volume = 1.0
+        self._was_heard = False
+        self._problems: dict[str, str | None] = {}
+        self.update()
+
+    def set_muted(self, muted: bool) -> None:
+        self._muted = muted
+        if self._capture is not None:
+            self._capture.muted = muted
+
+    def set_volume(self, volume: float) -> None:
+        self._volume = max(0.0, min(1.5, volume))
+        if self._player is not None:
+            self._player.volume = self._volume
+
+    def update(self) -> None:
+        if self.plan.send and self.gate_open:
+            self._start_capture()
+        elif self._capture is not None:
+            self.host.retire(self._capture.worker)
+            self._capture = None
+        if self._player is None and self.plan.receive:
+            self._player = AudioPlayWorker(self.host.devices.audio_sink(self.host.settings), self._playout)
+            self._player.volume = self._volume
+            self._player.worker.start()
+        if self._player is not None and self.gate_open:
+            self._player.begin()
+
+    def stop(self) -> None:
+        self.gate_open = False
+        for worker in (self._capture, self._player):
+            if worker is not None:
+                self.host.retire(worker.worker)
+        self._capture = None
+
+    def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
+        if self._player is not None:
+            self._player.push(sequence, packet.timestamp, packet.payload_type, packet.payload, now)
+
+    def source_changed(self) -> None:
+        if self._player is not None:
+            self._player.reset()
+
+    def heard_by_peer(self, report: Report, now: float) -> None:
+        super().heard_by_peer(report, now)
+        if self._capture is not None:
+            percent = report.fraction_lost * 100 // 256
+            before = self._capture.expected_loss_percent
+            # Never below 3: redundancy must be there when the first loss comes.
+            self._capture.expected_loss_percent = max(
+                3, min(30, percent if percent > before else (3 * before + percent) // 4)
+            )
+
+    def tick(self, now: float) -> None:
+        if not self._was_heard and self._playout.first_decoded_at is not None:
+            self._was_heard = True
+            self.host.emit(FirstMedia("audio", self._playout.first_decoded_at))
+        self._tell("microphone", self._capture.source.problem if self._capture is not None else None)
+        self._tell("speaker", self._player.sink.problem if self._player is not None else None)
+
+    @property
+    def first_decoded_at(self) -> float | None:
+        return self._playout.first_decoded_at
+
+    def figures(self, now: float) -> AudioStats:
+        """Give the figures of now."""
+        capture, player, source, playout = self._capture, self._player, self.source, self._playout
+        rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
+        return AudioStats(
+            codec=self.codec.name.lower(),
+            packets_sent=self.packets_sent,
+            packets_received=self.packets_received,
+            lost=self.lost,
+            concealed_ms=playout.concealed_samples / 48,
+            jitter_ms=source.counter.jitter_ms if source is not None else None,
+            delay_ms=playout.delay_s * 1000 if playout.delay_s is not None else None,
+            rtt_ms=self.rtt_s * 1000 if self.rtt_s is not None else None,
+            level_dbfs=player.meter.overall_dbfs if player is not None else None,
+            input_level_dbfs=capture.meter.recent_dbfs if capture is not None else None,
+            output_level_dbfs=player.meter.recent_dbfs if player is not None else None,
+            bitrate_out_bps=rates[0] * 8 if rates[0] is not None else None,
+            bitrate_in_bps=rates[1] * 8 if rates[1] is not None else None,
+        )
+
+    def _start_capture(self) -> None:
+        if self._capture is not None:
+            self._capture.use(self.codec, self.sender, self._outbox(self.sender))
+            return
+        source = self.host.devices.audio_source(self.host.settings)
+        self._capture = AudioSendWorker(source, self.codec, self.sender, self._outbox(self.sender))
+        self._capture.muted = self._muted
+        self._capture.worker.start()
+
+    def _tell(self, about: str, problem: str | None) -> None:
+        if problem != self._problems.get(about):
+            self._problems[about] = problem
+            if problem is not None:
+                self.host.emit(DeviceTrouble(about, problem))

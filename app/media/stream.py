@@ -1,0 +1,252 @@
+"""What all streams of a call share: the source they hear, the source they are, and RTCP between the two.
+
+Loop thread only. Audio, video and echo streams stand on this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.media.codecs import first_known, is_known
+from app.media.errors import MediaError
+from app.media.events import MediaEvent
+from app.media.plan import CodecPlan, StreamPlan
+from app.media.ports import MediaDevices
+from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Report, SenderReport, SourceName
+from app.media.rtp import ReceptionCounter, RtpPacket, mid_extension
+from app.media.sending import RtpSender, ntp_time
+from app.media.stats import RateMeter
+from app.media.worker import Outbox, Worker
+from app.settings import MediaSettings
+
+SWITCH_AFTER_S = 0.2  # another SSRC takes over when the one before was silent for so long
+START_RTT_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHost:
+    """What a stream may use of its session."""
+
+    loop: asyncio.AbstractEventLoop
+    settings: MediaSettings
+    devices: MediaDevices
+    cname: str
+    send_rtp: Callable[[str, list[bytes]], int]  # transport, packets -> how many left
+    send_rtcp: Callable[[str, bytes], None]
+    emit: Callable[[MediaEvent], None]
+    retire: Callable[[Worker], None]  # a stopped worker, to be joined later
+
+
+class RemoteSource:
+    """The source that a stream hears."""
+
+    def __init__(self, ssrc: int, clock_rate: int) -> None:
+        self.ssrc = ssrc
+        self.counter = ReceptionCounter(clock_rate)
+        self.last_at = 0.0
+        self._report_ntp = 0
+        self._report_at: float | None = None
+
+    def sender_report(self, report: SenderReport, now: float) -> None:
+        self._report_ntp, self._report_at = report.ntp >> 16 & 0xFFFF_FFFF, now
+
+    def report_block(self, now: float) -> Report:
+        """Make the block that tells the source how it is heard."""
+        counter = self.counter
+        since = 0 if self._report_at is None else int((now - self._report_at) * 65_536)
+        last = 0 if self._report_at is None else self._report_ntp
+        return Report(self.ssrc, counter.fraction_lost(), counter.lost, counter.highest, counter.jitter, last, since)
+
+
+class RtpStream:
+    """One m-line at work."""
+
+    keeps_history = False
+
+    def __init__(self, host: StreamHost, plan: StreamPlan) -> None:
+        self.host = host
+        self.plan = plan
+        self.codec = self.codec_of(plan)
+        self.codecs = {codec.payload_type: codec for codec in plan.codecs if is_known(plan.kind, codec)}
+        self.sender = self._new_sender()
+        self.source: RemoteSource | None = None
+        self.gate_open = False
+        self.rtt_s: float | None = None
+        self.remote_fraction_lost = 0
+        self.received_bytes = RateMeter()
+        self.sent_bytes = RateMeter()
+        self.wrong_packets = 0
+        self._lost_before = 0
+        self._received_before = 0
+        self._sent_before = 0
+        self._reported_packets = -1
+        self._fir_number = 0
+
+    @staticmethod
+    def codec_of(plan: StreamPlan) -> CodecPlan:
+        """Give the codec we send; MediaError when there is none we know."""
+        codec = first_known(plan.kind, plan.codecs)
+        if codec is None:
+            raise MediaError(f"No {plan.kind} format is known to both sides.")
+        return codec
+
+    def _new_sender(self) -> RtpSender:
+        plan = self.plan
+        extension = b""
+        if plan.mid is not None and plan.mid_extension_id is not None:
+            extension = mid_extension(plan.mid_extension_id, plan.mid)
+        return RtpSender(self.codec.clock_rate, extension=extension, keep_history=self.keeps_history and plan.nack)
+
+    # What the session calls --------------------------------------------------------------------------------
+
+    def adapt(self, plan: StreamPlan) -> None:
+        """Go on under another plan of the same name and kind."""
+        before, self.plan = self.plan, plan
+        self.codec = self.codec_of(plan)
+        self.codecs.clear()
+        self.codecs.update({codec.payload_type: codec for codec in plan.codecs if is_known(plan.kind, codec)})
+        if (before.mid, before.mid_extension_id, before.nack) != (plan.mid, plan.mid_extension_id, plan.nack) or (
+            self.sender.clock_rate != self.codec.clock_rate
+        ):
+            self._sent_before += self.sender.packets_sent
+            self.sender = self._new_sender()
+        self.update()
+
+    def set_gate(self, is_open: bool) -> None:
+        """Let media leave, or no more."""
+        self.gate_open = is_open
+        self.update()
+
+    def update(self) -> None:
+        """Start or stop workers so that they fit the plan and the gate."""
+
+    def stop(self) -> None:
+        """Stop the workers for good."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due; called every 20 ms or so."""
+
+    def knows_payload_type(self, payload_type: int) -> bool:
+        return payload_type in self.codecs
+
+    def receive(self, packet: RtpPacket, now: float) -> None:
+        """Take one authentic packet."""
+        codec = self.codecs.get(packet.payload_type)
+        if codec is None or not self.plan.receive:
+            self.wrong_packets += 1
+            return
+        source = self._source_of(packet.ssrc, codec.clock_rate, now)
+        if source is None:
+            self.wrong_packets += 1
+            return
+        source.last_at = now
+        sequence = source.counter.count(packet.sequence, packet.timestamp, now)
+        self.received_bytes.add(len(packet.payload), now)
+        self.take(packet, sequence, now)
+
+    def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
+        """Use a packet of the current source; `sequence` is extended."""
+
+    def source_changed(self) -> None:
+        """Another source begins."""
+
+    # RTCP ---------------------------------------------------------------------------------------------------
+
+    def sender_report(self, report: SenderReport, now: float) -> None:
+        if self.source is not None and self.source.ssrc == report.ssrc:
+            self.source.sender_report(report, now)
+
+    def heard_by_peer(self, report: Report, now: float) -> None:
+        """Take the peer's report about our source (RFC 3550 section 6.4.1)."""
+        self.remote_fraction_lost = report.fraction_lost
+        if report.last_report:
+            delay = ((ntp_time() >> 16) - report.last_report - report.delay) & 0xFFFF_FFFF
+            if delay < 0x8000_0000:
+                rtt = max(0.0005, delay / 65_536)
+                self.rtt_s = rtt if self.rtt_s is None else self.rtt_s * 0.75 + rtt * 0.25
+
+    def key_frame_asked(self) -> None:
+        """The peer needs a whole picture."""
+
+    def repeat_asked(self, lost: tuple[int, ...], now: float) -> None:
+        """The peer misses packets of ours."""
+
+    def limited_by_peer(self, bitrate_bps: int, now: float) -> None:
+        """The peer estimates what its path carries (REMB)."""
+
+    def reports(self, now: float) -> bytes:
+        """Make this stream's compound of about once a second; empty when there is nothing to say."""
+        blocks = (self.source.report_block(now),) if self.source is not None else ()
+        report: SenderReport | ReceiverReport | None = self.sender.report(now)
+        if isinstance(report, SenderReport) and self._reported_packets != report.packets:
+            self._reported_packets = report.packets
+            report = SenderReport(report.ssrc, report.ntp, report.timestamp, report.packets, report.octets, blocks)
+        elif blocks:
+            report = ReceiverReport(self.sender.ssrc, blocks)
+        else:
+            return b""
+        return bytes(report) + bytes(SourceName(self.sender.ssrc, self.host.cname))
+
+    def send_feedback(self, *packets: Nack | Pli | Fir) -> None:
+        """Send feedback at once, after an empty receiver report as RFC 4585 section 3.1 wants."""
+        if not self.plan.rtcp_mux or not self.gate_open:
+            return
+        head = bytes(ReceiverReport(self.sender.ssrc)) + bytes(SourceName(self.sender.ssrc, self.host.cname))
+        self.host.send_rtcp(self.plan.transport, head + b"".join(map(bytes, packets)))
+
+    def send_key_request(self) -> bool:
+        """Send PLI, or FIR to a peer that has only that; False when it could not be sent."""
+        if self.source is None or not self.plan.rtcp_mux or not self.gate_open:
+            return False
+        if self.plan.pli or not self.plan.fir:
+            self.send_feedback(Pli(self.sender.ssrc, self.source.ssrc))
+        else:
+            self._fir_number = (self._fir_number + 1) & 0xFF
+            self.send_feedback(Fir(self.sender.ssrc, ((self.source.ssrc, self._fir_number),)))
+        return True
+
+    # Counting -----------------------------------------------------------------------------------------------
+
+    @property
+    def packets_sent(self) -> int:
+        return self._sent_before + self.sender.packets_sent
+
+    @property
+    def packets_received(self) -> int:
+        return self._received_before + (self.source.counter.received if self.source is not None else 0)
+
+    @property
+    def lost(self) -> int:
+        return self._lost_before + (self.source.counter.lost if self.source is not None else 0)
+
+    def _outbox(self, sender: RtpSender) -> Outbox:
+        """Make the way for a worker's packets; what comes after the gate closed is dropped here."""
+
+        def deliver(packets: list[bytes]) -> None:
+            if self.gate_open and self.plan.send:
+                self.deliver(sender, packets)
+
+        return Outbox(self.host.loop, deliver)
+
+    def deliver(self, sender: RtpSender, packets: list[bytes]) -> None:
+        """Send packets of ours now, and count them."""
+        total = sum(map(len, packets))
+        sender.count_sent(self.host.send_rtp(self.plan.transport, packets), total)
+        self.sent_bytes.add(total, time.monotonic())
+
+    def _source_of(self, ssrc: int, clock_rate: int, now: float) -> RemoteSource | None:
+        """Give the source if the packet is its; another SSRC takes over only after a silence."""
+        source = self.source
+        if source is not None and source.ssrc == ssrc:
+            return source
+        if source is not None:
+            if now - source.last_at < SWITCH_AFTER_S:
+                return None
+            self._lost_before += source.counter.lost
+            self._received_before += source.counter.received
+            self.source_changed()
+        self.source = RemoteSource(ssrc, clock_rate)
+        return self.source

@@ -1,0 +1,205 @@
+"""One video m-line at work: camera to packets, packets to picture."""
+
+from __future__ import annotations
+
+from app.events import VideoStats
+from app.frames import FrameMailbox
+from app.media.assembly import EncodedFrame, FrameAssembler
+from app.media.events import DeviceTrouble, FirstMedia
+from app.media.plan import StreamPlan
+from app.media.rtcp import Nack, Report
+from app.media.rtp import HEADER_BYTES, RtpPacket, sequence_difference
+from app.media.sending import RtxSender
+from app.media.stream import START_RTT_S, RtpStream, StreamHost
+from app.media.video_receive import VideoPlayWorker
+from app.media.video_send import VideoSendWorker
+from app.media.worker import call_soon
+
+
+class VideoStream(RtpStream):
+    """The camera runs while the gate is open, the plan sends and the person wants it; the decoder from the plan on."""
+
+    keeps_history = True
+
+    def __init__(
+        self, host: StreamHost, plan: StreamPlan, remote_picture: FrameMailbox, own_picture: FrameMailbox | None
+    ) -> None:
+        super().__init__(host, plan)
+        self._remote_picture = remote_picture
+        self._own_picture = own_picture
+        self._camera_on = True
+        self._capture: VideoSendWorker | None = None
+        self._frames_sent_before = 0
+        self._player: VideoPlayWorker | None = None
+        self._assembler = FrameAssembler(with_nack=plan.nack and plan.rtcp_mux)
+        self._rtx = self._new_rtx()
+        self._rtx_ssrc: int | None = None
+        self._was_seen = False
+        self._problems: dict[str, str | None] = {}
+        self.key_frames_asked = 0
+        self.update()
+
+    def set_camera(self, on: bool) -> None:
+        self._camera_on = on
+        self.update()
+
+    def adapt(self, plan: StreamPlan) -> None:
+        before = self.sender, self.codec
+        rtx_before = self.plan.rtx_payload_type
+        super().adapt(plan)
+        if plan.rtx_payload_type != rtx_before:
+            self._rtx = self._new_rtx()
+        if (self.sender, self.codec) != before and self._capture is not None:
+            self._stop_capture()
+            self.update()
+
+    def update(self) -> None:
+        if self.plan.send and self.gate_open and self._camera_on:
+            if self._capture is None:
+                self._start_capture()
+        elif self._capture is not None:
+            self._stop_capture()
+        if self._player is None and self.plan.receive:
+            sink = self.host.devices.video_sink(self.host.settings, self._remote_picture)
+            self._player = VideoPlayWorker(sink, lambda: call_soon(self.host.loop, self._assembler.ask_key_frame))
+            self._player.worker.start()
+        if self._player is not None and not self.plan.receive:
+            self._player.freezes.pause()
+
+    def stop(self) -> None:
+        self.gate_open = False
+        if self._capture is not None:
+            self._stop_capture()
+        if self._player is not None:
+            self._player.stop()
+            self.host.retire(self._player.worker)
+
+    # Receiving ----------------------------------------------------------------------------------------------
+
+    def knows_payload_type(self, payload_type: int) -> bool:
+        return super().knows_payload_type(payload_type) or payload_type == self.plan.rtx_payload_type
+
+    def receive(self, packet: RtpPacket, now: float) -> None:
+        if packet.payload_type == self.plan.rtx_payload_type:
+            self._receive_repeated(packet, now)
+        else:
+            super().receive(packet, now)
+
+    def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
+        self._play(self._assembler.push(sequence, packet.timestamp, packet.marker, packet.payload, now))
+
+    def _receive_repeated(self, packet: RtpPacket, now: float) -> None:
+        """Unwrap a retransmission (RFC 4588 section 4): the original sequence number stands before the payload."""
+        if self.source is None or len(packet.payload) < 3 or not self.plan.receive:
+            self.wrong_packets += 1
+            return
+        self.received_bytes.add(len(packet.payload), now)
+        highest = self.source.counter.highest
+        original = int.from_bytes(packet.payload[:2])
+        sequence = highest + sequence_difference(original, highest & 0xFFFF)
+        self.source.counter.received += 1
+        self._play(self._assembler.push(sequence, packet.timestamp, packet.marker, packet.payload[2:], now))
+
+    def source_changed(self) -> None:
+        self._assembler.reset()
+        if self._player is not None:
+            self._player.flush()
+
+    def ask_key_frame(self) -> None:
+        self._assembler.ask_key_frame()
+
+    def tick(self, now: float) -> None:
+        if self._assembler.needs_ticks:
+            lost, ask, frames = self._assembler.tick(now, self.rtt_s or START_RTT_S)
+            self._play(frames)
+            if lost and self.source is not None:
+                self.send_feedback(Nack(self.sender.ssrc, self.source.ssrc, tuple(n & 0xFFFF for n in lost)))
+            if ask and self.send_key_request():
+                self.key_frames_asked += 1
+        player = self._player
+        if player is not None and not self._was_seen and player.first_decoded_at is not None:
+            self._was_seen = True
+            self.host.emit(FirstMedia("video", player.first_decoded_at))
+        self._tell("camera", self._capture.source.problem if self._capture is not None else None)
+        self._tell("picture", player.sink.problem if player is not None else None)
+
+    def _play(self, frames: list[EncodedFrame]) -> None:
+        if frames and self._player is not None and not self._player.push(frames):
+            self._assembler.ask_key_frame()
+
+    # Sending ------------------------------------------------------------------------------------------------
+
+    def key_frame_asked(self) -> None:
+        if self._capture is not None:
+            self._capture.ask_key_frame()
+
+    def repeat_asked(self, lost: tuple[int, ...], now: float) -> None:
+        if not self.gate_open or not self.plan.send:
+            return
+        packets = self.sender.repeat(lost, now, self.rtt_s or START_RTT_S)
+        if packets and self._rtx is not None:
+            start = HEADER_BYTES + len(self.sender.extension)
+            packets = [self._rtx.wrap(packet, packet[start:]) for packet in packets]
+        if packets:
+            self.deliver(self.sender, packets)
+
+    def heard_by_peer(self, report: Report, now: float) -> None:
+        super().heard_by_peer(report, now)
+        if self._capture is not None and self._capture.control is not None:
+            self._capture.control.report(report.fraction_lost, now)
+
+    def limited_by_peer(self, bitrate_bps: int, now: float) -> None:
+        if self._capture is not None and self._capture.control is not None:
+            self._capture.control.limit(bitrate_bps, now)
+
+    def _new_rtx(self) -> RtxSender | None:
+        payload_type = self.plan.rtx_payload_type
+        return RtxSender(payload_type, self.sender.extension) if payload_type is not None and self.plan.nack else None
+
+    def _start_capture(self) -> None:
+        devices, settings = self.host.devices, self.host.settings
+        preview = devices.preview(self._own_picture) if self._own_picture is not None else None
+        source = devices.video_source(settings)
+        outbox = self._outbox(self.sender)
+        self._capture = VideoSendWorker(source, preview, self.codec, self.sender, outbox, settings.fps)
+        self._capture.worker.start()
+
+    def _stop_capture(self) -> None:
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            self._frames_sent_before += capture.frames_sent
+            self.host.retire(capture.worker)
+
+    # Figures ------------------------------------------------------------------------------------------------
+
+    @property
+    def first_decoded_at(self) -> float | None:
+        return self._player.first_decoded_at if self._player is not None else None
+
+    def figures(self, now: float) -> VideoStats:
+        """Give the figures of now."""
+        capture, player = self._capture, self._player
+        size = player.size if player is not None else None
+        rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
+        return VideoStats(
+            codec=self.codec.name.lower(),
+            width=size[0] if size is not None else None,
+            height=size[1] if size is not None else None,
+            fps_sent=capture.rate.per_second(now) if capture is not None else None,
+            fps_received=player.rate.per_second(now) if player is not None else None,
+            frames_sent=self._frames_sent_before + (capture.frames_sent if capture is not None else 0),
+            frames_decoded=player.frames_decoded if player is not None else 0,
+            freezes=player.freezes.freezes if player is not None else 0,
+            key_frames_asked=self.key_frames_asked,
+            packets_sent=self.packets_sent,
+            packets_received=self.packets_received,
+            lost=self.lost,
+            bitrate_bps=rates[0] * 8 if rates[0] is not None else None,
+            bitrate_in_bps=rates[1] * 8 if rates[1] is not None else None,
+        )
+
+    def _tell(self, about: str, problem: str | None) -> None:
+        if problem != self._problems.get(about):
+            self._problems[about] = problem
+            if problem is not None:
+                self.host.emit(DeviceTrouble(about, problem))

@@ -1,0 +1,77 @@
+"""Threads of a stream, and how their packets come to the loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+MOST_QUEUED = 2_000  # packets between a worker and a loop that does not run
+
+
+class Worker:
+    """One thread with a stop signal. `body` gets the signal and returns soon after it is set."""
+
+    def __init__(self, name: str, body: Callable[[threading.Event], None]) -> None:
+        self.stopping = threading.Event()
+        self._body = body
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; returns at once."""
+        self.stopping.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end; blocks. False when it did not end in time."""
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._body(self.stopping)
+        except Exception:
+            logger.exception("the worker %s failed", self._thread.name)
+
+
+class Outbox:
+    """Carries packets from a worker thread to `deliver` on the loop's thread, many at one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, deliver: Callable[[list[bytes]], None]) -> None:
+        self._loop = loop
+        self._deliver = deliver
+        self._packets: deque[bytes] = deque(maxlen=MOST_QUEUED)
+        self._is_scheduled = False
+        self._lock = threading.Lock()
+
+    def put(self, packets: list[bytes]) -> None:
+        """Queue packets from any thread; the oldest go when the loop does not keep up."""
+        with self._lock:
+            self._packets.extend(packets)
+            if self._is_scheduled:
+                return
+            self._is_scheduled = True
+        call_soon(self._loop, self._flush)
+
+    def _flush(self) -> None:
+        with self._lock:
+            packets = list(self._packets)
+            self._packets.clear()
+            self._is_scheduled = False
+        self._deliver(packets)
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Run `callback` on the loop's thread; nothing happens when the loop is closed already."""
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
