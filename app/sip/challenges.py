@@ -21,10 +21,11 @@ _SECRET = frozenset({"response", "cnonce"})
 
 
 def _format_auth(scheme: str, params: tuple[tuple[str, str], ...], bare: frozenset[str]) -> str:
-    written = (
-        f"{name}={value if name.lower() in bare and is_token(value) else quote(value)}" for name, value in params
-    )
-    return f"{scheme} {', '.join(written)}"
+    written: list[str] = []
+    for name, value in params:
+        bare_value = name.lower() in bare and is_token(value)
+        written.append(f"{name}={value if bare_value else quote(value)}" if name else value)
+    return f"{scheme} {', '.join(written)}".rstrip(" ")
 
 
 def _is_new_scheme(item: str) -> bool:

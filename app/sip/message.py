@@ -9,7 +9,6 @@ data = bytes(answer)
 from __future__ import annotations
 
 from app.sip.errors import ParseError
-from app.sip.grammar import is_token
 from app.sip.header_map import Headers
 from app.sip.header_names import METHODS
 from app.sip.message_types import VERSION, Message, Request, Response
@@ -83,7 +82,7 @@ def refusal_of(error: ParseError, *, to_tag: str | None = None) -> Response | No
 
 def _add_to(headers: Headers, source: Headers, to_tag: str | None) -> None:
     text = source.get("To") or ""
-    if to_tag is not None and is_token(to_tag):
+    if to_tag is not None:
         try:
             to = NameAddr.parse(text, "To")
         except ParseError:

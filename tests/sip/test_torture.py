@@ -27,7 +27,7 @@ SERVED = None
 
 @dataclass(frozen=True)
 class Case:
-    """`parser`: READ, DROPPED or the status of the refusal; `agent`: what a user agent answers, SERVED if it goes on."""
+    """`parser`: READ, DROPPED or the status of the refusal; `agent`: what a user agent answers, or SERVED."""
 
     name: str
     section: str
