@@ -34,6 +34,10 @@ class IceError(Exception):
     """What the peer or the caller handed in cannot be used; the message names it."""
 
 
+class ParseError(IceError):
+    """A candidate or a description as the peer wrote it is not well formed; the message shows where."""
+
+
 class IceFailed(Exception):
     """No path was found, or the path was lost; the message is one sentence for a person."""
 
@@ -95,21 +99,21 @@ class Candidate:
 
     @classmethod
     def parse(cls, text: str) -> Candidate:
-        """Read the value of a=candidate; IceError names what is wrong. A type we do not know is an error too."""
+        """Read the value of a=candidate; ParseError names what is wrong. A type we do not know is an error too."""
         shown = repr(text[:80])
         text = text.strip().removeprefix("a=").removeprefix("candidate:")
         words = text.split()
         if len(text) > MAX_CANDIDATE_LENGTH or len(words) < 8 or len(words) % 2:
-            raise IceError(f"candidate {shown} does not have the fields it must have")
+            raise ParseError(f"candidate {shown} does not have the fields it must have")
         foundation, component, protocol, priority, address, port, typ, kind, *rest = words
         if typ.lower() != "typ" or kind.lower() not in set(CandidateType):
-            raise IceError(f"candidate {shown} is of no type known here")
+            raise ParseError(f"candidate {shown} is of no type known here")
         if not _FOUNDATION.fullmatch(foundation) or not _HOST.fullmatch(address):
-            raise IceError(f"candidate {shown} has a foundation or address with characters it must not have")
+            raise ParseError(f"candidate {shown} has a foundation or address with characters it must not have")
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
         related = dict(reversed(pairs))
         if len(pairs) > MAX_EXTENSIONS:
-            raise IceError(f"candidate {shown} has more than {MAX_EXTENSIONS} extensions")
+            raise ParseError(f"candidate {shown} has more than {MAX_EXTENSIONS} extensions")
         related_port = related.get("rport")
         return cls(
             foundation=foundation,
@@ -127,7 +131,7 @@ class Candidate:
 
 def _number(text: str, low: int, high: int, shown: str, what: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and low <= int(text) <= high):
-        raise IceError(f"candidate {shown} has a {what} that is not from {low} to {high}")
+        raise ParseError(f"candidate {shown} has a {what} that is not from {low} to {high}")
     return int(text)
 
 
@@ -148,11 +152,11 @@ class IceDescription:
 
     def __post_init__(self) -> None:
         if not _UFRAG.fullmatch(self.ufrag):
-            raise IceError(f"ice-ufrag {self.ufrag[:40]!r} is not 4 to 256 ice characters (RFC 8839 section 5.4)")
+            raise ParseError(f"ice-ufrag {self.ufrag[:40]!r} is not 4 to 256 ice characters (RFC 8839 section 5.4)")
         if not _PWD.fullmatch(self.pwd):
-            raise IceError("ice-pwd is not 22 to 256 ice characters (RFC 8839 section 5.4)")
+            raise ParseError("ice-pwd is not 22 to 256 ice characters (RFC 8839 section 5.4)")
         if self.pacing_ms is not None and not 1 <= self.pacing_ms <= 99999:
-            raise IceError(f"ice-pacing {self.pacing_ms} is not from 1 to 99999 milliseconds")
+            raise ParseError(f"ice-pacing {self.pacing_ms} is not from 1 to 99999 milliseconds")
 
     def __repr__(self) -> str:
         return f"IceDescription(ufrag={self.ufrag!r}, {len(self.candidates)} candidates, lite={self.lite})"

@@ -1,69 +1,151 @@
 """An ICE session with its sockets: what a call uses.
 
-One session serves one call: it gathers, tells its description for each stream, runs the checks, and then
-carries that stream's datagrams over the selected pair. All decisions are the pure core's; this file owns
-sockets, names and the clock.
+One session serves one far end of one call: it gathers, tells its description for each stream, runs the checks,
+and then carries that stream's datagrams over the selected pair. All decisions are the pure core's, all sockets
+the hub's; this file is the face of both.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from app.events import IceSnapshot
-from app.ice.candidates import Candidate, IceDescription
+from app.ice.candidates import Candidate, IceDescription, IceFailed
 from app.ice.config import IceConfig
-from app.ice.events import IceEvent
+from app.ice.core import IceLeg
+from app.ice.events import Completed, Failed, IceEvent
+from app.ice.hub import Hub
+from app.ice.snapshot import take_snapshot
 
 
 class IceSession:
     """The ICE side of one call. Use it on one event loop only; close it always.
 
-    `on_event` and `on_datagram` are called on the loop; an exception in them is logged and ends nothing.
+    `on_event` and `on_datagram` (stream, data) are called on the loop; an exception in them is logged and ends
+    nothing. `on_datagram` gets whatever is not STUN and comes from an authenticated address.
     """
 
     def __init__(
-        self, config: IceConfig, controlling: bool, streams: Sequence[str], *, on_event: Callable[[IceEvent], None]
+        self,
+        config: IceConfig,
+        controlling: bool,
+        streams: Sequence[str],
+        *,
+        on_event: Callable[[IceEvent], None],
+        _fork_of: tuple[Hub, IceLeg] | None = None,
     ) -> None:
-        self.on_datagram: Callable[[str, bytes], None]
+        self._config = config
+        if _fork_of is None:
+            self._hub = Hub(config, controlling, streams)
+            self._leg = self._hub.first_leg
+        else:
+            self._hub = _fork_of[0]
+            self._leg = self._hub.core.fork(_fork_of[1])
+        self._on_event = on_event
+        self._outcome = asyncio.Event()
+        self._failure: str | None = None
+        self.on_datagram: Callable[[str, bytes], None] = lambda stream, data: None
+        self._hub.attach(self._leg, self._event, lambda stream, data: self.on_datagram(stream, data))
+
+    def fork(self, *, on_event: Callable[[IceEvent], None]) -> IceSession:
+        """Make a session for a further far end that answered the same offer (one a To-tag, RFC 8839 section 7.3).
+
+        It shares our candidates, credentials and sockets with this one; each is closed by itself.
+        """
+        streams = tuple(self._leg.agent.lists)
+        return IceSession(
+            self._config,
+            self._leg.agent.controlling,
+            streams,
+            on_event=on_event,
+            _fork_of=(self._hub, self._leg),
+        )
+
+    def _event(self, event: IceEvent) -> None:
+        if isinstance(event, Failed):
+            self._failure = self._failure or event.reason
+        if isinstance(event, Completed | Failed):
+            self._outcome.set()
+        self._on_event(event)
 
     async def gather(self) -> None:
         """Open sockets and ask the servers, all at once. Never raises: what went wrong is in snapshot().problems."""
+        await self._hub.gather()
 
     def local(self, stream: str) -> IceDescription:
         """Give what is to be signalled for this stream."""
+        return self._hub.core.local(self._leg, stream)
 
     def default_candidate(self, stream: str) -> Candidate | None:
         """Give the candidate for the m= and c= lines: relay, else srflx, else host (RFC 8839 section 4.2.1.2).
 
         None when there is no candidate at all.
         """
+        default = self._hub.core.default(self._leg, stream)
+        return None if default is None else default.candidate
 
     def set_remote(self, stream: str, description: IceDescription) -> None:
         """Take the peer's description. The same again is harmless; other credentials raise IceError (a restart)."""
+        self._leg.agent.set_remote(stream, description, time.monotonic())
+        self._advance()
 
     def remove_stream(self, stream: str) -> None:
         """Forget a stream that was refused or bundled into another, and free its sockets and allocations."""
+        self._hub.core.remove_stream(self._leg, stream, time.monotonic())
+        self._advance()
 
     def start_checks(self) -> None:
         """Begin the connectivity checks of all streams that have a remote description."""
+        self._hub.core.start_checks(self._leg, time.monotonic())
+        self._hub.flush()
 
     async def wait_completed(self) -> None:
         """Return once every stream has its selected pair; raises IceFailed with a sentence."""
+        await self._outcome.wait()
+        if self._failure is not None:
+            raise IceFailed(self._failure)
 
     def send(self, stream: str, data: bytes) -> bool:
         """Send one datagram over the selected (or, before, the best valid) pair; False when there is no path."""
+        return self._hub.send(self._leg, stream, data)
 
     def use_plain(self, stream: str, remote_host: str, remote_port: int) -> None:
-        """Do without ICE: send to this address from the default candidate, and follow where the answers come from."""
+        """Do without ICE: send to this address from the default candidate, and follow where the answers come from.
+
+        The address must be numeric; IceError when it is not, or when there is no candidate.
+        """
+        self._hub.core.use_plain(self._leg, stream, (remote_host, remote_port), time.monotonic())
+        self._advance()
 
     def selected(self, stream: str) -> tuple[Candidate, Candidate] | None:
         """Give the selected pair (local, remote)."""
+        checklist = self._leg.agent.lists.get(stream)
+        if checklist is None or checklist.selected is None:
+            return None
+        return checklist.selected.local.candidate, checklist.selected.remote
 
     def snapshot(self) -> IceSnapshot:
         """Give everything that is known at this moment, for diagnostics."""
+        return take_snapshot(self._hub.core, self._leg)
+
+    def counters(self) -> dict[str, int]:
+        """Give how many datagrams were dropped and why, by reason."""
+        return dict(self._hub.core.counters + self._leg.agent.counters)
 
     def binding_request_seen(self, stream: str) -> bool:
         """Tell whether an authenticated check has come in for this stream."""
+        checklist = self._leg.agent.lists.get(stream)
+        return checklist is not None and checklist.request_seen
+
+    def _advance(self) -> None:
+        self._hub.core.handle_timeout(time.monotonic())
+        self._hub.flush()
 
     async def close(self) -> None:
-        """Release allocations and sockets; safe to call twice."""
+        """Release allocations and sockets; safe to call twice. Whoever waits for completion learns of it."""
+        await self._hub.close(self._leg)
+        if not self._outcome.is_set():
+            self._failure = "The call was ended."
+            self._outcome.set()

@@ -1,0 +1,246 @@
+"""Candidate pairs and the check list of one stream: forming, pruning, ordering, picking the next check.
+
+RFC 8445 section 6.1.2 and 6.1.4. A plain structure that the agent works on; it sends nothing and waits for
+nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.events import CandidateType, PairState
+from app.ice.candidates import Candidate, IceDescription, pair_priority
+from app.ice.stun import Address
+
+
+@dataclass(slots=True, eq=False)
+class LocalCandidate:
+    """A candidate of ours with what the peer is not told.
+
+    `base` is the number of the socket (or of the allocation) that sends for it; `base_address` its address.
+    """
+
+    candidate: Candidate
+    base: int
+    base_address: Address
+    server: str | None = None
+    interface: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Pair:
+    """One local and one remote candidate, with everything that was learned about the way between them."""
+
+    local: LocalCandidate
+    remote: Candidate
+    priority: int
+    state: PairState = PairState.FROZEN
+    nominated: bool = False
+    nominate_on_success: bool = False  # controlled: USE-CANDIDATE came before our own check succeeded
+    awaits_permission: bool = False  # relayed: the TURN server has not yet let this peer in
+    valid: Pair | None = None  # the valid pair that this pair's check made (RFC 8445 section 7.2.5.3.2)
+    via: Pair | None = None  # the other direction: the pair whose check made this one valid
+    rtt_s: float | None = None
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    checks_sent: int = 0
+    reason: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+
+    @property
+    def key(self) -> tuple[int, Address]:
+        return self.local.base, self.remote.transport_address
+
+    @property
+    def foundation(self) -> tuple[str, str]:
+        return self.local.candidate.foundation, self.remote.foundation
+
+    @property
+    def relayed(self) -> bool:
+        """Tell whether a relay of ours or of the peer's stands in the way."""
+        return CandidateType.RELAY in (self.local.candidate.type, self.remote.type) or (
+            self.via is not None and self.via.relayed
+        )
+
+    @property
+    def unresolved(self) -> bool:
+        return self.state in (PairState.FROZEN, PairState.WAITING, PairState.IN_PROGRESS)
+
+    def __str__(self) -> str:
+        local, remote = self.local.candidate, self.remote
+        return f"{local.type} {local.address}:{local.port} to {remote.type} {remote.address}:{remote.port}"
+
+
+class ListState(StrEnum):
+    """RFC 8445 section 6.1.2.1, with a word for a list that has nothing to check yet."""
+
+    IDLE = "idle"  # no remote description, or checks not started
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class EarlyCheck:
+    """An authenticated check that came before the peer's description did."""
+
+    base: int
+    source: Address
+    ufrag: str
+    priority: int
+    use_candidate: bool
+
+
+MAX_EARLY_CHECKS = 32
+
+
+@dataclass(slots=True, eq=False)
+class CheckList:
+    """Everything about one stream. `pairs` is kept in falling priority."""
+
+    name: str
+    ufrag: str
+    pwd: str
+    state: ListState = ListState.IDLE
+    remote: IceDescription | None = None
+    locals: list[LocalCandidate] = field(default_factory=list)
+    remotes: list[Candidate] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    by_key: dict[tuple[int, Address], Pair] = field(default_factory=dict)
+    triggered: deque[Pair] = field(default_factory=deque)
+    early: list[EarlyCheck] = field(default_factory=list)
+    selected: Pair | None = None
+    nominating: Pair | None = None
+    first_valid_at: float | None = None
+    completed_at: float | None = None
+    learned: int = 0
+    request_seen: bool = False
+    failure: str | None = None
+
+    def valid_pairs(self) -> Iterator[Pair]:
+        """Give the valid list in falling priority."""
+        return (pair for pair in self.pairs if pair.state is PairState.SUCCEEDED and pair.valid is pair)
+
+    def best_valid(self) -> Pair | None:
+        return next(self.valid_pairs(), None)
+
+    def find_remote(self, address: Address) -> Candidate | None:
+        return next((remote for remote in self.remotes if remote.transport_address == address), None)
+
+    def find_local(self, address: Address, base: int) -> LocalCandidate | None:
+        return next(
+            (mine for mine in self.locals if mine.candidate.transport_address == address and mine.base == base), None
+        )
+
+    def insert(self, pair: Pair) -> None:
+        """Put a pair in its place; the pair that is checked for its base and remote is found by its key."""
+        self.pairs.append(pair)
+        self.sort()
+        self.by_key.setdefault(pair.key, pair)
+
+    def sort(self) -> None:
+        self.pairs.sort(key=lambda pair: pair.priority, reverse=True)
+
+    def form(self, controlling: bool, room: int) -> list[Pair]:
+        """Add the pairs of all candidates that are not paired yet, best first, at most `room`; gives the new ones.
+
+        A reflexive candidate stands for its base, so of pairs with one base and one remote only the best is
+        kept (RFC 8445 section 6.1.2.4).
+        """
+        best: dict[tuple[int, Address], Pair] = {}
+        for local in self.locals:
+            for remote in self.remotes:
+                if can_pair(local, remote):
+                    pair = Pair(local, remote, priority_of(local.candidate, remote, controlling))
+                    if pair.key not in self.by_key:
+                        best[pair.key] = max(best.get(pair.key, pair), pair, key=lambda one: one.priority)
+        new = sorted(best.values(), key=lambda pair: pair.priority, reverse=True)[: max(0, room)]
+        self.pairs += new
+        self.by_key.update((pair.key, pair) for pair in new)
+        self.sort()
+        return new
+
+    def reprioritise(self, controlling: bool) -> None:
+        """Compute all priorities anew after a role switch (RFC 8445 section 7.2.5.1)."""
+        for pair in self.pairs:
+            pair.priority = priority_of(pair.local.candidate, pair.remote, controlling)
+        self.sort()
+
+    def trigger(self, pair: Pair) -> None:
+        if pair not in self.triggered:
+            self.triggered.append(pair)
+
+    def has_check(self, busy_foundations: set[tuple[str, str]]) -> bool:
+        """Tell whether next_check would give a pair."""
+        return (
+            any(not pair.awaits_permission for pair in self.triggered) or self._ordinary(busy_foundations) is not None
+        )
+
+    def next_check(self, busy_foundations: set[tuple[str, str]]) -> Pair | None:
+        """Take the pair to check now, RFC 8445 section 6.1.4.2; None when this list has nothing to do.
+
+        `busy_foundations` are those with a Waiting or In-Progress pair in any list.
+        """
+        while self.triggered:
+            pair = self.triggered.popleft()
+            if not pair.awaits_permission:
+                return pair
+        return self._ordinary(busy_foundations)
+
+    def _ordinary(self, busy_foundations: set[tuple[str, str]]) -> Pair | None:
+        if self.state is not ListState.RUNNING:
+            return None
+        waiting = next(self._ready(PairState.WAITING), None)
+        if waiting is not None:
+            return waiting
+        return next((pair for pair in self._ready(PairState.FROZEN) if pair.foundation not in busy_foundations), None)
+
+    def _ready(self, state: PairState) -> Iterator[Pair]:
+        return (pair for pair in self.pairs if pair.state is state and not pair.awaits_permission)
+
+
+def priority_of(local: Candidate, remote: Candidate, controlling: bool) -> int:
+    return pair_priority(*((local.priority, remote.priority) if controlling else (remote.priority, local.priority)))
+
+
+def can_pair(local: LocalCandidate, remote: Candidate) -> bool:
+    """Tell whether two candidates may be paired: same component and family, and loopback only from loopback."""
+    if local.candidate.type is CandidateType.PRFLX or local.candidate.component != remote.component:
+        return False
+    here, there = ipaddress.ip_address(local.base_address[0]), ipaddress.ip_address(remote.address)
+    if here.version != there.version or here.is_link_local != there.is_link_local:
+        return False
+    return here.is_loopback or not there.is_loopback
+
+
+def usable_remote(candidate: Candidate) -> str | None:
+    """Say in words why a candidate of the peer's is not used; None when it is, "" when that is nobody's concern."""
+    if candidate.protocol != "udp" or candidate.component != 1:
+        return ""
+    if not candidate.is_numeric:
+        return f"The other side named its address as {candidate.address[:60]}, which is not looked up."
+    ip = ipaddress.ip_address(candidate.address)
+    if ip.version == 6 and (ip.ipv4_mapped or ip.is_site_local):
+        return f"The other side offered {candidate.address}, an address that must not be used (RFC 8445 5.1.1.1)."
+    if candidate.port == 0 or ip.is_multicast or ip.is_unspecified or str(ip) == "255.255.255.255":
+        return f"The other side offered {candidate.address}:{candidate.port}, where nobody can be reached."
+    return None
+
+
+def set_initial_states(lists: Iterable[CheckList], new: Iterable[Pair]) -> None:
+    """Let one pair of each foundation wait, over all lists; the rest stays frozen (RFC 8445 section 6.1.2.6)."""
+    taken = {
+        pair.foundation
+        for checklist in lists
+        for pair in checklist.pairs
+        if pair.state in (PairState.WAITING, PairState.IN_PROGRESS, PairState.SUCCEEDED)
+    }
+    for pair in sorted(new, key=lambda one: one.priority, reverse=True):
+        if pair.foundation not in taken and pair.state is PairState.FROZEN:
+            taken.add(pair.foundation)
+            pair.state = PairState.WAITING

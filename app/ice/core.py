@@ -1,0 +1,357 @@
+"""The whole ICE of one offer without sockets: one gatherer, and an agent for each far end that answered.
+
+Pure. The owner hands in datagrams with the number of the socket they came on, asks `next_timeout`, and sends
+what `packets` holds. A forked INVITE is answered by several far ends; they share our candidates and
+credentials, and are told apart by their own user name fragment (RFC 8839 section 7.3).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from app.events import CandidateType, IceState
+from app.ice.agent import IceAgent
+from app.ice.candidates import IceDescription, IceError, normal_address
+from app.ice.checklist import ListState, LocalCandidate
+from app.ice.config import IceConfig
+from app.ice.events import Gathered, IceEvent, Nominated
+from app.ice.gatherer import Gatherer
+from app.ice.plain import PlainPath
+from app.ice.requests import RandomBits
+from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
+from app.settings import HostPort, IcePolicy, TurnServer
+
+log = logging.getLogger(__name__)
+
+RELAY_ONLY_TIMEOUT_S = 5.0  # with no host candidates to fall back on, a server gets more time
+RELAYS_PER_PREFERENCE = 16
+_DEFAULT_ORDER = (CandidateType.RELAY, CandidateType.SRFLX, CandidateType.HOST)
+
+Packet = tuple[int, bytes, Address]
+"""Number of the socket's base, the bytes, and where they go."""
+
+
+class IceLeg:
+    """One far end: its agent, and its streams that do without ICE."""
+
+    def __init__(self, agent: IceAgent) -> None:
+        self.agent = agent
+        self.plain: dict[str, PlainPath] = {}
+        self.closed = False
+
+    def settled(self, linger_s: float, now: float) -> bool:
+        """Tell whether this leg needs no other candidates any more (RFC 8445 section 8.3)."""
+        done = self.agent.completed_at
+        return self.closed or (done is not None and now >= done + linger_s)
+
+    def bases_in_use(self) -> set[int]:
+        lists = () if self.closed else self.agent.lists.values()
+        used = {one.selected.local.base for one in lists if one.selected is not None}
+        return used | {path.base for path in self.plain.values()}
+
+
+class IceCore:
+    """Gathering, checks and data of one offer with all its legs."""
+
+    def __init__(self, config: IceConfig, controlling: bool, streams: Sequence[str], random_bits: RandomBits) -> None:
+        timeout_s = config.server_timeout_s
+        if config.policy is IcePolicy.RELAY:
+            timeout_s = max(timeout_s, RELAY_ONLY_TIMEOUT_S)
+        self.config = config
+        self.gatherer = Gatherer(config.policy, config.timing, timeout_s, random_bits)
+        self.packets: deque[Packet] = deque()
+        self.events: deque[tuple[IceLeg, IceEvent]] = deque()
+        self.unused_sockets: deque[int] = deque()
+        self.counters: Counter[str] = Counter()
+        self.gathering_since: float | None = None
+        self.gathered_at: float | None = None
+        agent = IceAgent(controlling, config.timing, random_bits)
+        for stream in streams:
+            agent.add_stream(stream)
+        self.legs = [IceLeg(agent)]
+        self._found = 0  # how many of the gatherer's candidates the agents know
+        self._all_asked = False
+        self._trimmed = False
+        self._doomed: set[int] = set()  # sockets to free as soon as they carry no allocation any more
+
+    # Gathering -------------------------------------------------------------------------------------------
+
+    def add_socket(
+        self, stream: str, address: Address, preference: int, interface: str | None, *, candidate: bool = True
+    ) -> int:
+        """Add a bound socket of a stream; gives the number of its base."""
+        base = self.gatherer.add_base(stream, address, preference, interface, candidate)
+        self._hand_on_candidates()
+        return base
+
+    def begin_gathering(self, now: float) -> None:
+        self.gathering_since = now
+        self.gatherer.begin(now)
+
+    def ask_stun(self, name: HostPort, server: Address) -> None:
+        """Ask a STUN server from every host base of its family."""
+        for base in self._bases_toward(server):
+            self.gatherer.ask_stun(base, server, name)
+
+    def ask_turn(self, index: int, turn: TurnServer, server: Address, carrier: int | None = None) -> None:
+        """Allocate on a TURN server from every host base of its family, or over one connection."""
+        for base in self._bases_toward(server) if carrier is None else [carrier]:
+            preference = self.gatherer.bases[base].preference * RELAYS_PER_PREFERENCE + index
+            self.gatherer.ask_turn(base, server, turn, preference)
+
+    def _bases_toward(self, server: Address) -> list[int]:
+        version = ipaddress.ip_address(server[0]).version
+        return [
+            base.number
+            for base in self.gatherer.bases.values()
+            if base.candidate and ipaddress.ip_address(base.address[0]).version == version
+        ]
+
+    def all_servers_asked(self, now: float) -> None:
+        """Say that no further server will be asked: gathering ends when those asked have answered."""
+        self._all_asked = True
+        self._settle(now)
+
+    def _hand_on_candidates(self) -> None:
+        for stream, local in self.gatherer.found[self._found :]:
+            for leg in self.legs:
+                if stream in leg.agent.lists and self.gathered_at is None:
+                    leg.agent.add_local(stream, local)
+        self._found = len(self.gatherer.found)
+
+    # What the legs are told ------------------------------------------------------------------------------
+
+    def fork(self, leg: IceLeg) -> IceLeg:
+        other = IceLeg(leg.agent.fork())
+        self.legs.append(other)
+        return other
+
+    def locals_of(self, leg: IceLeg, stream: str) -> list[LocalCandidate]:
+        """Give what is signalled of a stream, best first."""
+        mine = [one for one in leg.agent.lists[stream].locals if one.candidate.type is not CandidateType.PRFLX]
+        return sorted(mine, key=lambda one: one.candidate.priority, reverse=True)
+
+    def local(self, leg: IceLeg, stream: str) -> IceDescription:
+        checklist = leg.agent.lists[stream]
+        candidates = tuple(one.candidate for one in self.locals_of(leg, stream))
+        pacing_ms = round(self.config.timing.pacing_s * 1000)
+        return IceDescription(checklist.ufrag, checklist.pwd, candidates, ("ice2",), pacing_ms=pacing_ms)
+
+    def default(self, leg: IceLeg, stream: str) -> LocalCandidate | None:
+        """Pick the candidate for m= and c=: relay, else srflx, else host; IPv4 first, since every peer has it."""
+        return min(
+            self.locals_of(leg, stream),
+            key=lambda one: (_DEFAULT_ORDER.index(one.candidate.type), ":" in one.candidate.address),
+            default=None,
+        )
+
+    def use_plain(self, leg: IceLeg, stream: str, remote: Address, now: float) -> None:
+        """Let a stream do without ICE."""
+        host = normal_address(remote[0])
+        default = self.default(leg, stream)
+        if default is None:
+            raise IceError(f"Stream {stream} has no address to send from.")
+        if host is None or not 0 < remote[1] < 65536:
+            raise IceError(f"{remote[0][:60]}:{remote[1]} is not an address to send to.")
+        leg.plain[stream] = PlainPath(default.base, (host, remote[1]))
+        relay = self.gatherer.bases[default.base].relay
+        if relay is not None:
+            relay.client.permit(host, now)
+            relay.client.bind_channel((host, remote[1]), now)
+        self._settle(now)
+
+    def remove_stream(self, leg: IceLeg, stream: str, now: float) -> None:
+        leg.agent.remove_stream(stream, now)
+        leg.plain.pop(stream, None)
+        if not any(stream in other.agent.lists for other in self.legs if not other.closed):
+            self.gatherer.release(stream, set(), now)
+            self._doomed |= self.gatherer.sockets_of(stream)
+        self._settle(now)
+
+    def close_leg(self, leg: IceLeg, now: float) -> None:
+        """End a far end; with the last one everything is handed back."""
+        leg.closed = True
+        leg.plain.clear()
+        self.legs = [other for other in self.legs if other is not leg]
+        if not self.legs:
+            self.gatherer.release(None, set(), now)
+            self._doomed |= self.gatherer.sockets_of(None)
+        self._settle(now)
+
+    # Datagrams -------------------------------------------------------------------------------------------
+
+    def receive(self, base: int, data: bytes, source: Address, now: float) -> tuple[IceLeg, str, bytes] | None:
+        """Take a datagram from a socket; gives (leg, stream, data) when it is a stream's data."""
+        relay = self.gatherer.relay_at(base, source)
+        if relay is not None:
+            carried = self.gatherer.receive_from_server(relay, data, now)
+            if carried is None:
+                self._settle(now)
+                return None
+            base, source, data = relay.base.number, carried[0], carried[1]
+        if data and data[0] > 3:  # neither STUN nor empty: RFC 7983
+            return self._receive_data(base, data, source)
+        if not self.gatherer.receive_answer(base, data, source):
+            self._receive_stun(base, data, source, now)
+        self._settle(now)
+        return None
+
+    def _receive_data(self, base: int, data: bytes, source: Address) -> tuple[IceLeg, str, bytes] | None:
+        key = (base, source)
+        for leg in self.legs:
+            pair = leg.agent.routes.get(key)
+            if pair is not None:
+                pair.received_bytes += len(data)
+                return leg, self.gatherer.bases[base].stream, data
+            for stream, path in leg.plain.items():
+                if path.accepts(base, source):
+                    path.received_bytes += len(data)
+                    return leg, stream, data
+        self.counters["data from strangers"] += 1
+        return None
+
+    def _receive_stun(self, base: int, data: bytes, source: Address, now: float) -> None:
+        try:
+            message = Message.parse(data)
+            leg = self._leg_of(base, message)
+        except StunError as error:
+            self.counters["malformed"] += 1
+            log.debug("malformed datagram from %s: %s", source, error)
+            return
+        if leg is not None:
+            leg.agent.receive(base, message, source, now)
+
+    def _leg_of(self, base: int, message: Message) -> IceLeg | None:
+        """Find whom a message concerns: by transaction, by the peer's fragment, else a leg without a peer yet."""
+        if len(self.legs) < 2:
+            return self.legs[0] if self.legs else None
+        if message.message_class is not MessageClass.REQUEST:
+            awaiting = (leg for leg in self.legs if leg.agent.awaits(message.transaction_id))
+            return next(awaiting, self.legs[0])
+        theirs = (message.text(Attribute.USERNAME) or "").partition(":")[2]
+        stream = self.gatherer.bases[base].stream if base in self.gatherer.bases else ""
+        lists = [(leg, leg.agent.lists.get(stream)) for leg in self.legs]
+        known = (leg for leg, one in lists if one is not None and one.remote is not None and one.remote.ufrag == theirs)
+        fresh = (leg for leg, one in lists if one is not None and one.remote is None)
+        return next(known, next(fresh, self.legs[0]))
+
+    def send(self, leg: IceLeg, stream: str, data: bytes) -> Packet | None:
+        """Frame a stream's datagram for the socket it leaves from; None when there is no way."""
+        pair = leg.agent.path(stream)
+        if pair is not None:
+            packet = self._outgoing(pair.local.base, data, pair.remote.transport_address)
+            pair.sent_bytes += len(data) if packet is not None else 0
+            return packet
+        path = leg.plain.get(stream)
+        if path is None:
+            return None
+        packet = self._outgoing(path.base, data, path.remote)
+        path.sent_bytes += len(data) if packet is not None else 0
+        return packet
+
+    def _outgoing(self, number: int, data: bytes, remote: Address) -> Packet | None:
+        base = self.gatherer.bases.get(number)
+        if base is None:
+            return None
+        if base.relay is None:
+            return number, data, remote
+        framed = base.relay.client.wrap(remote, data)
+        return None if framed is None else (base.relay.carrier.number, framed, base.relay.server)
+
+    # Time and outputs ------------------------------------------------------------------------------------
+
+    def start_checks(self, leg: IceLeg, now: float) -> None:
+        leg.agent.start(now)
+        self.handle_timeout(now)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do everything that is due."""
+        self.gatherer.handle_timeout(now)
+        for leg in list(self.legs):
+            leg.agent.handle_timeout(now)
+        self._settle(now)
+
+    def next_timeout(self) -> float | None:
+        times = [self.gatherer.next_timeout(), *(leg.agent.next_timeout() for leg in self.legs)]
+        if not self._trimmed:
+            done = [leg.agent.completed_at for leg in self.legs]
+            times += [None if at is None else at + self.config.timing.linger_s for at in done]
+        return min((at for at in times if at is not None), default=None)
+
+    def _settle(self, now: float) -> None:
+        """Carry everything that one part of the core has for another, and put out what is for the owner."""
+        self._hand_on_candidates()
+        for leg in self.legs:
+            self._settle_leg(leg, now)
+        for base, host, refused in self.gatherer.permission_results():
+            for leg in self.legs:
+                leg.agent.permission_settled(base, host, refused, now)
+                self._settle_leg(leg, now)
+        if self.gathered_at is None and self._all_asked and self.gatherer.done:
+            self.gathered_at = now
+            self.events.append((self.legs[0], Gathered()))
+        if not self._trimmed and self.legs and all(leg.settled(self.config.timing.linger_s, now) for leg in self.legs):
+            self._trim(now)
+        if self._doomed:
+            self._free_sockets()
+        self.packets.extend(self.gatherer.drain())
+
+    def _free_sockets(self) -> None:
+        free = self._doomed - self.gatherer.carriers()
+        self._doomed -= free
+        self.unused_sockets.extend(free)
+
+    def _settle_leg(self, leg: IceLeg, now: float) -> None:
+        agent = leg.agent
+        while agent.permissions_wanted:
+            number, host = agent.permissions_wanted.popleft()
+            relay = self.gatherer.bases[number].relay
+            if relay is not None:
+                relay.client.permit(host, now)
+        while agent.packets:
+            number, data, remote = agent.packets.popleft()
+            packet = self._outgoing(number, data, remote)
+            if packet is not None:
+                self.packets.append(packet)
+        while agent.events:
+            event = agent.events.popleft()
+            self.events.append((leg, event))
+            if isinstance(event, Nominated):
+                self._open_channel(leg, event.stream, now)
+
+    def _open_channel(self, leg: IceLeg, stream: str, now: float) -> None:
+        """Spare the overhead of Send indications where the selected pair is relayed."""
+        pair = leg.agent.path(stream)
+        base = None if pair is None else self.gatherer.bases.get(pair.local.base)
+        if pair is not None and base is not None and base.relay is not None:
+            base.relay.client.bind_channel(pair.remote.transport_address, now)
+
+    def _trim(self, now: float) -> None:
+        """Free what nothing was selected on, and use a channel where a relay was (RFC 8445 section 8.3)."""
+        self._trimmed = True
+        self.gatherer.stop_keeping_bindings()
+        keep = set().union(*(leg.bases_in_use() for leg in self.legs))
+        self.gatherer.release(None, keep, now)
+        self._doomed |= self.gatherer.sockets_of(None) - keep
+
+    def state(self, leg: IceLeg) -> IceState:
+        """Sum up how far one leg is."""
+        states = [one.state for one in leg.agent.lists.values() if one.name not in leg.plain]
+        if leg.closed:
+            return IceState.CLOSED
+        if leg.plain and not states:
+            return IceState.DISABLED
+        if any(state is ListState.FAILED for state in states):
+            return IceState.FAILED
+        if leg.agent.interrupted:
+            return IceState.INTERRUPTED
+        if leg.agent.completed_at is not None:
+            return IceState.COMPLETED
+        if leg.agent.started_at is not None:
+            return IceState.CHECKING
+        if self.gathered_at is not None:
+            return IceState.GATHERED
+        return IceState.NEW if self.gathering_since is None else IceState.GATHERING
