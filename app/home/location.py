@@ -96,9 +96,9 @@ class Location:
 
     def drop(self, user: str) -> bool:
         """Forget a user altogether; False when there was nothing to forget."""
-        held = self._users.get(user, [])
+        held = list(self._users.get(user, ()))
         if held:
-            self.apply(user, Change(remove=list(held)))
+            self.apply(user, Change(remove=held))
         return bool(held)
 
     def next_expiry(self) -> float | None:
