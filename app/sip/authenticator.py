@@ -161,8 +161,9 @@ class Authenticator:
         return (stamp + salt + self._sign(stamp + salt)).hex()
 
     def _sign(self, data: bytes) -> bytes:
-        realm = self.realm.encode("utf-8", "surrogateescape")
-        return hmac.digest(self._secret, data + realm, "sha256")[:_MAC_BYTES]
+        """Realm and role are signed too: a nonce serves only where its uses are counted."""
+        scope = f"{self.status} {self.realm}".encode("utf-8", "surrogateescape")
+        return hmac.digest(self._secret, data + scope, "sha256")[:_MAC_BYTES]
 
     def _issued_ms(self, nonce: str) -> int | None:
         """When we made this nonce, in ms of our clock; None when we did not."""

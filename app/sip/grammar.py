@@ -99,12 +99,6 @@ def set_param(params: Params, name: str, value: str | None) -> Params:
     return (*params, (name, value))
 
 
-def drop_param(params: Params, name: str) -> Params:
-    """The parameters without `name`."""
-    lowered = name.lower()
-    return tuple(param for param in params if param[0].lower() != lowered)
-
-
 def split_list(text: str, what: str) -> list[str]:
     """Split a comma-separated value, leaving commas in quoted strings and in <…> alone. Empty items are kept."""
     if "," not in text:

@@ -118,15 +118,6 @@ class Via:
             params = set_param(params, "received", host)
         return replace(self, params=params)
 
-    @property
-    def reply_address(self) -> tuple[str, int]:
-        """Host and port to which a response goes over an unreliable transport (RFC 3261 section 18.2.2)."""
-        default = self.port or (5061 if self.transport == "TLS" else 5060)
-        maddr = get_param(self.params, "maddr")
-        if maddr:
-            return maddr.strip("[]"), default
-        return self.received or self.host, self.rport or default
-
 
 @dataclass(frozen=True, slots=True)
 class CSeq:

@@ -131,7 +131,10 @@ class Message:
         """Write the message; Content-Length is always that of the body, whatever the headers say."""
         rows = [f"{name}: {value}\r\n" for name, value in self.headers.items() if name != "Content-Length"]
         head = f"{self.line}\r\n{''.join(rows)}Content-Length: {len(self.body)}\r\n\r\n"
-        return head.encode("utf-8", "surrogateescape") + self.body
+        try:
+            return head.encode("utf-8", "surrogateescape") + self.body
+        except UnicodeEncodeError:  # half a character out of a broken text of ours; nothing received can hold one
+            raise LocalError("A header field holds half a character") from None
 
 
 @dataclass(slots=True)

@@ -75,10 +75,6 @@ class TelUri:
         return f"tel:{self.number}{''.join(params)}"
 
     @property
-    def is_global(self) -> bool:
-        return self.number.startswith("+")
-
-    @property
     def digits(self) -> str:
         """The number without visual separators, as it is dialled and compared."""
         return self.number.translate(_TEL_SEPARATORS).lower()

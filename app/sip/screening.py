@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from app.sip.errors import ParseError
 from app.sip.message import METHODS, Request, Response, response_to
-from app.sip.message_types import Message
 
 _SDP = "application/sdp"
 
@@ -43,11 +42,6 @@ def screen(request: Request, abilities: Abilities, *, to_tag: str | None = None)
         return _extensions(request, abilities, to_tag) or _content(request, abilities, to_tag)
     except ParseError as error:
         return response_to(request, error.status, error.reason, to_tag=to_tag)
-
-
-def has_one_via(message: Message) -> bool:
-    """Whether a response has come to its end: with a second Via it was meant for another (RFC 3261 8.1.3.3)."""
-    return len(message.vias) == 1
 
 
 def _extensions(request: Request, abilities: Abilities, to_tag: str | None) -> Response | None:

@@ -16,7 +16,6 @@ from app.sip.grammar import (
     TOKEN_CHARS,
     Params,
     check_params,
-    drop_param,
     format_params,
     get_param,
     parse_params,
@@ -151,10 +150,6 @@ class SipUri:
         """A copy with the parameter set; None gives it no value (`;lr`)."""
         return replace(self, params=set_param(self.params, name, value))
 
-    def without_param(self, name: str) -> SipUri:
-        """A copy without the parameter."""
-        return replace(self, params=drop_param(self.params, name))
-
     def without_headers(self) -> SipUri:
         """A copy fit for a Request-URI, which carries no headers (RFC 3261 section 19.1.5)."""
         return replace(self, headers=())
@@ -163,11 +158,6 @@ class SipUri:
     def is_loose(self) -> bool:
         """Whether a route with this URI is a loose one, marked by `lr` (RFC 3261 section 16.12)."""
         return self.param("lr") is not None
-
-    @property
-    def address_of_record(self) -> SipUri:
-        """The canonical form that a registrar looks up: no parameters, headers, password (section 10.3 step 5)."""
-        return SipUri(self.scheme, self.user, None, self.host, self.port)
 
     def matches(self, other: object) -> bool:
         """Whether both mean the same resource by the rules of RFC 3261 section 19.1.4. Not transitive."""
@@ -297,10 +287,6 @@ class NameAddr:
     def with_param(self, name: str, value: str | None = None) -> NameAddr:
         """A copy with the header parameter set; None gives it no value."""
         return replace(self, params=set_param(self.params, name, value))
-
-    def without_param(self, name: str) -> NameAddr:
-        """A copy without the header parameter."""
-        return replace(self, params=drop_param(self.params, name))
 
     @property
     def expires(self) -> int | None:

@@ -294,6 +294,11 @@ def test_a_nonce_of_another_secret_or_realm_is_stale() -> None:
     assert server.check(answer(server, copied, request()), 0.0) == Stale()
 
 
+def test_a_nonce_of_the_registrar_does_not_serve_the_proxy() -> None:
+    registrar, proxy = authenticator(), authenticator(proxy=True)
+    assert proxy.check(answer(proxy, challenge_of(registrar), request()), 0.0) == Stale()
+
+
 def test_a_request_cannot_be_replayed() -> None:
     server = authenticator()
     offered = challenge_of(server)

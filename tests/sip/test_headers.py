@@ -49,17 +49,6 @@ def test_malformed_via(text: str) -> None:
         Via.parse(text)
 
 
-def test_where_a_response_goes() -> None:
-    def reply(text: str) -> tuple[str, int]:
-        return Via.parse(text).reply_address
-
-    assert reply("SIP/2.0/UDP h") == ("h", 5060)
-    assert reply("SIP/2.0/TLS h") == ("h", 5061)
-    assert reply("SIP/2.0/UDP h:7;received=192.0.2.1") == ("192.0.2.1", 7)
-    assert reply("SIP/2.0/UDP h:7;received=192.0.2.1;rport=9") == ("192.0.2.1", 9)
-    assert reply("SIP/2.0/UDP h:7;maddr=224.0.1.75;received=192.0.2.1") == ("224.0.1.75", 7)
-
-
 def test_via_notes_its_source() -> None:
     same = Via.parse("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1")
     assert same.with_source("192.0.2.1", 5060) == same

@@ -338,6 +338,8 @@ def test_a_start_line_cannot_be_broken_out_of() -> None:
     assert Response(200, "a\r\nX: y", Headers()).line == "SIP/2.0 200 a  X: y"
     with pytest.raises(LocalError):
         bytes(Response(1000, "", Headers()))
+    with pytest.raises(LocalError):
+        bytes(Response(200, "OK", Headers([("Subject", "\ud800")])))
 
 
 def test_a_response_repeats_what_it_must() -> None:

@@ -14,7 +14,7 @@ import pytest
 from app.sip.errors import ParseError
 from app.sip.framing import FramingError, StreamFramer
 from app.sip.message import Request, Response, parse_message, refusal_of
-from app.sip.screening import Abilities, has_one_via, screen
+from app.sip.screening import Abilities, screen
 from app.sip.uri import OtherUri, SipUri
 
 TORTURE = Path(__file__).parent / "torture"
@@ -332,9 +332,8 @@ def test_intmeth_is_answered_with_what_is_allowed() -> None:
     assert refusal.allow == ABILITIES.methods
 
 
-def test_bcast_is_not_for_us() -> None:
-    assert not has_one_via(response_of("bcast"))
-    assert has_one_via(response_of("unreason"))
+def test_bcast_shows_that_it_has_further_to_go() -> None:
+    assert [via.host for via in response_of("bcast").vias] == ["192.0.2.198", "255.255.255.255"]
 
 
 def test_cparam_and_regescrt_parameters_stay_where_they_belong() -> None:
