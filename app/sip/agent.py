@@ -71,8 +71,8 @@ OnResolved = Callable[[Sequence[Hop], str], None]
 class UserAgent:
     """One SIP user agent.
 
-    `clock` gives monotonic seconds for calls that the owner makes (invite, accept, …); `on_wake` is called after such
-    a call when there is something to take. `rng` must be a good source unless it is a test's.
+    `clock` gives monotonic seconds for calls that the owner makes (invite, accept, …); `on_wake` is called after
+    each step: there may be something to take, and the next timeout may have moved. `rng` must be a good source unless it is a test's.
     """
 
     def __init__(
@@ -150,6 +150,11 @@ class UserAgent:
             if transaction is not None:
                 self.layer.send_failed(transaction, now, detail)
 
+    def connection_lost(self, hop: Hop, now: float) -> None:
+        """A stream connection has closed."""
+        with self.turn(now):
+            self.registration.connection_lost(hop)
+
     def resolved(self, token: int, hops: Sequence[Hop], problem: str, now: float) -> None:
         """The answer to a Resolve: where to go, best first, each with `local` set; or none, and why."""
         with self.turn(now):
@@ -215,8 +220,7 @@ class UserAgent:
             self._depth -= 1
             if self._depth == 0:
                 self._settle()
-                if self._outputs:
-                    self._on_wake()
+                self._on_wake()
 
     def emit(self, event: SipEvent) -> None:
         self._outputs.append(event)

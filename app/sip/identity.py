@@ -111,13 +111,14 @@ class Identity:
         """Note how the far end of `hop` sees us; whether that is news.
 
         Over TCP the port that it sees is the connection's, not the one we listen at: it only counts when the address
-        differs too, for then a NAT stands between and the connection is the only way back.
+        differs too, for then a NAT stands between and the connection is the only way back. Over TLS we do not listen,
+        so that it always counts.
         """
         received, local = via.received, hop.local
         if local is None or received is None:
             return False
         seen = HostPort(received, via.rport or local.port)
-        changed = seen.host != local.host or (hop.transport == "udp" and seen.port != local.port)
+        changed = seen.host != local.host or (hop.transport != "tcp" and seen.port != local.port)
         key = (hop.transport, hop.remote)
         before = self._learned.get(key)
         if not changed:
