@@ -6,6 +6,7 @@ Stands between a call, which knows when something must be said, and offer_answer
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg, StreamWish
@@ -122,7 +123,9 @@ class Negotiation:
         self.remote = offer
         return agreement
 
-    def _answer_with(self, offer: SessionDescription, streams: dict[int, LocalStream], role: str | None) -> Agreement:
+    def _answer_with(
+        self, offer: SessionDescription, streams: dict[int, LocalStream], role: Literal["client", "server"] | None
+    ) -> Agreement:
         answer, agreement = answer_offer(offer, self._next_origin(), streams, self.terms, dtls_role=role)
         self._offered = tuple(streams.values())
         self._answer = bytes(answer)

@@ -7,12 +7,20 @@ import getpass
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from app.calls.call import Call, CallServices
 from app.diagnosis.causes import explain_end, explain_registration
 from app.engine.calls import EngineCalls, monotonic_from
 from app.engine.errors import EngineError
+from app.engine.examination import (
+    Finding,
+    examine_devices,
+    examine_names,
+    examine_registration,
+    examine_servers,
+)
 from app.engine.file_writer import FileWriter
 from app.engine.home import EngineHome
 from app.engine.neighbourhood import Neighbourhood
@@ -410,6 +418,18 @@ class EngineCore:
         self._kept = settings
         self._settings = self._options.adjust(settings)
         self._publish(SettingsChanged())
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Everything `parley doctor` checks, except the call to itself."""
+        devices = await asyncio.to_thread(list_devices)
+        findings = examine_devices(devices, missing_devices(devices))
+        findings += await examine_names(self._settings, self.account)
+        findings += (await examine_servers(self._ice_config()))[0]
+        if self.account is not None and self.account.register:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._registration_settled.wait(), REGISTRATION_WAIT_S)
+        findings.append(examine_registration(self.account, self._registration))
+        return tuple(findings)
 
     async def list_devices(self) -> tuple[DeviceInfo, ...]:
         return await asyncio.to_thread(list_devices)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from app.calls.errors import CallError
 from app.engine.core import EngineCore
 from app.engine.errors import EngineError
+from app.engine.examination import Finding
 from app.engine.options import EngineOptions
 from app.engine.thread import LoopThread
 from app.events import CallFigures, Contact, DeviceInfo, Event, Problem, RegistrationChanged, SipTrace
@@ -38,6 +39,7 @@ class Engine:
         self.accounts = AccountCommands(self)
         self.settings = SettingsCommands(self)
         self.devices = DeviceCommands(self)
+        self.diagnosis = DiagnosisCommands(self)
 
     def start(self) -> None:
         """Start the engine's thread and return at once; EngineStarted or Problem("engine") follows."""
@@ -189,3 +191,11 @@ class DeviceCommands(_Commands):
 
     async def list(self) -> tuple[DeviceInfo, ...]:
         return await self._engine.run(self._core.list_devices())
+
+
+class DiagnosisCommands(_Commands):
+    """What is wrong with this machine, its network or its servers."""
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Check devices, names, servers and the registration, for real; takes some seconds."""
+        return await self._engine.run(self._core.examine())

@@ -15,8 +15,9 @@ from app.diagnosis.causes import explain_end
 from app.engine.errors import EngineError
 from app.engine.options import HomeOptions
 from app.home.accounts import HomeUser
+from app.home.config import HomeConfig
 from app.home.errors import HomeError
-from app.home.server import HomeConfig, HomeServer
+from app.home.server import HomeServer
 from app.ice.config import IceConfig
 from app.media.certificate import Certificate
 from app.settings import HostPort, MediaSettings, Settings
@@ -45,14 +46,14 @@ class EngineHome:
         options = self._options
         users = tuple(HomeUser.from_password(name, options.realm, password) for name, password in options.users)
         config = HomeConfig(
-            listen=options.listen,
+            listen=(options.listen,),
             sip_port=options.sip_port,
             turn_port=options.turn_port,
             users=users,
             realm=options.realm,
-            tls_certificate=options.tls_certificate,
-            tls_key=options.tls_key,
-            allow_loopback_peers=options.allow_loopback_peers,
+            tls_cert=str(options.tls_certificate) if options.tls_certificate else None,
+            tls_key=str(options.tls_key) if options.tls_key else None,
+            allow_own_peers=options.allow_loopback_peers,
         )
         self._server = HomeServer(config)
         try:

@@ -62,8 +62,10 @@ class People:
 
     def set_echo(self, uri: str | None) -> None:
         """Show or hide the echo contact."""
-        echo = Contact(ECHO_ID, "Echo test", uri, "builtin", False, Presence.ONLINE, "Hear and see yourself")
-        self._echo = None if uri is None else replace(echo, uri=uri)
+        note = "Hear and see yourself"
+        self._echo = (
+            None if uri is None else Contact(ECHO_ID, "Echo test", uri, "builtin", False, Presence.ONLINE, note)
+        )
         self._say()
 
     def set_neighbours(self, neighbours: tuple[Contact, ...]) -> None:
