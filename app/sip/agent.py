@@ -28,6 +28,7 @@ from app.sip.message import Headers, Request, Response, parse_message, refusal_o
 from app.sip.reasons import Reason, reasons_of
 from app.sip.registration import Registration
 from app.sip.screening import Abilities, screen
+from app.sip.session_states import SessionState
 from app.sip.sessions import InviteSession
 from app.sip.timers import TimerQueue, Timers
 from app.sip.transactions import (
@@ -72,7 +73,8 @@ class UserAgent:
     """One SIP user agent.
 
     `clock` gives monotonic seconds for calls that the owner makes (invite, accept, …); `on_wake` is called after
-    each step: there may be something to take, and the next timeout may have moved. `rng` must be a good source unless it is a test's.
+    each step: there may be something to take, and the next timeout may have moved. `rng` must be a good source unless
+    it is a test's.
     """
 
     def __init__(
@@ -180,8 +182,8 @@ class UserAgent:
     ) -> InviteSession:
         """Start a call; SipError with one sentence when that cannot even begin."""
         uri = self.identity.target(target)
-        if len(self._sessions) >= self.config.max_sessions:
-            raise SipError(f"There are {len(self._sessions)} calls already: end one first")
+        if self._is_full():
+            raise SipError(f"There are {self.config.max_sessions} calls already: end one first")
         extra = Headers(headers)
         with self.turn():
             session = InviteSession.calling(self, uri, body, content_type, extra, display_name or "")
@@ -333,13 +335,19 @@ class UserAgent:
                 case ResponseArrived(transaction, response, source):
                     self._on_response(transaction, response, source)
                 case TransactionFailed(transaction, cause, detail):
-                    if isinstance(transaction, ClientTransaction) and isinstance(transaction.user, Errand):
+                    if isinstance(transaction, ServerTransaction):
+                        self._on_finished(transaction)
+                    elif isinstance(transaction, ClientTransaction) and isinstance(transaction.user, Errand):
                         transaction.user.failed(transaction, cause, detail)
                 case Finished(transaction):
-                    if isinstance(transaction.user, InviteSession):
-                        transaction.user.on_finished(transaction)
+                    self._on_finished(transaction)
                 case TransactionEnded():
                     pass
+
+    def _on_finished(self, transaction: ServerTransaction) -> None:
+        """A refusal of ours was acknowledged, or nobody cared to."""
+        if isinstance(transaction.user, InviteSession):
+            transaction.user.on_finished(transaction)
 
     def _on_request_guarded(self, transaction: ServerTransaction, request: Request, source: Hop) -> None:
         """Header fields that are only read now may turn out to be malformed: the answer is 400."""
@@ -408,7 +416,8 @@ class UserAgent:
         return replace(self._abilities, content_types=(request.content_type.essence,))
 
     def _on_invite(self, transaction: ServerTransaction, request: Request, source: Hop) -> None:
-        if len(self._sessions) >= self.config.max_sessions:
+        if self._is_full():
+            self.counters["sessions_over_limit"] += 1
             self.reply(transaction, 486, headers=[("Retry-After", "30")])
         elif first_non_sip_contact(request):
             self.reply(transaction, 400, "An INVITE needs one SIP contact")
@@ -416,6 +425,11 @@ class UserAgent:
             session = InviteSession.called(self, transaction, request, source)
             self._sessions[session.key] = session
             session.start()
+
+    def _is_full(self) -> bool:
+        """Whether there are as many calls as may be. One that only awaits the ACK of its refusal blocks nobody."""
+        live = sum(session.state is not SessionState.ENDING for session in self._sessions.values())
+        return live >= self.config.max_sessions
 
     def answer_options(self, transaction: ServerTransaction, to_tag: str | None = None) -> None:
         """Section 11.2: what we can do."""

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from app.sip.sessions import InviteSession
 
 
+# So that no proxy on the way gives up (its timer C is over three minutes): section 13.3.1.1.
+STILL_HERE_S = 60.0
+
+
 class CalleeSide:
     """What happens between an INVITE that came and its ACK."""
 
@@ -76,6 +80,15 @@ class CalleeSide:
         self._note_description(body)
         self.provisionals.send(response, self._mode(bool(body), reliable), transmissions)
 
+        def still_here() -> None:
+            self.provisional(status, reason, b"", reliable=None, transmissions=None, content_type=content_type)
+
+        self._session.agent.at(self._again_key, STILL_HERE_S, still_here)
+
+    @property
+    def _again_key(self) -> tuple[int, str]:
+        return (id(self), "still here")
+
     def _mode(self, with_body: bool, reliable: bool | None) -> Mode:
         required = "100rel" in (tag.lower() for tag in self.request.require)
         if required:
@@ -89,6 +102,7 @@ class CalleeSide:
         self._answer = self._response(200, None, body, content_type)
         self._note_description(body)
         self._session.state = SessionState.ACCEPTED
+        self._session.agent.cancel_timer(self._again_key)
         self._answer_if_free()
 
     def refuse(self, status: int, reason: str | None, headers: Iterable[tuple[str, str]] = ()) -> None:
@@ -97,6 +111,7 @@ class CalleeSide:
             return
         self._answer = None
         self.provisionals.abandon()
+        self._session.agent.cancel_timer(self._again_key)
         self._session.state = SessionState.ENDING
         response = response_to(self.request, status, reason, to_tag=self._session.key[1])
         response.headers.set("Server", self._session.agent.config.user_agent)
@@ -114,6 +129,7 @@ class CalleeSide:
 
     def close(self) -> None:
         self.provisionals.abandon()
+        self._session.agent.cancel_timer(self._again_key)
         if self._keeper is not None:
             self._keeper.stop()
 

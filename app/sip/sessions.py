@@ -49,7 +49,7 @@ class InviteSession:
         self.key = (call_id, local_tag)
         self.dialog: Dialog | None = None  # the confirmed one; the callee's from the start
         self.offers = Offers(self)
-        self.via_account = False
+        self.via_account = False  # our INVITE goes to the account's own server
         self._caller: CallerSide | None = None
         self._callee: CalleeSide | None = None
         self._peer: Request | Response | None = None  # the newest message of the far end
@@ -68,7 +68,6 @@ class InviteSession:
     def called(cls, agent: UserAgent, transaction: ServerTransaction, request: Request, source: Hop) -> InviteSession:
         """The session of an INVITE that came."""
         session = cls(agent, Role.CALLEE, request.call_id, new_token(agent.rng))
-        session.via_account = agent.is_account_server(source)
         session._peer = request
         session._callee = CalleeSide(session, transaction, request, source)
         session.dialog = session._callee.dialog
@@ -250,6 +249,9 @@ class InviteSession:
         if dialog is None or self.state is SessionState.ENDED:
             self.agent.reply(transaction, 481)
             return
+        if self.state is SessionState.ENDING and request.method != "BYE":
+            self.agent.reply(transaction, 481)
+            return
         if not dialog.take_cseq(request.cseq.number):
             self.agent.reply(transaction, 500, "Sequence number out of order")
             return
@@ -327,14 +329,7 @@ class InviteSession:
 
     def send(self, request: Request, dialog: Dialog, owner: ErrandOwner) -> Errand:
         """Send a request inside `dialog`; INVITE and UPDATE carry our Contact and what we can do."""
-        errand = Errand(
-            self.agent,
-            request,
-            dialog.next_hop,
-            owner,
-            dialog.next_cseq,
-            via_account=self.via_account and bool(dialog.route_set),
-        )
+        errand = Errand(self.agent, request, dialog.next_hop, owner, dialog.next_cseq)
         if request.method in ("INVITE", "UPDATE"):
             errand.contact = self.agent.contact
             for name, value in self.agent.abilities():

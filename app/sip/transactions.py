@@ -158,7 +158,8 @@ Output = Send | RequestArrived | AckArrived | ResponseArrived | Finished | Trans
 class TransactionLayer:
     """All transactions of one element.
 
-    `max_server` bounds what strangers can open; beyond it a new request gets a stateless 503.
+    `max_server` bounds what strangers can open. Beyond it the oldest transaction that only lingers is forgotten early,
+    and where there is none, the new request gets a stateless 503.
     """
 
     timers: Timers = field(default_factory=Timers)
@@ -171,6 +172,7 @@ class TransactionLayer:
     _servers: dict[tuple[str, ...], ServerTransaction] = field(default_factory=dict)
     _by_number: dict[int, Transaction] = field(default_factory=dict)
     _merged: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    _answered: dict[int, ServerTransaction] = field(default_factory=dict)  # oldest first; only lingering
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     # In --------------------------------------------------------
@@ -272,7 +274,7 @@ class TransactionLayer:
         elif transaction is not None:
             self.counters["requests_repeated"] += 1
             self._feed(transaction, Input.REQUEST, now, request, source)
-        elif len(self._servers) >= self.max_server:
+        elif len(self._servers) >= self.max_server and not self._make_room():
             self.counters["requests_over_limit"] += 1
             refusal = response_to(request, 503, to_tag=new_branch(self.rng)[-8:])
             refusal.headers.set("Retry-After", "10")
@@ -313,12 +315,25 @@ class TransactionLayer:
         self._merged[transaction.merge] += 1
         self._feed(transaction, Input.START, now, request, source)
 
+    def _make_room(self) -> bool:
+        """Forget the oldest transaction whose final response is out; all it could still do is repeat it."""
+        if not self._answered:
+            return False
+        transaction = next(iter(self._answered.values()))
+        self.counters["transactions_cut_short"] += 1
+        if transaction.is_invite and transaction.state is State.COMPLETED:
+            self._outputs.append(TransactionFailed(transaction, TIMED_OUT))
+        transaction.state = State.TERMINATED
+        self._forget(transaction)
+        return True
+
     def _forget(self, transaction: Transaction) -> None:
         for name in ("retransmit", "timeout", "limit", "linger", "trying"):
             self._queue.cancel((transaction.number, name))
         self._by_number.pop(transaction.number, None)
         if isinstance(transaction, ServerTransaction):
             self._servers.pop(transaction.key, None)
+            self._answered.pop(transaction.number, None)
             self._merged[transaction.merge] -= 1
             if self._merged[transaction.merge] <= 0:
                 del self._merged[transaction.merge]
@@ -345,6 +360,8 @@ class TransactionLayer:
         if following is not transaction.state:
             log.debug("%r --%s--> %s", transaction, what, following)
         transaction.state = following
+        if following is State.COMPLETED and isinstance(transaction, ServerTransaction):
+            self._answered.setdefault(transaction.number, transaction)
         for action in actions:
             if action is Action.PASS:
                 self._pass(transaction, message, source)
