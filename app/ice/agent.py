@@ -56,7 +56,7 @@ class IceAgent:
         """From base and authenticated remote address to the pair whose data comes from there."""
         self.packets: deque[tuple[int, bytes, Address]] = deque()
         self.events: deque[IceEvent] = deque()
-        self.permissions_wanted: deque[tuple[int, str]] = deque()
+        self.permissions_wanted: deque[tuple[int, Address]] = deque()
         self.problems: list[str] = []
         self.counters: Counter[str] = Counter()
         self.started_at: float | None = None
@@ -146,23 +146,27 @@ class IceAgent:
 
     def _ask_permission(self, pair: Pair) -> None:
         """Hold a relayed pair back until the TURN server lets its peer in (RFC 8445 section 7.2.1)."""
-        want = (pair.local.base, pair.remote.address)
-        if pair.local.candidate.type is CandidateType.RELAY and want not in self._granted:
+        base, peer = pair.key
+        if pair.local.candidate.type is CandidateType.RELAY and (base, peer[0]) not in self._granted:
             pair.awaits_permission = True
-            if want not in self.permissions_wanted:
-                self.permissions_wanted.append(want)
+            self.permissions_wanted.append((base, peer))
 
-    def permission_settled(self, base: int, host: str, refused: str | None, now: float) -> None:
-        """Take the TURN server's answer for one peer address; `refused` says in words why it was not let in."""
+    def permission_settled(self, base: int, peer: Address, refused: str | None, now: float) -> None:
+        """Take the TURN server's answer for one peer; `refused` says in words why it was not let in.
+
+        A permission is for all ports of an address; a refusal may be for the one port only.
+        """
         entry = self._bases.get(base)
         if entry is None:
             return
         if refused is None:
-            self._granted.add((base, host))
+            self._granted.add((base, peer[0]))
         for pair in list(entry[0].pairs):
-            if pair.awaits_permission and pair.local.base == base and pair.remote.address == host:
-                pair.awaits_permission = False
-                if refused is not None:
+            if pair.awaits_permission and pair.local.base == base:
+                if refused is None and pair.remote.address == peer[0]:
+                    pair.awaits_permission = False
+                elif refused is not None and pair.remote.transport_address == peer:
+                    pair.awaits_permission = False
                     self._set(entry[0], pair, PairState.FAILED, now, refused)
 
     # Datagrams -------------------------------------------------------------------------------------------
@@ -527,7 +531,9 @@ class IceAgent:
         )
         busy = (PairState.WAITING, PairState.IN_PROGRESS)
         active = sum(other.state in busy for one in self.lists.values() for other in one.pairs)
-        schedule = Schedule.start(self.timing, now, max(self.timing.rto_s, self._pacing_s * active))
+        rto_s = max(self.timing.rto_s, self._pacing_s * active)
+        start = Schedule.start_on_live_path if pair.key in self.routes else Schedule.start
+        schedule = start(self.timing, now, rto_s)
         check = Check(checklist, pair, tid, data, schedule, self.controlling, use_candidate)
         self._checks[tid] = check
         if pair.started_at is None:

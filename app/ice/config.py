@@ -13,8 +13,11 @@ class Timing:
 
     pacing_s: float = 0.02  # Ta: between two new checks; the larger of ours and the peer's counts (RFC 8445 14.2)
     rto_s: float = 0.5  # first retransmission of a check; doubles (RFC 8445 section 14.3)
+    server_rto_s: float = 0.4  # the same toward a server while gathering: three sends fit its time
     retransmissions: int = 7  # Rc: how often one request is sent at most (RFC 8489 section 6.2.1)
     last_wait: float = 16.0  # Rm: after the last one, in units of the first RTO
+    live_interval_s: float = 1.0  # the longest wait between two sends where the peer has been heard
+    live_retransmissions: int = 16  # how often a request is sent there
     patience_s: float = 39.5  # the PAC timer: a stream does not fail before, however bad it looks (RFC 8863)
     direct_wait_s: float = 0.3  # after the first valid pair: how long a better direct pair may still come
     relay_wait_s: float = 0.6  # the same while the best valid pair is relayed and a direct one is still tried

@@ -159,7 +159,7 @@ class IceCore:
         leg.plain[stream] = PlainPath(default.base, (host, remote[1]))
         relay = self.gatherer.bases[default.base].relay
         if relay is not None:
-            relay.client.permit(host, now)
+            relay.client.permit((host, remote[1]), now)
             relay.client.bind_channel((host, remote[1]), now)
         self._settle(now)
 
@@ -286,9 +286,9 @@ class IceCore:
         self._hand_on_candidates()
         for leg in self.legs:
             self._settle_leg(leg, now)
-        for base, host, refused in self.gatherer.permission_results():
+        for base, peer, refused in self.gatherer.permission_results():
             for leg in self.legs:
-                leg.agent.permission_settled(base, host, refused, now)
+                leg.agent.permission_settled(base, peer, refused, now)
                 self._settle_leg(leg, now)
         if self.gathered_at is None and self._all_asked and self.gatherer.done:
             self.gathered_at = now
@@ -307,10 +307,10 @@ class IceCore:
     def _settle_leg(self, leg: IceLeg, now: float) -> None:
         agent = leg.agent
         while agent.permissions_wanted:
-            number, host = agent.permissions_wanted.popleft()
+            number, peer = agent.permissions_wanted.popleft()
             relay = self.gatherer.bases[number].relay
             if relay is not None:
-                relay.client.permit(host, now)
+                relay.client.permit(peer, now)
         while agent.packets:
             number, data, remote = agent.packets.popleft()
             packet = self._outgoing(number, data, remote)
@@ -332,7 +332,6 @@ class IceCore:
     def _trim(self, now: float) -> None:
         """Free what nothing was selected on, and use a channel where a relay was (RFC 8445 section 8.3)."""
         self._trimmed = True
-        self.gatherer.stop_keeping_bindings()
         keep = set().union(*(leg.bases_in_use() for leg in self.legs))
         self.gatherer.release(None, keep, now)
         self._doomed |= self.gatherer.sockets_of(None) - keep

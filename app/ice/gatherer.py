@@ -89,7 +89,7 @@ class Gatherer:
         self._relays: dict[tuple[int, Address], Relay] = {}
         self._planned: deque[Callable[[float], None]] = deque()
         self._bases_made = 0
-        self._next_start_at = 0.0
+        self._begun_at = self._next_start_at = 0.0
         self._deadline: float | None = None
         self._keepalive_at: float | None = None
         self._seen_from: set[tuple[int, Address]] = set()  # (base, server) that gave a reflexive address
@@ -109,8 +109,8 @@ class Gatherer:
 
     def begin(self, now: float) -> None:
         """Start the clock: what has not answered after the server timeout is given up."""
+        self._begun_at = self._next_start_at = now
         self._deadline = now + self._timeout_s
-        self._next_start_at = now
         self._keepalive_at = now + self._timing.keepalive_s
 
     def ask_stun(self, base: int, server: Address, name: HostPort) -> None:
@@ -121,7 +121,12 @@ class Gatherer:
         tid = transaction_id(self._random_bits)
         data = Message(Method.BINDING, MessageClass.REQUEST, tid).encode(fingerprint=True)
         self._queries[tid] = query = _Query(
-            base, server, name, Schedule.start(self._timing, now), data, not self._is_seen(base)
+            base,
+            server,
+            name,
+            Schedule.start(self._timing, now, self._timing.server_rto_s),
+            data,
+            not self._is_seen(base),
         )
         self._advance(tid, query, now)
 
@@ -250,21 +255,23 @@ class Gatherer:
             if relay.client.state is not before:
                 self._relay_changed(relay)
         if self._deadline is not None and now >= self._deadline:
-            self._give_up()
+            self._give_up(now)
         if self._keepalive_at is not None and now >= self._keepalive_at:
             self._keepalive_at = now + self._timing.keepalive_s
             self._keep_bindings()
 
-    def _give_up(self) -> None:
-        self._deadline = None
+    def _give_up(self, now: float) -> None:
+        """Give up the silent servers; one that has answered something is alive and gets the same time once more."""
+        last = now >= self._begun_at + 2 * self._timeout_s
         self._planned.clear()
         for query in self._queries.values():
             self.problem(f"The STUN server {query.name} did not answer: check its address and that it runs.")
         self._queries.clear()
         for relay in self._relays.values():
-            if relay.client.state is TurnState.ALLOCATING:
+            if relay.client.state is TurnState.ALLOCATING and (last or not relay.client.heard):
                 relay.client.give_up()
                 self._relay_changed(relay)
+        self._deadline = None if self.done else self._begun_at + 2 * self._timeout_s
 
     def _keep_bindings(self) -> None:
         """Keep the NAT's bindings open until something is selected (RFC 8445 section 5.1.1.4)."""
@@ -273,9 +280,6 @@ class Gatherer:
                 tid = transaction_id(self._random_bits)
                 data = Message(Method.BINDING, MessageClass.INDICATION, tid).encode(fingerprint=True)
                 self.packets.append((base, data, server))
-
-    def stop_keeping_bindings(self) -> None:
-        self._keepalive_at = None
 
     def next_timeout(self) -> float | None:
         times = [query.schedule.next_at for query in self._queries.values()]
@@ -296,8 +300,8 @@ class Gatherer:
             while relay.client.packets:
                 yield relay.carrier.number, relay.client.packets.popleft(), relay.server
 
-    def permission_results(self) -> Iterator[tuple[int, str, str | None]]:
-        """Give and forget what the servers said to peers: (relayed base, host, why not or None)."""
+    def permission_results(self) -> Iterator[tuple[int, Address, str | None]]:
+        """Give and forget what the servers said to peers: (relayed base, peer, why not or None)."""
         for relay in self._relays.values():
             while relay.client.permission_results:
                 yield relay.base.number, *relay.client.permission_results.popleft()
@@ -306,6 +310,10 @@ class Gatherer:
 
     def release(self, stream: str | None, keep: set[int], now: float) -> None:
         """Hand back the allocations of a stream (None: of all) except those of the bases in `keep`."""
+        if stream is None:
+            self._keepalive_at = self._deadline = None
+            self._planned.clear()
+            self._queries.clear()
         for relay in self._relays.values():
             if relay.base.number not in keep and stream in (None, relay.base.stream):
                 relay.client.close(now)

@@ -33,12 +33,19 @@ class Schedule:
     retransmissions: int
     last_wait: float
     next_at: float
+    longest_s: float = float("inf")
     attempts: int = 0
     sent_at: float = 0.0
 
     @classmethod
     def start(cls, timing: Timing, now: float, rto_s: float | None = None) -> Schedule:
         return cls(rto_s or timing.rto_s, timing.retransmissions, timing.last_wait, now)
+
+    @classmethod
+    def start_on_live_path(cls, timing: Timing, now: float, rto_s: float) -> Schedule:
+        """Retransmit steadily toward a peer that was heard there: only loss can be why it does not answer."""
+        longest_s = max(rto_s, timing.live_interval_s)
+        return cls(rto_s, timing.live_retransmissions, timing.last_wait, now, longest_s)
 
     def poll(self, now: float) -> Due:
         """Say what to do now; after SEND the caller sends, and the next time is set."""
@@ -47,7 +54,8 @@ class Schedule:
         if self.attempts >= self.retransmissions:
             return Due.TIMEOUT
         last = self.attempts == self.retransmissions - 1
-        self.next_at = now + self.rto_s * (self.last_wait if last else 2**self.attempts)
+        wait_s = self.rto_s * (self.last_wait if last else 2**self.attempts)
+        self.next_at = now + (wait_s if last else min(wait_s, self.longest_s))
         self.attempts += 1
         self.sent_at = now
         return Due.SEND

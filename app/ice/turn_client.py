@@ -83,11 +83,12 @@ class TurnClient:
         self.name = name
         self.state = TurnState.IDLE
         self.problem: str | None = None
+        self.heard = False  # the server has answered something, be it a challenge
         self.relayed: Address | None = None
         self.mapped: Address | None = None
         self.packets: deque[bytes] = deque()
-        self.permission_results: deque[tuple[str, str | None]] = deque()
-        """Peer hosts that are let in (None) or not (why, in words); told once per wish, not at each renewal."""
+        self.permission_results: deque[tuple[Address, str | None]] = deque()
+        """Peers that are let in (None) or not (why, in words); told once per wish, not at each renewal."""
         self._username = username
         self._password = password
         self._timing = timing
@@ -97,7 +98,7 @@ class TurnClient:
         self._nonce = ""
         self._key: bytes | None = None
         self._requests: dict[bytes, _Request] = {}
-        self._permissions: dict[str, _Renewal] = {}
+        self._permissions: dict[Address, _Renewal] = {}
         self._channels: dict[Address, _Renewal] = {}
         self._peers: dict[int, Address] = {}
         self._refresh_at: float | None = None
@@ -147,8 +148,7 @@ class TurnClient:
             log.info("TURN %s failed: %s", self.name, why)
             self.state, self.problem = TurnState.FAILED, why
             self._refresh_at = None
-            for host in self._permissions:
-                self.permission_results.append((host, why))
+            self.permission_results.extend((peer, why) for peer in self._permissions)
             self._permissions.clear()
             self._channels.clear()
 
@@ -169,31 +169,31 @@ class TurnClient:
 
     # Peers -----------------------------------------------------------------------------------------------
 
-    def permit(self, host: str, now: float) -> None:
-        """Ask the server to let this peer host in; the answer comes in `permission_results`."""
-        known = self._permissions.get(host)
-        if known is not None:
-            if known.granted:
-                self.permission_results.append((host, None))
-        elif self.state is not TurnState.READY or len(self._permissions) >= MAX_PERMISSIONS:
-            self.permission_results.append((host, self.problem or f"The TURN server {self.name} is not in use."))
-        else:
-            self._permissions[host] = _Renewal(now + PERMISSION_REFRESH_S)
-            self._create_permission(host, now, told=False)
+    def permit(self, peer: Address, now: float) -> None:
+        """Ask the server to let this peer in; the answer comes in `permission_results`.
 
-    def _create_permission(self, host: str, now: float, *, told: bool) -> None:
+        A permission counts for all ports of an address, but a server may look at the port when it decides.
+        """
+        if any(granted.granted and known[0] == peer[0] for known, granted in self._permissions.items()):
+            self.permission_results.append((peer, None))
+        elif self.state is not TurnState.READY or len(self._permissions) >= MAX_PERMISSIONS:
+            self.permission_results.append((peer, self.problem or f"The TURN server {self.name} is not in use."))
+        elif peer not in self._permissions:
+            self._permissions[peer] = _Renewal(now + PERMISSION_REFRESH_S)
+            self._create_permission(peer, now)
+
+    def _create_permission(self, peer: Address, now: float) -> None:
         def settled(answer: Message | None, why: str, now: float) -> None:
-            permission = self._permissions.get(host)
+            renewal = self._permissions.get(peer)
             if answer is None:
-                self._permissions.pop(host, None)
-            elif permission is not None:
-                permission.granted = True
-            if not told:
-                self.permission_results.append((host, None if answer is not None else why))
+                self._permissions.pop(peer, None)
+            if renewal is not None and not renewal.granted:
+                renewal.granted = answer is not None
+                self.permission_results.append((peer, None if answer is not None else why))
 
         self._ask(
             Method.CREATE_PERMISSION,
-            lambda message: message.add_address(Attribute.XOR_PEER_ADDRESS, (host, 0)),
+            lambda message: message.add_address(Attribute.XOR_PEER_ADDRESS, peer),
             settled,
             now,
         )
@@ -258,6 +258,7 @@ class TurnClient:
         request = self._requests.get(message.transaction_id)
         if request is None or message.method != request.method:
             return
+        self.heard = True
         if message.message_class is MessageClass.SUCCESS:
             if self._key is not None and not message.check_integrity(self._key):
                 log.debug("TURN %s: an answer that is not authentic", self.name)
@@ -316,7 +317,7 @@ class TurnClient:
             message.add_text(Attribute.USERNAME, self._username).add_text(Attribute.REALM, self._realm)
             message.add_text(Attribute.NONCE, self._nonce)
         request.data = message.encode(self._key, fingerprint=True)
-        request.schedule = Schedule.start(self._timing, now)
+        request.schedule = Schedule.start(self._timing, now, self._timing.server_rto_s)
         self._requests[tid] = request
         self._advance(tid, request, now)
 
@@ -334,10 +335,10 @@ class TurnClient:
             self._advance(tid, request, now)
         if self._refresh_at is not None and now >= self._refresh_at:
             self._refresh(now)
-        for host, renewal in list(self._permissions.items()):
+        for peer, renewal in list(self._permissions.items()):
             if now >= renewal.renew_at:
                 renewal.renew_at = now + PERMISSION_REFRESH_S
-                self._create_permission(host, now, told=True)
+                self._create_permission(peer, now)
         for peer, renewal in list(self._channels.items()):
             if now >= renewal.renew_at and renewal.channel is not None:
                 renewal.renew_at = now + PERMISSION_REFRESH_S
