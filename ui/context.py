@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.events import DevicesChanged, HomeChanged, RegistrationChanged
+from app.events import CallState, DevicesChanged, HomeChanged, RegistrationChanged
 from ui.bridge import EngineBridge
 from ui.models.calls import CallBook
 from ui.tasks import TaskOwner
@@ -33,6 +33,7 @@ class Context(QObject):
         self.registration: RegistrationChanged | None = None
         self.home: HomeChanged | None = None
         self.devices = DevicesChanged(())
+        self.failure: str | None = None  # why the engine could not start
         bridge.started.connect(lambda event: self.book.observe_clock(event.at))
         bridge.call.connect(lambda event: self.book.take_call(event.call))
         bridge.figures.connect(lambda event: self.book.take_figures(event.figures))
@@ -45,6 +46,11 @@ class Context(QObject):
         """Give the engine to the panels once it is there."""
         self.engine = engine
         self.engine_ready.emit()
+
+    def fail(self, sentence: str) -> None:
+        """Say for good that the engine could not start."""
+        self.failure = sentence
+        self.status_changed.emit()
 
     def say(self, sentence: str, tone: str = "plain") -> None:
         self.said.emit(sentence, tone)
@@ -72,7 +78,25 @@ class Context(QObject):
         if engine is not None:
             self.tasks.start(engine.calls.hang_up(call_id))
 
+    def resume(self, call_id: str) -> None:
+        """Go on with a call that is on hold; the one that goes on now is held instead."""
+        engine = self._engine()
+        if engine is None:
+            return
+        others = [record.info for record in self.book.live if record.info.call_id != call_id]
+
+        async def switch() -> None:
+            for other in others:
+                if other.state is CallState.CONNECTED and not other.held:
+                    await engine.calls.set_held(other.call_id, True)
+            await engine.calls.set_held(call_id, False)
+
+        self.tasks.start(switch())
+
     def _engine(self) -> Engine | None:
+        if self.failure is not None:
+            self.say(self.failure, "bad")
+            return None
         if self.engine is None:
             self.say("Parley is still starting: try again in a moment.")
         return self.engine

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from app.engine.errors import EngineError
+
 log = logging.getLogger(__name__)
 
 UNEXPECTED = "Something went wrong inside Parley. You can go on; the details are in the log."
@@ -48,8 +50,6 @@ class TaskOwner:
 
 def sentence_of(error: BaseException) -> str:
     """Give the sentence to show for an error; one that nobody foresaw is logged with its trace."""
-    from app.engine.facade import EngineError  # the engine is loaded by the time anything can fail in it
-
     if isinstance(error, EngineError):
         return str(error)
     log.error("a task of the window failed", exc_info=error)

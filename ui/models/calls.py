@@ -47,7 +47,6 @@ class CallBook(QObject):
     subject_changed = Signal()  # what diagnostics is about
     figures_changed = Signal(str)
     traced = Signal(object)
-    talking_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -145,6 +144,14 @@ class CallBook(QObject):
         else:
             self.other_traces.append(trace)
         self.traced.emit(trace)
+
+    def bring(self, call_id: str) -> None:
+        """Put another live call on the stage."""
+        record = self._records.get(call_id)
+        if record is not None and not record.over and self._stage != call_id:
+            self._stage = call_id
+            self.stage_changed.emit()
+            self.subject_changed.emit()
 
     def put_away(self) -> None:
         """Clear the stage of a call that has ended."""

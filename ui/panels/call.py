@@ -80,6 +80,7 @@ class CallPanel(QWidget):
         self.bar.chips.asked.connect(self.details_wanted)
         self.centre.again.clicked.connect(self._call_again)
         self.centre.close_button.clicked.connect(self._context.book.put_away)
+        self.centre.resume.clicked.connect(self._resume)
         self.centre.why.clicked.connect(self.details_wanted)
 
     # What is asked of it from outside -----------------------------------------------------------------------------
@@ -149,6 +150,11 @@ class CallPanel(QWidget):
         record = self._context.book.stage
         if record is not None:
             self._context.place(record.info.remote_uri, video=record.info.has_video or record.info.offers_video)
+
+    def _resume(self) -> None:
+        record = self._context.book.stage
+        if record is not None:
+            self._context.resume(record.info.call_id)
 
     def _show_streams(self, record: CallRecord | None) -> None:
         engine = self._context.engine

@@ -76,10 +76,11 @@ class CallCentre(QWidget):
             part.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.again = button("Call again", "callAgain", lambda: None, look="onStage")
         self.why = button("What happened", "callWhy", lambda: None, look="onStage")
+        self.resume = button("Go on with this call", "callResume", lambda: None, look="onStage")
         self.close_button = button("Close", "callClose", lambda: None, look="onStage")
         self._row = QWidget()
         row = QHBoxLayout(self._row)
-        for part in (self.again, self.why, self.close_button):
+        for part in (self.resume, self.again, self.why, self.close_button):
             row.addWidget(part)
         box.addStretch(1)
         box.addWidget(self.avatar, 0, middle)
@@ -99,8 +100,12 @@ class CallCentre(QWidget):
             said = "On hold" if call.held else "Voice only"
         self.state.setText(said)
         self.state.setAccessibleName(said)
-        self._row.setVisible(over)
-        self.setVisible(not has_picture)
+        held = call.held and not over
+        self._row.setVisible(over or held)
+        self.resume.setVisible(held)
+        for part in (self.again, self.why, self.close_button):
+            part.setVisible(over)
+        self.setVisible(held or not has_picture)
 
     def place(self, width: int, top: int, bottom: int) -> None:
         wide = min(width - 32, 560)

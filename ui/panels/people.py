@@ -135,7 +135,11 @@ class PeoplePanel(QWidget):
         return words.state_words(call)
 
     def _call_row(self, row: object) -> None:
-        if not isinstance(row, Row) or row.kind == HEADING or row.call_id is not None:
+        if not isinstance(row, Row) or row.kind == HEADING:
+            return
+        if row.call_id is not None:
+            self._context.book.bring(row.call_id)
+            self.called.emit()
             return
         self._context.place(row.target)
         self.called.emit()

@@ -101,7 +101,10 @@ class WelcomePage(QWidget):
         self._refresh()
 
     def _refresh(self) -> None:
-        if self._contact is not None:
+        if self._context.failure is not None:
+            self._fill("Parley could not start", self._context.failure, face=None)
+            self._offer(call=False)
+        elif self._contact is not None:
             self._show_person(self._contact)
         elif self._entry is not None:
             self._show_past(self._entry)

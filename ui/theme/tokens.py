@@ -38,6 +38,7 @@ class Tokens:
     hang_up_hover: str
     answer: str
     answer_hover: str
+    on_answer: str = "#ffffff"
 
 
 LIGHT = Tokens(

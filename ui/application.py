@@ -1,0 +1,236 @@
+"""Runs the program with its window: Qt and asyncio on the main thread, the engine beside, and a clean end.
+
+The window is shown before the engine is even imported, so that it is there at once; the engine follows in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QSocketNotifier
+from PySide6.QtWidgets import QApplication
+from qasync import QEventLoop
+
+from app.settings import Settings
+from ui.bridge import EngineBridge
+from ui.context import Context
+from ui.main_window import MainWindow
+from ui.single_instance import SingleInstance
+from ui.tasks import UNEXPECTED
+from ui.theme.manager import Theme
+
+if TYPE_CHECKING:
+    from app.engine.facade import Engine
+
+log = logging.getLogger(__name__)
+
+_CLOSE_LIMIT_S = 12.0
+
+
+def run(
+    *,
+    target: str | None = None,
+    profile: Path | None = None,
+    adjust: Callable[[Settings], Settings] | None = None,
+    passwords: dict[str, str] | None = None,
+    started_at: float | None = None,
+) -> int:
+    """Open the window and stay until it is closed; gives the exit code. `target` is dialled at once."""
+    if not has_display():
+        print("parley: there is no display to open a window on; `parley call echo` works without one.", file=sys.stderr)
+        return 1
+    app = QApplication.instance() or make_application()
+    assert isinstance(app, QApplication)
+    instance = SingleInstance(profile)
+    taken = instance.hand_over(target)
+    if taken is not None:
+        if not taken:
+            print("parley: another Parley runs with this profile but does not answer; end it first.", file=sys.stderr)
+        return 0 if taken else 1
+    instance.listen()
+    loop = QEventLoop(app)
+    asyncio.set_event_loop(loop)
+    try:
+        session = Session(app, instance, profile, adjust, passwords or {})
+        loop.run_until_complete(session.run(target, started_at))
+    finally:
+        instance.close()
+        loop.close()
+        asyncio.set_event_loop(None)
+    return 0
+
+
+def has_display() -> bool:
+    """Tell whether Qt can open a window here; it ends the program itself where it cannot."""
+    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def make_application() -> QApplication:
+    """Make the one QApplication with the names that desktops show."""
+    QApplication.setApplicationName("Parley")
+    QApplication.setApplicationDisplayName("Parley")
+    QApplication.setDesktopFileName("parley")
+    app = QApplication(["parley"])
+    app.setQuitOnLastWindowClosed(False)
+    return app
+
+
+class Session:
+    """One run of the program: its window, its engine, and the order in which they end."""
+
+    def __init__(
+        self,
+        app: QApplication,
+        instance: SingleInstance,
+        profile: Path | None,
+        adjust: Callable[[Settings], Settings] | None,
+        passwords: dict[str, str],
+    ) -> None:
+        self._profile, self._adjust, self._passwords = profile, adjust, passwords
+        self.bridge = EngineBridge()
+        self.context = Context(Theme(app), self.bridge)
+        self.window = MainWindow(self.context)
+        self.engine: Engine | None = None
+        self._ended: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+        self._pending: list[str] = []
+        self._ready = False
+        self.window.closed.connect(self.end)
+        instance.asked.connect(self._asked)
+
+    async def run(self, target: str | None, started_at: float | None) -> None:
+        """Show the window, bring the engine, wait for the end, and take everything down."""
+        with _Hooks(self), _QuitSignals(self.end):
+            self.window.show()
+            if started_at is not None:
+                log.info("window shown after %.3f s", time.monotonic() - started_at)
+            if target:
+                self._pending.append(target)
+            self.context.tasks.start(self._bring_engine())
+            try:
+                await self._ended
+            finally:
+                await self._take_down()
+
+    def end(self) -> None:
+        """End the program; may be called more than once."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def _bring_engine(self) -> None:
+        # Let the window paint before the interpreter is busy with imports.
+        await asyncio.sleep(0.05)
+        engine = await asyncio.to_thread(self._make_engine)
+        self.engine = engine
+        engine.start()
+        self.context.attach(engine)
+        await engine.opened()
+        self._ready = True
+        for target in self._pending:
+            self.context.place(target)
+        self._pending.clear()
+
+    def _make_engine(self) -> Engine:
+        from app.engine.facade import Engine
+        from app.engine.options import EngineOptions
+
+        options = EngineOptions(profile=self._profile, passwords=dict(self._passwords))
+        if self._adjust is not None:
+            options = EngineOptions(profile=self._profile, passwords=dict(self._passwords), adjust=self._adjust)
+        return Engine(options, self.bridge.publish)
+
+    async def _take_down(self) -> None:
+        self.window.hide()
+        self.bridge.close()
+        await self.context.tasks.close()
+        if self.engine is not None:
+            try:
+                await asyncio.wait_for(self.engine.close(), _CLOSE_LIMIT_S)
+            except TimeoutError:
+                log.warning("the engine did not end within %.0f s", _CLOSE_LIMIT_S)
+        self.window.deleteLater()
+
+    def _asked(self, target: str) -> None:
+        """A later start handed over what it was given."""
+        self.window.come_forward()
+        if not target:
+            return
+        if self._ready:
+            self.context.place(target)
+        else:
+            self._pending = [*self._pending, target][-4:]
+
+    def unexpected(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Log what nobody foresaw and say one sentence."""
+        log.error("unexpected failure in the window", exc_info=(kind, error, trace))
+        if not self._ended.done():
+            self.context.say(UNEXPECTED, "bad")
+
+
+class _Hooks:
+    """Routes every exception that nobody caught to the session while it runs."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        self._before = sys.excepthook
+        sys.excepthook = self._hook
+        asyncio.get_running_loop().set_exception_handler(self._loop_failed)
+
+    def __exit__(self, *details: object) -> None:
+        sys.excepthook = self._before
+
+    def _hook(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            self._session.end()
+        else:
+            self._session.unexpected(kind, error, trace)
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, details: dict[str, Any]) -> None:
+        error = details.get("exception")
+        if isinstance(error, Exception):
+            self._session.unexpected(type(error), error, error.__traceback__)
+        else:
+            log.warning("event loop: %s", details.get("message"))
+
+
+class _QuitSignals(QObject):
+    """Ends the program on Ctrl+C and on a polite kill, without polling: the signal wakes Qt through a socket."""
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        super().__init__()
+        self._end = end
+        self._read, self._write = socket.socketpair()
+        for side in (self._read, self._write):
+            side.setblocking(False)
+        self._notifier = QSocketNotifier(self._read.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(self._woken)
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, lambda number, frame: self._end())
+        self._wakeup = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+
+    def __exit__(self, *details: object) -> None:
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._notifier.setEnabled(False)
+        self._read.close()
+        self._write.close()
+
+    def _woken(self) -> None:
+        self._read.recv(64)  # the handler itself runs as soon as Python code does

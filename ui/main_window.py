@@ -1,0 +1,264 @@
+"""The window: rail, list, stage and pane, and what opens what. It knows the engine only through its context."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QWidget
+
+from app.events import Contact, HistoryEntry, Problem
+from ui import words
+from ui.context import Context
+from ui.incoming import IncomingCalls
+from ui.panels.call import CallPanel
+from ui.panels.column import ListColumn
+from ui.panels.people import remove_contact
+from ui.panels.welcome import WelcomePage
+from ui.theme.icons import app_icon
+from ui.widgets.rail import Rail
+from ui.widgets.shell import Shell
+from ui.widgets.toast import Toasts
+
+
+class MainWindow(QMainWindow):
+    """`closed` tells that the person closed the window: the program ends."""
+
+    closed = Signal()
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.setObjectName("mainWindow")
+        self.setWindowTitle("Parley")
+        self.setWindowIcon(app_icon())
+        self.setMinimumSize(480, 520)
+        self.resize(1240, 780)
+        self.context = context
+        self._pane: QWidget | None = None
+        self._settings: QWidget | None = None
+        self._stage_call: str | None = None
+        self.rail = Rail(context.theme)
+        self.column = ListColumn(context)
+        self.welcome = WelcomePage(context)
+        self.call = CallPanel(context)
+        self.stage = QStackedWidget()
+        self.stage.setObjectName("stage")
+        self.stage.addWidget(self.welcome)
+        self.stage.addWidget(self.call)
+        self.shell = Shell(self.rail, self.column, self.stage)
+        self.setCentralWidget(self.shell)
+        self.toasts = Toasts(context.theme, self.stage)
+        self.incoming = IncomingCalls(context, self, self._name_of)
+        self._connect()
+        self._add_shortcuts()
+        self._mark()
+        self.column.field.setFocus()
+
+    def _connect(self) -> None:
+        context = self.context
+        self.rail.chosen.connect(self._rail_chosen)
+        self.shell.layout_changed.connect(self._mark)
+        self.column.account_wanted.connect(self.open_account)
+        self.column.called.connect(self._show_stage)
+        self.column.people.chosen.connect(self._contact_chosen)
+        self.column.people.edit_wanted.connect(self.open_contact)
+        self.column.history.chosen.connect(self._entry_chosen)
+        self.column.history.unseen_changed.connect(lambda count: self.rail.badge("history", count))
+        self.welcome.edit_wanted.connect(self.open_contact)
+        self.welcome.remove_wanted.connect(lambda contact: remove_contact(context, contact))
+        self.call.full_screen_wanted.connect(self.toggle_full_screen)
+        self.call.details_wanted.connect(self.toggle_pane)
+        context.said.connect(self.toasts.show_sentence)
+        context.bridge.problem.connect(self._problem)
+        context.bridge.call.connect(lambda event: self._call_changed())
+        context.book.stage_changed.connect(self._call_changed)
+
+    def _add_shortcuts(self) -> None:
+        call = self.call
+        for keys, action in (
+            ("Ctrl+K", self.focus_field),
+            ("Ctrl+1", lambda: self._rail_chosen("people")),
+            ("Ctrl+2", lambda: self._rail_chosen("history")),
+            ("Ctrl+D", self.toggle_pane),
+            ("Ctrl+,", self.toggle_settings),
+            ("Ctrl+N", lambda: self.open_contact(None)),
+            ("Ctrl+M", call.toggle_mute),
+            ("Ctrl+E", call.toggle_camera),
+            ("Ctrl+H", call.hang_up),
+            ("Ctrl+Up", lambda: call.step_volume(10)),
+            ("Ctrl+Down", lambda: call.step_volume(-10)),
+            ("F11", self.toggle_full_screen),
+            ("Esc", self._escape),
+            ("Ctrl+Q", self.close),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.activated.connect(action)
+
+    # What opens what ----------------------------------------------------------------------------------------------
+
+    def focus_field(self) -> None:
+        """Bring the field to type into, from wherever one is."""
+        if self.isFullScreen():
+            self.toggle_full_screen()
+        self.column.show_people()
+        self.shell.open_list(True)
+        self.column.field.setFocus()
+        self.column.field.selectAll()
+
+    def open_contact(self, contact: Contact | None) -> None:
+        from ui.dialogs.contact import ContactDialog
+
+        self._open(ContactDialog(self.context, contact, self))
+
+    def open_account(self) -> None:
+        from ui.dialogs.account import AccountDialog
+
+        self._open(AccountDialog(self.context, self))
+
+    def _open(self, dialog: QWidget) -> None:
+        """Show a dialog of which there is one at a time."""
+        same = self.findChild(QWidget, dialog.objectName(), Qt.FindChildOption.FindDirectChildrenOnly)
+        if same is not None and same is not dialog:
+            same.close()
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+        dialog.raise_()
+
+    def toggle_pane(self) -> None:
+        """Open or close diagnostics."""
+        if self._pane is None:
+            from ui.panels.diagnostics import DiagnosticsPane
+
+            pane = DiagnosticsPane(self.context)
+            pane.close_wanted.connect(lambda: self._show_pane(False))
+            self._pane = pane
+            self.shell.set_pane(pane)
+        self._show_pane(not self.shell.pane_open)
+
+    def _show_pane(self, on: bool) -> None:
+        self.shell.open_pane(on)
+        self._mark()
+
+    def toggle_settings(self) -> None:
+        """Put the settings on the stage, or take them off it."""
+        if self._settings is not None and self.stage.currentWidget() is self._settings:
+            self._show_stage()
+            return
+        if self._settings is None:
+            from ui.panels.settings import SettingsPanel
+
+            panel = SettingsPanel(self.context)
+            panel.close_wanted.connect(self._show_stage)
+            panel.account_wanted.connect(self.open_account)
+            self._settings = panel
+            self.stage.addWidget(panel)
+        self.stage.setCurrentWidget(self._settings)
+        self.shell.slide_back()
+        self._mark()
+
+    def toggle_full_screen(self) -> None:
+        full = not self.isFullScreen()
+        if full and self.context.book.stage is None:
+            return
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+        self.shell.set_full_screen(full)
+        self.call.show_full_screen(full)
+
+    def _escape(self) -> None:
+        """Leave the outermost thing that is open: full screen, what slid over the stage, settings, an ended call."""
+        if self.isFullScreen():
+            self.toggle_full_screen()
+        elif self.shell.narrow and (self.shell.list_open or self.shell.pane_open):
+            self.shell.slide_back()
+        elif self._settings is not None and self.stage.currentWidget() is self._settings:
+            self._show_stage()
+        else:
+            self.context.book.put_away()
+
+    def _rail_chosen(self, key: str) -> None:
+        if key == "diagnose":
+            self.toggle_pane()
+        elif key == "settings":
+            self.toggle_settings()
+        else:
+            shown = "history" if self.column.lists.currentWidget() is self.column.history else "people"
+            again = shown == key and self.shell.narrow and self.shell.list_open
+            self.column.show_history() if key == "history" else self.column.show_people()
+            self.shell.open_list(not again)
+        self._mark()
+
+    def _mark(self) -> None:
+        history = self.column.lists.currentWidget() is self.column.history
+        self.rail.mark("people", self.shell.list_open and not history)
+        self.rail.mark("history", self.shell.list_open and history)
+        self.rail.mark("diagnose", self.shell.pane_open)
+        self.rail.mark("settings", self._settings is not None and self.stage.currentWidget() is self._settings)
+
+    # What the list and the engine say -----------------------------------------------------------------------------
+
+    def _contact_chosen(self, contact: Contact | None) -> None:
+        self.welcome.show_contact(contact)
+        if contact is not None and not self.column.field.text():
+            self._leave_ended_call()
+
+    def _entry_chosen(self, entry: HistoryEntry) -> None:
+        self.welcome.show_entry(entry)
+        self._leave_ended_call()
+
+    def _leave_ended_call(self) -> None:
+        """Whoever chooses somebody else in the list is done with the call that ended."""
+        self.context.book.put_away()
+
+    def _show_stage(self) -> None:
+        record = self.context.book.stage
+        self.stage.setCurrentWidget(self.call if record is not None else self.welcome)
+        if self.shell.narrow and record is not None:
+            self.shell.open_list(False)
+        self._mark()
+
+    def _call_changed(self) -> None:
+        """Bring a new call to the stage; one that goes on leaves the settings where they are."""
+        record = self.context.book.stage
+        call_id = record.info.call_id if record is not None else None
+        if call_id != self._stage_call:
+            self._stage_call = call_id
+            self._show_stage()
+        if record is None and self.isFullScreen():
+            self.toggle_full_screen()
+        live = record is not None and not record.over
+        name = (record.info.remote_name or words.shown_address(record.info.remote_uri)) if record else ""
+        self.setWindowTitle(f"{name} – Parley" if live else "Parley")
+        if record is not None and record.over and self.isFullScreen():
+            self.toggle_full_screen()
+
+    def _name_of(self, uri: str, name: str) -> str:
+        """Call somebody as the person's own list does."""
+        contact = self.column.people.model.find(uri)
+        return contact.name if contact is not None else name or words.shown_address(uri)
+
+    def _problem(self, event: Problem) -> None:
+        if event.about == "engine" and self.context.registration is None:
+            self.context.fail(event.sentence)
+        self.toasts.show_sentence(event.sentence, "bad" if event.about == "engine" else "warn")
+
+    # Closing ------------------------------------------------------------------------------------------------------
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.incoming.close()
+        self.closed.emit()
+        super().closeEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow a full screen that the desktop ended by itself."""
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.WindowStateChange and hasattr(self, "shell"):
+            self.shell.set_full_screen(self.isFullScreen())
+            self.call.show_full_screen(self.isFullScreen())
+
+    def come_forward(self) -> None:
+        """Show the window to somebody who asked for it from outside."""
+        if self.isMinimized():
+            self.showNormal()
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        QApplication.alert(self)

@@ -1,0 +1,114 @@
+"""The column at the left: the one field, the list below it, and at the foot how others reach this person."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from app.events import RegistrationState
+from ui import words
+from ui.context import Context
+from ui.panels.history import HistoryPanel
+from ui.panels.people import PeoplePanel
+from ui.theme.icons import icon
+from ui.widgets.basics import button
+from ui.widgets.search_field import SearchField
+
+_SHORT = {
+    RegistrationState.REGISTERED: ("registered", "check", "good"),
+    RegistrationState.REGISTERING: ("registering…", "history", "muted"),
+    RegistrationState.FAILED: ("not registered", "warning", "bad"),
+    RegistrationState.UNREGISTERED: ("not registered", "warning", "warn"),
+}
+
+
+class ListColumn(QWidget):
+    """Holds the people and the history panel; the field above works on the one that is seen."""
+
+    account_wanted = Signal()
+    called = Signal()
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.setObjectName("listColumn")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._context = context
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 1, 0)
+        box.setSpacing(0)
+        self.field = SearchField(context.theme)
+        top = QVBoxLayout()
+        top.setContentsMargins(14, 14, 14, 8)
+        top.addWidget(self.field)
+        box.addLayout(top)
+        self.people = PeoplePanel(context)
+        self.history = HistoryPanel(context)
+        self.lists = QStackedWidget()
+        self.lists.addWidget(self.people)
+        self.lists.addWidget(self.history)
+        box.addWidget(self.lists, 1)
+        self.account = button("Starting…", "accountButton", self.account_wanted.emit)
+        self.account.setIconSize(QSize(16, 16))
+        box.addWidget(self.account)
+        self.field.textChanged.connect(self._typed)
+        self.field.returnPressed.connect(self._enter)
+        self.field.moved.connect(lambda step: self._shown().move(step))
+        for panel in (self.people, self.history):
+            panel.called.connect(self._called)
+        context.status_changed.connect(self._show_status)
+        context.theme.changed.connect(self._show_status)
+        self._show_status()
+
+    def show_people(self) -> None:
+        self.lists.setCurrentWidget(self.people)
+
+    def show_history(self) -> None:
+        self.lists.setCurrentWidget(self.history)
+        self.history.mark_seen()
+
+    def _shown(self) -> PeoplePanel | HistoryPanel:
+        return self.history if self.lists.currentWidget() is self.history else self.people
+
+    def _typed(self, text: str) -> None:
+        self.people.set_filter(text)
+        self.history.set_filter(text)
+
+    def _enter(self) -> None:
+        typed = self.field.text()
+        if not typed.strip() and self._shown() is self.people and self.people.current_row() is None:
+            return
+        if not self._shown().call_current(typed) and typed.strip():
+            self._context.place(typed)
+            self._called()
+
+    def _called(self) -> None:
+        self.field.clear()
+        self.called.emit()
+
+    def _show_status(self) -> None:
+        text, sign, role, spoken = self._status()
+        self.account.setText(self.account.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, 236))
+        self.account.setIcon(icon(sign, getattr(self._context.theme.tokens, role), 16))
+        self.account.setToolTip(spoken)
+        self.account.setAccessibleName(f"Account: {text}")
+        self.account.setAccessibleDescription(spoken)
+
+    def _status(self) -> tuple[str, str, str, str]:
+        """Give the words, the icon, its colour and the long form of how this person is reached."""
+        if self._context.failure is not None:
+            return "Not running", "warning", "bad", self._context.failure
+        registration, home = self._context.registration, self._context.home
+        if registration is not None and registration.state is not RegistrationState.NONE:
+            said, sign, role = _SHORT[registration.state]
+            parts = [words.shown_address(registration.account), said]
+            if registration.state is RegistrationState.REGISTERED and registration.transport:
+                parts.append(registration.transport.upper())
+            return " · ".join(parts), sign, role, registration.sentence or "Open the account"
+        if home is not None and home.running:
+            spoken = "Parley runs its own server on this machine. Click to set up an account."
+            return "No account · own server runs", "check", "good", spoken
+        if home is not None and home.sentence:
+            return "No account · own server failed", "warning", "bad", home.sentence
+        if registration is not None:
+            return "No account · direct calls only", "info", "muted", "Click to set up an account."
+        return "Starting…", "history", "muted", "Parley is starting"

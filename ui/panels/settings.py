@@ -1,0 +1,250 @@
+"""The settings panel: name, devices, ring, network; saved by one button, with errors beside the field they are in."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.engine.errors import EngineError
+from app.settings import Settings
+from ui.context import Context
+from ui.panels.settings_form import FieldError, SettingsFields
+from ui.widgets.basics import button, icon_button, label, restyle, tint
+
+
+class SettingsPanel(QWidget):
+    """Stands on the stage; `close_wanted` gives the stage back, `account_wanted` opens the account dialog."""
+
+    close_wanted = Signal()
+    account_wanted = Signal()
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.setObjectName("settingsPage")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._context = context
+        self._settings: Settings | None = None
+        self._filling = False
+        self.fields = SettingsFields()
+        self._wrong: dict[str, QLabel] = {}
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addLayout(self._head())
+        scroll = QScrollArea()
+        scroll.setObjectName("settingsScroll")
+        scroll.setWidgetResizable(True)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        form = QWidget()
+        form.setObjectName("settingsForm")
+        self._form = QVBoxLayout(form)
+        self._form.setContentsMargins(24, 8, 24, 24)
+        self._form.setSpacing(12)
+        self._build()
+        self._form.addStretch(1)
+        scroll.setWidget(form)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(self._foot())
+        self._watch_edits()
+        context.engine_ready.connect(self.load)
+        context.bridge.settings.connect(lambda event: self.load())
+        context.bridge.devices.connect(lambda event: self._show_devices())
+        self._set_changed(False)
+        self.load()
+
+    # Building -----------------------------------------------------------------------------------------------------
+
+    def _head(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setContentsMargins(24, 18, 16, 8)
+        row.addWidget(label("Settings", "title"), 1)
+        close = icon_button(
+            self._context.theme, "close", "Close settings (Esc)", "settingsClose", self.close_wanted.emit
+        )
+        tint(self._context.theme, close, "close", "muted")
+        row.addWidget(close)
+        return row
+
+    def _build(self) -> None:
+        fields = self.fields
+        you = self._group("You")
+        self._add(you, "Your name, as others see it", fields.name, "settingsName")
+        account = button("Account…", "settingsAccount", self.account_wanted.emit)
+        tint(self._context.theme, account, "person")
+        you.addWidget(account, 0, Qt.AlignmentFlag.AlignLeft)
+        devices = self._group("Sound and picture")
+        self._add(devices, "Microphone", fields.microphone, "settingsMicrophone")
+        self._add(devices, "Speaker", fields.speaker, "settingsSpeaker")
+        self._add(devices, "Camera", fields.camera, "settingsCamera")
+        self._add(devices, "What others see", fields.picture, "settingsPicture")
+        self._add(devices, "Size of the picture", fields.size, "settingsSize")
+        self._add(devices, "Volume of the ring", fields.ring, "settingsRing")
+        self.device_notes = label("", "warn", "settingsDeviceNotes", wrap=True)
+        devices.addWidget(self.device_notes)
+        network = self._group("Network")
+        explain = "One a line: host or host:port. They tell this machine how it is seen from outside."
+        self._add(network, "STUN servers", fields.stun, "settingsStun", explain, "stun")
+        explain = "One a line: user@host:port, then udp, tcp or tls. They carry a call where no direct way is open."
+        self._add(network, "TURN servers", fields.turn, "settingsTurn", explain, "turn")
+        self._add(network, "TURN password", fields.turn_password, "settingsTurnPassword", "Empty: the one kept so far.")
+        self._add(network, "Paths a call may take", fields.policy, "settingsPolicy")
+        self._add(network, "Encryption of sound and picture", fields.encryption, "settingsEncryption")
+        fields.neighbours.setObjectName("settingsNeighbours")
+        fields.neighbours.setAccessibleName(fields.neighbours.text())
+        network.addWidget(fields.neighbours)
+
+    def _group(self, title: str) -> QVBoxLayout:
+        frame = QFrame()
+        frame.setProperty("look", "sheet")
+        frame.setMaximumWidth(640)
+        box = QVBoxLayout(frame)
+        box.setContentsMargins(20, 16, 20, 18)
+        box.setSpacing(5)
+        box.addWidget(label(title, "heading"))
+        box.addSpacing(4)
+        self._form.addWidget(frame)
+        return box
+
+    def _add(self, box: QVBoxLayout, words: str, field: QWidget, name: str, explain: str = "", key: str = "") -> None:
+        field.setObjectName(name)
+        field.setAccessibleName(words)
+        caption = label(words, "small")
+        caption.setBuddy(field)
+        box.addWidget(caption)
+        box.addWidget(field)
+        if explain:
+            field.setAccessibleDescription(explain)
+            box.addWidget(label(explain, "small", wrap=True))
+        if key:
+            wrong = label("", "bad", f"{name}Wrong", wrap=True)
+            wrong.hide()
+            box.addWidget(wrong)
+            self._wrong[key] = wrong
+        box.addSpacing(4)
+
+    def _foot(self) -> QWidget:
+        self.foot = QFrame()
+        self.foot.setObjectName("settingsFoot")
+        self.foot.setProperty("look", "sheet")
+        row = QHBoxLayout(self.foot)
+        row.setContentsMargins(24, 10, 24, 10)
+        self.note = label("Not saved yet.", "muted", "settingsNote", wrap=True)
+        row.addWidget(self.note, 1)
+        self.undo = button("Undo", "settingsUndo", self._undo)
+        self.save = button("Save", "settingsSave", self._save, look="primary")
+        row.addWidget(self.undo)
+        row.addWidget(self.save)
+        return self.foot
+
+    def _watch_edits(self) -> None:
+        for field in vars(self.fields).values():
+            if isinstance(field, QLineEdit | QPlainTextEdit):
+                field.textChanged.connect(self._edited)
+            elif isinstance(field, QComboBox):
+                field.currentIndexChanged.connect(self._edited)
+                field.installEventFilter(self)
+            elif isinstance(field, QSlider):
+                field.valueChanged.connect(self._edited)
+                field.installEventFilter(self)
+            elif isinstance(field, QAbstractButton):
+                field.toggled.connect(self._edited)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Leave the wheel to the page: it must not change a choice that only lies under the mouse."""
+        if event.type() is QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
+
+    # Filling and saving ---------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Read the settings anew, unless somebody is changing them here."""
+        if self._context.engine is not None and not self.changed:
+            self._context.tasks.start(self._load())
+
+    @property
+    def changed(self) -> bool:
+        return self.foot.isVisibleTo(self)
+
+    async def _load(self) -> None:
+        engine = self._context.engine
+        assert engine is not None
+        self._settings = await engine.settings.get()
+        self._fill()
+
+    def _fill(self) -> None:
+        if self._settings is None:
+            return
+        self._filling = True
+        self._set_changed(False)
+        self.fields.fill(self._settings)
+        self._show_devices()
+        self._filling = False
+
+    def _show_devices(self) -> None:
+        if self._settings is None:
+            return
+        devices = self._context.devices
+        media = self._settings.media
+        kept = (media.microphone, media.speaker, media.camera)
+        self.fields.fill_devices(devices.devices, self.fields.chosen_devices if self.changed else kept)
+        self.device_notes.setText("\n".join(devices.problems))
+        self.device_notes.setVisible(bool(devices.problems))
+
+    def _edited(self, *value: object) -> None:
+        if not self._filling and self._settings is not None:
+            self._clear_wrong()
+            self.note.setText("Not saved yet.")
+            restyle(self.note, tone="muted")
+            self._set_changed(True)
+
+    def _set_changed(self, on: bool) -> None:
+        self.foot.setVisible(on)
+
+    def _undo(self) -> None:
+        self._clear_wrong()
+        self._fill()
+
+    def _clear_wrong(self) -> None:
+        for wrong in self._wrong.values():
+            wrong.hide()
+
+    def _save(self) -> None:
+        if self._context.engine is not None:
+            self._context.tasks.start(self._keep())
+
+    async def _keep(self) -> None:
+        engine = self._context.engine
+        assert engine is not None
+        try:
+            await engine.settings.change(self.fields.read(await engine.settings.get()))
+        except FieldError as error:
+            self._wrong[error.field].setText(f"✕ {error}")
+            self._wrong[error.field].show()
+            getattr(self.fields, error.field).setFocus()
+            self._say_not_saved("Not saved: look at the marked field.")
+            return
+        except EngineError as error:
+            self._say_not_saved(str(error))
+            return
+        self._set_changed(False)
+        self._context.say("Saved. It holds from the next call on.", "good")
+        self.load()
+
+    def _say_not_saved(self, sentence: str) -> None:
+        self.note.setText(sentence)
+        restyle(self.note, tone="bad")
