@@ -54,7 +54,7 @@ class AudioSendWorker:
         while not stopping.wait(max(0.0, due - time.monotonic())):
             if sending is not self._sending or encoder is None:
                 sending = self._sending
-                encoder, media_time, speaks = make_encoder(sending[0]), 0, False
+                encoder, media_time, speaks = make_encoder(sending[0]), sending[1].media_time(due), False
             codec, sender, outbox = sending
             if told_loss != self.expected_loss_percent:
                 told_loss = self.expected_loss_percent

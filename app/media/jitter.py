@@ -31,6 +31,8 @@ FRAME = 960
 LONGEST_DELAY_S = 0.200
 TOO_LATE_S = 0.020  # over the target: play faster
 TOO_EARLY_S = 0.010  # under it: play slower
+FADE_AFTER_S = 0.060  # of invented sound
+FADED_S = 0.200
 IDLE_AFTER_S = 1.0  # without packets: wait for a new start
 SKIP_OVER_S = 0.010  # over it: a gap was already concealed
 LEAST_GAP = 48  # samples: less is a timestamp that was rounded
@@ -72,8 +74,10 @@ class Playout:
         self._last_media = 0
         self._next: int | None = None  # media time of the next sample to produce
         self._played_sequence = 0
+        self._highest = 0
         self._decoder: AudioDecoder | None = None
         self._starved_since: float | None = None
+        self._starved_samples = 0
         self._catching_up = False
         self._rest = np.zeros(0, dtype=np.int16)
 
@@ -98,11 +102,12 @@ class Playout:
         media = self._media_time(timestamp, codec.clock_rate)
         self._tracker.arrived(media / RATE, now)
         if self._next is not None and media + samples <= self._next:
-            if self._next - media > RESTART_GAP:
-                self._start_over(media)
+            if sequence > self._highest or self._next - media > RESTART_GAP:
+                self._start_over(media)  # the sender's time line jumped back
             else:
                 self.dropped += 1
                 return
+        self._highest = max(self._highest, sequence)
         self._waiting[media] = _Waiting(sequence, media, samples, payload, decoder)
         if len(self._waiting) > MOST_PACKETS:
             self.dropped += 1
@@ -141,12 +146,13 @@ class Playout:
             return np.zeros(FRAME, dtype=np.int16)
         assert self._next is not None
         delay = self._tracker.delay_of(self._next / RATE, due)
-        self.delay_s = delay
         if not self._waiting:
             return self._starve(due)
-        self._starved_since = None
+        self.delay_s = delay
         head = min(self._waiting)
         gap = head - self._next
+        if self._starved_since is not None:
+            self._fed_again(self._waiting[head], gap)
         excess = delay - self._tracker.target_s
         if gap > RESTART_GAP:
             self._next = head
@@ -173,10 +179,21 @@ class Playout:
         if self._starved_since is None:
             self._starved_since = now
         if now - self._starved_since > IDLE_AFTER_S or self._decoder is None:
-            self._next = None
+            self._next, self._starved_since, self._starved_samples = None, None, 0
             return np.zeros(FRAME, dtype=np.int16)
-        self.concealed_samples += FRAME
-        return self._decoder.conceal(FRAME)
+        self._starved_samples += FRAME
+        gain = min(1.0, max(0.0, (FADED_S - (now - self._starved_since)) / (FADED_S - FADE_AFTER_S)))
+        if gain == 0.0:
+            return np.zeros(FRAME, dtype=np.int16)
+        sound = self._decoder.conceal(FRAME)
+        return sound if gain == 1.0 else (sound * gain).astype(np.int16)
+
+    def _fed_again(self, head: _Waiting, gap: int) -> None:
+        """Packets come again: what was invented counts unless the sender had simply fallen silent."""
+        if gap < FRAME or head.sequence != self._played_sequence + 1:
+            self.concealed_samples += self._starved_samples
+        self._starved_since = None
+        self._starved_samples = 0
 
     def _fill(self, following: _Waiting, gap: int) -> Sound:
         """Fill up to 20 ms before the next packet, and pass them."""

@@ -11,7 +11,7 @@ REORDER_S = 0.008  # a packet that late may just have been overtaken
 REORDER_PACKETS = 3  # … or so many after it came
 MOST_TRIES = 10
 MOST_MISSING = 300
-GIVE_UP_S = 0.6  # at least; more on a long path
+GIVE_UP_S = 0.35  # at least; more on a long path
 PATIENCE_S = 0.060  # where nothing can be asked for
 LEAST_INTERVAL_S = 0.020
 

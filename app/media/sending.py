@@ -25,12 +25,17 @@ class RtpSender:
         self.octets_sent = 0
         self._sequence = secrets.randbelow(1 << 15)  # low half: SRTP guesses the rollover safely, RFC 3711 3.3.1
         self._offset = secrets.randbits(32)
+        self._born = time.monotonic()
         self._last: tuple[int, float] | None = None  # timestamp on the wire, monotonic time
         self._history: OrderedDict[int, tuple[bytes, float]] | None = OrderedDict() if keep_history else None
         self._repeated: dict[int, float] = {}
 
+    def media_time(self, at: float) -> int:
+        """Give the clock units that passed since this source began: its time line goes on over pauses."""
+        return max(0, int((at - self._born) * self.clock_rate))
+
     def packet(self, payload_type: int, marker: bool, media_time: int, payload: bytes, at: float) -> bytes:
-        """Build the next packet; `media_time` in clock units from 0, `at` the monotonic time it stands for."""
+        """Build the next packet; `media_time` in clock units, `at` the monotonic time it stands for."""
         timestamp = (media_time + self._offset) & 0xFFFF_FFFF
         self._sequence = (self._sequence + 1) & 0xFFFF
         data = build_rtp(payload_type, marker, self._sequence, timestamp, self.ssrc, payload, self.extension)

@@ -12,7 +12,7 @@ from app.media.plan import CodecPlan
 from app.media.ports import VideoSink, VideoSource
 from app.media.sending import RtpSender
 from app.media.stats import RateMeter
-from app.media.vp8 import CLOCK_RATE, Vp8Encoder, Vp8Packetizer
+from app.media.vp8 import Vp8Encoder, Vp8Packetizer
 from app.media.worker import Outbox, Worker
 
 WAIT_S = 0.1
@@ -65,7 +65,6 @@ class VideoSendWorker:
     def _pump(self, stopping: threading.Event) -> None:
         encoder: Vp8Encoder | None = None
         packetizer = Vp8Packetizer()
-        start: float | None = None
         while not stopping.is_set():
             captured = self.source.read_frame(WAIT_S)
             if captured is None:
@@ -75,11 +74,9 @@ class VideoSendWorker:
                 self._preview.write_frame(frame, captured.captured_at)
             if encoder is None:
                 self.control, encoder = self._begin(frame)
-                start = captured.captured_at
-            assert start is not None
             assert self.control is not None
             encoder.bitrate_bps = self.control.target_bps
-            media_time = max(0, int((captured.captured_at - start) * CLOCK_RATE))
+            media_time = self._sender.media_time(captured.captured_at)
             data, _ = encoder.encode(frame, media_time, key=self._key_is_due())
             if data:
                 self._send(packetizer.packetize(data), media_time, captured.captured_at, stopping)

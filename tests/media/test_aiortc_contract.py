@@ -1,0 +1,37 @@
+"""The names of aiortc that app/media/aiortc_parts.py stands on are there and mean what they meant."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from app.media import aiortc_parts
+from app.media.certificate import Certificate
+
+
+def test_the_pinned_version_is_installed() -> None:
+    assert version("aiortc").startswith("1.16.")
+
+
+def test_a_certificate_has_its_fingerprints_and_makes_a_context() -> None:
+    certificate = aiortc_parts.new_certificate()
+    fingerprints = {item.algorithm: item.value for item in certificate.getFingerprints()}
+    assert set(fingerprints) >= {"sha-256", "sha-384", "sha-512"}
+    assert aiortc_parts.certificate_digest(certificate._cert, "sha-256") == fingerprints["sha-256"]
+    assert aiortc_parts.ssl_context(certificate) is not None
+    assert Certificate(certificate).fingerprint == ("sha-256", fingerprints["sha-256"])
+
+
+def test_the_srtp_profiles_have_names_lengths_and_keys() -> None:
+    profiles = {profile.openssl_profile: profile for profile in aiortc_parts.SRTP_PROFILES}
+    usual = profiles[b"SRTP_AES128_CM_SHA1_80"]
+    assert (usual.key_length, usual.salt_length) == (16, 14)
+    material = bytes(range(60))
+    assert usual.get_key_and_salt(material, 0) == material[:16] + material[32:46]
+    assert usual.get_key_and_salt(material, 1) == material[16:32] + material[46:60]
+    assert set(aiortc_parts.X509_DIGEST_ALGORITHMS) >= {"sha-256", "sha-384", "sha-512"}
+
+
+def test_the_vp8_descriptor_is_read() -> None:
+    descriptor, rest = aiortc_parts.VpxPayloadDescriptor.parse(b"\x90\x80\x81\x02data")
+    assert (descriptor.partition_start, descriptor.partition_id, descriptor.picture_id) == (1, 0, 0x102)
+    assert rest == b"data"

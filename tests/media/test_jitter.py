@@ -1,0 +1,181 @@
+"""The jitter buffer on a virtual clock: what is heard under loss, bursts, reordering, drift and silence."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from app.media.codecs import OPUS, PCMU
+from app.media.jitter import LONGEST_DELAY_S, Playout
+from app.media.plan import CodecPlan
+from app.media.speech import Sound, make_encoder
+from tests.heard import gaps_ms, level_dbfs, part, share_at, tone
+
+HZ = 440
+PATH_S = 0.040
+
+
+@dataclass
+class Listening:
+    """What came of one run: the sound, and the buffer's delay at each frame."""
+
+    playout: Playout
+    sound: Sound
+    delays: list[float] = field(default_factory=list)
+
+
+def listen(
+    seconds: float,
+    arrival: Callable[[int, float], float | None],
+    codec: CodecPlan = OPUS,
+    *,
+    clock_ratio: float = 1.0,
+    silent: Callable[[float], bool] = lambda at: False,
+) -> Listening:
+    """Send a tone for so long; `arrival(index, sent_at)` gives when a packet comes, None for never."""
+    encoder = make_encoder(codec)
+    count = round(seconds * 50)
+    sound = tone(HZ, seconds, 0.3)
+    arrivals: list[tuple[float, int, int, bytes]] = []
+    sequence = 0
+    for index in range(count):
+        sent_at = index * 0.020 * clock_ratio
+        payload = encoder.encode(sound[index * 960 : index * 960 + 960])
+        if silent(sent_at):
+            continue
+        at = arrival(index, sent_at)
+        if at is not None:
+            arrivals.append((at, 70_000 + sequence, index, payload))
+        sequence += 1
+    arrivals.sort()
+    playout = Playout({codec.payload_type: codec})
+    heard, delays = [], []
+    for tick in range(count + 20):
+        now = tick * 0.020 + 0.007
+        while arrivals and arrivals[0][0] <= now:
+            came_at, extended, index, payload = arrivals.pop(0)
+            timestamp = (index * encoder.timestamp_step + 0xFFFF_F000) & 0xFFFF_FFFF
+            playout.push(extended, timestamp, codec.payload_type, payload, came_at)
+        heard.append(playout.next_frame(now))
+        if playout.delay_s is not None:
+            delays.append(playout.delay_s)
+    return Listening(playout, np.concatenate(heard), delays)
+
+
+def steady(index: int, sent_at: float) -> float | None:
+    return sent_at + PATH_S
+
+
+@pytest.mark.parametrize("codec", [OPUS, PCMU], ids=lambda codec: codec.name)
+def test_an_even_stream_is_played_whole_with_little_delay(codec: CodecPlan) -> None:
+    result = listen(3, steady, codec)
+    sound = part(result.sound, 0.3, 2.9)
+    assert gaps_ms(sound, -30, 5) == []
+    assert share_at(sound, HZ) > 0.98
+    assert result.playout.concealed_samples <= 960
+    assert max(result.delays) < 0.060
+    assert result.playout.dropped == 0
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.10])
+def test_lost_packets_are_covered_and_add_no_delay(share: float) -> None:
+    rng = random.Random(3)
+    result = listen(8, lambda index, at: None if rng.random() < share else at + PATH_S)
+    sound = part(result.sound, 0.3, 7.9)
+    assert gaps_ms(sound, -32, 10) == []
+    assert share_at(sound, HZ, 40) > 0.9
+    assert result.delays[-60] < 0.060
+    assert max(result.delays[50:-40]) < 0.100
+    lost_ms = 8_000 * share
+    assert result.playout.concealed_samples / 48 < 2.5 * lost_ms + 60
+
+
+def test_after_a_burst_of_late_packets_the_delay_comes_back() -> None:
+    """One stall of 280 ms must not leave 282 ms of delay for good."""
+    result = listen(16, lambda index, at: max(at + PATH_S, 2.280) if 2.0 < at + PATH_S < 2.280 else at + PATH_S)
+    assert max(result.delays[150:-40]) <= LONGEST_DELAY_S + 0.020
+    assert result.delays[-60] < 0.080
+    assert gaps_ms(part(result.sound, 3.0, 15.9), -30, 10) == []
+
+
+def test_the_buffer_grows_with_jitter_and_shrinks_after_it() -> None:
+    rng = random.Random(5)
+    result = listen(20, lambda index, at: at + PATH_S + (rng.uniform(0, 0.08) if at < 8 else 0.0))
+    during, after = result.delays[250:380], result.delays[-100:-40]
+    assert 0.060 < sum(during) / len(during) < 0.150
+    assert sum(after) / len(after) < 0.060
+    assert gaps_ms(part(result.sound, 2.0, 19.9), -30, 15) == []
+    assert share_at(part(result.sound, 2.0, 19.9), HZ, 40) > 0.9
+
+
+def test_overtaken_packets_are_played_in_order() -> None:
+    def swapped(index: int, at: float) -> float:
+        return at + PATH_S + (0.025 if index % 10 == 3 else 0.0)
+
+    result = listen(5, swapped)
+    assert share_at(part(result.sound, 1.0, 4.9), HZ) > 0.97
+    assert result.playout.dropped <= 2
+
+
+@pytest.mark.parametrize("ratio", [0.9995, 1.0005])
+def test_a_sender_with_another_clock_is_followed(ratio: float) -> None:
+    result = listen(40, steady, PCMU, clock_ratio=ratio)
+    assert max(result.delays[100:-40]) < 0.080
+    assert gaps_ms(part(result.sound, 1.0, 39.0), -30, 10) == []
+    assert result.playout.concealed_samples < 40 * 48
+
+
+def test_a_sender_that_falls_silent_is_not_counted_as_loss() -> None:
+    result = listen(6, steady, silent=lambda at: 2.0 < at < 4.0)
+    assert max(result.delays[-100:-40]) < 0.080
+    assert share_at(part(result.sound, 4.2, 5.9), HZ) > 0.97
+    assert result.playout.concealed_samples <= 960
+    assert level_dbfs(part(result.sound, 2.4, 3.9)) < -60
+
+
+def test_a_stream_that_ends_fades_to_silence() -> None:
+    result = listen(2, steady)
+    assert level_dbfs(result.sound[-4_800:]) == float("-inf")
+    assert result.playout.concealed_samples == 0
+
+
+def test_a_long_gap_of_loss_is_passed_at_once() -> None:
+    result = listen(6, lambda index, at: None if 2.0 < at < 2.6 else at + PATH_S)
+    assert result.delays[-60] < 0.060
+    assert share_at(part(result.sound, 2.8, 5.9), HZ) > 0.98
+
+
+def test_foreign_payload_types_and_empty_payloads_are_counted_and_dropped() -> None:
+    playout = Playout({OPUS.payload_type: OPUS})
+    playout.push(70_000, 0, 99, b"abc", 0.0)
+    playout.push(70_001, 0, OPUS.payload_type, b"", 0.0)
+    assert playout.damaged == 2
+    assert not playout.next_frame(0.1).any()
+
+
+def test_waiting_packets_are_bounded() -> None:
+    playout = Playout({PCMU.payload_type: PCMU})
+    for index in range(5_000):
+        playout.push(70_000 + index, index * 160, 0, bytes(160), 0.0)
+    assert len(playout._waiting) <= 100
+
+
+def test_any_order_of_packets_gives_frames_of_20_ms() -> None:
+    rng = random.Random(11)
+    playout = Playout({PCMU.payload_type: PCMU, OPUS.payload_type: OPUS})
+    payload = make_encoder(OPUS).encode(tone(HZ, 0.02))
+    for tick in range(2_000):
+        for _ in range(rng.randrange(3)):
+            is_opus = rng.random() < 0.5
+            playout.push(
+                rng.randrange(65_536, 200_000),
+                rng.getrandbits(32) if rng.random() < 0.2 else tick * 960,
+                OPUS.payload_type if is_opus else 0,
+                payload if is_opus else bytes(rng.randrange(1, 400)),
+                tick * 0.02,
+            )
+        assert playout.next_frame(tick * 0.02).shape == (960,)

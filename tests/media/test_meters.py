@@ -1,0 +1,59 @@
+"""Rates, freezes and the bitrate controller."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.media.bitrate import LEAST_BPS, BitrateControl, most_bitrate
+from app.media.stats import FreezeCounter, RateMeter
+
+
+def test_a_rate_follows_what_comes_and_falls_to_zero() -> None:
+    meter = RateMeter()
+    assert meter.per_second(0.0) is None
+    for step in range(300):
+        meter.add(100, step * 0.01)
+    assert meter.per_second(3.0) == pytest.approx(10_000, rel=0.02)
+    assert meter.per_second(10.0) == 0.0
+
+
+def test_freezes_are_long_intervals_only() -> None:
+    counter = FreezeCounter()
+    now = 0.0
+    for number in range(200):
+        now += 0.033 + (0.5 if number in (80, 150) else 0.0) + (0.05 if number % 7 == 0 else 0.0)
+        counter.shown(now)
+    assert counter.freezes == 2
+
+
+def test_a_pause_is_no_freeze() -> None:
+    counter = FreezeCounter()
+    for number in range(50):
+        counter.shown(number * 0.033)
+    counter.pause()
+    counter.shown(20.0)
+    assert counter.freezes == 0
+
+
+def test_the_bitrate_falls_with_loss_and_rises_without_between_its_bounds() -> None:
+    control = BitrateControl(600_000, 1_000_000)
+    for _ in range(20):
+        control.report(128, 0.0)
+    assert control.target_bps == LEAST_BPS
+    for _ in range(60):
+        control.report(0, 1.0)
+    assert control.target_bps == 1_000_000
+    control.report(15, 1.0)  # 6 %: hold
+    assert control.target_bps == 1_000_000
+
+
+def test_the_peers_estimate_is_a_ceiling_for_a_while() -> None:
+    control = BitrateControl(600_000, 1_000_000)
+    control.limit(300_000, 0.0)
+    assert control.target_bps == 300_000
+    control.report(0, 20.0)
+    assert control.target_bps > 600_000
+
+
+def test_more_pixels_are_worth_more_bits() -> None:
+    assert 800_000 < most_bitrate(640, 480, 30) < most_bitrate(1280, 720, 30) <= 4_000_000

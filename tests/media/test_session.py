@@ -1,0 +1,358 @@
+"""Two media sessions joined in memory: what each hears and sees, and what never leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.media.codecs import OPUS, PCMA, PCMU
+from app.media.errors import MediaError
+from app.media.events import FirstMedia
+from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
+from app.media.rtp import build_rtp
+from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, read_wav, share_at
+from tests.media.wire import QUIET, audio, eventually, secure, two_ends, video
+from tests.seen import mailbox_stamp
+
+
+def hearing(folder: Path, hz: int = 440) -> tuple[object, ...]:
+    return (
+        replace(QUIET, audio_from=f"tone:{hz}", audio_to=str(folder / "caller.wav")),
+        replace(QUIET, audio_from=f"tone:{2 * hz}", audio_to=str(folder / "callee.wav")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"), [("dtls", OPUS), ("sdes", PCMU), ("none", PCMA)], ids=lambda value: getattr(value, "name", value)
+)
+async def test_each_side_hears_the_others_tone(kind: str, codec: CodecPlan, tmp_path: Path) -> None:
+    async with two_ends(hearing(tmp_path)) as (caller, callee):
+        await secure(caller, callee, kind)
+        for end in (caller, callee):
+            end.session.configure([audio(codec)])
+            end.session.start_sending()
+        await asyncio.sleep(1.3)
+        figures, _, security = caller.session.stats()
+        assert figures is not None
+        assert figures.codec == codec.name.lower()
+        assert figures.packets_received >= 55
+        assert figures.lost == 0
+        assert figures.level_dbfs == pytest.approx(figures.input_level_dbfs, abs=1.5)
+        assert security.media == {"dtls": "dtls-srtp", "sdes": "sdes-srtp", "none": "none"}[kind]
+        assert caller.session.first_audio_at is not None
+        assert [event.kind for event in caller.events if isinstance(event, FirstMedia)] == ["audio"]
+    for name, hz in (("caller", 880), ("callee", 440)):
+        heard = part(read_wav(tmp_path / f"{name}.wav"), 0.2, 1.2)
+        assert frequency_hz(heard) == pytest.approx(hz, abs=2)
+        assert share_at(heard, hz) > 0.95
+        assert gaps_ms(heard, -30, 5) == []
+
+
+async def test_pictures_arrive_with_their_stamps_bundled_with_sound() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio(), video()])
+            end.session.start_sending()
+        await eventually(lambda: (caller.session.stats()[1] or 0).frames_decoded >= 20)
+        first = mailbox_stamp(caller.remote_picture)
+        await asyncio.sleep(0.2)
+        second = mailbox_stamp(caller.remote_picture)
+        assert first is not None
+        assert second is not None
+        assert second > first
+        assert mailbox_stamp(caller.own_picture) is not None
+        figures = caller.session.stats()[1]
+        assert figures is not None
+        assert (figures.width, figures.height, figures.lost, figures.freezes) == (320, 240, 0, 0)
+        assert figures.frames_sent >= 20
+        assert caller.session.dropped_datagrams == 0
+
+
+async def test_nothing_leaves_before_the_gate_opens_and_nothing_after_it_closed() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio(), video()])
+        await asyncio.sleep(0.3)
+        assert caller.path.media() == callee.path.media() == []
+        assert caller.own_picture.take() is None
+        caller.session.start_sending()
+        await eventually(lambda: len(caller.path.media()) > 10)
+        caller.session.stop_sending()
+        count = len(caller.path.media())
+        await asyncio.sleep(0.15)
+        assert len(caller.path.media()) == count
+        assert callee.path.media() == []
+
+
+async def test_early_media_is_played_before_our_own_gate_opens() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio()])
+        callee.session.start_sending()
+        await eventually(lambda: caller.session.first_audio_at)
+        assert caller.path.media() == []
+
+
+@pytest.mark.parametrize("rtx", [None, 97])
+async def test_lost_video_packets_come_again(rtx: int | None) -> None:
+    async with two_ends(delay_s=0.01) as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([video(rtx=rtx)])
+            end.path.loss = 0.05
+            end.session.start_sending()
+        await asyncio.sleep(2.0)
+        figures = caller.session.stats()[1]
+        assert figures is not None
+        assert figures.frames_decoded >= 45
+        assert figures.freezes <= 1
+        assert figures.key_frames_asked <= 1
+
+
+async def test_a_lost_key_frame_is_asked_for_and_the_picture_comes() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        plan = video(nack=False)
+        for end in (caller, callee):
+            end.session.configure([plan])
+        lost = iter([True] * 4)
+        callee.path.lose = lambda data: 128 <= data[0] <= 191 and next(lost, False)
+        caller.session.start_sending()
+        callee.session.start_sending()
+        await eventually(lambda: caller.session.first_video_at)
+        figures = caller.session.stats()[1]
+        assert figures is not None
+        assert figures.key_frames_asked >= 1
+
+
+async def test_ten_percent_loss_leaves_no_hole_in_the_sound(tmp_path: Path) -> None:
+    async with two_ends(hearing(tmp_path), delay_s=0.02) as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio()])
+            end.path.loss = 0.10
+            end.session.start_sending()
+        await asyncio.sleep(2.5)
+        figures = caller.session.stats()[0]
+        assert figures is not None
+        assert figures.lost > 3
+        assert 20 < figures.concealed_ms < 1_000
+        assert figures.delay_ms is not None
+        assert figures.delay_ms < 120
+    heard = part(read_wav(tmp_path / "caller.wav"), 0.4, 2.4)
+    assert gaps_ms(heard, -45, 15) == []
+    assert share_at(heard, 880, 40) > 0.85
+
+
+async def test_muting_sends_silence_and_volume_scales_what_is_played(tmp_path: Path) -> None:
+    async with two_ends(hearing(tmp_path)) as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio()])
+            end.session.set_volume(0.5)
+            end.session.start_sending()
+        await asyncio.sleep(0.6)
+        caller.session.set_muted(True)
+        await asyncio.sleep(0.6)
+        figures = callee.session.stats()[0]
+        own = caller.session.stats()[0]
+        assert figures is not None
+        assert own is not None
+        assert figures.output_level_dbfs is None or figures.output_level_dbfs < -50
+        assert own.input_level_dbfs is not None
+        assert own.input_level_dbfs > -20
+        assert len(caller.path.media()) > 50
+    heard = read_wav(tmp_path / "callee.wav")
+    assert level_dbfs(part(heard, 0.2, 0.5)) == pytest.approx(own.input_level_dbfs - 6, abs=1.5)
+    assert level_dbfs(part(heard, 0.9, 1.1)) < -50
+
+
+async def test_the_camera_is_released_while_it_is_off_and_comes_back() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([video()])
+            end.session.start_sending()
+        await eventually(lambda: callee.session.first_video_at)
+        caller.session.set_camera(False)
+        await asyncio.sleep(0.15)
+        count = (callee.session.stats()[1] or 0).frames_decoded
+        await asyncio.sleep(0.2)
+        assert (callee.session.stats()[1] or 0).frames_decoded == count
+        caller.session.set_camera(True)
+        await eventually(lambda: (callee.session.stats()[1] or 0).frames_decoded > count + 5)
+
+
+async def test_strangers_packets_are_counted_and_change_nothing() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio(), video()])
+            end.session.start_sending()
+        await eventually(lambda: caller.session.first_audio_at and caller.session.first_video_at)
+        for number in range(500):
+            caller.session.receive("0", os.urandom(number % 60))
+            caller.session.receive("0", build_rtp(111, False, number, 0, 99, os.urandom(40)))
+            caller.session.receive("0", b"\x80\xc9" + os.urandom(20))
+            caller.session.receive("0", bytes([22]) + os.urandom(30))
+        caller.session.receive("nowhere", b"\x80" + bytes(20))
+        before = caller.session.stats()[0]
+        await asyncio.sleep(0.3)
+        after = caller.session.stats()[0]
+        assert caller.session.dropped_datagrams >= 1_000
+        assert before is not None
+        assert after is not None
+        assert after.packets_received > before.packets_received
+        assert after.lost == 0
+
+
+async def test_sound_and_picture_may_run_over_transports_of_their_own() -> None:
+    async with two_ends(transports=("0", "1")) as (caller, callee):
+        for name in ("0", "1"):
+            await secure(caller, callee, name=name)
+        plans = [replace(audio(), mid=None, mid_extension_id=None), replace(video(transport="1"), mid=None)]
+        for end in (caller, callee):
+            end.session.configure(plans)
+            end.session.start_sending()
+        await eventually(lambda: caller.session.first_audio_at and caller.session.first_video_at)
+
+
+async def test_bundled_streams_are_told_apart_by_payload_type_without_mids() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        plans = [replace(plan, mid=None, mid_extension_id=None) for plan in (audio(), video())]
+        for end in (caller, callee):
+            end.session.configure(plans)
+            end.session.start_sending()
+        await eventually(lambda: caller.session.first_audio_at and caller.session.first_video_at)
+
+
+async def test_a_re_offer_may_change_codec_direction_and_streams(tmp_path: Path) -> None:
+    async with two_ends(hearing(tmp_path)) as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio(), video()])
+            end.session.start_sending()
+        await eventually(lambda: caller.session.first_audio_at and caller.session.first_video_at)
+        for end in (caller, callee):
+            end.session.configure([audio(PCMU)])
+        await asyncio.sleep(0.5)
+        figures, picture, _ = caller.session.stats()
+        assert picture is None
+        assert figures is not None
+        assert figures.codec == "pcmu"
+        caller.session.configure([audio(PCMU, send=False)])  # hold
+        callee.session.configure([audio(PCMU, receive=False)])
+        count = len(caller.path.media())
+        await asyncio.sleep(0.2)
+        assert len(caller.path.media()) <= count + 1
+        caller.session.configure([audio(PCMU)])
+        callee.session.configure([audio(PCMU)])
+        await eventually(lambda: len(caller.path.media()) > count + 20)
+        await asyncio.sleep(0.3)
+    assert frequency_hz(read_wav(tmp_path / "callee.wav")[-9_600:-2_400]) == pytest.approx(440, abs=8)
+
+
+async def test_another_path_under_the_same_keys_goes_on() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio()])
+            end.session.start_sending()
+        await eventually(lambda: callee.session.first_audio_at)
+        from tests.media.wire import Path as Way
+
+        other = Way()
+        other.to = lambda data: callee.session.receive("0", data)
+        before = len(caller.path.sent)
+        caller.session.open_transport("0", other)
+        await eventually(lambda: len(other.media()) > 10)
+        assert len(caller.path.sent) == before
+
+
+async def test_a_new_source_takes_over_after_a_silence_and_not_before() -> None:
+    async with two_ends() as (caller, _):
+        await caller.session.secure("0", SecurityPlan("none"))
+        caller.session.configure([audio(PCMU)])
+
+        def say(ssrc: int, number: int) -> None:
+            caller.session.receive("0", build_rtp(0, False, number, number * 160, ssrc, bytes(160)))
+
+        for number in range(10):
+            say(1, number)
+            say(2, number)
+        assert (caller.session.stats()[0] or 0).packets_received == 10
+        await asyncio.sleep(0.25)
+        for number in range(10):
+            say(2, 100 + number)
+        figures = caller.session.stats()[0]
+        assert figures is not None
+        assert figures.packets_received == 20
+        assert figures.lost == 0
+
+
+async def test_reports_give_the_round_trip_time_and_close_says_bye() -> None:
+    async with two_ends(delay_s=0.03) as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure([audio()])
+            end.session.start_sending()
+        await eventually(lambda: (caller.session.stats()[0] or 0).rtt_ms is not None)
+        figures = caller.session.stats()[0]
+        assert figures is not None
+        assert figures.rtt_ms == pytest.approx(60, abs=25)
+        await caller.session.close()
+        assert any(data[1] == 201 and 203 in data[8::1] for data in caller.path.media()[-2:])
+
+
+async def test_without_rtcp_mux_no_rtcp_is_sent() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure([replace(audio(), rtcp_mux=False), replace(video(), rtcp_mux=False)])
+            end.session.start_sending()
+        await asyncio.sleep(1.2)
+        assert not any(192 <= data[1] <= 223 for data in caller.path.media())
+
+
+async def test_plans_that_cannot_work_are_refused_and_change_nothing() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        caller.session.configure([audio()])
+        with pytest.raises(MediaError, match="transport"):
+            caller.session.configure([audio(transport="7")])
+        with pytest.raises(MediaError, match="audio format"):
+            caller.session.configure([StreamPlan("audio", "audio", "0", True, True, (CodecPlan("G729", 18, 8_000),))])
+        assert caller.session.stats()[0] is not None
+
+
+async def test_a_device_that_is_not_there_is_told_and_the_call_goes_on(tmp_path: Path) -> None:
+    broken = replace(QUIET, audio_to=str(tmp_path / "missing" / "x.wav"), video_from=str(tmp_path / "none.mkv"))
+    async with two_ends((broken, QUIET)) as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([audio(), video()])
+            end.session.start_sending()
+        await eventually(lambda: callee.session.first_video_at)
+        await eventually(lambda: len([event for event in caller.events if hasattr(event, "sentence")]) >= 2)
+        assert {event.about for event in caller.events if hasattr(event, "about")} == {"speaker", "camera"}
+
+
+async def test_closing_twice_and_using_after_is_harmless() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee)
+        caller.session.configure([audio(), video()])
+        caller.session.start_sending()
+        await caller.session.close()
+        await caller.session.close()
+        caller.session.receive("0", b"\x80" * 30)
+        caller.session.start_sending()
+        with pytest.raises(MediaError):
+            caller.session.configure([audio()])
