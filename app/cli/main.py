@@ -9,12 +9,11 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from app import VERSION
 from app.cli import flags
 from app.cli.console import Console
 from app.engine.errors import EngineError
 from app.people.errors import PeopleError
-
-VERSION = "0.1.0"
 
 Command = Callable[[argparse.Namespace, Console, float], Coroutine[Any, Any, int]]
 

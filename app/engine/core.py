@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from app import VERSION
 from app.calls.call import Call, CallServices
 from app.diagnosis.causes import explain_end, explain_registration
 from app.engine.calls import EngineCalls, monotonic_from
@@ -247,7 +248,9 @@ class EngineCore:
         assert self._neighbourhood is not None
         assert self._sip is not None
         try:
-            await self._neighbourhood.open(self.own_name, self._sip.own_uri(), self._settings.network.interfaces)
+            await self._neighbourhood.open(
+                self.own_name, self._sip.own_uri(), self._settings.network.interfaces, VERSION
+            )
         except EngineError as error:
             self._publish(Problem("network", str(error)))
 
