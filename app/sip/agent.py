@@ -180,8 +180,10 @@ class UserAgent:
         headers: Iterable[tuple[str, str]] = (),
         display_name: str | None = None,
     ) -> InviteSession:
-        """Start a call; SipError with one sentence when that cannot even begin."""
+        """Start a call with an offer; SipError with one sentence when that cannot even begin."""
         uri = self.identity.target(target)
+        if not body:
+            raise SipError("A call needs a session description to offer")
         if self._is_full():
             raise SipError(f"There are {self.config.max_sessions} calls already: end one first")
         extra = Headers(headers)

@@ -154,14 +154,15 @@ class CalleeSide:
             agent.reply(transaction, 400, "Missing RAck header")
         elif not self.provisionals.acknowledge(rack):
             agent.reply(transaction, 481)
-        elif request.body and offers.awaits_answer:
-            agent.reply(transaction, 200)
-            offers.initial_offer_answered()
-            self._session.emit(OfferAnswered(self._session, 200, request.body, "PRACK"))
-        elif request.body:
-            offers.on_offer(transaction, request, self.dialog, self._source)
         else:
-            agent.reply(transaction, 200)
+            if request.body and not offers.awaits_answer:
+                offers.on_offer(transaction, request, self.dialog, self._source)
+            else:
+                agent.reply(transaction, 200)
+            if request.body and offers.awaits_answer:
+                offers.initial_offer_answered()
+                self._session.emit(OfferAnswered(self._session, 200, request.body, "PRACK"))
+            self.provisionals.advance()
 
     def on_ack(self, request: Request) -> None:
         keeper, self._keeper = self._keeper, None

@@ -85,7 +85,7 @@ class ProvisionalSender:
             self._begin(item)
 
     def acknowledge(self, rack: RAck) -> bool:
-        """A PRACK came; False when it acknowledges nothing of ours (481)."""
+        """A PRACK came; False when it acknowledges nothing of ours (481). `advance()` then sends what waits."""
         item = self._current
         cseq = self._transaction.request.cseq
         if item is None or item.mode is not Mode.PRACK or rack != RAck(item.rseq, cseq.number, cseq.method):
@@ -94,7 +94,6 @@ class ProvisionalSender:
         self._current = None
         if not item.stopped:
             self._on_confirmed("prack")
-        self._advance()
         return True
 
     def binding_seen(self) -> None:
@@ -160,11 +159,12 @@ class ProvisionalSender:
         if item is None:
             return
         if item.mode is Mode.PRACK and item.stopped:
-            self._advance()  # the path shows that it arrived; a lost PRACK does not end the call
+            self.advance()  # the path shows that it arrived; a lost PRACK does not end the call
         else:
             self._on_expired(item.mode is Mode.PRACK)
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
+        """Send what had to wait for an acknowledgement."""
         while self._queue and not self._waits_for_prack:
             self._begin(self._queue.popleft())
         if not self.holds_back_answer:

@@ -1,0 +1,201 @@
+"""Changing a running session: re-INVITE, UPDATE, glare (RFC 3261 section 14, RFC 3311)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.settings import HostPort
+from app.sip.events import (
+    AckReceived,
+    OfferAnswered,
+    OfferReceived,
+    SessionTimedOut,
+)
+from app.sip.hops import Hop
+from app.sip.sessions import SessionError, SessionState
+from tests.sip.pair import ANSWER, OFFER, Pair, answering, lost_once
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return Pair()
+
+
+@pytest.mark.parametrize("role", ["caller", "callee"])
+def test_reinvite_from_either_side(pair: Pair, role: str):
+    caller, callee = pair.up()
+    mine, my_node, other_node = (caller, pair.ada, pair.bob) if role == "caller" else (callee, pair.bob, pair.ada)
+    answering(other_node, b"v=0 again")
+    mine.reinvite(b"v=0 more")
+    pair.wire.run(1)
+    offer = other_node.one(OfferReceived)
+    assert (offer.body, offer.method) == (b"v=0 more", "INVITE")
+    answered = my_node.one(OfferAnswered)
+    assert (answered.status, answered.body, answered.method) == (200, b"v=0 again", "INVITE")
+    assert pair.wire.log()[-3:] == ["INVITE", "200 INVITE", "ACK"]
+    assert len(pair.bob.of(AckReceived)) == 1
+
+
+def test_a_lost_answer_or_ack_of_a_reinvite_is_made_good(pair: Pair):
+    caller, _ = pair.up()
+    answering(pair.bob)
+    pair.wire.lose = lost_once("INVITE", "200 INVITE", "ACK")
+    caller.reinvite(OFFER)
+    pair.wire.run(10)
+    assert pair.ada.one(OfferAnswered).status == 200
+    assert len(pair.bob.of(OfferReceived)) == 1
+    caller.bye()
+    pair.settled()
+
+
+def test_a_refused_reinvite_leaves_the_call_as_it_was(pair: Pair):
+    caller, callee = pair.up()
+    caller.reinvite(OFFER)
+    pair.wire.run(0.1)
+    callee.refuse_offer(488)
+    pair.wire.run(1)
+    assert pair.ada.one(OfferAnswered).status == 488
+    assert caller.state is callee.state is SessionState.CONFIRMED
+    answering(pair.bob)
+    caller.reinvite(OFFER)
+    pair.wire.run(1)
+    assert pair.ada.of(OfferAnswered)[-1].status == 200
+
+
+def test_glare_is_refused_with_491_and_both_offers_come_through_in_the_end(pair: Pair):
+    caller, callee = pair.up()
+    for node in (pair.ada, pair.bob):
+        answering(node)
+    before = pair.wire.now
+    caller.reinvite(b"v=0 from ada")
+    callee.reinvite(b"v=0 from bob")
+    pair.wire.run(10)
+    assert pair.wire.log().count("491 INVITE") == 2
+    assert pair.ada.one(OfferAnswered).status == pair.bob.one(OfferAnswered).status == 200
+    assert pair.ada.one(OfferReceived).body == b"v=0 from bob"
+    again = [at - before for at in pair.wire.times("INVITE", "ada")][-1]
+    assert 2.1 <= again <= 4.1  # whoever made the Call-ID waits longer
+    assert [at - before for at in pair.wire.times("INVITE", "bob")][-1] <= 2.1
+
+
+def test_glare_without_end_is_reported(pair: Pair):
+    caller, _ = pair.up()
+
+    def react(event: Any) -> None:
+        if isinstance(event, OfferReceived):
+            event.session.refuse_offer(491)
+
+    pair.bob.react = react
+    caller.reinvite(OFFER)
+    pair.wire.run(40)
+    assert pair.ada.one(OfferAnswered).status == 491
+
+
+def test_a_second_offer_while_one_is_open(pair: Pair):
+    caller, callee = pair.up()
+    caller.reinvite(OFFER)
+    pair.wire.run(0.1)
+    caller.reinvite(b"v=0 newer")  # waits
+    dialog = caller.dialog
+    assert dialog is not None
+    with pair.ada.agent.turn():
+        extra = dialog.build("UPDATE")
+        extra.body = OFFER
+        extra.headers.add("Content-Type", "application/sdp")
+        caller.send(extra, dialog, caller)
+    pair.wire.run(0.1)
+    assert pair.wire.log("bob")[-1] == "500 UPDATE"
+    assert "Retry-After" in pair.wire.messages("500 UPDATE")[0].headers
+    callee.answer_offer(ANSWER)
+    pair.wire.run(0.1)
+    assert pair.bob.of(OfferReceived)[-1].body == b"v=0 newer"
+
+
+def test_a_reinvite_without_an_offer_asks_for_ours(pair: Pair):
+    caller, callee = pair.up()
+    dialog = caller.dialog
+    assert dialog is not None
+    with pair.ada.agent.turn():
+        invite = dialog.build("INVITE")
+        caller.send(invite, dialog, caller)
+    pair.wire.run(0.1)
+    offer = pair.bob.one(OfferReceived)
+    assert (offer.body, offer.method) == (b"", "INVITE")
+    callee.answer_offer(OFFER)
+    pair.wire.run(0.1)
+    to = pair.wire.messages("200 INVITE")[-1].headers.get("To")
+    ack = dialog.build("ACK", cseq=invite.cseq.number)
+    ack.headers.prepend("Via", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKack")
+    ack.headers.set("To", to)
+    ack.headers.add("Content-Type", "application/sdp")
+    ack.body = ANSWER
+    pair.wire.inject(pair.bob, bytes(ack), Hop("udp", pair.ada.address, pair.bob.address))
+    assert pair.bob.one(OfferAnswered).method == "ACK"
+    assert pair.bob.one(OfferAnswered).body == ANSWER
+
+
+def test_update_before_the_answer(pair: Pair):
+    caller, callee = pair.call()
+    answering(pair.bob, b"v=0 updated")
+    with pytest.raises(SessionError):
+        caller.update(OFFER)
+    callee.provisional(183, body=ANSWER)
+    pair.wire.run(0.1)
+    caller.update(b"v=0 update")
+    pair.wire.run(0.1)
+    assert pair.bob.one(OfferReceived).method == "UPDATE"
+    assert pair.ada.one(OfferAnswered).body == b"v=0 updated"
+    callee.accept()
+    pair.wire.run(1)
+    assert caller.state is SessionState.CONFIRMED
+
+
+def test_update_while_the_first_offer_is_open_is_glare(pair: Pair):
+    caller, callee = pair.call()
+    callee.provisional(180)
+    pair.wire.run(0.1)
+    caller.update(b"v=0 later")  # waits for the answer
+    pair.wire.run(1)
+    assert "UPDATE" not in pair.wire.log()
+    answering(pair.bob)
+    callee.accept(ANSWER)
+    pair.wire.run(1)
+    assert pair.wire.log("ada")[-1] == "UPDATE"
+    assert pair.ada.one(OfferAnswered).method == "UPDATE"
+
+
+def test_an_update_without_an_offer_only_moves_the_target(pair: Pair):
+    caller, callee = pair.up()
+    dialog = caller.dialog
+    assert dialog is not None
+    with pair.ada.agent.turn():
+        update = dialog.build("UPDATE")
+        update.headers.add("Contact", "<sip:ada@10.0.0.9>")
+        errand = caller.send(update, dialog, caller)
+        errand.contact = None
+    pair.wire.run(1)
+    assert pair.wire.log("bob")[-1] == "200 UPDATE"
+    assert pair.bob.of(OfferReceived) == []
+    assert callee.dialog is not None
+
+
+def test_a_dead_peer_is_noticed_by_a_reinvite(pair: Pair):
+    caller, _ = pair.up()
+    pair.wire.deaf.add(HostPort("10.0.0.2", 5060))
+    caller.reinvite(OFFER)
+    pair.wire.run(33)
+    assert len(pair.ada.of(SessionTimedOut)) == 1
+    pair.wire.run(40)
+    assert pair.ada.kinds()[-1] == "SessionClosed"
+
+
+def test_hanging_up_during_a_reinvite(pair: Pair):
+    caller, _ = pair.up()
+    caller.reinvite(OFFER)
+    pair.wire.run(0.1)
+    caller.bye()
+    pair.wire.run(1)
+    assert "487 INVITE" in pair.wire.log("bob")
+    pair.settled()
