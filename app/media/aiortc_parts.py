@@ -1,14 +1,14 @@
 """Every name of aiortc that it does not promise to keep, in one place.
 
 Held by tests/media/test_aiortc_contract.py and by the pin aiortc==1.16.*. What is used: the certificate with its SSL
-context, the table of SRTP profiles that this libsrtp can do, and the reader of VP8 payload descriptors.
+context, and the table of SRTP profiles that this libsrtp can do. Importing aiortc takes a quarter of a second and more,
+so this module is imported inside the functions that need it: no window waits for it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiortc.codecs.vpx import VpxPayloadDescriptor
 from aiortc.rtcdtlstransport import (
     SRTP_PROFILES,
     X509_DIGEST_ALGORITHMS,
@@ -25,7 +25,6 @@ __all__ = [
     "X509_DIGEST_ALGORITHMS",
     "RTCCertificate",
     "SRTPProtectionProfile",
-    "VpxPayloadDescriptor",
     "certificate_digest",
     "new_certificate",
     "ssl_context",

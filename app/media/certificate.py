@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from app.media.aiortc_parts import RTCCertificate, new_certificate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.media.aiortc_parts import RTCCertificate
 
 
 class Certificate:
@@ -13,7 +16,9 @@ class Certificate:
 
     @classmethod
     def generate(cls) -> Certificate:
-        """Make a key pair and sign it; takes about a millisecond."""
+        """Make a key pair and sign it; a millisecond, but the first time a library is loaded (up to half a second)."""
+        from app.media.aiortc_parts import new_certificate
+
         return cls(new_certificate())
 
     @property

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from OpenSSL import SSL
 
-from app.media.aiortc_parts import SRTP_PROFILES, X509_DIGEST_ALGORITHMS, certificate_digest, ssl_context
 from app.media.certificate import Certificate
 from app.media.errors import MediaError, SecurityError
 from app.media.plan import SecurityPlan
@@ -37,6 +36,8 @@ class DtlsAssociation:
             raise MediaError("It was not agreed who begins the encryption handshake.")
         self._algorithm, self._accepted = choose_fingerprints(plan.fingerprints)
         self._role = plan.dtls_role
+        from app.media.aiortc_parts import ssl_context
+
         context = ssl_context(certificate.inner)
         context.set_cipher_list(CIPHERS)
         context.set_min_proto_version(DTLS_1_2)
@@ -50,6 +51,11 @@ class DtlsAssociation:
         self.keys: SrtpKeys | None = None
         self.remote_fingerprint: tuple[str, str] | None = None
         self.closed_by_peer = False
+
+    @property
+    def has_last_word(self) -> bool:
+        """Whether the last flight of the handshake is ours, so that nobody acknowledges it (RFC 6347 section 4.2.4)."""
+        return self._role == "server"
 
     def start(self) -> None:
         """Make the first flight, when that is ours to send."""
@@ -112,6 +118,8 @@ class DtlsAssociation:
 
     def _check_fingerprint(self) -> None:
         """RFC 8122 section 5: one of the fingerprints under the strongest hash must be the certificate's."""
+        from app.media.aiortc_parts import certificate_digest
+
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
             raise SecurityError("The other side showed no certificate.")
@@ -124,6 +132,8 @@ class DtlsAssociation:
             )
 
     def _export_keys(self) -> None:
+        from app.media.aiortc_parts import SRTP_PROFILES
+
         name = self._connection.get_selected_srtp_profile()
         profile = next((profile for profile in SRTP_PROFILES if profile.openssl_profile == name), None)
         if profile is None:
@@ -140,7 +150,7 @@ def choose_fingerprints(announced: tuple[tuple[str, str], ...]) -> tuple[str, fr
     """Pick the strongest hash we know among the announced fingerprints, with all values under it."""
     for algorithm in STRENGTH:
         values = frozenset(value.strip().upper() for name, value in announced if name.strip().lower() == algorithm)
-        if values and algorithm in X509_DIGEST_ALGORITHMS:
+        if values:
             return algorithm, values
     raise SecurityError("The other side announced no certificate fingerprint that is understood (SHA-256 is needed).")
 

@@ -19,6 +19,9 @@ from app.media.srtp import Plain, Protection, Srtp
 logger = logging.getLogger(__name__)
 
 EARLY_DATAGRAMS = 16  # DTLS that came before we were told to begin
+# OpenSSL sends a flight again after a second; a lost datagram should not cost that. The same bytes again are dropped by
+# whoever has them already (RFC 6347 section 4.1.2.6).
+RESEND_AFTER_S = (0.15, 0.25, 0.4)
 MOST_SOURCES = 64  # SSRCs of one peer: each costs libsrtp a context
 NAMES = {"dtls": "dtls-srtp", "sdes": "sdes-srtp", "none": "none"}
 
@@ -48,6 +51,8 @@ class MediaTransport:
         self._early: deque[bytes] = deque(maxlen=EARLY_DATAGRAMS)
         self._sources: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._flight: list[bytes] = []
+        self._resends: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.sent_bytes = 0
         self.received_bytes = 0
@@ -132,6 +137,7 @@ class MediaTransport:
 
     def _drop_keys(self) -> None:
         self._stop_timer()
+        self._stop_resending()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(SecurityError("The encryption handshake was given up."))
         self._waiter = None
@@ -156,6 +162,8 @@ class MediaTransport:
             logger.debug("%s: %s", self.name, error)
             return
         self._sources.add(source)
+        if self._resends is not None:
+            self._stop_resending()  # the peer has its keys
         self.received_bytes += len(data)
         self.last_received_at = now
         (self._on_rtcp if is_rtcp else self._on_rtp)(self.name, packet)
@@ -190,6 +198,7 @@ class MediaTransport:
         self._step_dtls(lambda: dtls.receive(data))
         if dtls.closed_by_peer and dtls is self._dtls:
             self._stop_timer()
+            self._stop_resending()
             self._on_closed(self.name)
 
     def _step_dtls(self, step: Callable[[], None]) -> None:
@@ -202,12 +211,15 @@ class MediaTransport:
             self._dtls.close()
             self._flush_dtls()
             self._stop_timer()
+            self._stop_resending()
             if waiter is not None and not waiter.done():
                 waiter.set_exception(error)
             return
         self._flush_dtls()
         if self._dtls.keys is not None and self._protection is None:
             self._protection = Srtp(self._dtls.keys)
+            if not self._dtls.has_last_word:
+                self._stop_resending()
             logger.debug("%s: keys agreed, %s", self.name, self._protection.cipher)
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
@@ -215,9 +227,22 @@ class MediaTransport:
 
     def _flush_dtls(self) -> None:
         assert self._dtls is not None
-        for datagram in self._dtls.outgoing():
+        flight = self._dtls.outgoing()
+        if flight:
+            self._flight = flight
+            self._send_flight(0)
+
+    def _send_flight(self, times: int) -> None:
+        """Send the last flight, and again a few times until there is another one."""
+        if self._resends is not None:
+            self._resends.cancel()
+            self._resends = None
+        for datagram in self._flight:
             self.sent_bytes += len(datagram)
             self.path.send(datagram)
+        if times < len(RESEND_AFTER_S):
+            loop = asyncio.get_running_loop()
+            self._resends = loop.call_later(RESEND_AFTER_S[times], self._send_flight, times + 1)
 
     def _set_timer(self) -> None:
         self._stop_timer()
@@ -231,3 +256,8 @@ class MediaTransport:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_resending(self) -> None:
+        if self._resends is not None:
+            self._resends.cancel()
+            self._resends = None

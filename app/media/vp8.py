@@ -11,7 +11,6 @@ import secrets
 import av
 from av.video.frame import PictureType
 
-from app.media.aiortc_parts import VpxPayloadDescriptor
 from app.media.errors import PacketError
 
 CLOCK_RATE = 90_000
@@ -122,12 +121,20 @@ class Vp8Packetizer:
 def read_payload(payload: bytes) -> tuple[bool, bytes]:
     """Give (begins a frame, bitstream part) of one payload; PacketError when it is malformed."""
     try:
-        descriptor, part = VpxPayloadDescriptor.parse(payload)
-    except ValueError as error:
+        first, start = payload[0], 1
+        if first & 0x80:
+            extensions, start = payload[1], 2
+            if extensions & 0x80:  # picture ID, of one or two bytes
+                start += 2 if payload[2] & 0x80 else 1
+            if extensions & 0x40:  # TL0PICIDX
+                start += 1
+            if extensions & 0x30:  # TID or KEYIDX share a byte
+                start += 1
+        if start >= len(payload):
+            raise PacketError("A VP8 payload is empty.")
+    except IndexError as error:
         raise PacketError("A VP8 payload descriptor is cut short.") from error
-    if not part:
-        raise PacketError("A VP8 payload is empty.")
-    return descriptor.partition_start == 1 and descriptor.partition_id == 0, part
+    return first & 0x17 == 0x10, payload[start:]  # S is set and PID is 0
 
 
 def is_key_frame(bitstream: bytes) -> bool:

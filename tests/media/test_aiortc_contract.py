@@ -29,9 +29,3 @@ def test_the_srtp_profiles_have_names_lengths_and_keys() -> None:
     assert usual.get_key_and_salt(material, 0) == material[:16] + material[32:46]
     assert usual.get_key_and_salt(material, 1) == material[16:32] + material[46:60]
     assert set(aiortc_parts.X509_DIGEST_ALGORITHMS) >= {"sha-256", "sha-384", "sha-512"}
-
-
-def test_the_vp8_descriptor_is_read() -> None:
-    descriptor, rest = aiortc_parts.VpxPayloadDescriptor.parse(b"\x90\x80\x81\x02data")
-    assert (descriptor.partition_start, descriptor.partition_id, descriptor.picture_id) == (1, 0, 0x102)
-    assert rest == b"data"

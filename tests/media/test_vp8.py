@@ -64,6 +64,25 @@ def test_payloads_are_of_nearly_equal_size_and_never_too_large() -> None:
         assert max(map(len, payloads)) - min(map(len, payloads)) < len(payloads) + 4
 
 
+@pytest.mark.parametrize(
+    ("descriptor", "begins"),
+    [
+        ("10", True),
+        ("00", False),
+        ("11", False),  # the second partition begins
+        ("90 80 05", True),
+        ("90 80 81 02", True),
+        ("90 f0 81 02 07 40", True),  # everything there is
+        ("90 20 40", True),
+        ("90 10 01", True),
+    ],
+)
+def test_all_forms_of_the_payload_descriptor_are_understood(descriptor: str, begins: bool) -> None:
+    assert read_payload(bytes.fromhex(descriptor) + b"data") == (begins, b"data")
+    with pytest.raises(PacketError):
+        read_payload(bytes.fromhex(descriptor))
+
+
 def test_picture_ids_rise_by_one() -> None:
     packetizer = Vp8Packetizer()
     ids = [int.from_bytes(packetizer.packetize(b"x")[0][2:4]) & 0x7FFF for _ in range(3)]
