@@ -38,6 +38,7 @@ from app.ice.config import IceConfig
 from app.media.certificate import Certificate
 from app.media.errors import MediaError, SecurityError
 from app.media.events import DeviceTrouble, FirstMedia, MediaEvent
+from app.media.plan import StreamPlan
 from app.owned_tasks import OwnedTasks
 from app.settings import Settings
 from app.sip import events as sip_events
@@ -179,6 +180,7 @@ class Call:
     # Commands -------------------------------------------------------------------------------------------------
 
     def start_outgoing(self) -> None:
+        self._lines = dict(enumerate(self._wishes))
         self.leg = self._new_leg("", controlling=True)
         self._tasks.start(self._gather(self.leg), "gather")
 
@@ -331,7 +333,7 @@ class Call:
             if not event.body:
                 session.answer_offer(self.negotiation.reoffer(leg, self._current_wishes()))
                 return
-            agreement = self.negotiation.answer_again(event.body, leg, self._lines)
+            agreement = self.negotiation.answer_again(event.body, leg, self._current_wishes())
             leg.agree(self._with_old_transports(leg, agreement))
         except (DescriptionError, MediaError) as error:
             log.info("%s: an offer inside the call is refused: %s", self.call_id, error)
@@ -658,10 +660,10 @@ class Call:
             wishes.append(StreamWish("1", "video", send=send))
         return tuple(wishes)
 
-    def _current_wishes(self) -> tuple[StreamWish, ...]:
+    def _current_wishes(self) -> dict[int, StreamWish]:
         if not self._held_here:
-            return self._wishes
-        return tuple(replace(wish, receive=False) for wish in self._wishes)
+            return self._lines
+        return {index: replace(wish, receive=False) for index, wish in self._lines.items()}
 
     def _set_wishes(self, *, video_send: bool | None = None) -> None:
         if video_send is not None:
@@ -673,7 +675,7 @@ class Call:
         if self.session is not None and self.leg is not None and self.leg.agreement is not None:
             self.session.reinvite(self.negotiation.reoffer(self.leg, self._current_wishes()))
 
-    def _plan(self, kind: str):  # type: ignore[no-untyped-def]
+    def _plan(self, kind: str) -> StreamPlan | None:
         agreement = self.leg.agreement if self.leg else None
         return next((plan for plan in agreement.streams if plan.kind == kind), None) if agreement else None
 

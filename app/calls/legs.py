@@ -90,6 +90,7 @@ class Leg:
         streams = []
         for wish in wishes or self.wishes:
             default = self.ice.default_candidate(wish.name)
+            assert default is not None, "described before it was gathered"
             description = self.ice.local(wish.name) if self.uses_ice else None
             place = HostPort(default.address, default.port)
             streams.append(
@@ -99,36 +100,35 @@ class Leg:
             )
         return tuple(streams)
 
-    def settled_streams(self, wishes: tuple[StreamWish, ...]) -> tuple[LocalStream, ...]:
-        """What a later description says: only the nominated addresses, and the far end of each pair (B8, R9)."""
-        assert self.agreement is not None
-        transport_of = {plan.name: plan.transport for plan in self.agreement.streams}
-        streams = []
-        for wish in wishes:
-            if wish.name not in transport_of:
-                continue
-            transport = transport_of[wish.name]
-            own = transport == wish.name
-            pair = self.ice.selected(transport)
-            local, remote = pair if pair else (self.ice.default_candidate(transport), None)
-            description: IceDescription | None = None
-            if own and remote is not None and self.speaks_ice(transport):
-                description = replace(self.ice.local(transport), candidates=(local,))
-            far = (HostPort(remote.address, remote.port),) if description is not None and remote is not None else ()
-            place = HostPort(local.address, local.port)
-            streams.append(
-                LocalStream(
-                    wish.name,
-                    wish.kind,
-                    place,
-                    description,
-                    wish.send,
-                    wish.receive,
-                    remote_candidates=far,
-                    sdes_key=self._keys[wish.name],
-                )
-            )
-        return tuple(streams)
+    def settled_stream(self, wish: StreamWish) -> LocalStream | None:
+        """What a later description says: the nominated address alone, and the far end of its pair (B8, R9).
+
+        None for a stream that is not part of the agreement.
+        """
+        agreement = self.agreement
+        plan = next((plan for plan in agreement.streams if plan.name == wish.name), None) if agreement else None
+        if plan is None:
+            return None
+        pair = self.ice.selected(plan.transport)
+        local, remote = pair if pair else (self.ice.default_candidate(plan.transport), None)
+        if local is None:
+            return None
+        description: IceDescription | None = None
+        if plan.transport == wish.name and remote is not None and self.speaks_ice(plan.transport):
+            description = replace(self.ice.local(plan.transport), candidates=(local,))
+        far = (HostPort(remote.address, remote.port),) if description is not None and remote is not None else ()
+        return LocalStream(
+            wish.name,
+            wish.kind,
+            HostPort(local.address, local.port),
+            description,
+            wish.send,
+            wish.receive,
+            remote_candidates=far,
+            mid=plan.mid,
+            codecs=plan.codecs,
+            sdes_key=self._keys[wish.name],
+        )
 
     def speaks_ice(self, transport: str) -> bool:
         agreement = self.agreement

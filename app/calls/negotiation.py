@@ -10,8 +10,8 @@ from typing import Literal
 
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg, StreamWish
-from app.calls.offer_answer import Agreement, LocalStream, Terms, answer_offer, make_offer, read_answer
-from app.calls.sdp import Origin, SessionDescription
+from app.calls.offer_answer import Agreement, Line, LocalStream, Terms, answer_offer, make_offer, read_answer
+from app.calls.sdp import MediaDescription, Origin, SessionDescription
 from app.settings import Encryption, HostPort
 
 SDP_TYPE = "application/sdp"
@@ -32,7 +32,8 @@ class Negotiation:
         self._origin = Origin((chance or random.SystemRandom()).getrandbits(62), 0)
         self._steps = list(_LADDER[terms.encryption])
         self._offer: SessionDescription | None = None
-        self._offered: tuple[LocalStream, ...] = ()
+        self._offered: tuple[Line, ...] = ()
+        self._shape: tuple[MediaDescription, ...] = ()  # the m-lines of the session, which never become fewer
         self._answer: bytes = b""
         self.remote: SessionDescription | None = None
 
@@ -48,7 +49,7 @@ class Negotiation:
     @property
     def m_and_c(self) -> dict[str, HostPort]:
         """Where this side last said, outside ICE, that it receives each stream."""
-        return {stream.name: stream.address for stream in self._offered}
+        return {line.name: line.address for line in self._offered if isinstance(line, LocalStream)}
 
     def step_down(self) -> bool:
         """Offer weaker protection next; False when there is nothing weaker to offer."""
@@ -61,14 +62,20 @@ class Negotiation:
         """The first offer (R2)."""
         return self._say(leg.local_streams(), self.security)
 
-    def reoffer(self, leg: Leg, wishes: tuple[StreamWish, ...]) -> bytes:
-        """An offer inside the call: the nominated addresses in m/c (R9), and what is wished now."""
+    def reoffer(self, leg: Leg, wishes: dict[int, StreamWish]) -> bytes:
+        """An offer inside the call: the nominated addresses in m/c (R9), and what is wished now of each m-line."""
         assert leg.agreement is not None
-        return self._say(leg.settled_streams(wishes), leg.agreement.security)
+        lines: list[Line] = []
+        for index, media in enumerate(self._shape):
+            stream = leg.settled_stream(wishes[index]) if index in wishes else None
+            lines.append(stream or media)
+        bundle = len(leg.agreement.transports) == 1
+        return self._say(tuple(lines), leg.agreement.security, bundle=bundle)
 
-    def _say(self, streams: tuple[LocalStream, ...], security: str) -> bytes:
-        self._offered = streams
-        self._offer = make_offer(self._next_origin(), streams, self.terms, security)
+    def _say(self, lines: tuple[Line, ...], security: str, *, bundle: bool = True) -> bytes:
+        self._offered = lines
+        self._offer = make_offer(self._next_origin(), lines, self.terms, security, bundle=bundle)
+        self._shape = self._offer.media
         return bytes(self._offer)
 
     def _next_origin(self) -> Origin:
@@ -112,12 +119,10 @@ class Negotiation:
         assert leg.agreement is not None
         offer = SessionDescription.parse(body)
         self._refuse_restart(offer)
-        settled = {stream.name: stream for stream in leg.settled_streams(tuple(wishes.values()))}
-        streams = {
-            index: settled[wish.name]
-            for index, wish in wishes.items()
-            if wish.name in settled and index < len(offer.media)
-        }
+        if len(offer.media) < len(self._shape):
+            raise DescriptionError("an offer inside the call has fewer m= lines than the call", 488)
+        settled = {index: leg.settled_stream(wish) for index, wish in wishes.items()}
+        streams = {index: stream for index, stream in settled.items() if stream is not None}
         role = leg.agreement.transports[0].security.dtls_role
         agreement = self._answer_with(offer, streams, role)
         self.remote = offer
@@ -128,6 +133,7 @@ class Negotiation:
     ) -> Agreement:
         answer, agreement = answer_offer(offer, self._next_origin(), streams, self.terms, dtls_role=role)
         self._offered = tuple(streams.values())
+        self._shape = answer.media
         self._answer = bytes(answer)
         return agreement
 

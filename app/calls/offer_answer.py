@@ -36,7 +36,12 @@ class LocalStream:
     send: bool = True
     receive: bool = True
     remote_candidates: tuple[HostPort, ...] = ()  # R9: the far end of the selected pair
+    mid: str | None = None  # as already negotiated; None: its name
+    codecs: tuple[CodecPlan, ...] = ()  # as already negotiated, with the numbers in use; empty: by the terms
     sdes_key: SdesKey | None = field(default=None, repr=False)  # of this side's own sending
+
+
+Line = LocalStream | MediaDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +99,28 @@ class Agreement:
 
 
 def make_offer(
-    origin: Origin, streams: tuple[LocalStream, ...], terms: Terms, security: str, *, setup: str = "actpass"
+    origin: Origin, lines: tuple[Line, ...], terms: Terms, security: str, *, bundle: bool = True
 ) -> SessionDescription:
     """Describe what this side proposes (R2). `security` is "dtls", "sdes" or "none": one step of the ladder.
 
-    A later offer inside the call passes the `setup` role that is already in use, so that the keys stay.
+    `lines` are the m-lines in order; a MediaDescription among them is a line of the session that stays refused.
     """
     media = []
-    for stream in streams:
-        codecs = terms.codecs(stream.kind)
+    streams = tuple(line for line in lines if isinstance(line, LocalStream))
+    for stream in lines:
+        if isinstance(stream, MediaDescription):
+            media.append(_refused(stream))
+            continue
+        codecs = stream.codecs or terms.codecs(stream.kind)
         if not codecs:
             raise DescriptionError(f"no codec is left for {stream.kind}", 488)
         direction = _direction(stream.send, stream.receive)
-        lines = _stream_lines(stream, codecs, direction, terms, security, setup)
-        lines.append(("extmap", f"1 {MID_EXTENSION}"))
-        media.append(_section(stream, _protocol(security), codecs, lines))
+        rows = _stream_lines(stream, codecs, direction, security)
+        rows.append(("extmap", f"1 {MID_EXTENSION}"))
+        media.append(_section(stream, _protocol(security), codecs, rows))
     attributes: Pairs = []
-    if len(streams) > 1:
-        attributes.append(("group", "BUNDLE " + " ".join(stream.name for stream in streams)))
+    if len(streams) > 1 and bundle:
+        attributes.append(("group", "BUNDLE " + " ".join(stream.mid or stream.name for stream in streams)))
     return _session(origin, streams, media, attributes, terms, security)
 
 
@@ -141,13 +150,11 @@ def _session(
     )
 
 
-def _stream_lines(
-    stream: LocalStream, codecs: tuple[CodecPlan, ...], direction: str, terms: Terms, security: str, setup: str
-) -> Pairs:
-    lines: Pairs = [("mid", stream.name), (direction, None), ("rtcp-mux", None)]
+def _stream_lines(stream: LocalStream, codecs: tuple[CodecPlan, ...], direction: str, security: str) -> Pairs:
+    lines: Pairs = [("mid", stream.mid or stream.name), (direction, None), ("rtcp-mux", None)]
     lines += codec_attributes(codecs, video=stream.kind == "video")
     if security == "dtls":
-        lines.append(("setup", setup))
+        lines.append(("setup", "actpass"))
     elif security == "sdes" and stream.sdes_key is not None:
         lines.append(("crypto", stream.sdes_key.to_sdp()))
     if stream.ice is not None:
@@ -442,13 +449,13 @@ def _own_fmtp(codec: CodecPlan, terms: Terms, kind: str) -> tuple[tuple[str, str
 def read_answer(
     offer: SessionDescription,
     answer: SessionDescription,
-    streams: tuple[LocalStream, ...],
+    lines: tuple[Line, ...],
     terms: Terms,
     security: str,
     *,
     dtls_role: Literal["client", "server"] | None = None,
 ) -> Agreement:
-    """What the peer's answer settles; `streams` are this side's, one for each m-line of its offer, in order."""
+    """What the peer's answer settles; `lines` are those that make_offer was given."""
     if len(answer.media) != len(offer.media):
         raise DescriptionError(f"the answer has {len(answer.media)} m= lines for the offer's {len(offer.media)}")
     mids = [asked.mid for asked in offer.media]
@@ -461,7 +468,9 @@ def read_answer(
     bundle = _bundle(answer, mids)
     poorer: dict[str, None] = {}
     agreed: list[_Agreed] = []
-    for media, asked, local in zip(answer.media, offer.media, streams, strict=True):
+    for media, asked, local in zip(answer.media, offer.media, lines, strict=True):
+        if isinstance(local, MediaDescription):
+            continue
         bundled = media.mid in bundle
         if media.kind != asked.kind:
             raise DescriptionError(f"the answer has {media.kind[:20]!r} where the offer has {asked.kind!r}")
@@ -477,6 +486,7 @@ def read_answer(
         agreed.append(_agree(answer, media, local, common, given, head, dtls_role, poorer, answering=False))
     if not agreed:
         raise DescriptionError("the answer accepts nothing of the offer", 488)
+    streams = tuple(line for line in lines if isinstance(line, LocalStream))
     return _agreement(answer, agreed, streams, tuple(poorer), answer)
 
 

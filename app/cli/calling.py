@@ -172,11 +172,10 @@ async def _hang_up(run: Running, watch: _Watch, call_id: str) -> None:
         return  # it ended at the same moment
     run.stop.clear()
     deadline = asyncio.get_running_loop().time() + END_WAIT_S
-    while watch.state is not CallState.ENDED:
-        event = await run.next_event(deadline)
-        if event is None:
-            return
+    while (event := await run.next_event(deadline)) is not None:
         watch.take(event)
+        if watch.state is CallState.ENDED:
+            return
 
 
 async def _report(run: Running, watch: _Watch) -> dict[str, Any]:

@@ -168,9 +168,11 @@ class EngineCore:
     async def _start_sip(self) -> None:
         settings = self._settings
         account = self.account
+        serves = self._options.home is HomeMode.SERVE
         config = SipConfig(
-            sip_port=settings.network.sip_port,
-            bind=self._bind_addresses(),
+            # A home server for others needs 5060 for itself; its own endpoint serves nobody and stays inside.
+            sip_port=0 if serves else settings.network.sip_port,
+            bind=("127.0.0.1",) if serves else self._bind_addresses(),
             user=_user_name(settings),
             display_name=self.own_name,
             account=account,
@@ -410,8 +412,7 @@ class EngineCore:
             if server.password:
                 self._passwords[turn_secret_name(server)] = server.password
                 await asyncio.to_thread(self._secrets.set, turn_secret_name(server), server.password)
-        sockets = lambda of: (of.network.sip_port, of.network.interfaces, of.network.ca_file, of.display_name)  # noqa: E731
-        if sockets(before) != sockets(self._settings) and not self._running_calls().manager.calls:
+        if _listening_facts(before) != _listening_facts(self._settings) and not self._running_calls().manager.calls:
             await self._restart_sip()
         else:
             self._running_calls().manager.update(self._settings, self._ice_config())
@@ -449,6 +450,12 @@ class EngineCore:
             self._home = None
             self._people.set_echo(None)
             self._publish(HomeChanged(False))
+
+
+def _listening_facts(settings: Settings) -> tuple[object, ...]:
+    """What the SIP endpoint is built from: a change here needs a new one."""
+    network = settings.network
+    return network.sip_port, network.interfaces, network.ca_file, settings.display_name
 
 
 def turn_secret_name(server: TurnServer) -> str:
