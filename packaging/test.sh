@@ -4,6 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
 export PYTHONDONTWRITEBYTECODE=1
+ulimit -f $((2 * 1024 * 1024)) # 2 GiB a file: nothing that goes round in a circle may fill the disk
 failed=()
 closing=()
 
