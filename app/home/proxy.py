@@ -18,7 +18,7 @@ from app.home.names import OwnNames
 from app.sip.editing import new_token
 from app.sip.headers import BRANCH_COOKIE, Via
 from app.sip.hops import Hop
-from app.sip.message import Request, Response, response_to
+from app.sip.message import Headers, Request, Response, response_to
 from app.sip.timers import TimerQueue
 from app.sip.transactions import (
     TIMED_OUT,
@@ -93,7 +93,7 @@ class Proxy:
         elif status < 300:
             self._success(branch, arrived.response, now)
         elif branch.pending:
-            branch.final = _upward(arrived.response)
+            branch.final = _upward(branch.fork, arrived.response)
             if branch.rung_out and status == 487:
                 branch.final = response_to(branch.fork.server.request, 408, to_tag=new_token(self._rng))
             if status >= 600:
@@ -144,19 +144,19 @@ class Proxy:
         if response.status == 100:
             return
         self._start_timer_c(branch, now)
-        self._respond(branch.fork, _upward(response), now)
+        self._respond(branch.fork, _upward(branch.fork, response), now)
 
     def _success(self, branch: Branch, response: Response, now: float) -> None:
         """Each 2xx goes up at once, the second too; the rest is called off (section 16.7 steps 5 and 10)."""
         fork = branch.fork
-        upward = _upward(response)
+        upward = _upward(fork, response)
         branch.final = upward
         fork.answered = True
         self._respond(fork, upward, now)
         self._close(fork, _ELSEWHERE, now)
 
     def _respond(self, fork: Fork, response: Response, now: float) -> None:
-        if response.vias and not self._layer.respond(fork.server, response, now):
+        if not self._layer.respond(fork.server, response, now):
             self.counters["late_responses"] += 1
 
     def _finish_if_done(self, fork: Fork, now: float) -> None:
@@ -259,10 +259,15 @@ class Proxy:
         return "." + hmac.digest(self._secret, text, hashlib.sha256).hex()[:12]
 
 
-def _upward(response: Response) -> Response:
-    """Take this server's Via off (section 16.7 step 3)."""
-    headers = response.headers.copy()
-    headers.pop_first("Via")
+def _upward(fork: Fork, response: Response) -> Response:
+    """Give the response as it goes to the caller: with the Via of the caller's request (section 16.7 step 3).
+
+    Taking this server's Via off the top would come to the same, had the far end not lost or changed what is below.
+    """
+    headers = Headers(("Via", value) for value in fork.server.request.headers.rows("Via"))
+    for name, value in response.headers.items():
+        if name != "Via":
+            headers.add(name, value)
     return Response(response.status, response.reason, headers, response.body)
 
 

@@ -10,6 +10,7 @@ from app.home.names import OwnNames
 from app.home.sip_core import ContactsChanged, SipCore, SipLimits
 from app.settings import HostPort
 from app.sip.digest import choose_challenge, credentials_for
+from app.sip.errors import ParseError
 from app.sip.hops import Hop
 from app.sip.message import Headers, Request, Response, parse_message, response_to
 from app.sip.uri import SipUri, parse_uri
@@ -39,6 +40,7 @@ class World:
         )
         self.now = 1000.0
         self.phones: dict[tuple[str, HostPort], Phone] = {}
+        self.refused_as_read: list[ParseError] = []
         self.lost: list[Request | Response] = []  # sent to where nobody is
 
     def local_for(self, transport: str, host: str) -> HostPort:
@@ -54,7 +56,11 @@ class World:
     def drain(self) -> None:
         while sends := self.core.take_outputs():
             for send in sends:
-                message = parse_message(bytes(send.message))
+                try:
+                    message = parse_message(bytes(send.message))
+                except ParseError as error:
+                    self.refused_as_read.append(error)  # a refusal repeats what was wrong with the request
+                    continue
                 phone = self.phones.get((send.hop.transport, send.hop.remote))
                 if phone is not None and phone.alive:
                     phone.inbox.append(message)

@@ -525,3 +525,13 @@ def test_a_flood_of_calls_holds_a_bounded_number(eve: Phone) -> None:
     world.advance(80)
     assert world.core.transactions == 0
     assert eve.ask(eve.request("OPTIONS", f"sip:{REALM}")).status == 200
+
+
+def test_answer_that_lost_the_callers_via_still_reaches_the_caller(world: World, eve: Phone, bob: Phone) -> None:
+    call(eve)
+    invite = bob.heard("INVITE")
+    invite.headers.set("Via", str(invite.top_via))
+    bob.respond(invite, 486)
+    assert eve.answer().status == 486
+    world.advance(80)
+    assert world.core.transactions == 0
