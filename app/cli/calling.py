@@ -90,6 +90,10 @@ class _Watch:
         return self.info.state if self.info is not None else None
 
     @property
+    def is_over(self) -> bool:
+        return self.state is CallState.ENDED
+
+    @property
     def went_well(self) -> bool:
         """Connected, and not ended by a failure."""
         info = self.info
@@ -157,14 +161,14 @@ async def _talk(run: Running, watch: _Watch, call_id: str, for_seconds: float | 
         if isinstance(event, CallChanged) and event.call.call_id != call_id:
             continue
         watch.take(event)
-        if watch.state is CallState.ENDED:
+        if watch.is_over:
             return
         if watch.state is CallState.CONNECTED and deadline is None and for_seconds is not None:
             deadline = loop.time() + for_seconds
 
 
 async def _hang_up(run: Running, watch: _Watch, call_id: str) -> None:
-    if watch.state is CallState.ENDED:
+    if watch.is_over:
         return
     try:
         await run.engine.calls.hang_up(call_id)
@@ -174,7 +178,7 @@ async def _hang_up(run: Running, watch: _Watch, call_id: str) -> None:
     deadline = asyncio.get_running_loop().time() + END_WAIT_S
     while (event := await run.next_event(deadline)) is not None:
         watch.take(event)
-        if watch.state is CallState.ENDED:
+        if watch.is_over:
             return
 
 
@@ -292,7 +296,7 @@ async def _serve_one(run: Running, console: Console, args: argparse.Namespace, d
             if event.call.call_id != call_id:
                 continue
         watch.take(event)
-        if call_id is not None and watch.state is CallState.ENDED:
+        if call_id is not None and watch.is_over:
             return watch
         if watch.state is CallState.RINGING and answer_at is None and isinstance(event, CallChanged):
             answer_at = loop.time() + (0.0 if args.decline else args.answer_after)
