@@ -1,20 +1,20 @@
-"""Keeps one microphone or speaker open: opens it, watches it, and opens it again after it was lost.
+"""Keeps one microphone or speaker open: opens it, moves its sound, and opens it again after it was lost.
 
 The keeper has a thread of its own, since opening, closing and a dying sound server can block for seconds. Whoever uses
-it gets its callback while there is a device, and a sentence in `problem` while there is none.
+it gets a callback for each 10 ms while there is a device, and a sentence in `problem` while there is none.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from app.media.portaudio import AudioDeviceError, AudioStream, BlockCallback, Kind, find
 
 logger = logging.getLogger(__name__)
 
-WATCH_INTERVAL_S = 0.25
-SILENT_LIMIT_S = 2.0  # a running device that called back for the last time this long ago is lost
+STUCK_AFTER_S = 2.0  # no block of 10 ms for this long
 RETRY_INTERVALS_S = (0.5, 1.0, 2.0, 3.0, 5.0)  # the last one again and again
 _CLOSE_TIMEOUT_S = 2.0
 
@@ -29,7 +29,8 @@ class DeviceKeeper:
 
     def __init__(self, kind: Kind, wanted: str, callback: BlockCallback) -> None:
         self.kind: Kind = kind
-        self.problem: str | None = None
+        self._problem: str | None = None
+        self._moved_at = 0.0
         self.device_name: str | None = None
         self._wanted = wanted
         self._callback = callback
@@ -38,8 +39,15 @@ class DeviceKeeper:
         self._thread: threading.Thread | None = None
 
     @property
+    def problem(self) -> str | None:
+        """One sentence while there is no device, another one than asked for, or one that is stuck; None otherwise."""
+        if self.device_name is not None and time.monotonic() - self._moved_at > STUCK_AFTER_S:
+            return f"The {self.kind} does not answer: {_MEANS[self.kind]}."
+        return self._problem
+
+    @property
     def running(self) -> bool:
-        """True while a device calls back."""
+        """True while a device is open."""
         return self.device_name is not None
 
     def start(self, timeout_s: float) -> None:
@@ -49,7 +57,7 @@ class DeviceKeeper:
         self._thread = threading.Thread(target=self._run, name=f"{self.kind}-keeper", daemon=True)
         self._thread.start()
         if timeout_s > 0 and not self._settled.wait(timeout_s):
-            self.problem = f"The {self.kind} does not answer: {_MEANS[self.kind]}."
+            self._problem = f"The {self.kind} does not answer: {_MEANS[self.kind]}."
 
     def close(self, *, wait: bool = True) -> None:
         """Release the device; with `wait` at most two seconds, otherwise at once and in the keeper's thread."""
@@ -62,7 +70,7 @@ class DeviceKeeper:
             self._keep()
         except Exception:
             logger.exception("the keeper of the %s stopped", self.kind)
-            self.problem = f"The {self.kind} stopped because of an error in Parley: {_MEANS[self.kind]}."
+            self._problem = f"The {self.kind} stopped because of an error in Parley: {_MEANS[self.kind]}."
         finally:
             self._settled.set()
 
@@ -76,14 +84,17 @@ class DeviceKeeper:
                 failures += 1
                 continue
             failures = 0
+            lost = False
             try:
-                self._watch(stream)
+                while not self._stopping.is_set():
+                    stream.move(self._callback)
+                    self._moved_at = time.monotonic()
+            except AudioDeviceError as error:
+                lost = True
+                self._problem = f"The {self.kind} was lost: {_MEANS[self.kind]} until it is back."
+                logger.info("%s", error)
             finally:
                 self.device_name = None
-                lost = not self._stopping.is_set()
-                if lost:
-                    self.problem = f"The {self.kind} was lost: {_MEANS[self.kind]} until it is back."
-                    logger.info("the %s was lost", self.kind)
                 stream.close(lost=lost)
 
     def _open(self) -> AudioStream | None:
@@ -93,23 +104,15 @@ class DeviceKeeper:
             device = find(self.kind, "")
             problem = f"The {self.kind} {self._wanted[:60]!r} is not there: the system's {self.kind} is used."
         if device is None:
-            self.problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
+            self._problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
             return None
         try:
-            stream = AudioStream(self.kind, device, self._callback)
+            stream = AudioStream(self.kind, device)
         except AudioDeviceError as error:
-            self.problem = f"{str(error)[:1].upper()}{str(error)[1:]}: {_MEANS[self.kind]}."
+            self._problem = f"{str(error)[:1].upper()}{str(error)[1:]}: {_MEANS[self.kind]}."
             return None
+        self._moved_at = time.monotonic()
         self.device_name = device.name
-        self.problem = problem
+        self._problem = problem
         logger.info("the %s is %s (%s)", self.kind, device.name, device.host_api)
         return stream
-
-    def _watch(self, stream: AudioStream) -> None:
-        """Return when the device is lost or the keeper is being closed."""
-        quiet_s, blocks = 0.0, stream.blocks
-        while not self._stopping.wait(WATCH_INTERVAL_S):
-            quiet_s = quiet_s + WATCH_INTERVAL_S if stream.blocks == blocks else 0.0
-            blocks = stream.blocks
-            if quiet_s >= SILENT_LIMIT_S or not stream.active:
-                return

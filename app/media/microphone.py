@@ -1,4 +1,4 @@
-"""The microphone: PortAudio's callback copies into a ring, the sender takes frames of 20 ms out of it."""
+"""The microphone: the device's thread copies into a ring, the sender takes frames of 20 ms out of it."""
 
 from __future__ import annotations
 

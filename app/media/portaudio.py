@@ -107,22 +107,36 @@ def find(kind: Kind, wanted: str) -> AudioDevice | None:
 
 
 class AudioStream:
-    """One open stream; `callback` gets each block of 10 ms in PortAudio's own thread.
+    """One open stream, moved in blocks of 10 ms by the thread that calls `move`. Raises AudioDeviceError.
 
-    A microphone's block holds what was heard, shape (480,); a speaker's is to be filled. Raises AudioDeviceError.
+    PortAudio's own callback thread is not used: when a sound server dies, ALSA's spins in C without end, and the only
+    way to stop it is to cancel the thread, which takes Python's lock with it when it is cancelled inside a callback.
     """
 
-    def __init__(self, kind: Kind, device: AudioDevice, callback: BlockCallback) -> None:
+    def __init__(self, kind: Kind, device: AudioDevice) -> None:
         global _open_streams
-        self._callback = callback
-        self.blocks = 0
+        self._kind = kind
         with _lock:
-            self._stream = _open(kind, device, self._heard if kind == "microphone" else self._wanted)
+            self._stream, channels = _open(kind, device)
             _open_streams += 1
+        self._block = np.zeros((BLOCK_SAMPLES, channels), np.int16)
 
-    @property
-    def active(self) -> bool:
-        return bool(self._stream.active)
+    def move(self, callback: BlockCallback) -> None:
+        """Wait for the next 10 ms: hand over what was heard, or have a block filled and play it.
+
+        The callback gets shape (480,) and only copies. Raises AudioDeviceError when the device is lost.
+        """
+        sounddevice = _library()
+        try:
+            if self._kind == "microphone":
+                data, _ = self._stream.read(BLOCK_SAMPLES)
+                callback(np.frombuffer(data, np.int16).reshape(BLOCK_SAMPLES, -1)[:, 0])
+            else:
+                callback(self._block[:, 0])
+                self._block[:, 1:] = self._block[:, :1]
+                self._stream.write(self._block)
+        except sounddevice.PortAudioError as error:
+            raise AudioDeviceError(f"the {self._kind} was lost") from error
 
     def close(self, *, lost: bool = False) -> None:
         """Play what is queued and release the device, a lost one at once; may block while the sound server does."""
@@ -133,6 +147,9 @@ class AudioStream:
                 self._stream.abort()
             else:
                 self._stream.stop()
+        except sounddevice.PortAudioError as error:
+            logger.info("stopping a lost audio device: %s", error)
+        try:
             self._stream.close()
         except sounddevice.PortAudioError as error:
             logger.info("closing a lost audio device: %s", error)
@@ -140,21 +157,11 @@ class AudioStream:
             with _lock:
                 _open_streams -= 1
 
-    def _heard(self, data: Block, frames: int, time: object, status: object) -> None:
-        self.blocks += 1
-        self._callback(data[:, 0])
 
-    def _wanted(self, data: Block, frames: int, time: object, status: object) -> None:
-        self.blocks += 1
-        self._callback(data[:, 0])
-        for channel in range(1, data.shape[1]):
-            data[:, channel] = data[:, 0]
-
-
-def _open(kind: Kind, device: AudioDevice, callback: Callable[..., None]) -> Any:
-    """Open and start; mono where the device can, otherwise its first two channels."""
+def _open(kind: Kind, device: AudioDevice) -> tuple[Any, int]:
+    """Open and start, mono where the device can, otherwise two channels; give the stream and its channels."""
     sounddevice = _library()
-    stream_class = sounddevice.InputStream if kind == "microphone" else sounddevice.OutputStream
+    stream_class = sounddevice.RawInputStream if kind == "microphone" else sounddevice.RawOutputStream
     settings = sounddevice.WasapiSettings(auto_convert=True) if device.host_api == "Windows WASAPI" else None
     last_error: Exception | None = None
     for channels in range(1, min(device.channels, 2) + 1):
@@ -168,10 +175,9 @@ def _open(kind: Kind, device: AudioDevice, callback: Callable[..., None]) -> Any
                 dtype="int16",
                 latency=_LATENCY_S,
                 extra_settings=settings,
-                callback=callback,
             )
             stream.start()
-            return stream
+            return stream, channels
         except (sounddevice.PortAudioError, ValueError) as error:
             last_error = error
             if stream is not None:

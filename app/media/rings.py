@@ -72,7 +72,7 @@ class _Playing:
         self.keeper.close(wait=False)
 
     def _fill(self, block: Block) -> None:
-        """Runs in PortAudio's thread."""
+        """Runs in the device's thread."""
         if self.over:
             block[:] = 0
             self.keeper.close(wait=False)

@@ -1,4 +1,4 @@
-"""The speaker: frames of 20 ms go into a ring, PortAudio's callback takes out what the device plays."""
+"""The speaker: frames of 20 ms go into a ring, the device's thread takes out what it plays."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SpeakerSink:
         return time.monotonic() - self._pulled_at < _STALLED_AFTER_S
 
     def _fill(self, block: Block) -> None:
-        """Runs in PortAudio's thread: copy what is there, silence for the rest."""
+        """Runs in the device's thread: copy what is there, silence for the rest."""
         self._pulled_at = time.monotonic()
         count = self._ring.read_into(block)
         if count < block.size:
