@@ -15,6 +15,7 @@ from app.media.speech import make_encoder
 from app.media.worker import Outbox, Worker
 
 TICK_S = 0.020
+OPEN_S = 5.0
 LATE_S = 0.200  # a thread that was away longer than that does not catch up
 
 
@@ -30,6 +31,7 @@ class AudioSendWorker:
     ) -> None:
         self.source = source
         self._sending = codec, sender, outbox
+        self._captures = False
         self.muted = False
         self.expected_loss_percent = 3
         self.meter = LevelMeter()
@@ -40,11 +42,18 @@ class AudioSendWorker:
         self._sending = codec, sender, outbox
 
     def _run(self, stopping: threading.Event) -> None:
+        # A device may take seconds to open: packets, and with them the path and the peer's buffer, do not wait for it.
+        opening = Worker("audio-open", lambda _: self._open())
+        opening.start()
         try:
-            self.source.start()
             self._pump(stopping)
         finally:
+            opening.join(OPEN_S)
             self.source.close()
+
+    def _open(self) -> None:
+        self.source.start()
+        self._captures = True
 
     def _pump(self, stopping: threading.Event) -> None:
         silence = np.zeros(FRAME_SAMPLES, dtype=np.int16)
@@ -59,7 +68,7 @@ class AudioSendWorker:
             if told_loss != self.expected_loss_percent:
                 told_loss = self.expected_loss_percent
                 encoder.expect_loss(told_loss)
-            frame = self.source.read_frame()
+            frame = self.source.read_frame() if self._captures else silence
             self.meter.add(frame)
             payload = encoder.encode(silence if self.muted else frame)
             if payload:

@@ -1,4 +1,4 @@
-"""The codecs we know: what an offer lists, and which codec of a peer's list we can take."""
+"""The codecs we know, with the payload types usual for them, and which of a peer's we can take."""
 
 from __future__ import annotations
 
@@ -18,18 +18,6 @@ KNOWN: dict[str, tuple[Literal["audio", "video"], CodecPlan]] = {
     "pcma": ("audio", PCMA),
     "vp8": ("video", VP8),
 }
-
-
-def offered_codecs(kind: Literal["audio", "video"], names: Iterable[str]) -> tuple[CodecPlan, ...]:
-    """Give what an offer of ours lists, in the order of `names`; names of the other kind or unknown are left out."""
-    found = (KNOWN.get(name.lower()) for name in names)
-    return tuple(entry[1] for entry in found if entry is not None and entry[0] == kind)
-
-
-def own_parameters(codec: CodecPlan) -> tuple[tuple[str, str], ...]:
-    """Give the fmtp that we announce for this codec in an answer: what we can receive."""
-    entry = KNOWN.get(codec.name.lower())
-    return entry[1].fmtp if entry is not None else ()
 
 
 def is_known(kind: Literal["audio", "video"], codec: CodecPlan) -> bool:

@@ -33,6 +33,7 @@ TOO_LATE_S = 0.020  # over the target: play faster
 TOO_EARLY_S = 0.010  # under it: play slower
 FADE_AFTER_S = 0.060  # of invented sound
 FADED_S = 0.200
+MOST_START_DELAY_S = 0.060
 IDLE_AFTER_S = 1.0  # without packets: wait for a new start
 SKIP_OVER_S = 0.010  # over it: a gap was already concealed
 LEAST_GAP = 48  # samples: less is a timestamp that was rounded
@@ -164,11 +165,12 @@ class Playout:
         return self._play(self._waiting.pop(head), due, delay, excess)
 
     def _may_start(self, now: float) -> bool:
-        """Begin when the oldest packet has waited for the target delay."""
+        """Begin at once the first time, so that no first word is late; else when a packet has waited for a while."""
         if not self._waiting:
             return False
         head = min(self._waiting)
-        if self._tracker.delay_of(head / RATE, now) < min(self._tracker.target_s, 0.060) - 0.010:
+        wanted = min(self._tracker.target_s, MOST_START_DELAY_S) - TOO_EARLY_S
+        if self.first_decoded_at is not None and self._tracker.delay_of(head / RATE, now) < wanted:
             return False
         self._next = head
         self._played_sequence = self._waiting[head].sequence - 1

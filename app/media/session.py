@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.020
 REPORT_S = 1.0
-JOIN_S = 3.0
+JOIN_S = 5.0
 
 Stream = AudioStream | VideoStream | EchoStream
 

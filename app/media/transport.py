@@ -56,7 +56,7 @@ class MediaTransport:
         self._waiter: asyncio.Future[None] | None = None
         self.sent_bytes = 0
         self.received_bytes = 0
-        self.rejected = 0  # not authentic, repeated, malformed
+        self.rejected = 0  # not authentic, repeated, malformed; or too long to send back
         self.strange = 0  # neither DTLS nor RTP, or before there were keys
         self.last_received_at: float | None = None
 
@@ -113,7 +113,7 @@ class MediaTransport:
             try:
                 data = protection.protect(packet)
             except PacketError as error:
-                logger.warning("%s: %s", self.name, error)
+                self._refuse(error)
                 continue
             self.sent_bytes += len(data)
             send(data)
@@ -124,7 +124,11 @@ class MediaTransport:
         """Protect and send one compound packet."""
         if self._protection is None:
             return
-        data = self._protection.protect_rtcp(compound)
+        try:
+            data = self._protection.protect_rtcp(compound)
+        except PacketError as error:
+            self._refuse(error)
+            return
         self.sent_bytes += len(data)
         self.path.send(data)
 
@@ -158,8 +162,7 @@ class MediaTransport:
         try:
             packet = protection.unprotect_rtcp(data) if is_rtcp else protection.unprotect(data)
         except PacketError as error:
-            self.rejected += 1
-            logger.debug("%s: %s", self.name, error)
+            self._refuse(error)
             return
         self._sources.add(source)
         if self._resends is not None:
@@ -167,6 +170,10 @@ class MediaTransport:
         self.received_bytes += len(data)
         self.last_received_at = now
         (self._on_rtcp if is_rtcp else self._on_rtp)(self.name, packet)
+
+    def _refuse(self, error: PacketError) -> None:
+        self.rejected += 1
+        logger.debug("%s: %s", self.name, error)
 
     # DTLS -------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from app.media.errors import PacketError
 CLOCK_RATE = 90_000
 LARGEST_PAYLOAD = 1_180  # with RTP, SRTP, UDP and IPv6 headers under 1280
 LARGEST_SIDE = 4_096
-RECREATE_BEYOND = 0.15  # a bitrate change below this share is not worth a key frame
+KEEP_FROM, KEEP_TO = 0.85, 1.3  # of the bitrate so far: not worth the key frame that a change begins with
 
 _TIME_BASE = fractions.Fraction(1, CLOCK_RATE)
 
@@ -48,8 +48,7 @@ class Vp8Encoder:
     def _is_stale(self, codec: av.VideoCodecContext, frame: av.VideoFrame) -> bool:
         if (frame.width, frame.height) != (codec.width, codec.height):
             return True
-        current = codec.bit_rate or 1
-        return abs(self.bitrate_bps - current) > RECREATE_BEYOND * current
+        return not KEEP_FROM <= self.bitrate_bps / (codec.bit_rate or 1) <= KEEP_TO
 
     def _create(self, width: int, height: int) -> av.VideoCodecContext:
         codec = av.CodecContext.create("libvpx", "w")
@@ -84,7 +83,9 @@ class Vp8Decoder:
         self._codec = _decoder()
 
     def decode(self, data: bytes) -> list[av.VideoFrame]:
-        """Decode one frame's bitstream; yuv420p pictures."""
+        """Decode one frame's bitstream; yuv420p pictures. One too large for any screen counts as damaged."""
+        if is_key_frame(data) and max(key_frame_size(data)) > LARGEST_SIDE:
+            raise PacketError("A VP8 picture is larger than any screen.")
         try:
             return [frame for frame in self._codec.decode(av.Packet(data)) if isinstance(frame, av.VideoFrame)]
         except av.FFmpegError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,6 +212,39 @@ async def test_strangers_packets_are_counted_and_change_nothing() -> None:
         assert after is not None
         assert after.packets_received > before.packets_received
         assert after.lost == 0
+
+
+async def test_whatever_a_peer_sends_the_call_goes_on() -> None:
+    """No keys stand before these: the parsers, buffers and decoders themselves must hold."""
+    rng = random.Random(4)
+    heads = [b"\x90\x80\x80\x01", b"\x10", b"\x90\xf0", b""]
+    key = b"\x10\x02\x00\x9d\x01\x2a"
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure([replace(audio(), codecs=(OPUS, PCMU)), video(rtx=97)])
+            end.session.start_sending()
+        await asyncio.sleep(0.3)
+        for round_number in range(20):
+            for number in range(100):
+                body = rng.choice(heads) + rng.choice([key, b"", rng.randbytes(3)]) + rng.randbytes(rng.randrange(60))
+                ssrc = rng.choice([1, 2, rng.getrandbits(32)])
+                sequence = rng.choice([number, rng.getrandbits(16)])
+                payload_type = rng.choice([0, 111, 96, 97, 13])
+                data = build_rtp(payload_type, rng.random() < 0.5, sequence, rng.getrandbits(32), ssrc, body)
+                caller.session.receive("0", data)
+                feedback = rng.choice([200, 201, 203, 205, 206])
+                words = rng.randrange(8)
+                count = rng.choice([0, 1, 4, 15, 31])
+                rtcp = bytes([0x80 | count, feedback, 0, words]) + rng.randbytes(words * 4)
+                caller.session.receive("0", rtcp)
+            await asyncio.sleep(0.01 * (round_number % 3))
+        await asyncio.sleep(0.4)
+        sound = caller.session.stats()[0]
+        assert sound is not None
+        before = (caller.session.stats()[1] or 0).frames_decoded
+        await eventually(lambda: (caller.session.stats()[1] or 0).frames_decoded > before + 5)
+        assert (caller.session.stats()[0] or 0).packets_received > sound.packets_received
 
 
 async def test_sound_and_picture_may_run_over_transports_of_their_own() -> None:

@@ -91,8 +91,9 @@ def test_picture_ids_rise_by_one() -> None:
 
 def test_a_damaged_frame_is_refused_and_a_key_frame_heals() -> None:
     decoder, pattern = Vp8Decoder(), Pattern(160, 120, "Test")
-    with pytest.raises(PacketError):
-        decoder.decode(b"\x50\x02\x00\x9d\x01\x2a" + bytes(4))
+    for size in (b"\0\0\0\0", b"\xff\x3f\xff\x3f"):
+        with pytest.raises(PacketError):
+            decoder.decode(b"\x50\x02\x00\x9d\x01\x2a" + size)
     decoder.reset()
     data, _ = Vp8Encoder(200_000, 30).encode(pattern.draw(3, 0), 0, key=True)
     assert len(decoder.decode(data)) == 1
