@@ -74,7 +74,9 @@ class Leg:
         names = [wish.name for wish in wishes]
         if fork_of is not None:
             self._keys = fork_of._keys
-        self.ice = IceSession(ice_config, controlling, names, on_event=lambda event: on_ice(self, event))
+            self.ice = fork_of.ice.fork(on_event=lambda event: on_ice(self, event))
+        else:
+            self.ice = IceSession(ice_config, controlling, names, on_event=lambda event: on_ice(self, event))
         self.ice.on_datagram = self._receive
         self.media = MediaSession(
             media_settings,

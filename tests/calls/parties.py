@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from app.calls.call import Call, CallServices
 from app.calls.manager import CallManager
 from app.diagnosis.causes import explain_end
-from app.events import CallInfo, CallState
+from app.events import CallInfo, CallState, RegistrationState
 from app.ice.config import IceConfig, Timing
 from app.media.certificate import Certificate
-from app.settings import HostPort, MediaSettings, NetworkSettings, Settings, TurnServer
+from app.settings import Account, HostPort, MediaSettings, NetworkSettings, Settings, TurnServer
 from app.sip.config import SipConfig
 from app.sip.endpoint import SipEndpoint
+from app.sip.events import RegistrationChanged
 
 WAIT_S = 15.0
 LOOPBACK = "127.0.0.1"
@@ -54,6 +55,8 @@ class Party:
     settings: Settings
     ice: IceConfig
     supported: tuple[str, ...] = ("100rel", "ice")
+    account: Account | None = None  # with the password "secret"
+    registered: bool = False
     messages: list[Message] = field(default_factory=list)
     seen: list[CallInfo] = field(default_factory=list)
 
@@ -62,7 +65,13 @@ class Party:
         self._tasks: set[asyncio.Task[None]] = set()
         zero = time.monotonic()
         config = SipConfig(
-            sip_port=0, bind=(LOOPBACK,), user=self.name, display_name=self.name, supported=self.supported
+            sip_port=0,
+            bind=(LOOPBACK,),
+            user=self.name,
+            display_name=self.name,
+            supported=self.supported,
+            account=self.account,
+            password=lambda: "secret",
         )
         self.sip = SipEndpoint(config, on_event=self._on_sip, on_trace=self._on_trace)
         await self.sip.start()
@@ -77,6 +86,9 @@ class Party:
             on_problem=lambda call, sentence: None,
         )
         self.manager = CallManager(services)
+        if self.account is not None:
+            self.sip.register()
+            await self.until(lambda: self.registered, "it is registered")
 
     async def close(self) -> None:
         await self.manager.close()
@@ -116,6 +128,8 @@ class Party:
         return [m for m in self.messages if m.direction == direction and m.line.startswith(start)][index]
 
     def _on_sip(self, event: object) -> None:
+        if isinstance(event, RegistrationChanged):
+            self.registered = event.state is RegistrationState.REGISTERED
         self.manager.on_sip(event)  # type: ignore[arg-type]
 
     def _on_trace(self, direction: str, transport: str, local: str, remote: str, data: bytes, at: float) -> None:
