@@ -17,6 +17,8 @@ class HomeConfig:
     `realm`: what digests are made for, and a domain of this server; `names` are further ones.
     `relay_host`: the address at which to relay; None: the one at which the client reached this server.
     `allow_own_peers`: let relays reach loopback and this machine, for tests on one machine.
+    `digests`: what challenges offer. Phones must skip what they do not know (RFC 8760), but some old ones, baresip 1.0
+    among them, give up at the sight of SHA-256: for those, ("MD5",).
     `tls_cert`, `tls_key`: PEM files; both or none. `tls_port` 0 with a `sip_port` other than 0 means the next one.
     """
 
@@ -26,6 +28,7 @@ class HomeConfig:
     users: tuple[HomeUser, ...] = ()
     realm: str = "parley.home"
     names: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ("SHA-256", "MD5")
     relay_host: str | None = None
     allow_own_peers: bool = False
     tls_cert: str | None = None

@@ -20,6 +20,7 @@ from app.home.sip_sockets import SipSockets
 from app.home.sockets import Alarm, own_addresses
 from app.home.turn_service import TurnService
 from app.settings import HostPort
+from app.sip.digest import ALGORITHMS
 from app.sip.errors import ParseError
 from app.sip.hops import Hop
 from app.sip.message import Request, Response
@@ -59,6 +60,7 @@ class HomeServer:
             self._sip,
             secret=secret,
             on_contacts=on_event,
+            digests=config.digests,
             limits=config.sip_limits,
             timers=Timers(t1_s=config.t1_s),
         )
@@ -198,6 +200,8 @@ def _check(config: HomeConfig) -> None:
         raise HomeError("The home server needs an address to listen on; 0.0.0.0 means all.")
     if not config.realm or any(not 32 < ord(char) < 127 or char in '":\\' for char in config.realm):
         raise HomeError(f"The realm {config.realm[:60]!r} cannot be used: letters, digits and dots are best.")
+    if not config.digests or not set(config.digests) <= set(ALGORITHMS):
+        raise HomeError(f"Digests are to be chosen from {', '.join(ALGORITHMS)}.")
     if (config.tls_cert is None) != (config.tls_key is None):
         raise HomeError("TLS needs both a certificate and its key.")
 

@@ -23,7 +23,7 @@ from app.home.names import OwnNames
 from app.home.proxy import Proxy
 from app.home.registrar import MIN_EXPIRES_S, Registrar
 from app.home.routing import Paths, Refusal, Router
-from app.sip.digest import Authenticator, Stale, Wrong
+from app.sip.digest import ALGORITHMS, Authenticator, Stale, Wrong
 from app.sip.editing import learn_source, reply_hop, server_key
 from app.sip.errors import ParseError
 from app.sip.hops import Hop
@@ -78,6 +78,7 @@ class SipCore:
         *,
         secret: bytes,
         on_contacts: Callable[[ContactsChanged], None] | None = None,
+        digests: tuple[str, ...] = ALGORITHMS,
         limits: SipLimits | None = None,
         timers: Timers | None = None,
         rng: random.Random | None = None,
@@ -92,8 +93,8 @@ class SipCore:
         self._layer = TransactionLayer(timers or Timers(), rng, limits.transactions)
         tokens = FlowTokens(secret)
         self._registrar = Registrar(self.location, names, min_expires_s=limits.min_expires_s)
-        self._user_auth = Authenticator(realm, secret, users.ha1, rng=rng)
-        self._proxy_auth = Authenticator(realm, secret, users.ha1, proxy=True, rng=rng)
+        self._user_auth = Authenticator(realm, secret, users.ha1, algorithms=digests, rng=rng)
+        self._proxy_auth = Authenticator(realm, secret, users.ha1, proxy=True, algorithms=digests, rng=rng)
         self._router = Router(users, self.location, names, tokens, paths, self._prove_caller)
         self._proxy = Proxy(self._layer, tokens, names, secret=secret, rng=rng)
         self._strangers = SourceLimiter(

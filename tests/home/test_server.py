@@ -232,6 +232,7 @@ async def test_a_certificate_that_cannot_be_read_is_said_in_words(tmp_path: Path
         ({"listen": ()}, "needs an address"),
         ({"realm": ""}, "realm"),
         ({"realm": 'a"b'}, "realm"),
+        ({"digests": ("SHA-1",)}, "Digests"),
         ({"tls_cert": "x"}, "both a certificate and its key"),
     ],
 )
@@ -255,6 +256,17 @@ async def test_users_come_and_go(home: HomeServer) -> None:
     home.remove_user("carl")
     assert home.contacts_of("carl") == ()
     assert (await carl.register()).status == 401
+
+
+async def test_md5_alone_for_phones_that_stumble_over_more() -> None:
+    server = HomeServer(config(digests=("MD5",)))
+    await server.start()
+    try:
+        ada = await UdpPhone("ada", server).open()
+        challenge = await ada.ask(ada.paper.request("REGISTER", f"sip:{REALM}", to=f"<sip:ada@{REALM}>"))
+        assert [each.algorithm for each in challenge.challenges] == ["MD5"]
+    finally:
+        await server.close()
 
 
 async def test_keep_alives_on_both_transports(home: HomeServer) -> None:
