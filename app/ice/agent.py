@@ -27,21 +27,22 @@ from app.ice.checklist import (
     ListState,
     LocalCandidate,
     Pair,
-    priority_of,
     set_initial_states,
-    usable_remote,
 )
-from app.ice.checks import Check, judge_request, reflexive_priority, request
+from app.ice.checks import Check, judge_request
 from app.ice.config import Timing
 from app.ice.consent import Consent
 from app.ice.events import BindingRequestSeen, Completed, Failed, IceEvent, Interrupted, Nominated, PairChanged
 from app.ice.events import Recovered as RecoveredEvent
+from app.ice.learning import learn_pair, valid_pair
 from app.ice.nomination import pick
-from app.ice.requests import Due, RandomBits, Schedule, transaction_id
+from app.ice.requests import RandomBits
+from app.ice.runner import CheckRunner, Role, set_state
 from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
 
 log = logging.getLogger(__name__)
 
+MAX_PROBLEMS = 16
 NOT_NEEDED = "not needed: another pair was selected"
 
 
@@ -49,7 +50,6 @@ class IceAgent:
     """All check lists of one session, with one role and one tiebreaker."""
 
     def __init__(self, controlling: bool, timing: Timing, random_bits: RandomBits) -> None:
-        self.controlling = controlling
         self.timing = timing
         self.lists: dict[str, CheckList] = {}
         self.routes: dict[tuple[int, Address], Pair] = {}
@@ -62,14 +62,17 @@ class IceAgent:
         self.started_at: float | None = None
         self.completed_at: float | None = None
         self._random_bits = random_bits
-        self._tiebreaker = random_bits(64)
+        self._role = Role(controlling, random_bits(64))
         self._bases: dict[int, tuple[CheckList, LocalCandidate]] = {}
-        self._checks: dict[bytes, Check] = {}
-        self._consents: dict[str, Consent] = {}
         self._granted: set[tuple[int, str]] = set()
-        self._next_check_at = 0.0
-        self._turn = 0  # whose list's turn it is
-        self._pacing_s = timing.pacing_s
+        self._consents: dict[str, Consent] = {}
+        self._runner = CheckRunner(
+            self.lists, self._role, timing, random_bits, self.packets, self.events, lambda pair: pair.key in self.routes
+        )
+
+    @property
+    def controlling(self) -> bool:
+        return self._role.controlling
 
     # What the owner tells --------------------------------------------------------------------------------
 
@@ -83,7 +86,7 @@ class IceAgent:
         checklist = self.lists.pop(name, None)
         if checklist is None:
             return
-        self._checks = {tid: check for tid, check in self._checks.items() if check.checklist is not checklist}
+        self._runner.drop_list(checklist)
         self._bases = {base: entry for base, entry in self._bases.items() if entry[0] is not checklist}
         self.routes = {key: pair for key, pair in self.routes.items() if key[0] in self._bases}
         self._consents.pop(name, None)
@@ -103,28 +106,30 @@ class IceAgent:
             raise IceError(f"The other side asks to restart ICE for stream {stream}, which is not done within a call.")
         checklist.remote = description
         self._take_candidates(checklist, description.candidates)
-        self._pacing_s = max(self._pacing_s, (description.pacing_ms or 50) / 1000)
+        self._runner.pacing_s = max(self._runner.pacing_s, (description.pacing_ms or 50) / 1000)
         if description.lite and not self.controlling:
             self._switch_role(controlling=True)  # a full agent controls a lite one, RFC 8445 section 6.1.1
         if self.started_at is not None and checklist.state in (ListState.IDLE, ListState.RUNNING):
             self._begin(checklist, now)
 
     def _take_candidates(self, checklist: CheckList, candidates: tuple[Candidate, ...]) -> None:
-        limit = self.timing.max_remote_candidates
-        for candidate in sorted(candidates, key=lambda one: one.priority, reverse=True):
-            problem = usable_remote(candidate)
-            if problem is None and checklist.find_remote(candidate.transport_address) is None:
-                if len(checklist.remotes) - checklist.learned >= limit:
-                    problem = f"The other side offered more than {limit} addresses; the rest is not tried."
-                else:
-                    checklist.remotes.append(candidate)
-            if problem and problem not in self.problems and len(self.problems) < 16:
+        for problem in checklist.take_candidates(candidates, self.timing.max_remote_candidates):
+            if problem not in self.problems and len(self.problems) < MAX_PROBLEMS:
                 self.problems.append(problem)
+
+    def do_without(self, stream: str, now: float) -> None:
+        """Leave a stream out: the peer has no ICE for it."""
+        checklist = self.lists[stream]
+        checklist.state = ListState.PLAIN
+        checklist.early.clear()
+        self._runner.drop_list(checklist)
+        self._note_completion(now)
 
     def start(self, now: float) -> None:
         """Begin the checks of every stream whose peer is described; later ones begin when they are."""
         if self.started_at is None:
-            self.started_at = self._next_check_at = now
+            self.started_at = now
+            self._runner.start(now)
         for checklist in self.lists.values():
             if checklist.remote is not None and checklist.state is ListState.IDLE:
                 self._begin(checklist, now)
@@ -183,7 +188,7 @@ class IceAgent:
 
     def awaits(self, tid: bytes) -> bool:
         """Tell whether this transaction is one of ours."""
-        return tid in self._checks or any(consent.awaits(tid) for consent in self._consents.values())
+        return self._runner.find(tid) is not None or any(consent.awaits(tid) for consent in self._consents.values())
 
     def fork(self) -> IceAgent:
         """Make an agent for a further far end of the same offer: our side is the same, the peer's unknown."""
@@ -198,7 +203,7 @@ class IceAgent:
 
     def _receive_request(self, checklist: CheckList, base: int, message: Message, source: Address, now: float) -> None:
         verdict = judge_request(
-            message, checklist, base, source, controlling=self.controlling, tiebreaker=self._tiebreaker
+            message, checklist, base, source, controlling=self.controlling, tiebreaker=self._role.tiebreaker
         )
         if verdict.reply is not None:
             self.packets.append((base, verdict.reply, source))
@@ -214,7 +219,7 @@ class IceAgent:
         if checklist.state is ListState.IDLE:
             if len(checklist.early) < MAX_EARLY_CHECKS:
                 checklist.early.append(verdict.accepted)
-        elif checklist.state is not ListState.FAILED:
+        elif checklist.state not in (ListState.FAILED, ListState.PLAIN):
             self._take_check(checklist, verdict.accepted, now)
 
     def _take_check(self, checklist: CheckList, check: EarlyCheck, now: float) -> None:
@@ -224,7 +229,7 @@ class IceAgent:
             self.counters["beyond the limits"] += 1
             return
         pair.awaits_permission = False  # it came through the relay, so its sender is let in
-        self.routes.setdefault(pair.key, pair)
+        self.routes.setdefault(pair.key, pair).heard_at = now
         nominates = check.use_candidate and not self.controlling
         if pair.state is PairState.SUCCEEDED:
             if nominates and pair.valid is not None:
@@ -233,32 +238,19 @@ class IceAgent:
         pair.nominate_on_success = pair.nominate_on_success or nominates
         if checklist.state is ListState.COMPLETED and not nominates:
             return
-        for running in self._checks.values():
-            if running.pair is pair:
-                self._cancel(running, now)
+        self._runner.cancel(now, pair=pair)
         checklist.trigger(pair)
         self._set(checklist, pair, PairState.WAITING, now)
 
     def _learn_pair(self, checklist: CheckList, check: EarlyCheck) -> Pair | None:
-        """Make the pair of a check that came on a way nobody signalled, with a peer-reflexive candidate if need be."""
         if sum(len(one.pairs) for one in self.lists.values()) >= self.timing.max_pairs:
             return None
-        remote = checklist.find_remote(check.source)
-        if remote is None:
-            if checklist.learned >= self.timing.max_learned_candidates:
-                return None
-            checklist.learned += 1
-            kind = CandidateType.PRFLX
-            foundation = f"prflx{checklist.learned}"
-            remote = Candidate(foundation, 1, "udp", check.priority, check.source[0], check.source[1], kind)
-            checklist.remotes.append(remote)
+        limit = self.timing.max_learned_candidates
         local = self._bases[check.base][1]
-        pair = Pair(local, remote, priority_of(local.candidate, remote, self.controlling))
-        checklist.insert(pair)
-        return pair
+        return learn_pair(checklist, local, check, controlling=self.controlling, limit=limit)
 
     def _receive_response(self, checklist: CheckList, base: int, message: Message, source: Address, now: float) -> None:
-        check = self._checks.get(message.transaction_id)
+        check = self._runner.find(message.transaction_id)
         remote = checklist.remote
         authentic = remote is not None and message.check_integrity(remote.pwd.encode())
         if check is None:
@@ -282,12 +274,12 @@ class IceAgent:
         if code == 487 and authentic:
             self._conflict(check, now)
         else:
-            del self._checks[check.transaction_id]
+            self._runner.finish(check)
             self._check_failed(check, now, f"refused with {code} {words[:60]}".strip())
 
     def _conflict(self, check: Check, now: float) -> None:
         """Answer 487: switch, unless that has happened since, and check the pair again (RFC 8445 7.2.5.1)."""
-        del self._checks[check.transaction_id]
+        self._runner.finish(check)
         if check.controlling == self.controlling:
             self._switch_role(controlling=not self.controlling)
         if check.pair.state is not PairState.SUCCEEDED:
@@ -296,8 +288,7 @@ class IceAgent:
 
     def _switch_role(self, *, controlling: bool) -> None:
         log.info("role is now %s", "controlling" if controlling else "controlled")
-        self.controlling = controlling
-        self._tiebreaker = self._random_bits(64)
+        self._role.controlling, self._role.tiebreaker = controlling, self._random_bits(64)
         for checklist in self.lists.values():
             checklist.nominating = None
             checklist.reprioritise(controlling)
@@ -312,16 +303,16 @@ class IceAgent:
         if mapped is None:
             self.counters["malformed"] += 1
             return
-        del self._checks[check.transaction_id]
+        self._runner.finish(check)
         if (base, source) != pair.key:
             self._check_failed(check, now, f"the answer came from {source[0]}:{source[1]} instead")
             return
         pair.rtt_s = check.schedule.rtt(now) or pair.rtt_s
-        valid = self._valid_pair(checklist, pair, mapped)
+        limit = self.timing.max_learned_candidates
+        valid = valid_pair(checklist, pair, mapped, controlling=self.controlling, limit=limit)
         valid.rtt_s = pair.rtt_s
         self._set(checklist, pair, PairState.SUCCEEDED, now)
         if valid is not pair:
-            valid.started_at = valid.started_at if valid.started_at is not None else pair.started_at
             self._set(checklist, valid, PairState.SUCCEEDED, now)
         self.routes[pair.key] = valid
         if pair in checklist.triggered and checklist.nominating is not pair:
@@ -333,32 +324,6 @@ class IceAgent:
             pair.nominate_on_success = False
             self._nominate(checklist, valid, now)
 
-    def _valid_pair(self, checklist: CheckList, pair: Pair, mapped: Address) -> Pair:
-        """Find or make the pair whose local candidate is what the peer saw (RFC 8445 section 7.2.5.3.2)."""
-        if pair.valid is not None:
-            return pair.valid
-        pair.valid = pair
-        if mapped == pair.local.candidate.transport_address:
-            return pair
-        local = checklist.find_local(mapped, pair.local.base)
-        if local is None:
-            learned = [one for one in checklist.locals if one.candidate.type is CandidateType.PRFLX]
-            if len(learned) >= self.timing.max_learned_candidates:
-                return pair
-            local = self._learn_local(pair, mapped)
-            checklist.locals.append(local)
-        made = Pair(local, pair.remote, priority_of(local.candidate, pair.remote, self.controlling), via=pair)
-        made.valid = pair.valid = made
-        checklist.insert(made)
-        return made
-
-    def _learn_local(self, pair: Pair, mapped: Address) -> LocalCandidate:
-        mine, base = pair.local, pair.local.base_address
-        kind = CandidateType.PRFLX
-        foundation = f"prflx{mine.candidate.foundation}"
-        candidate = Candidate(foundation, 1, "udp", reflexive_priority(pair), mapped[0], mapped[1], kind, *base)
-        return LocalCandidate(candidate, mine.base, base, mine.server, mine.interface)
-
     def _unfreeze(self, succeeded: Pair) -> None:
         """Let the pairs of the same foundation be checked, in every list (RFC 8445 section 7.2.5.3.3)."""
         for checklist in self.lists.values():
@@ -369,14 +334,7 @@ class IceAgent:
     # Outcomes --------------------------------------------------------------------------------------------
 
     def _set(self, checklist: CheckList, pair: Pair, state: PairState, now: float, reason: str | None = None) -> None:
-        """Set, log and tell a pair's state: the one place where it happens while checks run."""
-        if state in (PairState.SUCCEEDED, PairState.FAILED) and pair.finished_at is None:
-            pair.finished_at = now
-        if pair.state is state and pair.reason == reason:
-            return
-        log.debug("%s: %s: %s -> %s%s", checklist.name, pair, pair.state, state, f" ({reason})" if reason else "")
-        pair.state, pair.reason = state, reason
-        self.events.append(PairChanged(checklist.name, pair.local.candidate, pair.remote, state, reason))
+        set_state(self.events, checklist, pair, state, now, reason)
 
     def _check_failed(self, check: Check, now: float, reason: str) -> None:
         checklist, pair = check.checklist, check.pair
@@ -397,7 +355,7 @@ class IceAgent:
         checklist.state, checklist.failure = ListState.FAILED, reason
         checklist.triggered.clear()
         self._consents.pop(checklist.name, None)
-        self._checks = {tid: check for tid, check in self._checks.items() if check.checklist is not checklist}
+        self._runner.drop_list(checklist)
         self.events.append(Failed(checklist.name, reason))
 
     def _nominate(self, checklist: CheckList, pair: Pair, now: float) -> None:
@@ -413,26 +371,17 @@ class IceAgent:
         if checklist.state is ListState.RUNNING:
             checklist.state, checklist.completed_at = ListState.COMPLETED, now
             checklist.triggered.clear()
-            for check in self._checks.values():
-                if check.checklist is checklist:
-                    self._cancel(check, now)
+            self._runner.cancel(now, checklist=checklist)
             for other in checklist.pairs:
                 if other.unresolved:
                     self._set(checklist, other, PairState.FROZEN, now, NOT_NEEDED)
         self._note_completion(now)
 
     def _note_completion(self, now: float) -> None:
-        lists = self.lists.values()
+        lists = [one for one in self.lists.values() if one.state is not ListState.PLAIN]
         if self.completed_at is None and lists and all(one.state is ListState.COMPLETED for one in lists):
             self.completed_at = now
             self.events.append(Completed())
-
-    def _cancel(self, check: Check, now: float) -> None:
-        """Send it no more and do not miss its answer, but take one that comes (RFC 8445 section 7.3.1.4)."""
-        if not check.cancelled:
-            check.cancelled = True
-            check.schedule.attempts = check.schedule.retransmissions
-            check.schedule.next_at = now + check.schedule.rto_s * check.schedule.last_wait
 
     def path(self, stream: str) -> Pair | None:
         """Give the pair to send data over: the selected one, or before that the best valid one."""
@@ -445,39 +394,24 @@ class IceAgent:
 
     def handle_timeout(self, now: float) -> None:
         """Do everything that is due."""
-        for check in list(self._checks.values()):
-            self._advance(check, now)
+        for check in self._runner.retransmit(now):
+            self._check_failed(check, now, "no answer")
         for checklist in self.lists.values():
             if checklist.state is ListState.RUNNING:
                 self._consider(checklist, now)
-        while self._next_check_at <= now and self._check_one(now):
-            self._next_check_at = now + self._pacing_s
+        self._runner.run(now)
         for name, consent in list(self._consents.items()):
             self._keep_consent(self.lists[name], consent, now)
 
     def next_timeout(self) -> float | None:
         """Say when handle_timeout has something to do next; None when only a datagram can change anything."""
-        times = [check.schedule.next_at for check in self._checks.values()]
+        times = [self._runner.next_timeout(), *(consent.next_timeout() for consent in self._consents.values())]
         for checklist in self.lists.values():
             if checklist.state is ListState.RUNNING:
                 times.append(self._gives_up_at(checklist))
                 picked = pick(checklist, self.timing) if self.controlling and not checklist.nominating else None
-                if picked is not None:
-                    times.append(picked[1])
-        if self.started_at is not None and self._has_work():
-            times.append(self._next_check_at)
-        times += [consent.next_timeout() for consent in self._consents.values()]
-        return min(times, default=None)
-
-    def _advance(self, check: Check, now: float) -> None:
-        due = check.schedule.poll(now)
-        if due is Due.SEND:
-            check.pair.checks_sent += 1
-            self.packets.append((check.pair.local.base, check.data, check.pair.remote.transport_address))
-        elif due is Due.TIMEOUT:
-            self._checks.pop(check.transaction_id, None)
-            if not check.cancelled:
-                self._check_failed(check, now, "no answer")
+                times.append(None if picked is None else picked[1])
+        return min((at for at in times if at is not None), default=None)
 
     def _consider(self, checklist: CheckList, now: float) -> None:
         """Nominate if it is time to, or give up if it is."""
@@ -497,51 +431,6 @@ class IceAgent:
         start = self.started_at or 0.0
         return start + self.timing.patience_s * (1 if checklist.first_valid_at is None else 2)
 
-    def _busy_foundations(self) -> set[tuple[str, str]]:
-        busy = (PairState.WAITING, PairState.IN_PROGRESS)
-        return {pair.foundation for one in self.lists.values() for pair in one.pairs if pair.state in busy}
-
-    def _has_work(self) -> bool:
-        busy = self._busy_foundations()
-        return any(checklist.has_check(busy) for checklist in self.lists.values())
-
-    def _check_one(self, now: float) -> bool:
-        """Send the next check of the list whose turn it is; False when no list has one."""
-        lists = list(self.lists.values())
-        busy = self._busy_foundations()
-        for step in range(len(lists)):
-            checklist = lists[(self._turn + step) % len(lists)]
-            pair = checklist.next_check(busy)
-            if pair is not None:
-                self._turn = (self._turn + step + 1) % len(lists)
-                self._send_check(checklist, pair, now)
-                return True
-        return False
-
-    def _send_check(self, checklist: CheckList, pair: Pair, now: float) -> None:
-        use_candidate = self.controlling and checklist.nominating is pair
-        tid = transaction_id(self._random_bits)
-        data = request(
-            checklist,
-            pair,
-            tid,
-            controlling=self.controlling,
-            tiebreaker=self._tiebreaker,
-            use_candidate=use_candidate,
-        )
-        busy = (PairState.WAITING, PairState.IN_PROGRESS)
-        active = sum(other.state in busy for one in self.lists.values() for other in one.pairs)
-        rto_s = max(self.timing.rto_s, self._pacing_s * active)
-        start = Schedule.start_on_live_path if pair.key in self.routes else Schedule.start
-        schedule = start(self.timing, now, rto_s)
-        check = Check(checklist, pair, tid, data, schedule, self.controlling, use_candidate)
-        self._checks[tid] = check
-        if pair.started_at is None:
-            pair.started_at = now
-        if pair.state is not PairState.SUCCEEDED:  # a pair that is being nominated goes on carrying data
-            self._set(checklist, pair, PairState.IN_PROGRESS, now)
-        self._advance(check, now)
-
     # Consent ---------------------------------------------------------------------------------------------
 
     def _keep_consent(self, checklist: CheckList, consent: Consent, now: float) -> None:
@@ -552,18 +441,11 @@ class IceAgent:
             self._fail(checklist, failures.path_lost(self.timing.consent_timeout_s))
             return
         if now >= consent.ask_at:
-            tid = transaction_id(self._random_bits)
-            data = request(
-                checklist,
-                pair.via or pair,
-                tid,
-                controlling=self.controlling,
-                tiebreaker=self._tiebreaker,
-                use_candidate=False,
-            )
+            tid, data = self._runner.request(checklist, pair.via or pair)
             consent.asked(tid, now)
             pair.checks_sent += 1
             self.packets.append((pair.local.base, data, pair.remote.transport_address))
+        consent.heard(pair.heard_at)
         if not consent.interrupted and consent.interrupted_at is not None and now >= consent.interrupted_at:
             consent.interrupted = True
             self.events.append(Interrupted(checklist.name))

@@ -47,6 +47,7 @@ class Pair:
     rtt_s: float | None = None
     sent_bytes: int = 0
     received_bytes: int = 0
+    heard_at: float = 0.0  # when data or an authentic check last came
     checks_sent: int = 0
     reason: str | None = None
     started_at: float | None = None
@@ -83,6 +84,7 @@ class ListState(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
+    PLAIN = "plain"  # the peer has no ICE for this stream
 
 
 @dataclass(slots=True)
@@ -145,6 +147,20 @@ class CheckList:
 
     def sort(self) -> None:
         self.pairs.sort(key=lambda pair: pair.priority, reverse=True)
+
+    def take_candidates(self, candidates: Iterable[Candidate], limit: int) -> list[str]:
+        """Add the peer's candidates that can be used, at most `limit`; gives a sentence for each refusal."""
+        problems = []
+        for candidate in sorted(candidates, key=lambda one: one.priority, reverse=True):
+            problem = usable_remote(candidate)
+            if problem is None and self.find_remote(candidate.transport_address) is None:
+                if len(self.remotes) - self.learned >= limit:
+                    problem = f"The other side offered more than {limit} addresses; the rest is not tried."
+                else:
+                    self.remotes.append(candidate)
+            if problem:
+                problems.append(problem)
+        return problems
 
     def form(self, controlling: bool, room: int) -> list[Pair]:
         """Add the pairs of all candidates that are not paired yet, best first, at most `room`; gives the new ones.

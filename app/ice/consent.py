@@ -18,7 +18,7 @@ class Consent:
         self._timing = timing
         self._random_bits = random_bits
         self._outstanding: dict[bytes, float] = {}
-        self.confirmed_at = now
+        self.confirmed_at = self.heard_at = now
         self.interrupted = False
         self.ask_at = now + self._interval()
 
@@ -42,16 +42,26 @@ class Consent:
         sent_at = self._outstanding.pop(transaction_id, None)
         if sent_at is None:
             return None
-        self.confirmed_at = now
+        self.confirmed_at = self.heard_at = now
         self._outstanding = {asked: at for asked, at in self._outstanding.items() if at > sent_at}
         return now - sent_at
 
+    def heard(self, at: float) -> None:
+        """Take note that something else came from the peer on the selected pair."""
+        self.heard_at = max(self.heard_at, at)
+
     @property
     def interrupted_at(self) -> float | None:
-        """Say from when the path counts as interrupted if no answer comes; None while too few checks are out."""
-        if len(self._outstanding) < self._timing.missed_until_interrupted:
+        """Say from when the path counts as interrupted if nothing comes; None while too few checks are out.
+
+        While anything else is still heard from the peer, more checks must go missing: some loss is no silence.
+        """
+        asked = sorted(self._outstanding.values())
+        few, many = self._timing.missed_until_interrupted, 2 * self._timing.missed_until_interrupted - 1
+        if len(asked) < few:
             return None
-        return sorted(self._outstanding.values())[self._timing.missed_until_interrupted - 1] + ANSWER_WITHIN_S
+        silent_from = max(asked[few - 1] + ANSWER_WITHIN_S, self.heard_at + self._timing.consent_interval_s)
+        return silent_from if len(asked) < many else min(silent_from, asked[many - 1] + ANSWER_WITHIN_S)
 
     def next_timeout(self) -> float:
         times = [self.ask_at, self.expires_at]

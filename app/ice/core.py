@@ -18,7 +18,7 @@ from app.ice.candidates import IceDescription, IceError, normal_address
 from app.ice.checklist import ListState, LocalCandidate
 from app.ice.config import IceConfig
 from app.ice.events import Gathered, IceEvent, Nominated
-from app.ice.gatherer import Gatherer
+from app.ice.gatherer import Base, Gatherer
 from app.ice.plain import PlainPath
 from app.ice.requests import RandomBits
 from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
@@ -102,6 +102,11 @@ class IceCore:
             preference = self.gatherer.bases[base].preference * RELAYS_PER_PREFERENCE + index
             self.gatherer.ask_turn(base, server, turn, preference)
 
+    def best_base(self, stream: str, server: Address) -> Base | None:
+        """Give the best socket of a stream that has the server's family."""
+        reachable = [self.gatherer.bases[number] for number in self._bases_toward(server)]
+        return min((one for one in reachable if one.stream == stream), key=lambda one: one.preference, default=None)
+
     def _bases_toward(self, server: Address) -> list[int]:
         version = ipaddress.ip_address(server[0]).version
         return [
@@ -156,6 +161,7 @@ class IceCore:
             raise IceError(f"Stream {stream} has no address to send from.")
         if host is None or not 0 < remote[1] < 65536:
             raise IceError(f"{remote[0][:60]}:{remote[1]} is not an address to send to.")
+        leg.agent.do_without(stream, now)
         leg.plain[stream] = PlainPath(default.base, (host, remote[1]))
         relay = self.gatherer.bases[default.base].relay
         if relay is not None:
@@ -181,6 +187,11 @@ class IceCore:
             self._doomed |= self.gatherer.sockets_of(None)
         self._settle(now)
 
+    def carrier_lost(self, number: int, why: str, now: float) -> None:
+        """Say that a connection to a TURN server has ended."""
+        self.gatherer.carrier_lost(number, why, now)
+        self._settle(now)
+
     # Datagrams -------------------------------------------------------------------------------------------
 
     def receive(self, base: int, data: bytes, source: Address, now: float) -> tuple[IceLeg, str, bytes] | None:
@@ -193,18 +204,19 @@ class IceCore:
                 return None
             base, source, data = relay.base.number, carried[0], carried[1]
         if data and data[0] > 3:  # neither STUN nor empty: RFC 7983
-            return self._receive_data(base, data, source)
+            return self._receive_data(base, data, source, now)
         if not self.gatherer.receive_answer(base, data, source):
             self._receive_stun(base, data, source, now)
         self._settle(now)
         return None
 
-    def _receive_data(self, base: int, data: bytes, source: Address) -> tuple[IceLeg, str, bytes] | None:
+    def _receive_data(self, base: int, data: bytes, source: Address, now: float) -> tuple[IceLeg, str, bytes] | None:
         key = (base, source)
         for leg in self.legs:
             pair = leg.agent.routes.get(key)
             if pair is not None:
                 pair.received_bytes += len(data)
+                pair.heard_at = now
                 return leg, self.gatherer.bases[base].stream, data
             for stream, path in leg.plain.items():
                 if path.accepts(base, source):

@@ -115,6 +115,9 @@ class Gatherer:
 
     def ask_stun(self, base: int, server: Address, name: HostPort) -> None:
         """Plan a Binding request from a base to a server of the same family."""
+        if self._deadline is None:
+            self.problem(f"The STUN server {name} was found too late to be asked.")
+            return
         self._planned.append(lambda now: self._query(self.bases[base], server, str(name), now))
 
     def _query(self, base: Base, server: Address, name: str, now: float) -> None:
@@ -135,6 +138,9 @@ class Gatherer:
 
     def ask_turn(self, carrier: int, server: Address, turn: TurnServer, preference: int) -> None:
         """Plan an Allocate over a base; `preference` makes relayed candidates of several servers differ."""
+        if self._deadline is None:
+            self.problem(f"The TURN server {turn.server} was found too late to be asked.")
+            return
         over = self.bases[carrier]
         client = TurnClient(
             str(turn.server),
@@ -144,6 +150,7 @@ class Gatherer:
             self._random_bits,
             over_stream=not over.candidate,
         )
+        client.heard = not over.candidate  # who let us connect is alive
         base = self._new_base(over.stream, ("", 0), preference, over.interface, candidate=False)
         base.relay = self._relays[(carrier, server)] = Relay(base, client, over, server)
         self._planned.append(client.allocate)
@@ -325,6 +332,13 @@ class Gatherer:
     def carriers(self) -> set[int]:
         """Give the sockets that carry an allocation."""
         return {relay.carrier.number for relay in self._relays.values() if relay.client.state in _IN_USE}
+
+    def carrier_lost(self, number: int, why: str, now: float) -> None:
+        """Give up the allocations that were reached through a connection."""
+        for relay in self._relays.values():
+            if relay.carrier.number == number:
+                relay.client.lost(why, now)
+                self._relay_changed(relay)
 
     def forget(self, number: int) -> None:
         """Drop a socket's base and what was reached through it."""

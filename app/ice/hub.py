@@ -9,6 +9,7 @@ import asyncio
 import logging
 import secrets
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 
@@ -16,7 +17,7 @@ from app.ice.config import IceConfig
 from app.ice.core import IceCore, IceLeg
 from app.ice.events import Gathered, IceEvent
 from app.ice.interfaces import choose_addresses, system_addresses
-from app.ice.sockets import UdpSocket
+from app.ice.sockets import TurnConnection, UdpSocket
 from app.ice.stun import Address
 from app.settings import HostPort, TurnServer
 
@@ -36,7 +37,7 @@ class Hub:
         self.first_leg = self.core.legs[0]
         self._config = config
         self._streams = tuple(streams)
-        self._sockets: dict[int, UdpSocket] = {}
+        self._sockets: dict[int, UdpSocket | TurnConnection] = {}
         self._sinks: dict[int, tuple[EventSink, DataSink]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
@@ -96,18 +97,67 @@ class Hub:
         self.flush()
 
     async def _ask_turn(self, index: int, turn: TurnServer) -> None:
-        if turn.transport != "udp":
-            self.core.gatherer.problem(f"The TURN server {turn.server} over {turn.transport} is not asked.")
+        addresses = await self._resolve(turn.server)
+        if turn.transport == "udp":
+            for address in addresses:
+                self.core.ask_turn(index, turn, address)
+            self.flush()
             return
-        for address in await self._resolve(turn.server):
-            self.core.ask_turn(index, turn, address)
-        self.flush()
+        async with asyncio.TaskGroup() as group:
+            for stream in self._streams:
+                group.create_task(self._connect_turn(index, turn, addresses, stream))
+
+    async def _connect_turn(self, index: int, turn: TurnServer, addresses: list[Address], stream: str) -> None:
+        """Connect one stream to a TURN server over TCP or TLS, from the best base of a family it can be reached by."""
+        places = [
+            (base, address) for address in addresses if (base := self.core.best_base(stream, address)) is not None
+        ]
+        if not places:
+            return  # not found, which is said already, or of a family this machine does not have
+        base, address = places[0]
+        number = 0
+
+        def arrived(data: bytes, source: Address) -> None:
+            self._receive(number, data, source)
+
+        def lost(why: str) -> None:
+            self.core.carrier_lost(number, f"The TURN server {turn.server} is lost: {why}.", time.monotonic())
+            self.flush()
+
+        try:
+            tls = (self._tls_context(), turn.server.host) if turn.transport == "tls" else None
+            async with asyncio.timeout(self._time_left()):
+                connection = await TurnConnection.open(address, base.address[0], tls, arrived, lost)
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", "") or error.reason or "no common protocol"
+            self.core.gatherer.problem(
+                f"The TURN server {turn.server} is not trusted: {reason}. Check its name and CA."
+            )
+        except (OSError, TimeoutError) as error:
+            reason = getattr(error, "strerror", None) or "it does not answer"
+            self.core.gatherer.problem(f"The TURN server {turn.server} cannot be reached over TCP: {reason}.")
+        else:
+            number = self.core.add_socket(stream, connection.address, base.preference, base.interface, candidate=False)
+            self._sockets[number] = connection
+            self.core.ask_turn(index, turn, connection.server, number)
+            self.flush()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self._config.ca_file is not None:
+            context.load_verify_locations(self._config.ca_file)
+        return context
+
+    def _time_left(self) -> float:
+        """Say how long names and connections may still take: what a silent server may cost, counted from the start."""
+        since = self.core.gathering_since or 0.0
+        return max(0.01, since + self._config.server_timeout_s - time.monotonic())
 
     async def _resolve(self, name: HostPort) -> list[Address]:
         """Look up a server: its first address of each family; none and a sentence when that fails."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._config.server_timeout_s):
+            async with asyncio.timeout(self._time_left()):
                 found = await loop.getaddrinfo(name.host, name.port, type=socket.SOCK_DGRAM)
         except (OSError, TimeoutError, UnicodeError):
             self.core.gatherer.problem(f"The server {name} was not found: check its name, and the network.")

@@ -1,19 +1,22 @@
-"""UDP sockets of an ICE session, read straight from the event loop: no protocol objects on the media path."""
+"""The sockets of an ICE session: UDP, read straight from the event loop, and connections to TURN servers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable
 
-from app.ice.stun import Address
+from app.ice.framing import StunFramer
+from app.ice.stun import Address, StunError
 
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 1 << 20  # a key frame arrives in one burst
 MAX_DATAGRAM = 65535
+MAX_UNSENT_BYTES = 1 << 18  # of a connection: what is older than this queue is of no use to a call
 READS_PER_WAKE = 32  # so that one busy socket does not keep the loop from the others
 
 
@@ -71,3 +74,69 @@ class UdpSocket:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._socket.close()
+
+
+class TurnConnection(asyncio.Protocol):
+    """A TCP or TLS connection to a TURN server that hands each message in it to a callback (data, server)."""
+
+    def __init__(self, on_message: Callable[[bytes, Address], None], on_lost: Callable[[str], None]) -> None:
+        self.address: Address = ("", 0)
+        self.server: Address = ("", 0)
+        self._framer = StunFramer()
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        server: Address,
+        local_host: str,
+        tls: tuple[ssl.SSLContext, str] | None,
+        on_message: Callable[[bytes, Address], None],
+        on_lost: Callable[[str], None],
+    ) -> TurnConnection:
+        """Connect; `tls` is a context with the name that the certificate must show. OSError when it fails."""
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: cls(on_message, on_lost),
+            *server,
+            ssl=tls[0] if tls else None,
+            server_hostname=tls[1] if tls else None,
+            local_addr=(local_host, 0),
+        )
+        return connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+        self.address = transport.get_extra_info("sockname")[:2]
+        self.server = transport.get_extra_info("peername")[:2]
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            messages = self._framer.feed(data)
+        except StunError as error:
+            log.info("the TURN server %s sent what is no STUN: %s", self.server, error)
+            self.close()
+            self._on_lost("it sent something that is not TURN")
+            return
+        for message in messages:
+            self._on_message(message, self.server)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._transport = None
+            self._on_lost("it closed the connection")
+
+    def send(self, data: bytes, destination: Address) -> bool:
+        """Send now, or not at all when the connection is gone or has fallen behind."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return False
+        transport.write(data)
+        return True
+
+    def close(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()

@@ -143,6 +143,13 @@ class TurnClient:
         if self.state is TurnState.ALLOCATING:
             self._fail(f"The TURN server {self.name} did not answer: check its address and that it runs.")
 
+    def lost(self, why: str, now: float) -> None:
+        """Take note that the connection to the server has ended, and the allocation with it."""
+        self._requests.clear()
+        self._fail(why)
+        if self.state is TurnState.CLOSING:
+            self.state = TurnState.CLOSED
+
     def _fail(self, why: str) -> None:
         if self.state in (TurnState.IDLE, TurnState.ALLOCATING, TurnState.READY):
             log.info("TURN %s failed: %s", self.name, why)

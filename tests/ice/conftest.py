@@ -7,9 +7,14 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from app.ice.stun import Message, MessageClass, Method
 from app.settings import HostPort, TurnServer
@@ -20,9 +25,37 @@ class Coturn:
     """Where it listens; user alice, password secret."""
 
     address: HostPort
+    tls: HostPort
+    ca_file: Path
 
     def turn(self, password: str = "secret", transport: str = "udp") -> TurnServer:
-        return TurnServer(self.address, transport, "alice", password)
+        return TurnServer(self.tls if transport == "tls" else self.address, transport, "alice", password)
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for localhost, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
+    )
+    return cert_file, key_file
 
 
 def free_port() -> int:
@@ -51,12 +84,14 @@ async def answers(port: int) -> bool:
 async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
     program = shutil.which("turnserver")
     assert program, "coturn is not installed: make setup installs it"
-    port = free_port()
+    port, tls_port = free_port(), free_port()
+    certificate, key = make_certificate(tmp_path)
     config = tmp_path / "turnserver.conf"
     config.write_text(
         f"listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\nlt-cred-mech\nuser=alice:secret\n"
-        f"realm=lab\nfingerprint\nno-cli\nno-tls\nno-dtls\nallow-loopback-peers\nlog-file=stdout\nsimple-log\n"
+        f"realm=lab\nfingerprint\nno-cli\nno-dtls\nallow-loopback-peers\nlog-file=stdout\nsimple-log\n"
         f"userdb={tmp_path}/turndb\npidfile={tmp_path}/turnserver.pid\nrelay-threads=1\n"
+        f"tls-listening-port={tls_port}\ncert={certificate}\npkey={key}\n"
     )
     process = await asyncio.create_subprocess_exec(
         program, "-c", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
@@ -67,7 +102,7 @@ async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
                 break
             assert process.returncode is None, "coturn did not start"
             await asyncio.sleep(0.05)
-        yield Coturn(HostPort("127.0.0.1", port))
+        yield Coturn(HostPort("127.0.0.1", port), HostPort("localhost", tls_port), certificate)
     finally:
         process.terminate()
         try:

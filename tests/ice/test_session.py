@@ -133,9 +133,13 @@ async def test_coturn_gives_relay_and_reflexive_by_one_allocate(coturn: Coturn) 
         assert pair[0].type is CandidateType.HOST
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 @pytest.mark.parametrize("both", [True, False], ids=["both relay", "one relays"])
-async def test_media_goes_through_coturn_when_only_relays_are_allowed(coturn: Coturn, both: bool) -> None:
-    relay = replace(LOOPBACK, turn_servers=(coturn.turn(),), policy=IcePolicy.RELAY)
+async def test_media_goes_through_coturn_when_only_relays_are_allowed(
+    coturn: Coturn, both: bool, transport: str
+) -> None:
+    turn = coturn.turn(transport=transport)
+    relay = replace(LOOPBACK, turn_servers=(turn,), policy=IcePolicy.RELAY, ca_file=str(coturn.ca_file))
     async with two_sides(relay, relay if both else LOOPBACK) as (a, b):
         await connect(a, b)
         local, _ = a.session.selected("audio") or (None, None)
@@ -155,6 +159,29 @@ async def test_a_wrong_turn_password_is_said_in_a_sentence_and_costs_no_time(cot
         assert "user name and password" in snapshot.problems[0]
         assert (snapshot.gathered_in_s or 9) < 1
         await connect(a, b)
+
+
+async def test_a_certificate_nobody_vouches_for_is_said(coturn: Coturn) -> None:
+    side = Side(replace(LOOPBACK, turn_servers=(coturn.turn(transport="tls"),)), True, ("audio",))
+    await side.session.gather()
+    assert "is not trusted" in side.session.snapshot().problems[0]
+    await side.session.close()
+
+
+async def test_a_relay_over_tcp_that_goes_away_is_said() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(20)
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    address = HostPort(*server.sockets[0].getsockname())
+    side = Side(replace(LOOPBACK, turn_servers=(TurnServer(address, "tcp", "u", "p"),)), True, ("audio",))
+    await side.session.gather()
+    snapshot = side.session.snapshot()
+    assert "is lost" in snapshot.problems[0]
+    assert (snapshot.gathered_in_s or 9) < 1
+    await side.session.close()
+    server.close()
 
 
 async def test_dead_servers_and_unknown_names_cost_a_bounded_time() -> None:

@@ -1,0 +1,167 @@
+"""The checks under way: pacing new ones over all lists, sending again, giving up. RFC 8445 sections 6.1.4 and 14.
+
+Pure. The agent decides what an outcome means; this part knows when what is sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.events import PairState
+from app.ice.checklist import CheckList, Pair
+from app.ice.checks import Check, request
+from app.ice.config import Timing
+from app.ice.events import IceEvent, PairChanged
+from app.ice.requests import Due, RandomBits, Schedule, transaction_id
+from app.ice.stun import Address
+
+log = logging.getLogger(__name__)
+
+_BUSY = (PairState.WAITING, PairState.IN_PROGRESS)
+
+
+@dataclass(slots=True)
+class Role:
+    """Who nominates, and the number that settles it when both or neither side wants to (RFC 8445 section 5.2)."""
+
+    controlling: bool
+    tiebreaker: int
+
+
+def set_state(
+    events: deque[IceEvent], checklist: CheckList, pair: Pair, state: PairState, now: float, reason: str | None = None
+) -> None:
+    """Set, log and tell a pair's state: the one place where it happens while checks run."""
+    if state in (PairState.SUCCEEDED, PairState.FAILED) and pair.finished_at is None:
+        pair.finished_at = now
+    if pair.state is state and pair.reason == reason:
+        return
+    log.debug("%s: %s: %s -> %s%s", checklist.name, pair, pair.state, state, f" ({reason})" if reason else "")
+    pair.state, pair.reason = state, reason
+    events.append(PairChanged(checklist.name, pair.local.candidate, pair.remote, state, reason))
+
+
+class CheckRunner:
+    """Sends the checks of all lists of one agent, one each Ta at most."""
+
+    def __init__(
+        self,
+        lists: dict[str, CheckList],
+        role: Role,
+        timing: Timing,
+        random_bits: RandomBits,
+        packets: deque[tuple[int, bytes, Address]],
+        events: deque[IceEvent],
+        is_live: Callable[[Pair], bool],
+    ) -> None:
+        self.pacing_s = timing.pacing_s
+        self._lists = lists
+        self._role = role
+        self._timing = timing
+        self._random_bits = random_bits
+        self._packets = packets
+        self._events = events
+        self._is_live = is_live  # whether the peer has been heard on a pair's way
+        self._checks: dict[bytes, Check] = {}
+        self._next_at: float | None = None
+        self._turn = 0
+
+    def start(self, now: float) -> None:
+        self._next_at = now
+
+    # Checks that are out -----------------------------------------------------------------------------------
+
+    def find(self, tid: bytes) -> Check | None:
+        return self._checks.get(tid)
+
+    def finish(self, check: Check) -> None:
+        self._checks.pop(check.transaction_id, None)
+
+    def drop_list(self, checklist: CheckList) -> None:
+        """Forget all checks of a list; their answers will be strangers'."""
+        self._checks = {tid: check for tid, check in self._checks.items() if check.checklist is not checklist}
+
+    def cancel(self, now: float, *, pair: Pair | None = None, checklist: CheckList | None = None) -> None:
+        """Send these no more and do not miss their answers, but take one that comes (RFC 8445 section 7.3.1.4)."""
+        for check in self._checks.values():
+            if (check.pair is pair or check.checklist is checklist) and not check.cancelled:
+                check.cancelled = True
+                check.schedule.attempts = check.schedule.retransmissions
+                check.schedule.next_at = now + check.schedule.rto_s * check.schedule.last_wait
+
+    def retransmit(self, now: float) -> list[Check]:
+        """Send again what is due; gives the checks that were given up now."""
+        lost = []
+        for check in list(self._checks.values()):
+            if self._advance(check, now) is Due.TIMEOUT:
+                self.finish(check)
+                if not check.cancelled:
+                    lost.append(check)
+        return lost
+
+    def _advance(self, check: Check, now: float) -> Due:
+        due = check.schedule.poll(now)
+        if due is Due.SEND:
+            check.pair.checks_sent += 1
+            self._packets.append((check.pair.local.base, check.data, check.pair.remote.transport_address))
+        return due
+
+    # New checks --------------------------------------------------------------------------------------------
+
+    def run(self, now: float) -> None:
+        """Send the next check if Ta has passed since the last one, and there is one to send."""
+        if self._next_at is not None and self._next_at <= now and self._check_one(now):
+            self._next_at = now + self.pacing_s
+
+    def next_timeout(self) -> float | None:
+        times = [check.schedule.next_at for check in self._checks.values()]
+        if self._next_at is not None:
+            busy = self._busy_foundations()
+            if any(checklist.has_check(busy) for checklist in self._lists.values()):
+                times.append(self._next_at)
+        return min(times, default=None)
+
+    def _busy_foundations(self) -> set[tuple[str, str]]:
+        return {pair.foundation for one in self._lists.values() for pair in one.pairs if pair.state in _BUSY}
+
+    def _check_one(self, now: float) -> bool:
+        """Send a check of the list whose turn it is, or of the next that has one; False when none has."""
+        lists = list(self._lists.values())
+        busy = self._busy_foundations()
+        for step in range(len(lists)):
+            checklist = lists[(self._turn + step) % len(lists)]
+            pair = checklist.next_check(busy)
+            if pair is not None:
+                self._turn = (self._turn + step + 1) % len(lists)
+                self._send(checklist, pair, now)
+                return True
+        return False
+
+    def _send(self, checklist: CheckList, pair: Pair, now: float) -> None:
+        use_candidate = self._role.controlling and checklist.nominating is pair
+        tid, data = self.request(checklist, pair, use_candidate=use_candidate)
+        active = sum(other.state in _BUSY for one in self._lists.values() for other in one.pairs)
+        start = Schedule.start_on_live_path if self._is_live(pair) else Schedule.start
+        schedule = start(self._timing, now, max(self._timing.rto_s, self.pacing_s * active))
+        self._checks[tid] = check = Check(checklist, pair, tid, data, schedule, self._role.controlling, use_candidate)
+        if pair.started_at is None:
+            pair.started_at = now
+        if pair.state is not PairState.SUCCEEDED:  # a pair that is being nominated goes on carrying data
+            set_state(self._events, checklist, pair, PairState.IN_PROGRESS, now)
+        self._advance(check, now)
+
+    def request(self, checklist: CheckList, pair: Pair, *, use_candidate: bool = False) -> tuple[bytes, bytes]:
+        """Make a Binding request for a pair; gives its transaction id and its bytes."""
+        tid = transaction_id(self._random_bits)
+        data = request(
+            checklist,
+            pair,
+            tid,
+            controlling=self._role.controlling,
+            tiebreaker=self._role.tiebreaker,
+            use_candidate=use_candidate,
+        )
+        return tid, data
