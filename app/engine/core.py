@@ -59,6 +59,7 @@ from app.sip import events as sip_events
 from app.sip.config import SipConfig
 from app.sip.endpoint import SipEndpoint
 from app.sip.errors import SipError
+from app.sip.uri import SipUri, parse_uri
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -10,6 +11,9 @@ from app.events import SipTrace
 
 MAX_MESSAGES = 2_000
 MAX_TEXT = 16_384
+
+# The keys that travel in descriptions: SDES master keys (RFC 4568) and ICE passwords (RFC 8839 section 5.4).
+_SECRETS = re.compile(rb"(a=crypto:\S+ \S+ inline:|a=ice-pwd:)[^\s|]+")
 
 
 class TraceLog:
@@ -22,6 +26,8 @@ class TraceLog:
         self._file = file
 
     def add(self, direction: str, transport: str, local: str, remote: str, data: bytes, at: float) -> None:
+        size_bytes = len(data)
+        data = _SECRETS.sub(rb"\1********", data)
         text = data[:MAX_TEXT].decode("utf-8", "replace")
         line, _, rest = text.partition("\r\n")
         trace = SipTrace(
@@ -31,13 +37,14 @@ class TraceLog:
             local=local,
             remote=remote,
             line=line[:200],
-            size_bytes=len(data),
+            size_bytes=size_bytes,
             text=text,
             call_id_header=_call_id(rest),
         )
         self._kept.append(trace)
         if self._file is not None:
-            self._file.write(f"--- {trace.at:.4f} {direction} {transport} {local} {remote}\n{text}\n")
+            head = f"--- {trace.at:.4f} {direction} {transport} {local} {remote}\n"
+            self._file.write(head.encode() + data + b"\n")
         self._publish(trace)
 
     def of_call(self, call_id_headers: set[str] | None) -> tuple[SipTrace, ...]:
