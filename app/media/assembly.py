@@ -59,6 +59,11 @@ class FrameAssembler:
         """Whether something waits for the clock."""
         return bool(self._parts) or (self._wants_key and self._highest >= 0)
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether packets are missing that may still come."""
+        return self._nacks.is_waiting
+
     def push(self, sequence: int, timestamp: int, marker: bool, payload: bytes, now: float) -> list[EncodedFrame]:
         """Take one packet (extended sequence number); gives the frames that it completed, in order."""
         if (self._next is not None and sequence < self._next) or sequence in self._parts:

@@ -87,6 +87,8 @@ class VideoStream(RtpStream):
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
         self._play(self._assembler.push(sequence, packet.timestamp, packet.marker, packet.payload, now))
+        if self._assembler.has_gaps:
+            self._look_for_gaps(now)  # not only at the next tick: each millisecond is one of standing picture
 
     def _receive_repeated(self, packet: RtpPacket, now: float) -> None:
         """Unwrap a retransmission (RFC 4588 section 4): the original sequence number stands before the payload."""
@@ -110,18 +112,21 @@ class VideoStream(RtpStream):
 
     def tick(self, now: float) -> None:
         if self._assembler.needs_ticks:
-            lost, ask, frames = self._assembler.tick(now, self.rtt_s or START_RTT_S)
-            self._play(frames)
-            if lost and self.source is not None:
-                self.send_feedback(Nack(self.sender.ssrc, self.source.ssrc, tuple(n & 0xFFFF for n in lost)))
-            if ask and self.send_key_request():
-                self.key_frames_asked += 1
+            self._look_for_gaps(now)
         player = self._player
         if player is not None and not self._was_seen and player.first_decoded_at is not None:
             self._was_seen = True
             self.host.emit(FirstMedia("video", player.first_decoded_at))
         self._tell("camera", self._capture.source.problem if self._capture is not None else None)
         self._tell("picture", player.sink.problem if player is not None else None)
+
+    def _look_for_gaps(self, now: float) -> None:
+        lost, ask, frames = self._assembler.tick(now, self.rtt_s or START_RTT_S)
+        self._play(frames)
+        if lost and self.source is not None:
+            self.send_feedback(Nack(self.sender.ssrc, self.source.ssrc, tuple(n & 0xFFFF for n in lost)))
+        if ask and self.send_key_request():
+            self.key_frames_asked += 1
 
     def _play(self, frames: list[EncodedFrame]) -> None:
         if frames and self._player is not None and not self._player.push(frames):

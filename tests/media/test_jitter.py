@@ -179,3 +179,22 @@ def test_any_order_of_packets_gives_frames_of_20_ms() -> None:
                 tick * 0.02,
             )
         assert playout.next_frame(tick * 0.02).shape == (960,)
+
+
+def test_a_time_line_that_jumps_back_goes_on_at_once() -> None:
+    """A sender that restarts its timestamps under the same SSRC must not be silent until it has caught up."""
+    playout, payload = Playout({PCMU.payload_type: PCMU}), bytes(160)
+    heard = []
+    for tick in range(150):
+        timestamp = (tick if tick < 100 else tick - 100) * 160
+        playout.push(70_000 + tick, timestamp, 0, payload, tick * 0.02)
+        heard.append(bool(playout.next_frame(tick * 0.02 + 0.005).any()))
+    assert heard[5:].count(False) <= 2
+    assert playout.dropped <= 1
+
+
+def test_the_first_packet_is_played_at_once() -> None:
+    playout = Playout({PCMU.payload_type: PCMU})
+    playout.push(70_000, 0, 0, bytes(160), 10.0)
+    assert playout.next_frame(10.004).any()
+    assert playout.first_decoded_at == 10.004

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.media.codecs import OPUS, PCMA, PCMU
+from app.media.default_devices import SettingsDevices
 from app.media.errors import MediaError
 from app.media.events import FirstMedia
 from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
+from app.media.ports import AudioSource
 from app.media.rtp import build_rtp
+from app.media.session import MediaSession
+from app.settings import MediaSettings
 from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, read_wav, share_at
 from tests.media.wire import QUIET, audio, eventually, secure, two_ends, video
 from tests.seen import mailbox_stamp
@@ -390,3 +395,32 @@ async def test_closing_twice_and_using_after_is_harmless() -> None:
         caller.session.start_sending()
         with pytest.raises(MediaError):
             caller.session.configure([audio()])
+
+
+async def test_packets_flow_while_the_microphone_is_still_opening() -> None:
+    class SlowMicrophone(SettingsDevices):
+        def audio_source(self, settings: MediaSettings) -> AudioSource:
+            source = super().audio_source(settings)
+            opens = source.start
+
+            def open_slowly() -> None:
+                released.wait(5)
+                opens()
+
+            source.start = open_slowly  # type: ignore[method-assign]
+            return source
+
+    released = threading.Event()
+    async with two_ends() as (caller, callee):
+        session = MediaSession(replace(QUIET, audio_from="tone:440"), caller.certificate, devices=SlowMicrophone())
+        session.open_transport("0", caller.path)
+        await session.secure("0", SecurityPlan("none"))
+        await callee.session.secure("0", SecurityPlan("none"))
+        callee.session.configure([audio()])
+        session.configure([audio()])
+        session.start_sending()
+        await eventually(lambda: callee.session.first_audio_at)
+        assert (session.stats()[0] or 0).input_level_dbfs is None
+        released.set()
+        await eventually(lambda: (session.stats()[0] or 0).input_level_dbfs is not None)
+        await session.close()
