@@ -44,8 +44,9 @@ class HomeServer:
         self._config = config
         self._users = Users(config.users)
         self._names = OwnNames((config.realm, *config.names, socket.gethostname()))
+        self._hosts = _hosts(config)
         self._sip = SipSockets(
-            config.listen,
+            self._hosts,
             config.sip_port,
             on_message=self._received,
             on_failed=self._send_failed,
@@ -65,7 +66,7 @@ class HomeServer:
             timers=Timers(t1_s=config.t1_s),
         )
         self._turn = TurnService(
-            config.listen,
+            self._hosts,
             config.turn_port,
             config.realm,
             self._users.turn_key,
@@ -175,17 +176,24 @@ class HomeServer:
     def _note_own_addresses(self) -> None:
         """Learn this machine's addresses, now and regularly: networks come and go."""
         ports = {self._sip.port, self._sip.tls_port} if self._config.tls_cert else {self._sip.port}
-        named = [host for host in self._config.listen if not ipaddress.ip_address(host).is_unspecified]
+        named = [host for host in self._hosts if not ipaddress.ip_address(host).is_unspecified]
         self._names.set_addresses([*own_addresses(), *named], ports)
         self._refresh = self._loop.call_later(_OWN_ADDRESSES_EVERY_S, self._note_own_addresses)
 
     def _public_host(self) -> str:
         """Give the address to tell people: the first network address, loopback only where there is nothing else."""
-        first = self._config.listen[0]
+        first = self._hosts[0]
         if not ipaddress.ip_address(first).is_unspecified:
             return first
         of_family = [host for host in own_addresses() if (":" in host) == (":" in first) and "fe80:" not in host]
         return of_family[0] if of_family else ("::1" if ":" in first else "127.0.0.1")
+
+
+def _hosts(config: HomeConfig) -> tuple[str, ...]:
+    """Give the addresses to bind: sockets of ours serve one family each, so "::" takes two."""
+    if "::" in config.listen and "0.0.0.0" not in config.listen:
+        return ("0.0.0.0", *config.listen)
+    return config.listen
 
 
 def _check(config: HomeConfig) -> None:

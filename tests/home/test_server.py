@@ -258,6 +258,21 @@ async def test_users_come_and_go(home: HomeServer) -> None:
     assert (await carl.register()).status == 401
 
 
+async def test_double_colon_listens_on_both_families() -> None:
+    server = HomeServer(config(listen=("::",)))
+    try:
+        await server.start()
+    except HomeError:
+        pytest.skip("no IPv6 here")
+    try:
+        for host in ("127.0.0.1", "::1"):
+            _, writer = await asyncio.open_connection(host, server.sip_address.port)
+            writer.close()
+        assert ":" not in server.sip_address.host
+    finally:
+        await server.close()
+
+
 async def test_md5_alone_for_phones_that_stumble_over_more() -> None:
     server = HomeServer(config(digests=("MD5",)))
     await server.start()
