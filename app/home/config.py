@@ -13,7 +13,7 @@ from app.home.turn_io import TurnLimits
 class HomeConfig:
     """Everything a home server needs to know.
 
-    `listen`: numeric addresses; "0.0.0.0" means all IPv4 ones, "::" all of both families. A port of 0 means any free one.
+    `listen`: numeric addresses; "0.0.0.0" means all IPv4 ones, "::" all of both families. Port 0 means any free one.
     `realm`: what digests are made for, and a domain of this server; `names` are further ones.
     `relay_host`: the address at which to relay; None: the one at which the client reached this server.
     `allow_own_peers`: let relays reach loopback and this machine, for tests on one machine.
