@@ -4,7 +4,8 @@
 #   packaging/try_deb.sh [PACKAGE.deb]
 #
 # Checked: every library the bundle links is there, the program starts, makes a call to its echo contact with files in
-# place of devices, opens its window (where Xvfb is there), owns the links it should, and leaves nothing behind.
+# place of devices, opens its window and dials a link (Xvfb has to be there), owns the links it should, and leaves
+# nothing behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -65,6 +66,19 @@ opens_its_window() {
   [ "$status" = 124 ]
 }
 
+dials_a_link() {
+  local status=0
+  timeout 8 xvfb-run -a parley window --profile "$folder/link" sip:nobody@127.0.0.1:9 || status=$?
+  [ "$status" = 124 ] || return 1
+  python3 - "$folder/link/parley.sqlite3" <<'PYTHON'
+import sqlite3, sys
+
+calls = sqlite3.connect(sys.argv[1]).execute("SELECT direction, remote_uri, sentence FROM history").fetchall()
+print(calls)
+assert [call[0] for call in calls] == ["outgoing"] and "nobody@127.0.0.1:9" in calls[0][1]
+PYTHON
+}
+
 leaves_nothing() {
   local left=""
   while read -r path; do
@@ -79,6 +93,7 @@ expect "every library it links is there" links_nothing_missing
 expect "parley --version answers" env PATH=/usr/bin:/bin parley --version
 expect "it calls its echo contact, hears and sees itself" calls_echo
 expect "its window opens" opens_its_window
+expect "a sip: link given to it dials" dials_a_link
 expect "sip:, sips: and tel: links are its own" grep -q \
   'x-scheme-handler/sip;x-scheme-handler/sips;x-scheme-handler/tel' /usr/share/applications/parley.desktop
 expect "it is removed" dpkg --purge parley-desktop
