@@ -7,7 +7,7 @@ so this module is imported inside the functions that need it: no window waits fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiortc.rtcdtlstransport import (
     SRTP_PROFILES,
@@ -38,5 +38,5 @@ def new_certificate() -> RTCCertificate:
 
 def ssl_context(certificate: RTCCertificate) -> Context:
     """Make the DTLS context: the peer must show a certificate (any; its fingerprint is checked after), use_srtp on."""
-    context: Any = certificate._create_ssl_context(srtp_profiles=SRTP_PROFILES)
+    context: Context = certificate._create_ssl_context(srtp_profiles=SRTP_PROFILES)
     return context

@@ -45,7 +45,8 @@ def _low_pass() -> npt.NDArray[np.float32]:
     """Windowed sinc at 48 kHz, cut at 3.6 kHz."""
     positions = np.arange(_TAPS) - (_TAPS - 1) / 2
     taps = np.sinc(2 * 3_600 / 48_000 * positions) * np.hamming(_TAPS)
-    return (taps / taps.sum()).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = (taps / taps.sum()).astype(np.float32)
+    return scaled
 
 
 _FILTER = _low_pass()

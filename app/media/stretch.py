@@ -51,7 +51,8 @@ def lengthen(sound: Sound) -> Sound:
 def _cross_fade(out: Sound, into: Sound) -> Sound:
     """Go from `out` to `into`, both of one length, along a straight line."""
     weight = np.linspace(0.0, 1.0, len(out), dtype=np.float32)
-    return (out * (1.0 - weight) + into * weight).astype(np.int16)
+    mixed: Sound = (out * (1.0 - weight) + into * weight).astype(np.int16)
+    return mixed
 
 
 class Continuation:

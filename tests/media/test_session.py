@@ -41,18 +41,18 @@ async def test_each_side_hears_the_others_tone(kind: str, codec: CodecPlan, tmp_
         for end in (caller, callee):
             end.session.configure([audio(codec)])
             end.session.start_sending()
-        await asyncio.sleep(1.3)
+        await asyncio.sleep(0.9)
         figures, _, security = caller.session.stats()
         assert figures is not None
         assert figures.codec == codec.name.lower()
-        assert figures.packets_received >= 55
+        assert figures.packets_received >= 35
         assert figures.lost == 0
         assert figures.level_dbfs == pytest.approx(figures.input_level_dbfs, abs=1.5)
         assert security.media == {"dtls": "dtls-srtp", "sdes": "sdes-srtp", "none": "none"}[kind]
         assert caller.session.first_audio_at is not None
         assert [event.kind for event in caller.events if isinstance(event, FirstMedia)] == ["audio"]
     for name, hz in (("caller", 880), ("callee", 440)):
-        heard = part(read_wav(tmp_path / f"{name}.wav"), 0.2, 1.2)
+        heard = part(read_wav(tmp_path / f"{name}.wav"), 0.2, 0.8)
         assert frequency_hz(heard) == pytest.approx(hz, abs=2)
         assert share_at(heard, hz) > 0.95
         assert gaps_ms(heard, -30, 5) == []
@@ -114,10 +114,10 @@ async def test_lost_video_packets_come_again(rtx: int | None) -> None:
             end.session.configure([video(rtx=rtx)])
             end.path.loss = 0.05
             end.session.start_sending()
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(1.5)
         figures = caller.session.stats()[1]
         assert figures is not None
-        assert figures.frames_decoded >= 45
+        assert figures.frames_decoded >= 30
         assert figures.freezes <= 1
         assert figures.key_frames_asked <= 1
 
@@ -145,14 +145,14 @@ async def test_ten_percent_loss_leaves_no_hole_in_the_sound(tmp_path: Path) -> N
             end.session.configure([audio()])
             end.path.loss = 0.10
             end.session.start_sending()
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.8)
         figures = caller.session.stats()[0]
         assert figures is not None
-        assert figures.lost > 3
+        assert figures.lost > 1
         assert 20 < figures.concealed_ms < 1_000
         assert figures.delay_ms is not None
         assert figures.delay_ms < 120
-    heard = part(read_wav(tmp_path / "caller.wav"), 0.4, 2.4)
+    heard = part(read_wav(tmp_path / "caller.wav"), 0.3, 1.7)
     assert sum(length for _, length in gaps_ms(heard, -45, 15)) < 120
     assert share_at(heard, 880, 40) > 0.85
 
@@ -230,7 +230,7 @@ async def test_whatever_a_peer_sends_the_call_goes_on() -> None:
             end.session.configure([replace(audio(), codecs=(OPUS, PCMU)), video(rtx=97)])
             end.session.start_sending()
         await asyncio.sleep(0.3)
-        for round_number in range(20):
+        for round_number in range(8):
             for number in range(100):
                 body = rng.choice(heads) + rng.choice([key, b"", rng.randbytes(3)]) + rng.randbytes(rng.randrange(60))
                 ssrc = rng.choice([1, 2, rng.getrandbits(32)])
