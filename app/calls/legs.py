@@ -72,6 +72,7 @@ class Leg:
         self._keys = {wish.name: SdesKey.generate() for wish in wishes}
         self._opened: set[str] = set()
         names = [wish.name for wish in wishes]
+        self.ice: IceSession
         if fork_of is not None:
             self._keys = fork_of._keys
             self.ice = fork_of.ice.fork(on_event=lambda event: on_ice(self, event))

@@ -13,7 +13,6 @@ from app import VERSION
 from app.cli import flags
 from app.cli.console import Console
 from app.engine.errors import EngineError
-from app.people.errors import PeopleError
 
 Command = Callable[[argparse.Namespace, Console, float], Coroutine[Any, Any, int]]
 
@@ -29,7 +28,7 @@ def run(arguments: list[str] | None, started_at: float) -> int:
     console = Console(started_at, as_json=args.json)
     try:
         return asyncio.run(_command(args.command)(args, console, started_at))
-    except (EngineError, PeopleError) as error:
+    except EngineError as error:
         console.error(str(error))
         return 1
     except KeyboardInterrupt:
@@ -128,6 +127,9 @@ def _home_flags(parser: argparse.ArgumentParser) -> None:
         "--user", action="append", default=[], type=_user, metavar="NAME:PASSWORD", help="repeatable, e.g. ada:secret"
     )
     group.add_argument("--realm", default="parley", help="of the passwords, e.g. example.org (default: parley)")
+    group.add_argument(
+        "--md5-only", action="store_true", help="challenge with MD5 alone, for old phones that give up at SHA-256"
+    )
     group.add_argument("--tls-cert", type=flags.existing_file, metavar="FILE", help="serve SIP over TLS too")
     group.add_argument("--tls-key", type=flags.existing_file, metavar="FILE", help="the key of --tls-cert")
     group.add_argument(

@@ -29,6 +29,7 @@ async def home(args: argparse.Namespace, console: Console, started_at: float) ->
             tls_certificate=args.tls_cert,
             tls_key=args.tls_key,
             allow_loopback_peers=args.allow_loopback_peers,
+            md5_only=args.md5_only,
         ),
         neighbours=False,
         watch_presence=False,

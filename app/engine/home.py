@@ -54,6 +54,7 @@ class EngineHome:
             tls_cert=str(options.tls_certificate) if options.tls_certificate else None,
             tls_key=str(options.tls_key) if options.tls_key else None,
             allow_own_peers=options.allow_loopback_peers,
+            digests=("MD5",) if options.md5_only else ("SHA-256", "MD5"),
         )
         self._server = HomeServer(config)
         try:

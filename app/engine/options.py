@@ -30,6 +30,7 @@ class HomeOptions:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     allow_loopback_peers: bool = False
+    md5_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
