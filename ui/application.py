@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -147,7 +148,7 @@ class Session:
 
         options = EngineOptions(profile=self._profile, passwords=dict(self._passwords))
         if self._adjust is not None:
-            options = EngineOptions(profile=self._profile, passwords=dict(self._passwords), adjust=self._adjust)
+            options = replace(options, adjust=self._adjust)
         return Engine(options, self.bridge.publish)
 
     async def _take_down(self) -> None:

@@ -61,6 +61,12 @@ class EngineBridge(QObject):
             if first:
                 self._wake.emit()
 
+    @property
+    def waiting(self) -> int:
+        """How many events have not been handed out yet."""
+        with self._lock:
+            return len(self._waiting)
+
     def close(self) -> None:
         """Take no more events; what still waits is dropped."""
         with self._lock:

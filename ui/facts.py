@@ -162,5 +162,18 @@ def _short_time(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
+def short_facts(figures: CallFigures | None) -> list[str]:
+    """Give the path and the protection in one word each, where they are known."""
+    said = []
+    ice = figures.ice if figures else None
+    ends = selected_ends(ice) if ice else None
+    if ends is not None:
+        said.append("relayed" if _relayed(ends) else "direct")
+    media = figures.security.media if figures else None
+    if media is not None:
+        said.append("not encrypted" if media == "none" else "encrypted")
+    return said
+
+
 def is_talking(call: CallInfo | None) -> bool:
     return call is not None and call.state in _TALKING

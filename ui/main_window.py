@@ -212,6 +212,7 @@ class MainWindow(QMainWindow):
         record = self.context.book.stage
         self.stage.setCurrentWidget(self.call if record is not None else self.welcome)
         if self.shell.narrow and record is not None:
+            self.call.setFocus()
             self.shell.open_list(False)
         self._mark()
 
@@ -226,6 +227,7 @@ class MainWindow(QMainWindow):
             self.toggle_full_screen()
         live = record is not None and not record.over
         name = (record.info.remote_name or words.shown_address(record.info.remote_uri)) if record else ""
+        self.toasts.keep_off(104 if live else 24)
         self.setWindowTitle(f"{name} – Parley" if live else "Parley")
         if record is not None and record.over and self.isFullScreen():
             self.toggle_full_screen()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QComboBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 from app.engine.errors import EngineError
 from app.events import RegistrationChanged, RegistrationState
@@ -12,6 +12,7 @@ from ui.context import Context
 from ui.dialogs.form import FormDialog
 from ui.theme.icons import icon
 from ui.widgets.basics import button, restyle
+from ui.widgets.choice import Choice
 
 _TRANSPORTS: tuple[tuple[str, SipTransport | None], ...] = (
     ("Automatic", None),
@@ -59,7 +60,7 @@ class AccountDialog(FormDialog):
         self.server = QLineEdit()
         self.server.setPlaceholderText("found by the address")
         self.server.setMaxLength(300)
-        self.transport = QComboBox()
+        self.transport = Choice()
         for words, _ in _TRANSPORTS:
             self.transport.addItem(words)
         self.name = QLineEdit()

@@ -106,6 +106,7 @@ class CallBook(QObject):
 
     def take_call(self, info: CallInfo) -> None:
         record = self._records.get(info.call_id)
+        fresh = record is None
         if record is None:
             record = self._records[info.call_id] = CallRecord(info)
             record.traces.extend(self._early_traces.pop(info.call_id, ()))
@@ -119,7 +120,7 @@ class CallBook(QObject):
                 CallState.CONNECTED,
                 CallState.INTERRUPTED,
             )
-        self._choose_stage(record)
+        self._choose_stage(record, fresh=fresh)
         self._forget_old()
         self.asking_changed.emit()
         if self._stage == info.call_id:
@@ -165,9 +166,10 @@ class CallBook(QObject):
 
     # -----------------------------------------------------------------------------------------------------------
 
-    def _choose_stage(self, record: CallRecord) -> None:
+    def _choose_stage(self, record: CallRecord, *, fresh: bool) -> None:
+        """Bring what was dialled or picked up; a call that is over only when it failed before anything was shown."""
         current = self.stage
-        if record.over or not record.picked_up or record is current:
+        if not record.picked_up or record is current or (record.over and not fresh):
             return
         if current is None or current.over or record.info.direction is Direction.INCOMING:
             self._stage = record.info.call_id

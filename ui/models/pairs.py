@@ -14,7 +14,8 @@ from ui import words
 Index = QModelIndex | QPersistentModelIndex
 ROW = Qt.ItemDataRole.UserRole
 
-COLUMNS = ("Local", "Remote", "State", "RTT", "Sent", "Received", "Priority")
+# Each cell has two lines, and so has each heading.
+COLUMNS = (("Local", "kinds"), ("Remote", "priority"), ("State", "checks"), ("RTT", "ms"), ("Sent", "received"))
 
 _STATES = {
     PairState.FROZEN: "frozen",
@@ -27,9 +28,9 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """One line of the table; `tone` is "good", "bad", "plain"."""
+    """One row of the table, each cell as (first line, second line); `tone` is "good", "bad", "plain"."""
 
-    cells: tuple[str, ...]
+    cells: tuple[tuple[str, str], ...]
     selected: bool
     tone: str
     tip: str
@@ -62,7 +63,7 @@ class PairsModel(QAbstractTableModel):
 
     def headerData(self, number: int, way: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if way is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[number]
+            return "\n".join(COLUMNS[number])
         if way is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.TextAlignmentRole:
             return int(alignment(number))
         return None
@@ -72,7 +73,7 @@ class PairsModel(QAbstractTableModel):
             return None
         row = self.rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return row.cells[index.column()]
+            return "\n".join(row.cells[index.column()])
         if role == ROW:
             return row
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -80,7 +81,8 @@ class PairsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return int(alignment(index.column()))
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{COLUMNS[index.column()]}: {row.cells[index.column()]}"
+            names, texts = COLUMNS[index.column()], row.cells[index.column()]
+            return ", ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
         return None
 
 
@@ -108,16 +110,13 @@ def _row(pair: PairInfo, local: CandidateInfo, remote: CandidateInfo) -> PairRow
         tip.append(pair.reason)
     if pair.nominated:
         tip.append("nominated")
-    trip = f"{pair.rtt_s * 1000:.0f}" if pair.rtt_s is not None else "–"
-    if pair.rtt_s is not None and pair.rtt_s < 0.001:
-        trip = "<1"
+    trip = "–" if pair.rtt_s is None else "<1" if pair.rtt_s < 0.001 else f"{pair.rtt_s * 1000:.0f}"
+    checks = f"{pair.checks_sent} check{'s' if pair.checks_sent != 1 else ''}"
     cells = (
-        f"{end_point(local)} {local.type}",
-        f"{end_point(remote)} {remote.type}",
-        state,
-        trip,
-        words.size(pair.sent_bytes) if pair.sent_bytes else "–",
-        words.size(pair.received_bytes) if pair.received_bytes else "–",
-        str(pair.priority),
+        (end_point(local), f"{local.type} – {remote.type}"),
+        (end_point(remote), str(pair.priority)),
+        (state, checks),
+        (trip, ""),
+        (words.size(pair.sent_bytes), words.size(pair.received_bytes)),
     )
     return PairRow(cells, pair.selected, tone, "\n".join(tip), pair)

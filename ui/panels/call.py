@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QEvent, QObject, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
@@ -35,6 +35,8 @@ class CallPanel(QWidget):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.setObjectName("callPanel")
+        self.setAccessibleName("Call")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._context = context
         self._call_id: str | None = None
         self.remote = VideoView("remotePicture", "Picture of the other side")
@@ -71,6 +73,7 @@ class CallPanel(QWidget):
         book.stage_changed.connect(self.refresh)
         book.figures_changed.connect(self._figures_changed)
         self.remote.first_picture.connect(self.refresh)
+        self.own.view.first_picture.connect(self.refresh)
         buttons.mute_wanted.connect(lambda on: self._ask("set_muted", on))
         buttons.camera_wanted.connect(lambda on: self._ask("set_camera", on))
         buttons.volume_wanted.connect(lambda value: self._ask("set_volume", value))

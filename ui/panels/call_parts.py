@@ -120,24 +120,23 @@ class OwnPicture(QWidget):
         self.setObjectName("ownPictureFrame")
         self.view = VideoView("ownPicture", "Your own picture, mirrored", mirrored=True, fill=True, radius=14)
         self.view.setParent(self)
-        self.view.first_picture.connect(self.update)
         self.words = label("You", name="ownWords")
         self.words.setParent(self)
         self.words.setProperty("look", "floating")
 
     def show_call(self, call: CallInfo) -> None:
         over = call.state in (CallState.ENDED, CallState.ENDING)
-        said = ["You"]
-        if call.muted:
-            said.append("muted")
-        if call.has_video and not call.sending_video:
-            said.append("camera off")
+        talking = call.state in (CallState.CONNECTED, CallState.INTERRUPTED)
+        lacks = ["muted"] if call.muted else []
+        if call.has_video and not call.sending_video and talking:
+            lacks.append("camera off")
+        if not call.sending_video:
             self.view.forget()
-        self.words.setText(" · ".join(said))
+        self.words.setText(" · ".join(["You", *lacks]))
         self.words.adjustSize()
-        with_picture = call.has_video or call.sending_video
+        with_picture = self.view.picture is not None
         self.view.setVisible(with_picture)
-        self.setVisible(not over and (with_picture or call.muted))
+        self.setVisible(not over and (with_picture or bool(lacks)))
 
     def place(self, width: int, bottom: int) -> None:
         """Take the lower right of a stage of this width, above the buttons."""

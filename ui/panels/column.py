@@ -87,7 +87,8 @@ class ListColumn(QWidget):
 
     def _show_status(self) -> None:
         text, sign, role, spoken = self._status()
-        self.account.setText(self.account.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, 236))
+        self.account.ensurePolished()
+        self.account.setText(self.account.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, 240))
         self.account.setIcon(icon(sign, getattr(self._context.theme.tokens, role), 16))
         self.account.setToolTip(spoken)
         self.account.setAccessibleName(f"Account: {text}")
@@ -100,10 +101,18 @@ class ListColumn(QWidget):
         registration, home = self._context.registration, self._context.home
         if registration is not None and registration.state is not RegistrationState.NONE:
             said, sign, role = _SHORT[registration.state]
-            parts = [words.shown_address(registration.account), said]
+            tail = f" · {said}"
             if registration.state is RegistrationState.REGISTERED and registration.transport:
-                parts.append(registration.transport.upper())
-            return " · ".join(parts), sign, role, registration.sentence or "Open the account"
+                tail += f" · {registration.transport.upper()}"
+            metrics = self.account.fontMetrics()
+            room = 240 - metrics.horizontalAdvance(tail)
+            address = words.shown_address(registration.account)
+            return (
+                metrics.elidedText(address, Qt.TextElideMode.ElideRight, room) + tail,
+                sign,
+                role,
+                registration.sentence or "Open the account",
+            )
         if home is not None and home.running:
             spoken = "Parley runs its own server on this machine. Click to set up an account."
             return "No account · own server runs", "check", "good", spoken

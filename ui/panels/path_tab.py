@@ -48,7 +48,7 @@ class PathTab(QScrollArea):
         self.local = CandidatesModel("Yours")
         self.remote = CandidatesModel("Theirs")
         self._tables: list[tuple[QWidget, QWidget, QWidget]] = []
-        self.pair_table = QuietTable("pairTable", "Candidate pairs", self.pairs, stretch=1)
+        self.pair_table = QuietTable("pairTable", "Candidate pairs", self.pairs, stretch=1, tall=True)
         self._add(
             box, theme, "Pairs", self.pair_table, "No pairs yet: they form when both sides' candidates are known."
         )
@@ -77,7 +77,7 @@ class PathTab(QScrollArea):
     def as_text(self) -> str:
         """Give what stands in the tab as text to send to somebody."""
         lines = [self.story.title.text(), self.story.text.text(), self.problems.text(), "", "Pairs"]
-        lines += ["  " + "  ".join(row.cells) for row in self.pairs.rows]
+        lines += ["  " + "  ".join(text for cell in row.cells for text in cell if text) for row in self.pairs.rows]
         for title, model in (("Your candidates", self.local), ("Their candidates", self.remote)):
             lines += ["", title]
             for candidate in model.candidates:

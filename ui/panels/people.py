@@ -5,10 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QRect, QRectF, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
-from app.events import CallInfo, Contact, PeopleChanged
+from app.events import CallState, Contact, PeopleChanged
 from ui import words
 from ui.context import Context
-from ui.facts import is_talking
+from ui.facts import is_talking, short_facts
+from ui.models.calls import CallRecord
 from ui.models.people import DIAL, HEADING, ROW, PeopleModel, Row
 from ui.widgets.basics import button, tint
 from ui.widgets.empty import EmptyWords
@@ -122,16 +123,19 @@ class PeoplePanel(QWidget):
 
     def _refresh_calls(self) -> None:
         live = self._context.book.live
-        self.model.set_calls([(record.info, self._call_words(record.info)) for record in live])
+        self.model.set_calls([(record.info, self._call_words(record)) for record in live])
         if live and not self._clock.isActive():
             self._clock.start()
         elif not live:
             self._clock.stop()
 
-    def _call_words(self, call: CallInfo) -> str:
+    def _call_words(self, record: CallRecord) -> str:
+        call = record.info
         seconds = self._context.book.talked_for(call)
         if is_talking(call) and seconds is not None:
-            return f"{words.clock(seconds)} · {words.state_words(call).lower()}"
+            if call.held or call.state is CallState.INTERRUPTED:
+                return f"{words.clock(seconds)} · {words.state_words(call).lower()}"
+            return " · ".join([words.clock(seconds), *short_facts(record.figures)])
         return words.state_words(call)
 
     def _call_row(self, row: object) -> None:

@@ -82,9 +82,10 @@ class QualityTab(QScrollArea):
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
+        grid.setColumnMinimumWidth(0, 150)
         for number, name in enumerate(names):
             grid.addWidget(label(name, "small"), number, 0, Qt.AlignmentFlag.AlignTop)
-            cell = label("–", "", f"figure-{title}-{name}".replace(" ", ""), wrap=True, selectable=True)
+            cell = label("–", "value", f"figure-{title}-{name}".replace(" ", ""), wrap=True, selectable=True)
             grid.addWidget(cell, number, 1)
             self.cells[title, name] = cell
         box.addLayout(grid)

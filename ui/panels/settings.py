@@ -81,6 +81,7 @@ class SettingsPanel(QWidget):
     def _build(self) -> None:
         fields = self.fields
         you = self._group("You")
+        fields.name.setPlaceholderText("empty: your login name")
         self._add(you, "Your name, as others see it", fields.name, "settingsName")
         account = button("Account…", "settingsAccount", self.account_wanted.emit)
         tint(self._context.theme, account, "person")
@@ -155,7 +156,6 @@ class SettingsPanel(QWidget):
                 field.textChanged.connect(self._edited)
             elif isinstance(field, QComboBox):
                 field.currentIndexChanged.connect(self._edited)
-                field.installEventFilter(self)
             elif isinstance(field, QSlider):
                 field.valueChanged.connect(self._edited)
                 field.installEventFilter(self)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPlainTextEdit, QSlider
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QSlider
 
 from app.events import DeviceInfo
 from app.settings import Encryption, HostPort, IcePolicy, Settings, TurnServer
+from ui.widgets.choice import Choice
 
 FOLLOW = "Follow the system"
 
@@ -42,7 +43,7 @@ class SettingsFields:
     def __init__(self) -> None:
         self.name = QLineEdit()
         self.name.setMaxLength(200)
-        self.microphone, self.speaker, self.camera = QComboBox(), QComboBox(), QComboBox()
+        self.microphone, self.speaker, self.camera = Choice(), Choice(), Choice()
         self.picture = _choice([words for _, words in PICTURES])
         self.size = _choice([f"{width} × {height}" for width, height in SIZES])
         self.ring = QSlider(Qt.Orientation.Horizontal)
@@ -168,7 +169,7 @@ def _lines(area: QPlainTextEdit) -> list[str]:
     return [line.strip() for line in area.toPlainText().splitlines() if line.strip()][:16]
 
 
-def _choice(items: Sequence[str]) -> QComboBox:
-    combo = QComboBox()
+def _choice(items: Sequence[str]) -> Choice:
+    combo = Choice()
     combo.addItems(list(items))
     return combo

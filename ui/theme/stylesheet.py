@@ -27,6 +27,7 @@ QLabel[tone="section"] {{ color: {t.muted}; font-size: 11px; font-weight: 600; }
 QLabel[tone="good"] {{ color: {t.good}; }}
 QLabel[tone="warn"] {{ color: {t.warn}; }}
 QLabel[tone="bad"] {{ color: {t.bad}; }}
+QLabel[tone="value"] {{ font-size: 13px; }}
 QLabel[tone="figure"] {{ font-size: 17px; font-weight: 600; }}
 QToolTip {{ background: {t.text}; color: {t.background}; border: none; padding: 6px 8px; font-size: 12px; }}
 QScrollArea, QAbstractScrollArea {{ background: transparent; border: none; }}
@@ -47,8 +48,11 @@ def _fields(t: Tokens) -> str:
     selection-background-color: {t.accent}; selection-color: {t.accent_text}; }}
 {focus} {{ border: 2px solid {t.accent}; padding: 6px 9px; }}
 {field.replace(",", ":disabled,")}:disabled {{ color: {t.muted}; background: {t.card}; }}
+QLineEdit#searchField {{ padding-left: 2px; }}
+QLineEdit#searchField:focus {{ padding-left: 1px; }}
 QLineEdit[wrong="true"] {{ border: 2px solid {t.bad}; padding: 6px 9px; }}
-QComboBox::drop-down {{ border: none; width: 26px; }}
+QComboBox::drop-down {{ border: none; width: 28px; }}
+QComboBox::down-arrow {{ width: 0; height: 0; }}
 QComboBox QAbstractItemView {{ background: {t.background}; border: 1px solid {t.line_strong}; padding: 4px;
     selection-background-color: {t.accent_soft}; selection-color: {t.text}; outline: none; }}
 QCheckBox {{ spacing: 10px; padding: 4px; border: 2px solid transparent; border-radius: 8px; }}
@@ -97,7 +101,7 @@ QLabel[look="poorer"] {{ background: #4a3710; color: #ffe2ab; border-radius: 10p
 QLabel[look="floating"] {{ background: {floating}; color: {CALL_TEXT}; border-radius: 8px; padding: 3px 8px;
     font-size: 12px; }}
 QToolButton[look="chip"] {{ background: {floating}; color: {CALL_TEXT}; border: 2px solid transparent;
-    border-radius: 14px; padding: 3px 10px 3px 6px; font-size: 12px; }}
+    border-radius: 14px; padding: 3px 4px 3px 4px; font-size: 12px; }}
 QToolButton[look="chip"]:hover {{ background: rgba(60, 70, 84, 0.95); }}
 QToolButton[look="chip"]:focus {{ border-color: #ffffff; }}
 QToolButton[look="call"] {{ background: rgba(52, 60, 70, 0.88); border: 2px solid transparent; border-radius: 16px; }}
@@ -135,7 +139,7 @@ QWidget#pane {{ border-left: 1px solid {t.line}; }}
 QWidget#stage, QWidget#idlePage, QWidget#settingsPage, QWidget#settingsForm {{ background: {t.stage}; }}
 QFrame[look="tile"] {{ background: {t.card}; border-radius: {RADIUS}px; }}
 QFrame[look="sheet"] {{ background: {t.background}; border: 1px solid {t.line}; border-radius: 16px; }}
-QFrame[look="toast"] {{ background: {t.text}; border-radius: {RADIUS}px; }}
+QFrame[look="toast"] {{ background: {t.text}; border: 1px solid {t.muted}; border-radius: {RADIUS}px; }}
 QFrame[look="toast"] QLabel {{ color: {t.background}; }}
 QFrame[look="toast"] QToolButton:hover {{ background: {t.muted}; }}
 QFrame[look="line"] {{ background: {t.line}; max-height: 1px; border: none; }}
@@ -157,6 +161,7 @@ QTabBar::tab {{ background: transparent; color: {t.muted}; padding: 12px 10px 10
 QTabBar::tab:selected {{ color: {t.text}; font-weight: 600; border-bottom-color: {t.accent}; }}
 QTabBar::tab:hover {{ color: {t.text}; }}
 QTabBar::tab:focus {{ color: {t.accent}; }}
+QTabWidget::tab-bar {{ left: 6px; }}
 QTabWidget::pane {{ border: none; border-top: 1px solid {t.line}; }}
 QPlainTextEdit#messageText {{ background: {t.card}; border-color: {t.card}; font-size: 12px; }}
 QPlainTextEdit#messageText:focus {{ border-color: {t.accent}; }}
@@ -167,7 +172,9 @@ def _rail(t: Tokens) -> str:
     return f"""
 QToolButton[look="rail"] {{ color: {t.muted}; font-size: 11px; border-radius: 12px; padding: 6px 2px; }}
 QToolButton[look="rail"]:hover {{ background: {t.card}; color: {t.text}; }}
-QToolButton[look="rail"]:checked {{ background: {t.accent_soft}; color: {t.accent}; font-weight: 600; }}
+QToolButton[look="rail"]:checked {{ background: {t.accent_soft}; color: {t.accent}; }}
+QLabel#railBadge {{ background: {t.accent}; color: {t.accent_text}; border-radius: 8px; font-size: 10px;
+    font-weight: 600; padding: 0 4px; }}
 QToolButton[look="rail"]:focus {{ border-color: {t.accent}; }}
 QPushButton#accountButton {{ background: transparent; border-radius: 0; border: 2px solid transparent;
     border-top: 1px solid {t.line}; padding: 12px 14px; text-align: left; font-size: 13px; color: {t.muted}; }}

@@ -88,9 +88,10 @@ class RowDelegate(QStyledItemDelegate):
         face = QRectF(area.left() + 20, area.center().y() - 18, 36, 36)
         self._paint_face(painter, face, row, ground)
         right = self.button_area(area).left() - 8 if has_button(row) else area.right() - 16
-        if isinstance(row, HistoryRow):
-            right = self._paint_time(painter, area, right, row)
-        self._paint_words(painter, QRectF(face.right() + 12, area.top() + 8, right - face.right() - 12, 40), row)
+        first_right = self._paint_time(painter, area, right, row) if isinstance(row, HistoryRow) else right
+        self._paint_words(
+            painter, QRectF(face.right() + 12, area.top() + 8, right - face.right() - 12, 40), first_right, row
+        )
         if has_button(row):
             self._paint_button(painter, self.button_area(area), hovered or selected)
 
@@ -110,7 +111,7 @@ class RowDelegate(QStyledItemDelegate):
         if row.contact is not None:
             paint_presence(painter, face, row.contact.presence, tokens, ground)
 
-    def _paint_words(self, painter: QPainter, area: QRectF, row: Row | HistoryRow) -> None:
+    def _paint_words(self, painter: QPainter, area: QRectF, first_right: float, row: Row | HistoryRow) -> None:
         tokens = self._theme.tokens
         first = QFont(painter.font())
         first.setPixelSize(14)
@@ -119,13 +120,13 @@ class RowDelegate(QStyledItemDelegate):
         second = QFont(painter.font())
         second.setPixelSize(12)
         left = Qt.AlignmentFlag.AlignLeft
-        for font, colour, text, place in (
-            (first, tokens.text, row.title, left | Qt.AlignmentFlag.AlignTop),
-            (second, tokens.muted, row.subtitle, left | Qt.AlignmentFlag.AlignBottom),
+        for font, colour, text, place, width in (
+            (first, tokens.text, row.title, left | Qt.AlignmentFlag.AlignTop, first_right - area.left()),
+            (second, tokens.muted, row.subtitle, left | Qt.AlignmentFlag.AlignBottom, area.width()),
         ):
             painter.setFont(font)
             painter.setPen(QColor(colour))
-            shown = QFontMetricsF(font).elidedText(text, Qt.TextElideMode.ElideRight, area.width())
+            shown = QFontMetricsF(font).elidedText(text, Qt.TextElideMode.ElideRight, width)
             painter.drawText(area, place, shown)
 
     def _paint_time(self, painter: QPainter, area: QRectF, right: float, row: HistoryRow) -> float:

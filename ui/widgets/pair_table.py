@@ -18,12 +18,15 @@ from ui.theme.manager import Theme
 
 Index = QModelIndex | QPersistentModelIndex
 _ROW_HEIGHT = 28
+_PAIR_HEIGHT = 46
+_MARK = 13
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
 
 class QuietTable(QTableView):
     """A table without grid or inner scrolling: the pane around it scrolls."""
 
-    def __init__(self, name: str, words: str, model: QAbstractTableModel, stretch: int) -> None:
+    def __init__(self, name: str, words: str, model: QAbstractTableModel, *, stretch: int, tall: bool = False) -> None:
         super().__init__()
         self.setObjectName(name)
         self.setAccessibleName(words)
@@ -33,12 +36,13 @@ class QuietTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)
         self.setWordWrap(False)
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        self._row_height = _PAIR_HEIGHT if tall else _ROW_HEIGHT
+        self.verticalHeader().setDefaultSectionSize(self._row_height)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setSectionsClickable(False)
@@ -52,11 +56,13 @@ class QuietTable(QTableView):
         return QSize(200, self.height())
 
     def _fit(self) -> None:
-        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + self.model().rowCount() * _ROW_HEIGHT + 6)
+        self.setFixedHeight(
+            self.horizontalHeader().sizeHint().height() + self.model().rowCount() * self._row_height + 2
+        )
 
 
 class CellDelegate(QStyledItemDelegate):
-    """Paints one cell: kinds in the quiet colour, a mark before the state, the selected row on its ground."""
+    """Paints one cell; a pair's has two lines, the state a mark before it, the selected pair a ground of its own."""
 
     def __init__(self, theme: Theme, table: QTableView) -> None:
         super().__init__(table)
@@ -64,11 +70,15 @@ class CellDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         row = index.data(ROW)
-        font = _font(option.font, bold=isinstance(row, PairRow) and row.selected)
-        width = QFontMetricsF(font).horizontalAdvance(str(index.data())) + 10
-        if isinstance(row, PairRow) and index.column() == 2 and not row.selected:
-            width += 14
-        return QSize(round(width), _ROW_HEIGHT)
+        pair = row if isinstance(row, PairRow) else None
+        lines = str(index.data()).split("\n")
+        selected = pair is not None and pair.selected
+        widths = [
+            QFontMetricsF(_font(option.font, bold=selected and number == 0, small=number > 0)).horizontalAdvance(line)
+            for number, line in enumerate(lines)
+        ]
+        mark = _MARK if pair is not None and index.column() == 2 else 0
+        return QSize(round(max(widths)) + 10 + mark, _PAIR_HEIGHT if pair is not None else _ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         tokens = self._theme.tokens
@@ -81,41 +91,44 @@ class CellDelegate(QStyledItemDelegate):
             painter.fillRect(area, QColor(tokens.good_soft))
         painter.setPen(QPen(QColor(tokens.line), 1))
         painter.drawLine(area.bottomLeft(), area.bottomRight())
-        font = _font(option.font, bold=pair is not None and pair.selected)
-        painter.setFont(font)
         inner = area.adjusted(4, 0, -4, 0)
         if pair is not None and index.column() == 2 and not pair.selected:
             colour = {"good": tokens.good, "bad": tokens.bad}.get(pair.tone, tokens.muted)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colour))
-            painter.drawEllipse(QRectF(inner.left(), inner.center().y() - 4, 8, 8))
-            inner.adjust(14, 0, 0, 0)
-        self._paint_text(
-            painter,
-            inner,
-            str(index.data()),
-            Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole) or 0x81),
-            pair,
-            index.column(),
+            painter.drawEllipse(QRectF(inner.left(), inner.top() + 10, 8, 8))
+        side = (
+            Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole) or _LEFT)
+            & Qt.AlignmentFlag.AlignHorizontal_Mask
         )
+        self._paint_lines(painter, inner, str(index.data()).split("\n"), side, option.font, pair, index.column())
         painter.restore()
 
-    def _paint_text(
-        self, painter: QPainter, area: QRectF, text: str, side: Qt.AlignmentFlag, pair: PairRow | None, column: int
+    def _paint_lines(
+        self,
+        painter: QPainter,
+        area: QRectF,
+        lines: list[str],
+        side: Qt.AlignmentFlag,
+        base: QFont,
+        pair: PairRow | None,
+        column: int,
     ) -> None:
-        """Write a cell; of an address with its kind the kind is quieter."""
         tokens = self._theme.tokens
-        address, space, kind = text.rpartition(" ") if pair is not None and column < 2 else (text, "", "")
-        metrics = QFontMetricsF(painter.font())
-        painter.setPen(QColor(tokens.text))
-        painter.drawText(area, side, metrics.elidedText(address, Qt.TextElideMode.ElideMiddle, area.width()))
-        if kind:
-            painter.setPen(QColor(tokens.muted))
-            painter.drawText(area.adjusted(metrics.horizontalAdvance(address + space), 0, 0, 0), side, kind)
+        selected = pair is not None and pair.selected
+        for number, line in enumerate(lines):
+            font = _font(base, bold=selected and number == 0, small=number > 0)
+            painter.setFont(font)
+            painter.setPen(QColor(tokens.text if number == 0 else tokens.muted))
+            place = area if pair is None else QRectF(area.left(), area.top() + 4 + 18 * number, area.width(), 20)
+            if pair is not None and column == 2 and not selected and number == 0:
+                place = place.adjusted(_MARK, 0, 0, 0)
+            text = QFontMetricsF(font).elidedText(line, Qt.TextElideMode.ElideMiddle, place.width() + 1)
+            painter.drawText(place, side | Qt.AlignmentFlag.AlignVCenter, text)
 
 
-def _font(base: QFont, *, bold: bool) -> QFont:
+def _font(base: QFont, *, bold: bool, small: bool = False) -> QFont:
     font = QFont(base)
-    font.setPixelSize(12)
+    font.setPixelSize(11 if small else 12)
     font.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
     return font

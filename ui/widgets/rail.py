@@ -29,6 +29,7 @@ class Rail(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedWidth(RAIL_WIDTH)
         self._buttons: dict[str, QToolButton] = {}
+        self._badges: dict[str, QLabel] = {}
         box = QVBoxLayout(self)
         box.setContentsMargins(6, 14, 6, 14)
         box.setSpacing(6)
@@ -66,7 +67,17 @@ class Rail(QWidget):
         self._buttons[key].setChecked(on)
 
     def badge(self, key: str, count: int) -> None:
-        """Say how many new things wait behind an entry, in its word."""
+        """Say how many new things wait behind an entry."""
         words = next(words for name, words, _ in ENTRIES if name == key)
-        self._buttons[key].setText(f"{words} ({count})" if count else words)
+        badge = self._badges.get(key)
+        if badge is None:
+            badge = self._badges[key] = QLabel(self._buttons[key])
+            badge.setObjectName("railBadge")
+            badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            badge.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        badge.setText(str(count) if count < 100 else "99+")
+        badge.setVisible(count > 0)
+        badge.ensurePolished()
+        width = max(16, badge.sizeHint().width())
+        badge.setGeometry(34, 4, width, 16)
         self._buttons[key].setAccessibleName(f"{words}, {count} new" if count else words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtGui import QAccessible, QAccessibleEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
@@ -26,6 +26,7 @@ class Toasts(QWidget):
         self._box.setContentsMargins(0, 0, 0, 0)
         self._box.setSpacing(8)
         self._shown: list[_Toast] = []
+        self._margin = 24
         parent.installEventFilter(self)
         self.hide()
 
@@ -50,6 +51,12 @@ class Toasts(QWidget):
         self._place()
         QAccessible.updateAccessibility(QAccessibleEvent(toast, QAccessible.Event.Alert))
 
+    def keep_off(self, margin: int) -> None:
+        """Leave this many pixels at the lower edge to what stands there."""
+        if margin != self._margin:
+            self._margin = margin
+            self._place()
+
     def remove(self, toast: _Toast) -> None:
         if toast in self._shown:
             self._shown.remove(toast)
@@ -67,10 +74,10 @@ class Toasts(QWidget):
     def _place(self) -> None:
         parent = self.parentWidget()
         width = min(560, parent.width() - 32)
+        height = 0
         for toast in self._shown:
-            toast.setFixedWidth(width)
-        height = self._box.heightForWidth(width) if self._box.hasHeightForWidth() else self._box.sizeHint().height()
-        self.setGeometry((parent.width() - width) // 2, parent.height() - height - 112, width, height)
+            height += toast.fit(width) + self._box.spacing()
+        self.setGeometry((parent.width() - width) // 2, parent.height() - height - self._margin, width, height)
 
 
 class _Toast(QFrame):
@@ -86,15 +93,22 @@ class _Toast(QFrame):
         sign = QLabel()
         sign.setPixmap(pixmap(_ICONS[tone], theme.tokens.background, 20, self.devicePixelRatioF()))
         row.addWidget(sign)
-        text = label(sentence, name="toastText", wrap=True, selectable=True)
-        text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        row.addWidget(text, 1)
+        self._text = label(sentence, name="toastText", wrap=True, selectable=True)
+        row.addWidget(self._text, 1)
         close = icon_button(theme, "close", "Close this message", "toastClose", lambda: owner.remove(self), size=16)
         tint(theme, close, "close", "background")
         row.addWidget(close)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(lambda: owner.remove(self))
+
+    def fit(self, width: int) -> int:
+        """Take a width; give the height that the sentence needs in it."""
+        for part in (self, self._text):
+            part.ensurePolished()
+        height = self.layout().heightForWidth(width)
+        self.setFixedSize(width, height)
+        return height
 
     def stay(self, milliseconds: int) -> None:
         self._timer.start(milliseconds)

@@ -94,7 +94,7 @@ class VideoView(QWidget):
             self._paint_rounded(painter, target, area)
             return
         if not target.contains(area):
-            painter.fillRect(area, QColor("#000000"))
+            self._paint_ground(painter, area)
         if self.mirrored:
             painter.translate(area.width(), 0)
             painter.scale(-1, 1)

@@ -1,0 +1,235 @@
+"""Draw the window in each of its states, to be looked at: python tests/ui/pictures.py FOLDER [scene…]."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import scenes
+from PySide6.QtWidgets import QApplication, QWidget
+from qasync import QEventLoop
+from recorder import Recorder
+
+from app.events import (
+    CallChanged,
+    CallState,
+    DevicesChanged,
+    EndKind,
+    EngineStarted,
+    FiguresChanged,
+    HistoryChanged,
+    HomeChanged,
+    IceState,
+    PeopleChanged,
+    Problem,
+    RegistrationChanged,
+    RegistrationState,
+    SipSeen,
+)
+from ui.application import make_application
+from ui.bridge import EngineBridge
+from ui.context import Context
+from ui.main_window import MainWindow
+from ui.theme.manager import Theme
+from ui.theme.tokens import DARK, LIGHT
+
+
+class Stage:
+    """One window that is fed by hand and photographed."""
+
+    def __init__(self, app: QApplication, theme: Theme, folder: Path, size: tuple[int, int]) -> None:
+        self.app, self.folder = app, folder
+        self.bridge = EngineBridge()
+        self.context = Context(theme, self.bridge)
+        self.engine = Recorder()
+        self.context.attach(self.engine)  # type: ignore[arg-type]
+        self.window = MainWindow(self.context)
+        self.window.resize(*size)
+        self.window.show()
+        said = "Registered: others can reach you."
+        self.tell(
+            EngineStarted(10.0, ""),
+            RegistrationChanged("sip:you@home.example", RegistrationState.REGISTERED, 200, said, "tls"),
+            PeopleChanged(scenes.PEOPLE),
+            HistoryChanged(scenes.history()),
+            DevicesChanged(scenes.DEVICES, ("No camera was found: others see a test picture.",)),
+        )
+
+    @property
+    def pane(self) -> Any:
+        return self.window.findChild(QWidget, "pane")
+
+    def tell(self, *events: Any) -> None:
+        for event in events:
+            self.bridge.publish(event)
+        self.settle(0.05)
+
+    def settle(self, seconds: float = 0.3) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.app.processEvents()
+            time.sleep(0.005)
+
+    def shoot(self, name: str, widget: QWidget | None = None) -> None:
+        self.settle()
+        (widget or self.window).grab().save(str(self.folder / f"{name}.png"))
+
+    def in_call(self) -> None:
+        """Bring a call four minutes in, with a minute of figures."""
+        self.tell(CallChanged(scenes.call(CallState.CONNECTED)))
+        self.context.book._clock_offset = time.monotonic() - (10.5 + 252)
+        for trace in scenes.traces():
+            self.tell(SipSeen(trace))
+        record = self.context.book.stage
+        assert record is not None
+        for step in range(200):
+            record.series.add(scenes.figures(step=step), step * 0.25)
+        record.series.samples[:] = [replace(sample, at=sample.at) for sample in record.series.samples]
+        self.context.book.take_figures(scenes.figures(step=200))
+        record.series.samples[-1] = replace(record.series.samples[-1], at=50.0)
+        self.engine.mailbox("c1", "remote").put(scenes.picture(1280, 720, (120, 90, 60)))
+        self.engine.mailbox("c1", "own").put(scenes.picture())
+        self.settle()
+
+
+def idle(stage: Stage) -> None:
+    stage.shoot("idle")
+    stage.window.column.people.select_contact("2")
+    stage.shoot("person")
+    stage.window.column.field.setText("sip:new@example.org")
+    stage.shoot("dial")
+    stage.window.column.field.setText("shift")
+    stage.shoot("search")
+
+
+def empty(stage: Stage) -> None:
+    none = RegistrationChanged("", RegistrationState.NONE, own_uri="sip:you@192.168.1.10:5060")
+    stage.tell(PeopleChanged(()), HistoryChanged(()), HomeChanged(True), none, DevicesChanged(()))
+    stage.shoot("empty")
+    stage.window.rail.chosen.emit("history")
+    stage.window.toggle_pane()
+    stage.shoot("empty-history-pane")
+
+
+def ringing(stage: Stage) -> None:
+    stage.window.toggle_pane()
+    ice = scenes.snapshot(IceState.CHECKING, selected=None)
+    stage.tell(CallChanged(scenes.call(CallState.CONNECTING)), FiguresChanged(scenes.no_figures(ice=ice)))
+    stage.shoot("connecting")
+    stage.tell(CallChanged(scenes.call(CallState.RINGING)), FiguresChanged(scenes.no_figures(ice=scenes.snapshot())))
+    stage.shoot("ringing")
+
+
+def talking(stage: Stage) -> None:
+    stage.in_call()
+    stage.shoot("call")
+    stage.window.toggle_pane()
+    stage.shoot("call-path")
+    stage.pane.tabs.setCurrentIndex(1)
+    stage.shoot("call-quality")
+    stage.pane.tabs.setCurrentIndex(2)
+    stage.pane.signalling.view.setCurrentIndex(stage.pane.signalling.model.index(2, 0))
+    stage.shoot("call-signalling")
+    stage.window.toggle_pane()
+    poorer = ("No encryption: anyone on the way can listen.", "No ICE: the path is not checked.")
+    stage.tell(CallChanged(scenes.call(CallState.CONNECTED, muted=True, sending_video=False, poorer_steps=poorer)))
+    stage.window.call.buttons.volume.click()
+    stage.shoot("call-muted-poorer")
+    stage.window.call.buttons.volume.click()
+    stage.window.call.remote.forget()
+    stage.tell(CallChanged(scenes.call(CallState.CONNECTED, has_video=False, sending_video=False)))
+    stage.shoot("call-voice")
+    stage.tell(CallChanged(scenes.incoming()))
+    stage.shoot("incoming-second", next(iter(stage.window.incoming.dialogs.values())))
+    stage.tell(CallChanged(scenes.call(CallState.CONNECTED, has_video=False, sending_video=False, held=True)))
+    stage.shoot("call-held")
+
+
+def asked(stage: Stage) -> None:
+    stage.tell(CallChanged(scenes.incoming()))
+    stage.shoot("incoming", next(iter(stage.window.incoming.dialogs.values())))
+
+
+def errors(stage: Stage) -> None:
+    said = "Nobody is registered under desk@example.org: check the address, or ask them to sign in."
+    stage.tell(CallChanged(scenes.failed(EndKind.NOT_FOUND, said, 404)))
+    stage.tell(Problem("network", "The TURN server turn.example.org does not answer; calls may not get through."))
+    stage.context.say("Hang up first: the account cannot be changed during a call.", "bad")
+    stage.shoot("error")
+
+
+def settings(stage: Stage) -> None:
+    stage.window.toggle_settings()
+    stage.shoot("settings")
+    panel: Any = stage.window.findChild(QWidget, "settingsPage")
+    panel.fields.stun.setPlainText("stun.example.org:99999")
+    panel.save.click()
+    stage.settle(0.1)
+    panel.findChild(QWidget, "settingsScroll").verticalScrollBar().setValue(10_000)
+    stage.shoot("settings-wrong")
+    stage.window.toggle_settings()
+    stage.window.rail.chosen.emit("history")
+    stage.window.column.history.view.setCurrentIndex(stage.window.column.history.model.index(2, 0))
+    stage.shoot("history")
+
+
+def dialogs(stage: Stage) -> None:
+    stage.window.open_account()
+    dialog: Any = stage.window.findChild(QWidget, "accountDialog")
+    dialog.address.setText("sip:ada@example.org")
+    dialog.say("The server does not know this password: type it again.", "bad")
+    stage.shoot("account", dialog)
+    stage.window.open_contact(scenes.WORKSHOP)
+    stage.shoot("contact", stage.window.findChild(QWidget, "contactDialog"))
+
+
+def narrow(stage: Stage) -> None:
+    stage.shoot("narrow-list")
+    stage.in_call()
+    stage.shoot("narrow-call")
+    stage.window.toggle_pane()
+    stage.shoot("narrow-pane")
+
+
+SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
+    "idle": (idle, (1240, 780)),
+    "empty": (empty, (1240, 780)),
+    "ringing": (ringing, (1440, 860)),
+    "talking": (talking, (1440, 860)),
+    "asked": (asked, (1240, 780)),
+    "errors": (errors, (1240, 780)),
+    "settings": (settings, (1240, 860)),
+    "dialogs": (dialogs, (1240, 780)),
+    "narrow": (narrow, (800, 700)),
+}
+
+
+def main() -> None:
+    folder, wanted = Path(sys.argv[1]), sys.argv[2:] or list(SCENES)
+    app = make_application()
+    loop = QEventLoop(app, already_running=True)
+    theme = Theme(app)
+    for tokens in (LIGHT, DARK):
+        theme.force(tokens)
+        (folder / tokens.name).mkdir(parents=True, exist_ok=True)
+        for name in wanted:
+            scene, size = SCENES[name]
+            stage = Stage(app, theme, folder / tokens.name, size)
+            scene(stage)
+            stage.window.incoming.close()
+            stage.window.hide()
+    asyncio.events._set_running_loop(None)
+    del loop
+
+
+if __name__ == "__main__":
+    main()

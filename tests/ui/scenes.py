@@ -1,0 +1,227 @@
+"""Events of made-up calls and people, for tests of single widgets and for pictures of the window.
+
+Whole calls with real engines are in test_whole_call.py; what stands here only brings the window into a state.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+from app.events import (
+    AudioStats,
+    CallEnd,
+    CallFigures,
+    CallInfo,
+    CallState,
+    CallStep,
+    CandidateInfo,
+    CandidateType,
+    Contact,
+    DeviceInfo,
+    Direction,
+    EndedBy,
+    EndKind,
+    HistoryEntry,
+    IceSnapshot,
+    IceState,
+    Milestones,
+    PairInfo,
+    PairState,
+    Presence,
+    SecurityInfo,
+    SipTrace,
+    VideoStats,
+)
+from app.frames import VideoPicture
+
+FRONT_DESK = Contact("1", "Front desk", "sip:desk@example.org", presence=Presence.BUSY)
+WORKSHOP = Contact("2", "Workshop", "sip:workshop@example.org", favourite=True, presence=Presence.ONLINE)
+HARBOUR = Contact("3", "Harbour office", "sip:harbour@example.org", favourite=True, presence=Presence.UNKNOWN)
+BOAT = Contact(
+    "4", "Boat two", "sip:boat@192.168.1.20", "network", presence=Presence.ONLINE, note="found 2 minutes ago"
+)
+ECHO = Contact(
+    "5", "Echo test", "sip:echo@127.0.0.1", "builtin", presence=Presence.ONLINE, note="hear and see yourself"
+)
+NIGHT = Contact("6", "Night shift", "sip:night@example.org", presence=Presence.OFFLINE)
+PEOPLE = (FRONT_DESK, WORKSHOP, HARBOUR, BOAT, ECHO, NIGHT)
+
+DEVICES = (
+    DeviceInfo("microphone", "Built-in microphone", True),
+    DeviceInfo("microphone", "Headset", False),
+    DeviceInfo("speaker", "Built-in speakers", True),
+    DeviceInfo("camera", "Front camera", True),
+)
+
+_ORDER = (
+    CallState.GATHERING,
+    CallState.INVITING,
+    CallState.CONNECTING,
+    CallState.RINGING,
+    CallState.ANSWERING,
+    CallState.CONNECTED,
+)
+
+
+def call(state: CallState, **changes: object) -> CallInfo:
+    """A call to the front desk that has come as far as `state`."""
+    reached = _ORDER[: _ORDER.index(state) + 1] if state in _ORDER else (*_ORDER, state)
+    steps = tuple(CallStep(one, 10.0 + 0.1 * number) for number, one in enumerate(reached))
+    info = CallInfo(
+        call_id="c1",
+        direction=Direction.OUTGOING,
+        remote_uri=FRONT_DESK.uri,
+        remote_name=FRONT_DESK.name,
+        state=state,
+        steps=steps,
+        started_wall=time.time(),
+        connected_at=10.5 if CallState.CONNECTED in reached else None,
+        has_video=True,
+        sending_video=True,
+    )
+    return replace(info, **changes)  # type: ignore[arg-type]
+
+
+def incoming(state: CallState = CallState.RINGING, **changes: object) -> CallInfo:
+    """A call from the workshop that has come as far as ringing."""
+    reached = (CallState.PREPARING, CallState.CONNECTING, CallState.RINGING)
+    reached = reached[: reached.index(state) + 1] if state in reached else (*reached, state)
+    info = CallInfo(
+        call_id="in1",
+        direction=Direction.INCOMING,
+        remote_uri=WORKSHOP.uri,
+        remote_name="workshop",
+        state=state,
+        steps=tuple(CallStep(one, 20.0 + 0.1 * number) for number, one in enumerate(reached)),
+        started_wall=time.time(),
+        offers_video=True,
+    )
+    return replace(info, **changes)  # type: ignore[arg-type]
+
+
+def failed(kind: EndKind, sentence: str, status: int | None = None) -> CallInfo:
+    """The call to the front desk, failed before anybody answered."""
+    end = CallEnd(EndedBy.FAILURE, kind, status, sentence)
+    return call(CallState.ENDED, connected_at=None, end=end, has_video=False, sending_video=False)
+
+
+LOCAL = (
+    CandidateInfo(CandidateType.HOST, "192.168.1.10", 40213, "udp", 2130706431, "1", interface="eth0"),
+    CandidateInfo(
+        CandidateType.SRFLX,
+        "203.0.113.11",
+        40213,
+        "udp",
+        1694498815,
+        "2",
+        base="192.168.1.10:40213",
+        server="stun.home",
+    ),
+    CandidateInfo(CandidateType.RELAY, "203.0.113.1", 49160, "udp", 16777215, "3", server="turn.home (UDP)"),
+)
+REMOTE = (
+    CandidateInfo(CandidateType.HOST, "192.168.2.10", 5113, "udp", 2130706431, "1"),
+    CandidateInfo(CandidateType.SRFLX, "198.51.100.7", 5113, "udp", 1694498815, "2"),
+    CandidateInfo(CandidateType.RELAY, "203.0.113.1", 49171, "udp", 16777215, "3"),
+)
+
+
+def snapshot(state: IceState = IceState.COMPLETED, *, selected: int | None = 1) -> IceSnapshot:
+    """Four pairs: one failed, one direct that is selected, a relayed one that works, one still waiting."""
+    works, failed_, waits = PairState.SUCCEEDED, PairState.FAILED, PairState.WAITING
+    pairs = (
+        PairInfo(0, 0, failed_, False, False, 9151314442816847871, None, 0, 0, 7, None, 10.2, 10.29),
+        PairInfo(1, 1, works, True, False, 7277816997797167103, 0.018, 41_000_000, 39_000_000, 3, None, 10.22, 10.26),
+        PairInfo(2, 1, works, False, False, 72057594037927935, 0.046, 2100, 1800, 2, None, 10.24, 10.285),
+        PairInfo(2, 2, waits, False, False, 72057589759737855, None, 0, 0),
+    )
+    chosen = tuple(replace(pair, selected=number == selected) for number, pair in enumerate(pairs))
+    return IceSnapshot("controlling", state, LOCAL, REMOTE, chosen, 0.03, 0.041)
+
+
+def figures(call_id: str = "c1", *, step: int = 40, ice: IceSnapshot | None = None) -> CallFigures:
+    """Figures of a good call, `step` quarters of a second after it began."""
+    wave = math.sin(step / 4)
+    audio = AudioStats(
+        codec="opus",
+        packets_sent=step * 12,
+        packets_received=step * 12,
+        lost=step // 25,
+        concealed_ms=step * 0.8,
+        jitter_ms=3.0 + wave,
+        delay_ms=40.0,
+        rtt_ms=18.0,
+        level_dbfs=-22.4,
+        bitrate_in_bps=32_000.0,
+        bitrate_out_bps=32_000.0,
+    )
+    video = VideoStats(
+        codec="vp8",
+        width=1280,
+        height=720,
+        fps_sent=30.0,
+        fps_received=29.0 + wave,
+        frames_decoded=step * 7,
+        key_frames_asked=1,
+        packets_received=step * 40,
+        lost=step // 10,
+        bitrate_bps=1_350_000.0,
+        bitrate_in_bps=1_370_000.0 + 90_000 * wave,
+    )
+    prints = ["sha-256 " + ":".join([byte] * 32) for byte in ("AB", "CD")]
+    security = SecurityInfo("dtls-srtp", "AEAD_AES_128_GCM", "tls", *prints)
+    return CallFigures(call_id, ice or snapshot(), security, audio, video, Milestones(10.1, 10.3, 10.5, 10.53, 10.6))
+
+
+def no_figures(call_id: str = "c1", ice: IceSnapshot | None = None) -> CallFigures:
+    """Figures of a call that is being set up."""
+    return CallFigures(call_id, ice, SecurityInfo(), None, None, Milestones())
+
+
+_LADDER = (
+    ("out", "INVITE sip:desk@example.org SIP/2.0"),
+    ("in", "SIP/2.0 100 Trying"),
+    ("in", "SIP/2.0 183 Session Progress"),
+    ("out", "PRACK sip:desk@198.51.100.7 SIP/2.0"),
+    ("in", "SIP/2.0 200 OK"),
+    ("in", "SIP/2.0 180 Ringing"),
+    ("in", "SIP/2.0 200 OK"),
+    ("out", "ACK sip:desk@198.51.100.7 SIP/2.0"),
+)
+
+
+def traces(call_id: str | None = "c1") -> list[SipTrace]:
+    """The messages of a call from INVITE to ACK."""
+    made = []
+    for number, (direction, line) in enumerate(_LADDER):
+        text = f"{line}\r\nVia: SIP/2.0/TLS 192.168.1.10:5061;branch=z9hG4bK{number}\r\nCall-ID: abc@host\r\n\r\n"
+        ends = ("192.168.1.10:5061", "198.51.100.7:5061")
+        at = 10.1 + 0.04 * number
+        made.append(SipTrace(at, direction, "tls", *ends, line, len(text), text, "abc@host", call_id))
+    return made
+
+
+def history() -> tuple[HistoryEntry, ...]:
+    """A missed call that nobody has seen yet, and three older ones."""
+    now = time.time()
+    nobody = "Nobody is registered under this address."
+    rows = (
+        (Direction.INCOMING, WORKSHOP, EndKind.CANCELLED, None, "The caller gave up.", None, 1200, False),
+        (Direction.OUTGOING, FRONT_DESK, EndKind.HUNG_UP, 252.0, "", "direct", 7200, True),
+        (Direction.INCOMING, BOAT, EndKind.HUNG_UP, 31.0, "", "relayed", 93000, True),
+        (Direction.OUTGOING, NIGHT, EndKind.NOT_FOUND, None, nobody, None, 99000, True),
+    )
+    return tuple(
+        HistoryEntry(number, f"h{number}", way, who.uri, who.name, now - ago, lasted, kind, said, True, (), path, seen)
+        for number, (way, who, kind, lasted, said, path, ago, seen) in enumerate(rows)
+    )
+
+
+def picture(width: int = 640, height: int = 480, colour: tuple[int, int, int] = (145, 102, 43)) -> VideoPicture:
+    """A picture whose left half is darker, so that mirroring shows; colours are blue, green, red."""
+    blue, green, red = colour
+    left = bytes((blue // 3, green // 3, red // 3, 255)) * (width // 2)
+    right = bytes((blue, green, red, 255)) * (width - width // 2)
+    return VideoPicture(width, height, width * 4, (left + right) * height, time.monotonic())

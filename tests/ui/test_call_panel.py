@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import pytest
+import scenes
+from conftest import Tell
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+from recorder import Recorder
+
+from app.events import CallChanged, CallEnd, CallState, EndedBy, EndKind, FiguresChanged, IceState
+from ui.main_window import MainWindow
+from ui.panels.call import CallPanel
+
+
+@pytest.fixture
+def panel(window: MainWindow) -> CallPanel:
+    return window.call
+
+
+def test_every_step_of_a_call_is_said_in_words(window: MainWindow, panel: CallPanel, tell: Tell) -> None:
+    said = []
+    for state in (CallState.GATHERING, CallState.INVITING, CallState.CONNECTING, CallState.RINGING):
+        tell(CallChanged(scenes.call(state)))
+        said.append(panel.centre.state.text())
+    assert said == ["Looking at the network…", "Calling…", "Finding the best path…", "Ringing…"]
+    assert window.stage.currentWidget() is panel
+    assert panel.buttons.hang_up.text() == "Cancel"
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    assert panel.buttons.hang_up.text() == "Hang up"
+    assert window.windowTitle().startswith("Front desk")
+
+
+def test_both_pictures_are_shown(panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    assert panel.centre.isVisible()
+    engine.mailbox("c1", "remote").put(scenes.picture())
+    engine.mailbox("c1", "own").put(scenes.picture())
+    qtbot.waitUntil(lambda: not panel.centre.isVisible() and panel.own.view.isVisible())
+    assert panel.remote.picture is not None
+    assert panel.own.view.mirrored
+    assert not panel.remote.mirrored
+
+
+def test_the_buttons_ask_and_show_what_is(panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    qtbot.mouseClick(panel.buttons.mute, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: engine.names() == ["calls.set_muted"])
+    assert engine.last("calls.set_muted") == ("c1", True)
+    assert not panel.buttons.mute.isChecked()  # until the engine says so
+    tell(CallChanged(scenes.call(CallState.CONNECTED, muted=True)))
+    assert panel.buttons.mute.isChecked()
+    assert panel.buttons.mute.accessibleName() == "Unmute"
+    assert "muted" in panel.own.words.text()
+    qtbot.mouseClick(panel.buttons.camera, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "calls.set_camera" in engine.names())
+    assert engine.last("calls.set_camera") == ("c1", False)
+
+
+def test_the_volume_goes_from_nothing_to_one_and_a_half(
+    panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    qtbot.mouseClick(panel.buttons.volume, Qt.MouseButton.LeftButton)
+    assert panel.volume_card.isVisible()
+    panel.volume_card.slider.setValue(400)
+    qtbot.waitUntil(lambda: engine.names() == ["calls.set_volume"])
+    assert engine.last("calls.set_volume") == ("c1", 1.5)
+    qtbot.mouseClick(panel.buttons.volume, Qt.MouseButton.LeftButton)
+    assert not panel.volume_card.isVisible()
+
+
+def test_hanging_up(panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    qtbot.mouseClick(panel.buttons.hang_up, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: engine.given == [("calls.hang_up", ("c1",))])
+
+
+def test_three_facts_are_always_in_sight(panel: CallPanel, tell: Tell) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTING)))
+    chips = panel.bar.chips
+    assert [chip.text() for chip in (chips.listen, chips.travel, chips.sound)] == [
+        "Not secured yet",
+        "No path yet",
+        "No sound yet",
+    ]
+    tell(CallChanged(scenes.call(CallState.CONNECTED)), FiguresChanged(scenes.figures()))
+    assert [chip.text() for chip in (chips.listen, chips.travel, chips.sound)] == [
+        "End to end · verified",
+        "Direct · 18 ms",
+        "Sound 4.4 / 5 · good",
+    ]
+    panel._idle.timeout.emit()
+    assert all(chip.isVisible() for chip in (chips.listen, chips.travel, chips.sound))
+
+
+def test_poorer_steps_are_said(panel: CallPanel, tell: Tell) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED, poorer_steps=("No encryption.", "No ICE."))))
+    assert panel.poorer.isVisible()
+    assert panel.poorer.text() == "No encryption.\nNo ICE."
+
+
+def test_a_failed_call_says_why_and_what_can_be_done(
+    window: MainWindow, panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(CallChanged(scenes.call(CallState.INVITING)))
+    tell(CallChanged(scenes.failed(EndKind.NOT_FOUND, "Nobody is registered there: check the address.", 404)))
+    assert panel.centre.state.text() == "Nobody is registered there: check the address."
+    assert not panel.buttons.isVisible()
+    qtbot.mouseClick(panel.centre.again, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "calls.place" in engine.names())
+    qtbot.mouseClick(panel.centre.close_button, Qt.MouseButton.LeftButton)
+    assert window.stage.currentWidget() is window.welcome
+
+
+def test_a_call_that_ended_well_says_so(panel: CallPanel, tell: Tell) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    end = CallEnd(EndedBy.REMOTE, EndKind.HUNG_UP, 200, None)
+    tell(CallChanged(scenes.call(CallState.ENDED, end=end)))
+    assert panel.centre.state.text() == "The call is over."
+    assert panel.remote.picture is None
+
+
+def test_an_interrupted_call_is_told_apart(panel: CallPanel, tell: Tell) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    tell(
+        CallChanged(scenes.call(CallState.INTERRUPTED, connected_at=10.5)),
+        FiguresChanged(scenes.figures(ice=scenes.snapshot(IceState.INTERRUPTED))),
+    )
+    assert "trying to come back" in panel.bar.time.text()
+    assert panel.bar.chips.travel.text() == "Interrupted"
+
+
+def test_a_held_call_can_go_on(panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    second = scenes.incoming(CallState.CONNECTED, connected_at=20.5)
+    tell(CallChanged(second), CallChanged(scenes.call(CallState.CONNECTED, held=True)))
+    assert panel.bar.name.text() == "workshop"
+    panel._context.book.bring("c1")
+    assert panel.centre.resume.isVisible()
+    qtbot.mouseClick(panel.centre.resume, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(engine.given) == 2)
+    assert engine.given == [("calls.set_held", ("in1", True)), ("calls.set_held", ("c1", False))]
+
+
+def test_buttons_fade_only_over_a_picture(panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    panel._idle.timeout.emit()
+    assert panel._fader.shown
+    engine.mailbox("c1", "remote").put(scenes.picture())
+    qtbot.waitUntil(lambda: panel.remote.picture is not None)
+    panel.buttons.hang_up.clearFocus()
+    panel._idle.timeout.emit()
+    assert not panel._fader.shown
+    qtbot.mouseMove(panel.remote)
+    qtbot.keyClick(panel, Qt.Key.Key_Shift)
+    assert panel._fader.shown
