@@ -1,4 +1,8 @@
-"""The engine on its own loop: builds every part of a run, and carries out the commands of the facade."""
+"""The engine on its own loop: builds every part of a run, and carries out the commands of the facade.
+
+The home server, the neighbours and the keyring are imported when a run needs them: a command that only calls somebody
+has its INVITE on the wire before their modules would be read.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from app import VERSION
 from app.calls.call import Call, CallServices
@@ -23,8 +28,6 @@ from app.engine.examination import (
     examine_servers,
 )
 from app.engine.file_writer import FileWriter
-from app.engine.home import EngineHome
-from app.engine.neighbourhood import Neighbourhood
 from app.engine.options import EngineOptions, HomeMode
 from app.engine.people import People
 from app.engine.presence import watch_presence
@@ -51,7 +54,6 @@ from app.media.certificate import Certificate
 from app.media.devices import list_devices, missing_devices
 from app.owned_tasks import OwnedTasks
 from app.people.profile import Profile
-from app.people.secrets import Secrets
 from app.people.settings_file import load_settings, save_settings
 from app.people.store import StoreThread
 from app.settings import Account, Settings, TurnServer
@@ -59,7 +61,11 @@ from app.sip import events as sip_events
 from app.sip.config import SipConfig
 from app.sip.endpoint import SipEndpoint
 from app.sip.errors import SipError
-from app.sip.uri import SipUri, parse_uri
+
+if TYPE_CHECKING:
+    from app.engine.home import EngineHome
+    from app.engine.neighbourhood import Neighbourhood
+    from app.people.secrets import Secrets
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +84,7 @@ class EngineCore:
         self._kept = Settings()
         self._settings = Settings()
         self._passwords = dict(options.passwords)
+        self._opened_secrets: Secrets | None = None
         self._store = StoreThread(self._profile.database_path)
         self._people = People(self._store, publish)
         self._sip: SipEndpoint | None = None
@@ -110,7 +117,7 @@ class EngineCore:
             raise EngineError(self._open_error)
 
     async def _open(self) -> None:
-        self._secrets, problems = await asyncio.to_thread(self._read_profile)
+        problems = await asyncio.to_thread(self._read_profile)
         problem = await self._store.open()
         self._certificate = Certificate.generate()
         await self._people.load()
@@ -122,7 +129,6 @@ class EngineCore:
         if serves or (self._options.home is HomeMode.AUTO and self.account is None):
             await self._start_home()
         if self._options.neighbours and self._settings.network.find_neighbours:
-            self._neighbourhood = Neighbourhood(self._people.set_neighbours)
             self._tasks.start(self._announce(), "find neighbours")
         if self._options.watch_presence:
             assert self._sip is not None
@@ -132,27 +138,35 @@ class EngineCore:
         if self._options.ring:
             self._tasks.start(self._look_for_devices(), "look for devices")
 
-    def _read_profile(self) -> tuple[Secrets, list[str]]:
+    def _read_profile(self) -> list[str]:
+        """Read settings and the passwords they need; gives what went wrong, one sentence each. Blocks."""
         self._profile.create()
         self._kept, problem = load_settings(self._profile.settings_path)
         self._settings = self._options.adjust(self._kept)
-        secrets = Secrets(self._profile)
-        account = self.account
-        if account is not None and account.address not in self._passwords:
-            kept = secrets.get(account.address)
-            if kept is not None:
-                self._passwords[account.address] = kept
-        for server in self._settings.network.turn_servers:
-            name = turn_secret_name(server)
-            if not server.password and name not in self._passwords:
-                self._passwords[name] = secrets.get(name) or ""
+        wanted = [self.account.address] if self.account is not None else []
+        wanted += [turn_secret_name(server) for server in self._settings.network.turn_servers if not server.password]
+        for name in wanted:
+            if name not in self._passwords and (kept := self._secrets.get(name)) is not None:
+                self._passwords[name] = kept
         if self._options.sip_trace_file is not None:
             try:
                 self._trace_file = FileWriter(self._options.sip_trace_file)
             except OSError as error:
                 raise EngineError(f"The SIP trace cannot be written: {error}.") from error
             self._trace = TraceLog(self._zero, self._saw_message, self._trace_file)
-        return secrets, [sentence for sentence in (problem and problem.sentence, secrets.problem) if sentence]
+        sentences = [problem.sentence] if problem else []
+        if self._opened_secrets is not None and self._opened_secrets.problem:
+            sentences.append(self._opened_secrets.problem)
+        return sentences
+
+    @property
+    def _secrets(self) -> Secrets:
+        """The keyring, or the file that stands for it. Opening and every use of it block."""
+        if self._opened_secrets is None:
+            from app.people.secrets import Secrets
+
+            self._opened_secrets = Secrets(self._profile)
+        return self._opened_secrets
 
     async def close(self) -> None:
         """End calls first, so that nobody at the other end is left hanging, then everything else."""
@@ -235,6 +249,8 @@ class EngineCore:
     async def _start_home(self) -> None:
         if self._home is not None:
             return
+        from app.engine.home import EngineHome
+
         self._home = EngineHome(self._options.home_options, self._settings, self._certificate, self._clock)
         try:
             await self._home.open()
@@ -248,7 +264,9 @@ class EngineCore:
         self._publish(HomeChanged(True, str(self._home.sip_address), str(self._home.turn_address)))
 
     async def _announce(self) -> None:
-        assert self._neighbourhood is not None
+        from app.engine.neighbourhood import Neighbourhood
+
+        self._neighbourhood = Neighbourhood(self._people.set_neighbours)
         assert self._sip is not None
         try:
             await self._neighbourhood.open(
@@ -370,10 +388,10 @@ class EngineCore:
         except EngineError as error:
             raise EngineError(f"The address cannot be used: {error}") from error
         if password:
-            await asyncio.to_thread(self._secrets.set, account.address, password)
+            await asyncio.to_thread(self._keep_secret, account.address, password)
             self._passwords[account.address] = password
         elif account.address not in self._passwords:
-            kept = await asyncio.to_thread(self._secrets.get, account.address)
+            kept = await asyncio.to_thread(lambda: self._secrets.get(account.address))
             if kept is not None:
                 self._passwords[account.address] = kept
         await self._keep(replace(self._kept, accounts=(account,)))
@@ -392,7 +410,7 @@ class EngineCore:
         account = self.account
         if account is None:
             return
-        await asyncio.to_thread(self._secrets.delete, account.address)
+        await asyncio.to_thread(lambda: self._secrets.delete(account.address))
         self._passwords.pop(account.address, None)
         await self._keep(replace(self._kept, accounts=()))
         await self._restart_sip()
@@ -403,6 +421,9 @@ class EngineCore:
         account = self.account
         return account is not None and account.address in self._passwords
 
+    def _keep_secret(self, name: str, secret: str) -> None:
+        self._secrets.set(name, secret)
+
     async def get_settings(self) -> Settings:
         return self._settings
 
@@ -412,7 +433,7 @@ class EngineCore:
         for server in settings.network.turn_servers:
             if server.password:
                 self._passwords[turn_secret_name(server)] = server.password
-                await asyncio.to_thread(self._secrets.set, turn_secret_name(server), server.password)
+                await asyncio.to_thread(self._keep_secret, turn_secret_name(server), server.password)
         if _listening_facts(before) != _listening_facts(self._settings) and not self._running_calls().manager.calls:
             await self._restart_sip()
         else:
