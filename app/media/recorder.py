@@ -27,7 +27,7 @@ _CLOSE_TIMEOUT_S = 10.0
 _TIME_BASE = Fraction(1, 1000)
 _CODEC_OPTIONS = {
     "libx264": {"preset": "ultrafast", "tune": "zerolatency", "crf": "18"},
-    "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "8"},
+    "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "8", "lag-in-frames": "0"},
 }
 _CONTAINER_OPTIONS = {
     ".mkv": {"cluster_time_limit": "500", "flush_packets": "1"},

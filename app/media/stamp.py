@@ -119,6 +119,8 @@ def _block_levels(grey: Plane) -> NDArray[np.float64]:
 def _without_bars(grey: Plane) -> Plane | None:
     """Cut the black bars off; None when there are none, or nothing else."""
     height, width = grey.shape
+    if height < 4 * _ROWS or width < 2 * _COLUMNS:
+        return None
     rows = np.flatnonzero(grey[:, width * 3 // 8 : width * 5 // 8].mean(axis=1) > _BAR_LUMA)
     columns = np.flatnonzero(grey[height * 3 // 8 : height * 5 // 8].mean(axis=0) > _BAR_LUMA)
     if rows.size == 0 or columns.size == 0:

@@ -1,0 +1,135 @@
+"""A PulseAudio server of a test's own: sound devices that can be listened to, fed, unplugged and plugged in.
+
+`micfeed` is what the microphone hears, `spk` what the speaker plays; both are null sinks. The server lives in a
+folder of the test's and is reached by environment variables that the context sets and puts back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.heard import Samples, write_wav
+
+_CONFIG = """\
+load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
+load-module module-null-sink sink_name=spk
+load-module module-null-sink sink_name=micfeed
+load-module module-remap-source source_name=mic master=micfeed.monitor
+set-default-sink spk
+set-default-source mic
+"""
+_START_TIMEOUT_S = 10.0
+_CLIENT_TIMEOUT_S = 5.0
+
+
+class Pulse:
+    """The face of one running server."""
+
+    server: subprocess.Popen[bytes]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "native"
+        self.env = {"PULSE_SERVER": f"unix:{self.socket}", "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+
+    def play(self, samples: Samples, sink: str = "micfeed") -> subprocess.Popen[bytes]:
+        """Begin to play samples at 48 kHz into a sink; the caller waits for or ends the process."""
+        wav = write_wav(self.folder / f"play-{time.monotonic_ns()}.wav", samples)
+        return subprocess.Popen(["paplay", "-d", sink, str(wav)], env={**os.environ, **self.env})
+
+    @contextlib.contextmanager
+    def recorded(self, sink: str = "spk") -> Iterator[list[Samples]]:
+        """Record what a sink plays while the context lasts; the list holds the samples afterwards.
+
+        The recorder is running when the context begins; the newest 50 ms may be missing at its end.
+        """
+        raw = self.folder / f"record-{time.monotonic_ns()}.raw"
+        command = ["parec", "-d", f"{sink}.monitor", "--rate=48000", "--channels=1", "--format=s16le", "--raw"]
+        heard: list[Samples] = []
+        with raw.open("wb") as out:
+            recorder = subprocess.Popen([*command, "--latency-msec=20"], stdout=out, env={**os.environ, **self.env})
+            try:
+                end = time.monotonic() + _CLIENT_TIMEOUT_S
+                while raw.stat().st_size == 0 and time.monotonic() < end:
+                    time.sleep(0.02)
+                yield heard
+            finally:
+                recorder.terminate()
+                recorder.wait(5)
+        heard.append(np.fromfile(raw, np.int16))
+
+    def control(self, *arguments: str) -> str:
+        """Run pactl."""
+        done = subprocess.run(
+            ["pactl", *arguments], env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10
+        )
+        assert done.returncode == 0, f"pactl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def unplug(self, sink: str) -> None:
+        """Unload a sink, as if the device had been pulled out."""
+        for row in self.control("list", "short", "modules").splitlines():
+            number, _, arguments = row.partition("\t")
+            if f"sink_name={sink}" in arguments:
+                self.control("unload-module", number)
+
+    def die(self) -> None:
+        """End the server, whatever still uses it."""
+        self.server.terminate()
+        try:
+            self.server.wait(5)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait(5)
+
+    def plug(self, sink: str) -> None:
+        """Load a sink, as if a device had been plugged in."""
+        self.control("load-module", "module-null-sink", f"sink_name={sink}")
+
+
+@contextlib.contextmanager
+def private_pulse(folder: Path) -> Iterator[Pulse]:
+    """Run a server in `folder`; the test is skipped where PulseAudio or PortAudio is not installed."""
+    for program in ("pulseaudio", "pactl", "paplay", "parec"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    try:
+        import sounddevice  # noqa: F401
+    except OSError:
+        pytest.skip("PortAudio is not installed")
+    pulse = Pulse(folder)
+    config = folder / "pulse.conf"
+    config.write_text(_CONFIG.format(socket=pulse.socket))
+    command = ["pulseaudio", "-n", "-F", str(config), "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+    with (folder / "pulse.log").open("wb") as log:
+        pulse.server = subprocess.Popen(command, env={**os.environ, **pulse.env}, stdout=log, stderr=log)
+    before = os.environ.get("PULSE_SERVER")
+    try:
+        _wait_until_ready(pulse)
+        os.environ["PULSE_SERVER"] = pulse.env["PULSE_SERVER"]
+        yield pulse
+    finally:
+        if before is None:
+            os.environ.pop("PULSE_SERVER", None)
+        else:
+            os.environ["PULSE_SERVER"] = before
+        pulse.die()
+
+
+def _wait_until_ready(pulse: Pulse) -> None:
+    end = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < end and pulse.server.poll() is None:
+        done = subprocess.run(["pactl", "info"], env={**os.environ, **pulse.env}, capture_output=True, timeout=10)
+        if done.returncode == 0:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"PulseAudio did not start:\n{(pulse.folder / 'pulse.log').read_text()[-2000:]}")

@@ -1,0 +1,190 @@
+"""Microphone and speaker on a real sound server: what is heard and played, and what happens when a device goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.media.devices import list_devices, missing_devices
+from app.media.microphone import MicrophoneSource
+from app.media.rings import RingPlayer
+from app.media.sources import ToneSource
+from app.media.speaker import SpeakerSink
+from tests.heard import first_sound_s, frequency_hz, gaps_ms, level_dbfs, part, share_at, tone
+from tests.media.pulse import Pulse, private_pulse
+
+
+@pytest.fixture(scope="module")
+def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
+    with private_pulse(tmp_path_factory.mktemp("pulse")) as server:
+        yield server
+
+
+def run(seconds: float, *, source: MicrophoneSource | None = None, sink: SpeakerSink | None = None) -> np.ndarray:
+    """Do what a call does with its devices: read 20 ms every 20 ms, feed the speaker what it asks for."""
+    sound, heard = ToneSource(440), []
+    due = time.monotonic()
+    end = due + seconds
+    while time.monotonic() < end:
+        while source is not None and time.monotonic() >= due:
+            heard.append(source.read_frame())
+            due += 0.02
+        for _ in range(sink.frames_wanted() or 0 if sink is not None else 0):
+            sink.write_frame(sound.read_frame())
+        time.sleep(0.005)
+    return np.concatenate(heard) if heard else np.zeros(0, np.int16)
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float, step: Callable[[], object]) -> bool:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        if condition():
+            return True
+        step()
+    return False
+
+
+def test_the_microphone_hears_what_is_played_to_it(pulse: Pulse) -> None:
+    microphone = MicrophoneSource()
+    microphone.start()
+    try:
+        assert microphone.problem is None
+        player = pulse.play(tone(1000, 4))
+        assert wait_for(lambda: level_dbfs(run(0.2, source=microphone)) > -20, 5, lambda: None)
+        heard = run(1.2, source=microphone)
+        player.kill()
+        player.wait()
+    finally:
+        microphone.close()
+    assert frequency_hz(heard) == pytest.approx(1000, abs=2)
+    assert level_dbfs(heard) == pytest.approx(level_dbfs(tone(1000, 1)), abs=1)
+    assert sum(length for _, length in gaps_ms(heard)) <= 60  # a busy machine may miss a few frames
+
+
+def test_the_speaker_plays_what_it_is_given(pulse: Pulse) -> None:
+    speaker = SpeakerSink()
+    with pulse.recorded() as recorded:
+        speaker.start()
+        assert speaker.problem is None
+        run(1.2, sink=speaker)
+        speaker.close()
+    heard = recorded[0]
+    began = first_sound_s(heard)
+    assert began is not None
+    steady = part(heard, began + 0.2, began + 0.9)
+    assert frequency_hz(steady) == pytest.approx(440, abs=3)
+    assert share_at(steady, 440) > 0.99
+
+
+def test_a_device_that_is_named_but_absent_is_replaced_and_said(pulse: Pulse) -> None:
+    microphone = MicrophoneSource("Headset of long ago")
+    microphone.start()
+    try:
+        assert microphone.problem is not None
+        assert "'Headset of long ago' is not there" in microphone.problem
+        assert microphone.description == "default"
+    finally:
+        microphone.close()
+
+
+def test_devices_pulled_out_and_plugged_in_again_while_running(tmp_path: Path) -> None:
+    with private_pulse(tmp_path) as pulse:
+        pull_out_and_plug_in(pulse)
+
+
+def test_a_sound_server_that_dies_freezes_nothing(tmp_path: Path) -> None:
+    microphone, speaker = MicrophoneSource(), SpeakerSink()
+    with private_pulse(tmp_path) as pulse:
+        microphone.start()
+        speaker.start()
+        run(0.3, source=microphone, sink=speaker)
+        assert microphone.problem is None
+        pulse.die()
+
+        def step() -> object:
+            return run(0.1, source=microphone, sink=speaker)
+
+        try:
+            assert wait_for(lambda: bool(microphone.problem and speaker.problem), 5, step)
+            assert not np.any(run(0.3, source=microphone, sink=speaker))
+        finally:
+            began = time.monotonic()
+            microphone.close()
+            speaker.close()
+            assert time.monotonic() - began < 3
+
+
+def pull_out_and_plug_in(pulse: Pulse) -> None:
+    microphone, speaker = MicrophoneSource(), SpeakerSink()
+    microphone.start()
+    speaker.start()
+    try:
+        run(0.3, source=microphone, sink=speaker)
+        pulse.unplug("spk")
+        pulse.unplug("micfeed")
+
+        def step() -> object:
+            return run(0.1, source=microphone, sink=speaker)
+
+        assert wait_for(lambda: bool(microphone.problem and speaker.problem), 6, step)
+        assert not np.any(run(0.3, source=microphone, sink=speaker))
+        pulse.plug("headset")
+        assert wait_for(lambda: microphone.problem is None and speaker.problem is None, 12, step)
+    finally:
+        microphone.close()
+        speaker.close()
+
+
+def test_the_ring_is_heard_until_it_is_stopped_and_starts_without_waiting(pulse: Pulse) -> None:
+    with pulse.recorded() as recorded:
+        ring = RingPlayer(0.8)
+        began = time.monotonic()
+        ring.start()
+        assert time.monotonic() - began < 0.1
+        assert ring.playing
+        time.sleep(1.2)
+        began = time.monotonic()
+        ring.stop()
+        assert time.monotonic() - began < 0.1
+        assert not ring.playing
+        time.sleep(0.7)
+    heard = recorded[0]
+    assert level_dbfs(heard) > -40
+    assert level_dbfs(heard[-9600:]) < -60
+
+
+def test_the_list_names_the_devices_and_what_is_missing(pulse: Pulse) -> None:
+    devices = list_devices()
+    assert {device.kind for device in devices} >= {"microphone", "speaker"}
+    assert sum(device.is_default for device in devices if device.kind == "microphone") == 1
+    missing = missing_devices(devices)
+    assert not any("microphone" in sentence or "speaker" in sentence for sentence in missing)
+    assert len(missing_devices(())) == 3
+
+
+def test_without_any_sound_device_a_call_hears_silence_and_keeps_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent/native")
+    if list_devices():
+        pytest.skip("this machine has sound devices of its own")
+    microphone, speaker = MicrophoneSource(), SpeakerSink()
+    began = time.monotonic()
+    microphone.start()
+    speaker.start()
+    try:
+        assert time.monotonic() - began < 2
+        assert microphone.problem == "No microphone was found: others hear silence."
+        assert speaker.problem == "No speaker was found: you hear nothing."
+        assert not np.any(microphone.read_frame())
+        wanted = 0
+        end = time.monotonic() + 0.4
+        while time.monotonic() < end:
+            wanted += speaker.frames_wanted() or 0
+            time.sleep(0.005)
+        assert 17 <= wanted <= 23
+    finally:
+        microphone.close()
+        speaker.close()

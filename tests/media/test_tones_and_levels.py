@@ -1,0 +1,65 @@
+"""The phone's own tones, the level meter, and the ring of samples between a device and its reader."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.media import tones
+from app.media.levels import LevelMeter
+from app.media.sample_ring import SampleRing
+from tests.heard import frequency_hz, level_dbfs, part
+
+
+@pytest.mark.parametrize("sound", [tones.ring, tones.ringback, tones.busy, tones.call_ended])
+def test_tones_begin_and_end_softly_and_never_clip(sound: object) -> None:
+    samples = sound()  # type: ignore[operator]
+    assert samples.dtype == np.int16
+    assert abs(int(samples[0])) < 50
+    assert abs(int(samples[-1])) < 50
+    assert 1000 < np.abs(samples.astype(int)).max() < 20_000
+    with pytest.raises(ValueError, match="read-only"):
+        samples[0] = 1
+
+
+def test_ringback_and_busy_have_their_frequency_and_rhythm() -> None:
+    for samples, on_s, period_s in ((tones.ringback(), 1.0, 5.0), (tones.busy(), 0.5, 1.0)):
+        assert samples.size == period_s * 48000
+        assert frequency_hz(part(samples, 0.05, on_s - 0.05)) == pytest.approx(425, abs=1)
+        assert not np.any(part(samples, on_s))
+
+
+def test_the_meter_follows_the_last_quarter_second_and_the_whole() -> None:
+    meter = LevelMeter()
+    assert meter.recent_dbfs is None
+    assert meter.overall_dbfs is None
+    loud = tones.sine(1000, 0.02 * 20, peak=0.5).reshape(20, 960)
+    for frame in loud:
+        meter.add(frame)
+    assert meter.recent_dbfs == pytest.approx(level_dbfs(loud.ravel()), abs=0.5)
+    for _ in range(20):
+        meter.add(np.zeros(960, np.int16))
+    assert meter.recent_dbfs is None
+    assert meter.overall_dbfs == pytest.approx(level_dbfs(loud.ravel()) - 3.01, abs=0.1)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["write", "read", "drop"]), st.integers(0, 70)), max_size=40))
+def test_the_ring_is_a_bounded_queue(steps: list[tuple[str, int]]) -> None:
+    ring, model, counter = SampleRing(50), [], 0
+    for action, count in steps:
+        if action == "write":
+            samples = np.arange(counter, counter + count, dtype=np.int16)
+            counter += count
+            ring.write(samples)
+            model = [*model, *samples.tolist()][-50:]
+        elif action == "read":
+            target = np.zeros(count, np.int16)
+            got = ring.read_into(target)
+            assert target[:got].tolist() == model[:count]
+            model = model[got:]
+        else:
+            assert ring.drop_to(count) == max(0, len(model) - count)
+            model = model[-count:] if count else []
+        assert len(ring) == len(model)
