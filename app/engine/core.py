@@ -61,6 +61,7 @@ from app.sip import events as sip_events
 from app.sip.config import SipConfig
 from app.sip.endpoint import SipEndpoint
 from app.sip.errors import SipError
+from app.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from app.engine.home import EngineHome
@@ -269,9 +270,9 @@ class EngineCore:
         self._neighbourhood = Neighbourhood(self._people.set_neighbours)
         assert self._sip is not None
         try:
-            await self._neighbourhood.open(
-                self.own_name, self._sip.own_uri(), self._settings.network.interfaces, VERSION
-            )
+            uri = SipUri.parse(self._sip.own_uri())
+            here = str(replace(uri, port=self._sip.port))  # an announcement names its port, even 5060
+            await self._neighbourhood.open(self.own_name, here, self._settings.network.interfaces, VERSION)
         except EngineError as error:
             self._publish(Problem("network", str(error)))
 
