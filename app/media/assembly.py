@@ -64,6 +64,10 @@ class FrameAssembler:
         """Whether packets are missing that may still come."""
         return self._nacks.is_waiting
 
+    def is_missing(self, sequence: int) -> bool:
+        """Tell whether this packet is waited for."""
+        return self._nacks.is_missing(sequence)
+
     def push(self, sequence: int, timestamp: int, marker: bool, payload: bytes, now: float) -> list[EncodedFrame]:
         """Take one packet (extended sequence number); gives the frames that it completed, in order."""
         if (self._next is not None and sequence < self._next) or sequence in self._parts:

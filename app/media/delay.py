@@ -16,6 +16,8 @@ START_S = 0.030
 WINDOW_PACKETS = 250
 IGNORED_LATEST = 3  # of a full window
 BASE_BUCKET_S = 5.0
+JUMP_S = 2.0  # a transit so far from the others is an error, or with two more like it, a new time line
+JUMPS_BELIEVED = 3
 FALL_S_PER_PACKET = 0.0005
 
 
@@ -28,12 +30,19 @@ class DelayTracker:
         self._bucket_least = 0.0
         self._before_least = 0.0
         self._count = 0
+        self._jumps = 0
         self.base: float | None = None
         self.target_s = START_S
 
     def arrived(self, media_s: float, now: float) -> float:
         """Take one packet; gives its lateness in seconds."""
         transit = now - media_s
+        if self.base is not None and abs(transit - self.base) > JUMP_S:
+            self._jumps += 1
+            if self._jumps < JUMPS_BELIEVED:
+                return 0.0
+            self.base = None
+        self._jumps = 0
         if self.base is None:
             self._bucket_least = self._before_least = transit
             self._bucket_until = now + BASE_BUCKET_S

@@ -119,6 +119,8 @@ class EchoStream(RtpStream):
             return
         highest = self.source.counter.highest
         sequence = highest + sequence_difference(int.from_bytes(packet.payload[:2]), highest & 0xFFFF)
+        if not self._nacks.is_missing(sequence):
+            return
         original = RtpPacket(
             self.codec.payload_type,
             packet.marker,

@@ -11,7 +11,8 @@ from app.media.errors import PacketError
 
 HEADER_BYTES = 12
 ONE_BYTE_EXTENSIONS = 0xBEDE
-MAX_DROPOUT = 3000  # a jump forward by more than this is a new start, RFC 3550 A.1
+MAX_JUMP = 300  # a packet further ahead or behind must be followed by its successor to be believed, RFC 3550 A.1
+MAX_LOSS = 3_000  # a believed jump beyond this is a new start, not loss
 
 _HEADER = struct.Struct("!BBHLL")
 _SHORT_PAIR = struct.Struct("!HH")
@@ -127,32 +128,42 @@ class ReceptionCounter:
         self._clock_rate = clock_rate
         self._base: int | None = None
         self._highest = 0
+        self._successor: int | None = None
         self._transit: float | None = None
         self._expected_before = 0
         self._received_before = 0
         self._jitter = 0.0
         self.received = 0
 
-    def count(self, sequence: int, timestamp: int, now: float) -> int:
-        """Count one packet and give its extended sequence number (starts at 65536 or above, never negative)."""
+    def count(self, sequence: int, timestamp: int, now: float) -> int | None:
+        """Count one packet and give its extended sequence number (65536 or above, so that none is negative).
+
+        None for a packet far from all others: it is dropped, unless the next one follows it.
+        """
         if self._base is None:
-            self._base = self._highest = sequence + 0x10000
-            extended = self._base
+            self._base = self._highest = extended = sequence + 0x10000
         else:
             step = sequence_difference(sequence, self._highest & 0xFFFF)
+            if abs(step) > MAX_JUMP:
+                believed, self._successor = sequence == self._successor, (sequence + 1) & 0xFFFF
+                if not believed:
+                    return None
+                step &= 0xFFFF
+                if step > MAX_LOSS:
+                    self._base += step - 1
             extended = self._highest + step
-            if step > 0:
-                if step > MAX_DROPOUT:
-                    self._base += step
-                self._highest = extended
+            self._highest = max(self._highest, extended)
         self.received += 1
+        self._follow_jitter(timestamp, now)
+        return extended
+
+    def _follow_jitter(self, timestamp: int, now: float) -> None:
         transit = now * self._clock_rate - timestamp
         if self._transit is not None:
             change = abs(transit - self._transit)
-            if change < self._clock_rate * 5:
+            if change < self._clock_rate * 5:  # more is a wrap or a jump of the timestamps
                 self._jitter += (change - self._jitter) / 16
         self._transit = transit
-        return extended
 
     @property
     def highest(self) -> int:

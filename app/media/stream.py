@@ -144,6 +144,9 @@ class RtpStream:
             return
         source.last_at = now
         sequence = source.counter.count(packet.sequence, packet.timestamp, now)
+        if sequence is None:
+            self.wrong_packets += 1
+            return
         self.received_bytes.add(len(packet.payload), now)
         self.take(packet, sequence, now)
 

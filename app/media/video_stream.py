@@ -99,6 +99,8 @@ class VideoStream(RtpStream):
         highest = self.source.counter.highest
         original = int.from_bytes(packet.payload[:2])
         sequence = highest + sequence_difference(original, highest & 0xFFFF)
+        if not self._assembler.is_missing(sequence):
+            return
         self.source.counter.received += 1
         self._play(self._assembler.push(sequence, packet.timestamp, packet.marker, packet.payload[2:], now))
 

@@ -198,3 +198,24 @@ def test_the_first_packet_is_played_at_once() -> None:
     playout.push(70_000, 0, 0, bytes(160), 10.0)
     assert playout.next_frame(10.004).any()
     assert playout.first_decoded_at == 10.004
+
+
+@pytest.mark.parametrize("jump", [30 * 8_000, -30 * 8_000])
+def test_one_packet_with_a_wild_timestamp_breaks_little(jump: int) -> None:
+    playout, heard = Playout({PCMU.payload_type: PCMU}), []
+    for tick in range(200):
+        timestamp = 10_000_000 + tick * 160 + (jump if tick == 100 else 0)
+        playout.push(70_000 + tick, timestamp, 0, bytes(160), tick * 0.02)
+        heard.append(bool(playout.next_frame(tick * 0.02 + 0.005).any()))
+    assert heard[5:].count(False) <= 8
+    assert playout.delay_s is not None
+    assert playout.delay_s < 0.1
+
+
+def test_a_time_line_that_jumps_forward_goes_on_at_once() -> None:
+    playout, heard = Playout({PCMU.payload_type: PCMU}), []
+    for tick in range(300):
+        playout.push(70_000 + tick, tick * 160 + (800_000 if tick >= 100 else 0), 0, bytes(160), tick * 0.02)
+        heard.append(bool(playout.next_frame(tick * 0.02 + 0.005).any()))
+    assert heard[5:].count(False) <= 4
+    assert playout.dropped <= 4

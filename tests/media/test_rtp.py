@@ -96,6 +96,19 @@ def test_jitter_is_zero_for_an_even_stream_and_follows_an_uneven_one() -> None:
 
 def test_a_jump_of_the_sequence_is_a_new_start_not_ten_thousand_lost_packets() -> None:
     counter = ReceptionCounter(48_000)
-    counter.count(10, 0, 0.0)
-    counter.count(20_000, 960, 0.02)
-    assert counter.lost < 10
+    assert counter.count(10, 0, 0.0) == 65_546
+    assert counter.count(20_000, 960, 0.02) is None
+    assert counter.count(20_001, 1_920, 0.04) == 65_536 + 20_001
+    assert counter.count(19_999, 1_920, 0.04) == 65_536 + 19_999
+    assert counter.lost == 0
+    assert counter.count(5, 0, 0.06) is None
+    assert counter.count(6, 0, 0.06) == 2 * 65_536 + 6
+
+
+def test_one_packet_with_a_wild_number_moves_nothing() -> None:
+    counter = ReceptionCounter(48_000)
+    for index in range(100):
+        counter.count(index, index * 960, index * 0.02)
+        assert counter.count((index * 331 + 5_000) & 0xFFFF, 0, index * 0.02) is None
+    assert counter.lost == 0
+    assert counter.highest == 65_536 + 99
