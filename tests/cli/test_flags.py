@@ -1,0 +1,100 @@
+"""Flags: what they accept, what they refuse and how, and what they change in the settings of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.cli.flags import passwords_of, settings_adjuster
+from app.cli.main import build_parser
+from app.settings import Account, Encryption, HostPort, IcePolicy, Settings, SipTransport
+
+
+def adjusted(*arguments: str) -> Settings:
+    return settings_adjuster(build_parser().parse_args(["call", "echo", *arguments]))(Settings())
+
+
+def test_without_flags_the_kept_settings_hold_but_there_is_no_window() -> None:
+    settings = adjusted()
+    assert settings.media.video_to == "null"
+    assert settings.network == Settings().network
+
+
+def test_account_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SIP_PASSWORD", "from the environment")
+    who = ["--account", "sip:ada@example.org;transport=tcp", "--password-from", "env:SIP_PASSWORD"]
+    where = ["--registrar", "192.0.2.1", "--display-name", "Ada", "--no-register"]
+    args = build_parser().parse_args(["listen", *who, *where])
+    account = settings_adjuster(args)(Settings()).accounts[0]
+    expected = Account("sip:ada@example.org", SipTransport.TCP, HostPort("192.0.2.1", 5060), "Ada", register=False)
+    assert account == expected
+    assert passwords_of(args) == {"sip:ada@example.org": "from the environment"}
+
+
+def test_network_flags(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("turn secret\n")
+    network = adjusted(
+        *("--stun", "192.0.2.1", "--turn", "turn:192.0.2.2?transport=tcp", "--turn", "turns:turn.example.org"),
+        *("--turn-user", "ada", "--turn-password-from", f"file:{secret}", "--ice-policy", "relay"),
+        *("--interface", "eth0", "--interface", "192.0.2.7", "--sip-port", "5070"),
+    ).network
+    assert network.stun_servers == (HostPort("192.0.2.1", 3478),)
+    assert [(str(t.server), t.transport, t.username, t.password) for t in network.turn_servers] == [
+        ("192.0.2.2:3478", "tcp", "ada", "turn secret"),
+        ("turn.example.org:5349", "tls", "ada", "turn secret"),
+    ]
+    assert network.ice_policy is IcePolicy.RELAY
+    assert network.interfaces == ("eth0", "192.0.2.7")
+    assert network.sip_port == 5070
+
+
+def test_media_flags(tmp_path: Path) -> None:
+    media = adjusted(
+        *("--audio-from", "tone:440", "--audio-to", str(tmp_path / "x.wav"), "--video-from", "pattern"),
+        *("--video-to", str(tmp_path / "x.mkv"), "--audio-codecs", "pcmu,opus", "--encryption", "sdes"),
+        *("--size", "1280x720", "--fps", "25"),
+    ).media
+    assert media.audio_codecs == ("pcmu", "opus")
+    assert media.encryption is Encryption.SDES
+    assert (media.width, media.height, media.fps) == (1280, 720, 25)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--account", "ada"], "is not an account such as"),
+        (["--account", "sip:ada@x;transport=pigeon"], "transport=udp"),
+        (["--password-from", "hunter2"], "env:NAME or file:PATH"),
+        (["--password-from", "env:NO_SUCH_VARIABLE"], "no environment variable"),
+        (["--password-from", "file:/no/such/file"], "cannot be read"),
+        (["--stun", "host:99999"], "not a port"),
+        (["--turn", "host:3478"], "is not turn:HOST:PORT"),
+        (["--turn", "turn:host?transport=sctp"], "transport=udp"),
+        (["--ice-policy", "some"], "invalid"),
+        (["--audio-from", "tone:1"], "20 to 20000"),
+        (["--audio-from", "no-such-file.wav"], "there is no file"),
+        (["--audio-to", "heard.mp3"], "must end with .wav"),
+        (["--video-to", "/no/such/folder/x.mkv"], "there is no folder"),
+        (["--audio-codecs", "opus,mp3"], "known are"),
+        (["--size", "big"], "not a size"),
+        (["--size", "641x480"], "both even"),
+        (["--fps", "0"], "frame rate"),
+        (["--for", "-1"], "number of seconds"),
+        (["--sip-port", "0"], "not a port"),
+    ],
+)
+def test_wrong_usage_is_one_clear_error(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        build_parser().parse_args(["call", "echo", *arguments])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "hunter2" not in said
+
+
+def test_every_flag_is_explained() -> None:
+    parser = build_parser()
+    for action in parser._subparsers._group_actions[0].choices.values():  # type: ignore[union-attr,attr-defined]
+        assert all(option.help for option in action._actions), action.prog
