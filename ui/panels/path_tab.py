@@ -47,7 +47,7 @@ class PathTab(QScrollArea):
         self.pairs = PairsModel()
         self.local = CandidatesModel("Yours")
         self.remote = CandidatesModel("Theirs")
-        self._tables: list[tuple[QWidget, QWidget, QWidget]] = []
+        self._tables: list[tuple[QWidget, QWidget]] = []
         self.pair_table = QuietTable("pairTable", "Candidate pairs", self.pairs, stretch=1, tall=True)
         self._add(
             box, theme, "Pairs", self.pair_table, "No pairs yet: they form when both sides' candidates are known."
@@ -96,19 +96,17 @@ class PathTab(QScrollArea):
         self.problems.setText("\n".join(ice.problems) if ice else "")
         self.problems.setVisible(bool(ice and ice.problems))
         counts = (len(self.pairs.rows), len(self.local.candidates), len(self.remote.candidates), self.checks.count)
-        for (_, table, nothing), count in zip(self._tables, counts, strict=True):
+        for (table, nothing), count in zip(self._tables, counts, strict=True):
             table.setVisible(count > 0)
             nothing.setVisible(count == 0)
 
     def _add(self, box: QVBoxLayout, theme: Theme, title: str, table: QWidget, nothing: str) -> None:
-        head = section(title) if title else QWidget()
-        head.setVisible(bool(title))
+        box.addSpacing(6)
         if title:
-            box.addSpacing(6)
-            box.addWidget(head)
+            box.addWidget(section(title))
         if isinstance(table, QuietTable):
             table.setItemDelegate(CellDelegate(theme, table))
         words_for_nothing = label(nothing, "muted", wrap=True)
         box.addWidget(words_for_nothing)
         box.addWidget(table)
-        self._tables.append((head, table, words_for_nothing))
+        self._tables.append((table, words_for_nothing))
