@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.sip.answers import AnswerKeeper
 from app.sip.dialogs import Dialog
+from app.sip.editing import option_tags
 from app.sip.events import (
     AckReceived,
     Cancelled,
@@ -90,12 +91,11 @@ class CalleeSide:
         return (id(self), "still here")
 
     def _mode(self, with_body: bool, reliable: bool | None) -> Mode:
-        required = "100rel" in (tag.lower() for tag in self.request.require)
-        if required:
+        if "100rel" in option_tags(self.request, "Require"):
             return Mode.PRACK  # RFC 3262 section 3: every one but the 100
         if reliable is False or (reliable is None and not with_body):
             return Mode.ONCE
-        supported = "100rel" in (tag.lower() for tag in self.request.supported)
+        supported = "100rel" in option_tags(self.request, "Supported")
         return Mode.PRACK if supported and "100rel" in self._session.agent.config.supported else Mode.REPEAT
 
     def accept(self, body: bytes, content_type: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.sip.answers import SentAck
 from app.sip.dialogs import Dialog
+from app.sip.editing import option_tags
 from app.sip.errands import Errand, Nobody
 from app.sip.events import Answered, Provisional, Refused
 from app.sip.hops import Hop
@@ -158,7 +159,7 @@ class CallerSide:
         session.note_peer(response)
         leg = self._leg(response)
         rseq = response.rseq
-        reliable = rseq is not None and "100rel" in response.require and leg is not None
+        reliable = rseq is not None and "100rel" in option_tags(response, "Require") and leg is not None
         if leg is not None and reliable:
             if leg.rseq is not None and rseq != leg.rseq + 1:
                 return  # a retransmission, or one that overtook its predecessor (RFC 3262 section 4)

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable
 
 from app.settings import HostPort
+from app.sip.errors import ParseError
 from app.sip.headers import BRANCH_COOKIE, Via
 from app.sip.hops import DEFAULT_PORTS, Hop
 from app.sip.message import Headers, Request, Response
@@ -56,6 +57,14 @@ def reply_hop(request: Request, source: Hop) -> Hop:
     return Hop(
         source.transport, HostPort(source.remote.host, via.port or default), source.local, connection=source.connection
     )
+
+
+def option_tags(message: Request | Response, name: str) -> frozenset[str]:
+    """The option tags of Supported or Require in lower case; an unreadable list says nothing."""
+    try:
+        return frozenset(tag.lower() for tag in message.headers.all(name))
+    except ParseError:
+        return frozenset()
 
 
 def response_key(response: Response) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from app.sip.answers import AnswerKeeper, SentAck
 from app.sip.dialogs import Dialog
+from app.sip.editing import option_tags
 from app.sip.errands import Errand
 from app.sip.events import OfferAnswered, OfferReceived
 from app.sip.hops import Hop
@@ -174,7 +175,7 @@ class Offers:
             ack.again()
 
     def _pracked(self, ours: _Ours, response: Response) -> None:
-        if ours.dialog is not None and response.rseq is not None and "100rel" in response.require:
+        if ours.dialog is not None and response.rseq is not None and "100rel" in option_tags(response, "Require"):
             self._session.prack(ours.dialog, response)
 
     @property

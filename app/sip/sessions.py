@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from app.sip.callee import CalleeSide
 from app.sip.caller import CallerSide
 from app.sip.dialogs import Dialog
-from app.sip.editing import new_token
+from app.sip.editing import new_token, option_tags
 from app.sip.errands import Errand, ErrandOwner
 from app.sip.events import Bye, InfoReceived, SessionClosed, SessionEvent, SessionTimedOut, TransportFailed
 from app.sip.hops import Hop
@@ -117,7 +117,9 @@ class InviteSession:
     def peer_supports(self, option: str) -> bool:
         """Whether the far end named `option` in Supported or Require of its newest message that names any."""
         message = self._peer
-        return message is not None and option.lower() in {tag.lower() for tag in (*message.supported, *message.require)}
+        if message is None:
+            return False
+        return option.lower() in option_tags(message, "Supported") | option_tags(message, "Require")
 
     @property
     def peer_agent(self) -> str | None:
@@ -255,7 +257,7 @@ class InviteSession:
         if not dialog.take_cseq(request.cseq.number):
             self.agent.reply(transaction, 500, "Sequence number out of order")
             return
-        self._peer = request
+        self.note_peer(request)
         match request.method:
             case "BYE":
                 self._on_bye(transaction, request)
@@ -319,8 +321,8 @@ class InviteSession:
         """The confirmed dialog, else the only early one."""
         return self.dialog or (self._caller.only_dialog() if self._caller is not None else None)
 
-    def note_peer(self, message: Response) -> None:
-        if self._peer is None or message.supported or message.require:
+    def note_peer(self, message: Request | Response) -> None:
+        if self._peer is None or option_tags(message, "Supported"):
             self._peer = message
 
     def emit(self, event: SessionEvent) -> None:
