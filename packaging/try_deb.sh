@@ -38,7 +38,8 @@ expect() { # what, command…
 
 links_nothing_missing() {
   local missing
-  missing=$(find /usr/lib/parley -type f \( -name '*.so*' -o -name parley \) ! -name 'libqgtk3.so' -exec ldd {} + 2>/dev/null |
+  missing=$(find /usr/lib/parley -type f \( -name '*.so*' -o -name parley \) ! -name 'libqgtk3.so' -exec \
+    env LD_LIBRARY_PATH=/usr/lib/parley/_internal ldd {} + 2>/dev/null |
     awk '/^\//{file=$1} /not found/{print file, $1}')
   [ -z "$missing" ] || { echo "$missing"; return 1; }
 }
