@@ -58,6 +58,7 @@ class IceAgent:
         self.events: deque[IceEvent] = deque()
         self.permissions_wanted: deque[tuple[int, Address]] = deque()
         self.problems: list[str] = []
+        self.gathering_problem: str | None = None  # what to say when there is no candidate at all
         self.counters: Counter[str] = Counter()
         self.started_at: float | None = None
         self.completed_at: float | None = None
@@ -136,6 +137,9 @@ class IceAgent:
 
     def _begin(self, checklist: CheckList, now: float) -> None:
         checklist.state = ListState.RUNNING
+        if not checklist.locals:
+            self._fail(checklist, failures.no_address(self.gathering_problem))
+            return
         share = self.timing.max_pairs // len(self.lists)
         new = checklist.form(self.controlling, share - len(checklist.pairs))
         for pair in new:

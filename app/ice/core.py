@@ -304,6 +304,8 @@ class IceCore:
                 self._settle_leg(leg, now)
         if self.gathered_at is None and self._all_asked and self.gatherer.done:
             self.gathered_at = now
+            for leg in self.legs:
+                leg.agent.gathering_problem = next(iter(self.gatherer.problems), None)
             self.events.append((self.legs[0], Gathered()))
         if not self._trimmed and self.legs and all(leg.settled(self.config.timing.linger_s, now) for leg in self.legs):
             self._trim(now)

@@ -6,10 +6,13 @@ from app.events import CandidateType, PairState
 from app.ice.checklist import CheckList
 
 
+def no_address(problem: str | None) -> str:
+    """Say why there is nothing to check from; `problem` is what gathering met, if anything."""
+    return problem or "This machine has no network address to call from: check that it is connected to a network."
+
+
 def no_path(checklist: CheckList, waited_s: float) -> str:
     """Say why no pair of this list became the selected one."""
-    if not checklist.locals:
-        return "This machine has no network address to call from: check that it is connected to a network."
     if not checklist.remotes:
         return "The other side named no network address that can be used."
     if checklist.first_valid_at is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -59,9 +60,16 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port that nobody uses over UDP or TCP, outside the range from which the system hands out others."""
+    while True:
+        port = random.randrange(10000, 30000)
+        try:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return port
 
 
 async def answers(port: int) -> bool:
@@ -102,6 +110,8 @@ async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
                 break
             assert process.returncode is None, "coturn did not start"
             await asyncio.sleep(0.05)
+        else:
+            pytest.fail("coturn does not answer")
         yield Coturn(HostPort("127.0.0.1", port), HostPort("localhost", tls_port), certificate)
     finally:
         process.terminate()

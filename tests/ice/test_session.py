@@ -206,6 +206,10 @@ async def test_an_interface_that_is_not_there_is_named() -> None:
     assert side.session.local("audio").candidates == ()
     assert side.session.default_candidate("audio") is None
     assert "wlan77" in side.session.snapshot().problems[0]
+    side.session.set_remote("audio", side.session.local("audio"))
+    side.session.start_checks()
+    with pytest.raises(IceFailed, match="wlan77"):
+        await side.session.wait_completed()
     await side.session.close()
 
 
