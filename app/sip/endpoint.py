@@ -117,6 +117,11 @@ class SipEndpoint:
             local = HostPort("127.0.0.1", self.port)
         return f"sip:{self._agent.identity.user}@{format_host(local.host, None if local.port == 5060 else local.port)}"
 
+    @property
+    def connection_count(self) -> int:
+        """How many TCP and TLS connections are open."""
+        return self._transports.connection_count
+
     def counters(self) -> dict[str, int]:
         """Messages received, sent, malformed; requests repeated or over the limit; connections refused; …"""
         return dict(self._agent.counters)

@@ -96,14 +96,16 @@ class StreamConnection(asyncio.Protocol):
             while len(self.noted) > MAX_NOTED:
                 del self.noted[next(iter(self.noted))]
 
-    def is_stale(self, idle_s: float) -> bool:
-        """Whether nothing good is to be expected: half a message for long, silence from the start, or idle."""
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing good is to be expected: half a message for long, or silence from the start."""
         now = self._clock()
         if self._half_since is not None and now - self._half_since > INCOMPLETE_S:
             return True
-        if self.inbound and not self._spoke and now - self._opened > INCOMPLETE_S:
-            return True
-        return now - self._active > idle_s
+        return self.inbound and not self._spoke and now - self._opened > INCOMPLETE_S
+
+    def is_idle(self, idle_s: float) -> bool:
+        return self._clock() - self._active > idle_s
 
     def close(self) -> None:
         if self._transport is not None:

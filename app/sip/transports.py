@@ -310,12 +310,13 @@ class Transports:
         """Close what is stale, for ever."""
         while True:
             await asyncio.sleep(SWEEP_S)
+            crowded = 2 * len(self._connections) > self._config.max_connections
             for connection in tuple(self._connections.values()):
                 hop = connection.hop
-                if hop is None or not connection.is_stale(self._config.idle_connection_s):
-                    continue
-                if connection.inbound or self.receiver.may_close(hop):
-                    log.debug("Closing the idle connection %s", hop)
+                idle = connection.is_idle(self._config.idle_connection_s)
+                useless = hop is None or self.receiver.may_close(hop) or (connection.inbound and crowded)
+                if connection.is_stuck or (idle and useless):
+                    log.debug("Closing the connection %s", hop)
                     connection.close()
 
 

@@ -250,6 +250,32 @@ async def test_no_more_connections_than_allowed(phones):
     assert bob.endpoint.counters()["connections_refused"] == 1
 
 
+@pytest.mark.parametrize("said", [b"", b"OPTIONS sip:bob@127.0.0.1 SIP/2.0\r\nVia: "])
+async def test_a_connection_that_leads_nowhere_is_closed(phones, monkeypatch, said: bytes):
+    monkeypatch.setattr("app.sip.transports.SWEEP_S", 0.02)
+    monkeypatch.setattr("app.sip.streams.INCOMPLETE_S", 0.05)
+    bob = await phones("bob")
+    reader, writer = await asyncio.open_connection("127.0.0.1", bob.endpoint.port)
+    writer.write(said)
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_an_idle_connection_is_closed_but_not_during_a_call(phones, monkeypatch):
+    monkeypatch.setattr("app.sip.transports.SWEEP_S", 0.02)
+    ada, bob = await phones("ada", idle_connection_s=0.1), await phones("bob")
+    picks_up(bob)
+    session = ada.endpoint.invite(f"{bob.uri};transport=tcp", body=SMALL)
+    await ada.expect(Answered)
+    await asyncio.sleep(0.3)
+    assert ada.endpoint.connection_count == 1
+    session.bye()
+    await ada.expect(SessionClosed)
+    async with asyncio.timeout(5):
+        while ada.endpoint.connection_count:  # noqa: ASYNC110 (nothing reports it)
+            await asyncio.sleep(0.02)
+
+
 async def test_closing_hangs_up_and_unregisters(phones):
     ada, bob = await phones("ada"), await phones("bob")
     picks_up(bob)
