@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from app.sip.errors import SipError
@@ -9,7 +11,8 @@ from app.sip.events import (
     IncomingInvite,
     Refused,
 )
-from tests.sip.pair import OFFER, Pair, by_hand, parse_again
+from app.sip.sessions import SessionState
+from tests.sip.pair import ANSWER, OFFER, Pair, by_hand, parse_again
 
 
 @pytest.fixture
@@ -83,3 +86,18 @@ def test_a_body_that_is_no_session_description_is_refused_with_415(pair: Pair):
     assert refused.status == 415
     assert refused.response is not None
     assert refused.response.headers.get("Accept") == "application/sdp"
+
+
+def test_no_torture_message_harms_the_next_call(pair: Pair):
+    """RFC 4475, each from a stranger, then a call."""
+    for path in sorted((Path(__file__).parent / "torture").glob("*.dat")):
+        pair.wire.inject(pair.bob, path.read_bytes())
+        pair.wire.run(0.1)
+    for session in pair.bob.agent.sessions:
+        session.bye()
+    pair.wire.run(100)
+    assert pair.bob.agent.sessions == ()
+    _, callee = pair.call()
+    callee.accept(ANSWER)
+    pair.wire.run(1)
+    assert callee.state is SessionState.CONFIRMED
