@@ -302,7 +302,7 @@ class IceCore:
             for leg in self.legs:
                 leg.agent.permission_settled(base, peer, refused, now)
                 self._settle_leg(leg, now)
-        if self.gathered_at is None and self._all_asked and self.gatherer.done:
+        if self.gathered_at is None and self._all_asked and self.gatherer.done and self.legs:
             self.gathered_at = now
             for leg in self.legs:
                 leg.agent.gathering_problem = next(iter(self.gatherer.problems), None)

@@ -69,6 +69,8 @@ class Hub:
 
     async def _open_sockets(self, loop: asyncio.AbstractEventLoop) -> None:
         available = await loop.run_in_executor(None, system_addresses)
+        if not self.core.legs:
+            return  # closed meanwhile
         addresses, problems = choose_addresses(available, self._config.interfaces)
         for problem in problems:
             self.core.gatherer.problem(problem)
@@ -137,6 +139,9 @@ class Hub:
             reason = getattr(error, "strerror", None) or "it does not answer"
             self.core.gatherer.problem(f"The TURN server {turn.server} cannot be reached over TCP: {reason}.")
         else:
+            if not self.core.legs:
+                connection.close()  # the session was closed meanwhile
+                return
             number = self.core.add_socket(stream, connection.address, base.preference, base.interface, candidate=False)
             self._sockets[number] = connection
             self.core.ask_turn(index, turn, connection.server, number)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,10 @@ async def connect(a: Side, b: Side, streams: tuple[str, ...] = ("audio",)) -> No
         a.session.set_remote(stream, b.session.local(stream))
     a.session.start_checks()
     await asyncio.gather(a.session.wait_completed(), b.session.wait_completed())
+
+
+def open_sockets() -> int:
+    return sum(os.readlink(link).startswith("socket:") for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -317,6 +323,22 @@ async def test_closing_ends_the_wait_and_is_safe_twice() -> None:
         await waiting
     assert not side.session.send("audio", b"\x80x")
     assert side.session.snapshot().state is IceState.CLOSED
+
+
+@pytest.mark.parametrize("after_s", [0, 0.001, 0.02, 0.1])
+async def test_closing_while_gathering_leaves_no_socket_open(coturn: Coturn, after_s: float) -> None:
+    """The person hangs up before the call is placed."""
+    turn = tuple(coturn.turn(transport=transport) for transport in ("udp", "tcp", "tls"))
+    dead = (HostPort("127.0.0.1", free_port()),)
+    config = replace(LOOPBACK, turn_servers=turn, stun_servers=dead, ca_file=str(coturn.ca_file), server_timeout_s=0.4)
+    before = open_sockets()
+    side = Side(config, True, ("audio", "video"))
+    gathering = asyncio.create_task(side.session.gather())
+    await asyncio.sleep(after_s)
+    await side.session.close()
+    async with asyncio.timeout(2):
+        await gathering
+    await eventually(lambda: open_sockets() <= before)
 
 
 async def test_closing_hands_the_allocation_back_to_coturn(coturn: Coturn) -> None:
