@@ -8,8 +8,10 @@ from app.media.audio_send import AudioSendWorker
 from app.media.events import DeviceTrouble, FirstMedia
 from app.media.jitter import Playout
 from app.media.plan import StreamPlan
+from app.media.ports import AudioSource
 from app.media.rtcp import Report
 from app.media.rtp import RtpPacket
+from app.media.speech import make_encoder
 from app.media.stream import RtpStream, StreamHost
 
 
@@ -25,6 +27,9 @@ class AudioStream(RtpStream):
         self._volume = 1.0
         self._was_heard = False
         self._problems: dict[str, str | None] = {}
+        # Made now, while the phone rings, so that nothing is loaded at the pick-up. No device opens before `start`.
+        self._next_source: AudioSource | None = host.devices.audio_source(host.settings) if plan.send else None
+        make_encoder(self.codec)
         self.update()
 
     def set_muted(self, muted: bool) -> None:
@@ -110,7 +115,7 @@ class AudioStream(RtpStream):
         if self._capture is not None:
             self._capture.use(self.codec, self.sender, self._outbox(self.sender))
             return
-        source = self.host.devices.audio_source(self.host.settings)
+        source, self._next_source = self._next_source or self.host.devices.audio_source(self.host.settings), None
         self._capture = AudioSendWorker(source, self.codec, self.sender, self._outbox(self.sender))
         self._capture.muted = self._muted
         self._capture.worker.start()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from app.events import VideoStats
 from app.frames import FrameMailbox
 from app.media.assembly import EncodedFrame, FrameAssembler
 from app.media.events import DeviceTrouble, FirstMedia
 from app.media.plan import StreamPlan
+from app.media.ports import VideoSource
 from app.media.rtcp import Nack, Report
 from app.media.rtp import HEADER_BYTES, RtpPacket, sequence_difference
 from app.media.sending import RtxSender
@@ -37,6 +40,9 @@ class VideoStream(RtpStream):
         self._was_seen = False
         self._problems: dict[str, str | None] = {}
         self.key_frames_asked = 0
+        self._last_fps: float | None = None
+        # Made now, while the phone rings, so that nothing is drawn or loaded when it is picked up.
+        self._next_source: VideoSource | None = host.devices.video_source(host.settings) if plan.send else None
         self.update()
 
     def set_camera(self, on: bool) -> None:
@@ -166,7 +172,7 @@ class VideoStream(RtpStream):
     def _start_capture(self) -> None:
         devices, settings = self.host.devices, self.host.settings
         preview = devices.preview(self._own_picture) if self._own_picture is not None else None
-        source = devices.video_source(settings)
+        source, self._next_source = self._next_source or devices.video_source(settings), None
         outbox = self._outbox(self.sender)
         self._capture = VideoSendWorker(source, preview, self.codec, self.sender, outbox, settings.fps)
         self._capture.worker.start()
@@ -175,6 +181,7 @@ class VideoStream(RtpStream):
         capture, self._capture = self._capture, None
         if capture is not None:
             self._frames_sent_before += capture.frames_sent
+            self._last_fps = capture.rate.per_second(time.monotonic())
             self.host.retire(capture.worker)
 
     # Figures ------------------------------------------------------------------------------------------------
@@ -192,7 +199,7 @@ class VideoStream(RtpStream):
             codec=self.codec.name.lower(),
             width=size[0] if size is not None else None,
             height=size[1] if size is not None else None,
-            fps_sent=capture.rate.per_second(now) if capture is not None else None,
+            fps_sent=self._fps_sent(now),
             fps_received=player.rate.per_second(now) if player is not None else None,
             frames_sent=self._frames_sent_before + (capture.frames_sent if capture is not None else 0),
             frames_decoded=player.frames_decoded if player is not None else 0,
@@ -204,6 +211,12 @@ class VideoStream(RtpStream):
             bitrate_bps=rates[0] * 8 if rates[0] is not None else None,
             bitrate_in_bps=rates[1] * 8 if rates[1] is not None else None,
         )
+
+    def _fps_sent(self, now: float) -> float | None:
+        """The rate of now; after the call the last one."""
+        if self._capture is not None:
+            return self._capture.rate.per_second(now)
+        return None if self.gate_open else self._last_fps
 
     def _tell(self, about: str, problem: str | None) -> None:
         if problem != self._problems.get(about):
