@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QWidget
 
@@ -19,6 +19,8 @@ from ui.widgets.rail import Rail
 from ui.widgets.shell import Shell
 from ui.widgets.toast import Toasts
 
+_GATHER_MS = 400
+
 
 class MainWindow(QMainWindow):
     """`closed` tells that the person closed the window: the program ends."""
@@ -31,11 +33,12 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("Parley")
         self.setWindowIcon(app_icon())
         self.setMinimumSize(480, 520)
-        self.resize(1240, 780)
+        self.resize(1320, 820)
         self.context = context
         self._pane: QWidget | None = None
         self._settings: QWidget | None = None
         self._stage_call: str | None = None
+        self._missing: list[str] = []
         self.rail = Rail(context.theme)
         self.column = ListColumn(context)
         self.welcome = WelcomePage(context)
@@ -240,7 +243,17 @@ class MainWindow(QMainWindow):
     def _problem(self, event: Problem) -> None:
         if event.about == "engine" and self.context.registration is None:
             self.context.fail(event.sentence)
+        if event.about == "device":
+            # Microphone, speaker and camera are opened together: what is missing is said together.
+            self._missing.append(event.sentence)
+            if len(self._missing) == 1:
+                QTimer.singleShot(_GATHER_MS, self, self._say_missing)
+            return
         self.toasts.show_sentence(event.sentence, "bad" if event.about == "engine" else "warn")
+
+    def _say_missing(self) -> None:
+        sentences, self._missing = list(dict.fromkeys(self._missing)), []
+        self.toasts.show_sentence(" ".join(sentences))
 
     # Closing ------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from qasync import QEventLoop
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from recorder import Recorder
-
 from app.events import EngineStarted, RegistrationChanged, RegistrationState
+from tests.ui.recorder import Recorder
 from ui.bridge import EngineBridge
 from ui.context import Context
 from ui.main_window import MainWindow

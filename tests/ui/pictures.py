@@ -14,10 +14,8 @@ from typing import Any
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import scenes
 from PySide6.QtWidgets import QApplication, QWidget
 from qasync import QEventLoop
-from recorder import Recorder
 
 from app.events import (
     CallChanged,
@@ -35,6 +33,8 @@ from app.events import (
     RegistrationState,
     SipSeen,
 )
+from tests.ui import scenes
+from tests.ui.recorder import Recorder
 from ui.application import make_application
 from ui.bridge import EngineBridge
 from ui.context import Context

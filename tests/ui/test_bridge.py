@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import threading
 
-import scenes
 from pytestqt.qtbot import QtBot
 
 from app.events import CallChanged, CallState, EngineStarted, PeopleChanged, Problem
 from app.frames import FrameMailbox
+from tests.ui import scenes
 from ui.bridge import EngineBridge, FrameWaker
 
 

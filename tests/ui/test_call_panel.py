@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-import scenes
-from conftest import Tell
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
-from recorder import Recorder
 
 from app.events import CallChanged, CallEnd, CallState, EndedBy, EndKind, FiguresChanged, IceState
+from tests.ui import scenes
+from tests.ui.conftest import Tell
+from tests.ui.recorder import Recorder
 from ui.main_window import MainWindow
 from ui.panels.call import CallPanel
 

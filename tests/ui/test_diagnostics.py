@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-import scenes
-from conftest import Tell
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from app.events import CallChanged, CallState, FiguresChanged, IceState, SipSeen
+from tests.ui import scenes
+from tests.ui.conftest import Tell
 from ui.main_window import MainWindow
 from ui.panels.diagnostics import DiagnosticsPane
 

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import asyncio
 
-import scenes
-from conftest import Tell
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
-from recorder import Recorder
 
 from app.engine.errors import EngineError
 from app.events import RegistrationChanged, RegistrationState
 from app.settings import Account, HostPort, Settings, SipTransport
+from tests.ui import scenes
+from tests.ui.conftest import Tell
+from tests.ui.recorder import Recorder
 from ui.dialogs.account import AccountDialog
 from ui.dialogs.contact import ContactDialog
 from ui.main_window import MainWindow

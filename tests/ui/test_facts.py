@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import scenes
 
 from app.events import CallState, IceSnapshot, IceState, SecurityInfo
+from tests.ui import scenes
 from ui import facts
 from ui.quality import Series, opinion_score
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import scenes
-from conftest import Tell
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
-from recorder import Recorder
 
 from app.engine.errors import EngineError
 from app.events import CallChanged, CallState, FiguresChanged, PeopleChanged
+from tests.ui import scenes
+from tests.ui.conftest import Tell
+from tests.ui.recorder import Recorder
 from ui.main_window import MainWindow
 from ui.models.people import DIAL, HEADING, PeopleModel
 

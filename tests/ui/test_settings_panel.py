@@ -3,13 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import scenes
-from conftest import Tell
 from pytestqt.qtbot import QtBot
-from recorder import Recorder
 
 from app.events import DevicesChanged
 from app.settings import Account, HostPort, IcePolicy, MediaSettings, NetworkSettings, Settings, TurnServer
+from tests.ui import scenes
+from tests.ui.conftest import Tell
+from tests.ui.recorder import Recorder
 from ui.main_window import MainWindow
 from ui.panels.settings import SettingsPanel
 from ui.panels.settings_form import FieldError, parse_turn, turn_line

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import scenes
 from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
 from app.frames import FrameMailbox
+from tests.ui import scenes
 from ui.widgets.video_view import VideoView, place
 
 

@@ -4,8 +4,6 @@ import gc
 import sys
 
 import pytest
-import scenes
-from conftest import Tell
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -19,7 +17,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 from pytestqt.qtbot import QtBot
-from recorder import Recorder
 
 from app.events import (
     CallChanged,
@@ -32,6 +29,9 @@ from app.events import (
     RegistrationChanged,
     RegistrationState,
 )
+from tests.ui import scenes
+from tests.ui.conftest import Tell
+from tests.ui.recorder import Recorder
 from ui.main_window import MainWindow
 from ui.tasks import UNEXPECTED
 from ui.theme.manager import Theme

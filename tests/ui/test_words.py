@@ -3,9 +3,9 @@ from __future__ import annotations
 import time
 
 import pytest
-import scenes
 
 from app.events import CallEnd, CallState, EndedBy, EndKind, Presence
+from tests.ui import scenes
 from ui import words
 
 

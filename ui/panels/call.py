@@ -240,6 +240,7 @@ class CallPanel(QWidget):
             self.poorer.adjustSize()
             self.poorer.move(16, top + 4)
             top = self.poorer.geometry().bottom() + 8
+        self.buttons.fit(width)
         size = self.buttons.sizeHint()
         self.buttons.setGeometry((width - size.width()) // 2, height - size.height() - 16, size.width(), size.height())
         self.own.place(width, self.buttons.y())

@@ -55,6 +55,7 @@ class CallBar(QWidget):
     def place(self, width: int) -> int:
         """Take the upper edge of a stage of this width; give where the bar ends."""
         wide = width >= _ONE_ROW_FROM
+        self.chips.fit(width - 32)
         self._box.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
         self.setGeometry(0, 0, width, self._box.sizeHint().height())
         return self.height()
@@ -79,7 +80,8 @@ class CallCentre(QWidget):
         self.resume = button("Go on with this call", "callResume", lambda: None, look="onStage")
         self.close_button = button("Close", "callClose", lambda: None, look="onStage")
         self._row = QWidget()
-        row = QHBoxLayout(self._row)
+        self._buttons = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._row)
+        row = self._buttons
         for part in (self.resume, self.again, self.why, self.close_button):
             row.addWidget(part)
         box.addStretch(1)
@@ -109,6 +111,9 @@ class CallCentre(QWidget):
 
     def place(self, width: int, top: int, bottom: int) -> None:
         wide = min(width - 32, 560)
+        shown = [part for part in (self.resume, self.again, self.why, self.close_button) if part.isVisibleTo(self)]
+        stacked = sum(part.sizeHint().width() + 12 for part in shown) + 24 > wide
+        self._buttons.setDirection(QBoxLayout.Direction.TopToBottom if stacked else QBoxLayout.Direction.LeftToRight)
         self.setGeometry((width - wide) // 2, top, wide, max(0, bottom - top))
 
 

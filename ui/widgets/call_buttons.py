@@ -14,6 +14,7 @@ from ui.widgets.basics import label
 
 _WHITE, _BLACK = "#ffffff", "#15181c"
 _BUTTON = QSize(56, 56)
+_COMPACT_BELOW = 510
 
 
 class CallButtons(QWidget):
@@ -29,9 +30,10 @@ class CallButtons(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("callButtons")
-        row = QHBoxLayout(self)
+        self._row = row = QHBoxLayout(self)
         row.setContentsMargins(8, 8, 8, 8)
         row.setSpacing(12)
+        self._compact = False
         self.mute = self._button("muteButton", "mic", self._mute_clicked, checkable=True)
         self.camera = self._button("cameraButton", "camera", self._camera_clicked, checkable=True)
         self.volume = self._button("volumeButton", "volume", self._volume_clicked)
@@ -65,6 +67,20 @@ class CallButtons(QWidget):
         words = "Hang up" if talking or call.state is CallState.ENDING else "Cancel"
         self.hang_up.setText(words)
         self._say(self.hang_up, f"{words} (Ctrl+H)")
+
+    def fit(self, width: int) -> None:
+        """Use smaller buttons, and the red one without its word, on a stage too narrow for all of it."""
+        compact = width < _COMPACT_BELOW
+        if compact == self._compact:
+            return
+        self._compact = compact
+        side = 44 if compact else _BUTTON.width()
+        for made in (self.mute, self.camera, self.volume, self.full_screen, self.details):
+            made.setFixedSize(side, side)
+        style = Qt.ToolButtonStyle.ToolButtonIconOnly if compact else Qt.ToolButtonStyle.ToolButtonTextBesideIcon
+        self.hang_up.setToolButtonStyle(style)
+        self.hang_up.setFixedSize(56 if compact else 132, side)
+        self._row.setSpacing(6 if compact else 12)
 
     def show_full_screen(self, on: bool) -> None:
         self._icon(self.full_screen, "fullscreen-exit" if on else "fullscreen")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from PySide6.QtWidgets import QBoxLayout, QToolButton, QWidget
 
 from ui.facts import Fact
 from ui.theme.icons import icon
@@ -20,14 +20,21 @@ class FactChips(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("factChips")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
+        self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(8)
         self.listen = self._chip("factListen")
         self.travel = self._chip("factTravel")
         self.sound = self._chip("factSound")
         for chip in (self.listen, self.travel, self.sound):
-            row.addWidget(chip)
+            self._row.addWidget(chip, 0, Qt.AlignmentFlag.AlignLeft)
+
+    def fit(self, width: int) -> None:
+        """Stand in a row, or one below the other where the row would be cut."""
+        needed = sum(chip.sizeHint().width() + self._row.spacing() for chip in (self.listen, self.travel, self.sound))
+        stacked = needed > width
+        self._row.setDirection(QBoxLayout.Direction.TopToBottom if stacked else QBoxLayout.Direction.LeftToRight)
+        self._row.setSpacing(4 if stacked else 8)
 
     def show_facts(self, listen: Fact, travel: Fact, sound: Fact) -> None:
         for chip, fact in ((self.listen, listen), (self.travel, travel), (self.sound, sound)):

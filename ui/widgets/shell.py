@@ -112,7 +112,7 @@ class Shell(QWidget):
         if self._pane is not None:
             self._pane.setVisible(self._pane_wanted)
             if self._pane_wanted:
-                pane = min(PANE_WIDTH, max(380, width - left - 360))
+                pane = min(PANE_WIDTH, max(400, width - left - 400))
                 right -= pane
                 self._pane.setGeometry(right, 0, pane, height)
         self._stage.setGeometry(left, 0, right - left, height)
