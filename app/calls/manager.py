@@ -11,8 +11,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
-from app.calls.call import Call, CallServices
+from app.calls.call import Call
 from app.calls.errors import CallError
+from app.calls.services import CallServices
 from app.events import CallState, EndKind
 from app.ice.config import IceConfig
 from app.settings import Settings

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.calls.call import Call, CallServices
+from app.calls.call import Call
 from app.calls.manager import CallManager
+from app.calls.services import CallServices
 from app.engine.history import history_entry
 from app.engine.people import People
 from app.events import (
@@ -137,7 +138,7 @@ class EngineCalls:
             await asyncio.sleep(TICK_S)
             for call in self.manager.calls:
                 if call.state is not CallState.ENDED:
-                    call.watch_silence()
+                    call.path.watch_silence()
                     self._publish(FiguresChanged(call.figures()))
 
 

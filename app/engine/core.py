@@ -16,7 +16,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app import VERSION
-from app.calls.call import Call, CallServices
+from app.calls.call import Call
+from app.calls.services import CallServices
 from app.diagnosis.causes import explain_end, explain_registration
 from app.engine.calls import EngineCalls, monotonic_from
 from app.engine.errors import EngineError

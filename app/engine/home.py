@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from app.calls.call import CallServices
 from app.calls.manager import CallManager
+from app.calls.services import CallServices
 from app.diagnosis.causes import explain_end
 from app.engine.errors import EngineError
 from app.engine.options import HomeOptions

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from app.calls.call import Call, CallServices
+from app.calls.call import Call
 from app.calls.manager import CallManager
+from app.calls.services import CallServices
 from app.diagnosis.causes import explain_end
 from app.events import CallInfo, CallState, RegistrationState
 from app.ice.config import IceConfig, Timing

@@ -27,7 +27,7 @@ async def test_both_phones_ring_and_the_one_that_answers_gets_the_call() -> None
             there = await desk.ends()
             assert there.end is not None
             assert there.end.kind in (EndKind.ANSWERED_ELSEWHERE, EndKind.CANCELLED)
-            assert len(outgoing.legs) == 1
+            assert len(outgoing.path.legs) == 1
             for one, call in ((ada, outgoing), (mobile, on_mobile)):
                 await one.until(lambda call=call: call.figures().video.frames_decoded > 5, "the picture arrives")  # type: ignore[misc]
             outgoing.hang_up()

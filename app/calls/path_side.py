@@ -1,0 +1,216 @@
+"""What a call does about its path: legs, gathering, checks, forks, and what ICE and media tell.
+
+The other half of `Call` beside sip_side.py; the table in states.py hears of everything through `Call.feed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from app.calls.errors import DescriptionError
+from app.calls.legs import Leg
+from app.calls.offer_answer import Agreement
+from app.calls.states import Input
+from app.events import CallState, EndedBy, EndKind
+from app.ice import events as ice_events
+from app.ice.candidates import IceError, IceFailed
+from app.media.errors import MediaError, SecurityError
+from app.media.events import DeviceTrouble, FirstMedia, MediaEvent
+
+if TYPE_CHECKING:
+    from app.calls.call import Call
+
+log = logging.getLogger(__name__)
+
+REFUSAL_GRACE_S = 2.0  # how long a caller whose checks failed waits for the callee to say why
+PLAIN_SILENCE_S = 8.0  # without consent checks: silence that counts as an interruption
+PLAIN_LOST_S = 40.0
+
+
+class PathSide:
+    """The legs of one call, by the far end's To-tag; `leg` carries the call, or will most likely carry it."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.legs: dict[str, Leg] = {}
+        self.leg: Leg | None = None
+
+    def begin(self, tag: str, *, controlling: bool) -> None:
+        """Open the first leg and gather for it."""
+        self.leg = self._new_leg(tag, controlling=controlling)
+        self._call.tasks.start(self._gather(self.leg), "gather")
+
+    def connect(self) -> None:
+        """Look for the path of every leg that has an agreement and is not looking yet (R5)."""
+        for leg in self.legs.values():
+            if not leg.begun and leg.agreement is not None:
+                leg.begun = True
+                self._call.tasks.start(self._find(leg), "find the path")
+        if self.leg is not None and self.leg.ready:
+            self._call.feed(Input.PATH_READY)
+
+    async def _gather(self, leg: Leg) -> None:
+        """R1 for the caller, R3 for the callee."""
+        await leg.ice.gather()
+        if any(leg.ice.default_candidate(wish.name) is None for wish in self._call.wishes.all):
+            self._fail(EndKind.CHECKS_FAILED, " ".join(leg.ice.snapshot().problems) or "No network is up.")
+            return
+        if self._call.is_caller:
+            self._call.feed(Input.GATHERED)
+            return
+        if self._call.late_offer:
+            assert self._call.session is not None
+            by_prack = self._call.session.peer_supports("100rel")
+            self._call.wishes.offer_all()
+            self._call.feed(Input.GATHERED if by_prack else Input.GATHERED_PLAIN)
+            return
+        try:
+            agreement = self._call.negotiation.answer_first(leg, self._call.wishes.lines)
+            leg.agree(agreement)
+        except (DescriptionError, MediaError, IceError) as error:
+            self._call.refuse_description(
+                error if isinstance(error, DescriptionError) else DescriptionError(str(error), 488)
+            )
+            return
+        self._call.note_poorer(agreement)
+        self._call.feed(Input.GATHERED if agreement.uses_ice else Input.GATHERED_PLAIN)
+
+    async def _find(self, leg: Leg) -> None:
+        """R5: checks, nomination and keys; tells the table how it went."""
+        try:
+            await leg.connect()
+        except SecurityError as error:
+            await self._leg_failed(leg, EndKind.SECURITY_FAILED, str(error))
+        except (IceFailed, IceError) as error:
+            await self._leg_failed(leg, EndKind.CHECKS_FAILED, str(error))
+        except MediaError as error:
+            await self._leg_failed(leg, EndKind.NOTHING_IN_COMMON, str(error))
+        else:
+            if leg is self.leg or (self._call.is_caller and self.leg is not None and not self.leg.ready):
+                self.leg = leg
+                self._call.feed(Input.PATH_READY)
+                if self._call.acknowledged and self._call.state is CallState.ANSWERING and not self._call.is_caller:
+                    self._call.feed(Input.ACKNOWLEDGED)
+
+    async def _leg_failed(self, leg: Leg, kind: EndKind, detail: str) -> None:
+        if len(self.legs) > 1 and self._call.state is not CallState.ANSWERING:
+            log.info("%s: one of several far ends cannot be reached: %s", self._call.call_id, detail)
+            self.legs.pop(self.tag_of(leg), None)
+            if leg is self.leg:
+                self.leg = next(iter(self.legs.values()))
+            await leg.close()
+            return
+        if self._call.is_caller and self._call.state in (CallState.CONNECTING, CallState.RINGING):
+            # The callee finds out at the same moment and its refusal says more; only silence is answered here.
+            await asyncio.sleep(REFUSAL_GRACE_S)
+        self._fail(kind, detail)
+
+    def _fail(self, kind: EndKind, detail: str) -> None:
+        self._call.set_end(EndedBy.FAILURE, kind, 480 if kind is EndKind.CHECKS_FAILED else 488, detail)
+        self._call.feed(Input.PATH_FAILED)
+
+    def _on_ice(self, leg: Leg, event: ice_events.IceEvent) -> None:
+        session = self._call.session
+        if isinstance(event, ice_events.BindingRequestSeen) and session is not None and not self._call.is_caller:
+            session.stop_retransmitting()
+        if leg is not self.leg:
+            return
+        if isinstance(event, ice_events.Interrupted):
+            self._call.feed(Input.PATH_INTERRUPTED)
+        elif isinstance(event, ice_events.Recovered):
+            self._call.feed(Input.PATH_RECOVERED)
+        elif isinstance(event, ice_events.Failed) and leg.ready:
+            self._call.set_end(EndedBy.FAILURE, EndKind.NETWORK_LOST, None, event.reason)
+            self._call.feed(Input.PATH_LOST)
+
+    def _on_media(self, leg: Leg, event: MediaEvent) -> None:
+        if isinstance(event, FirstMedia):
+            self._call.mark("first_audio" if event.kind == "audio" else "first_video")
+        elif isinstance(event, DeviceTrouble):
+            self._call.services.on_problem(self._call, event.sentence)
+
+    def describe(self, tag: str, body: bytes) -> None:
+        """R4 at the caller: an answer in a provisional response, maybe of a further fork leg."""
+        leg = self.legs.get(tag)
+        if leg is not None and leg.agreement is not None:
+            return  # the same answer again, in a later response
+        if self.take_answer(tag, body):
+            self._call.feed(Input.DESCRIBED)
+
+    def take_answer(self, tag: str, body: bytes) -> bool:
+        """Agree on the peer's answer; False when it cannot be used, and the call is ending for it."""
+        leg = self._leg_for(tag)
+        try:
+            agreement = self._call.negotiation.read_answer(body, leg)
+            leg.agree(agreement)
+        except (DescriptionError, MediaError, IceError) as error:
+            wrapped = error if isinstance(error, DescriptionError) else DescriptionError(str(error), 488)
+            self._call.refuse_description(wrapped)
+            return False
+        self._call.note_poorer(agreement)
+        return True
+
+    def _leg_for(self, tag: str) -> Leg:
+        """The leg of this To-tag: the first far end takes the one that gathered, others fork from it."""
+        known = self.legs.get(tag)
+        if known is not None:
+            return known
+        first = self.legs.pop("", None)
+        if first is not None:
+            self.legs[tag] = first
+            return first
+        origin = self.leg or next(iter(self.legs.values()))
+        return self._new_leg(tag, controlling=True, fork_of=origin)
+
+    def _new_leg(self, tag: str, *, controlling: bool, fork_of: Leg | None = None) -> Leg:
+        services = self._call.services
+        leg = Leg(
+            self._call.wishes.all,
+            ice_config=services.ice_config,
+            controlling=controlling,
+            media_settings=services.settings.media,
+            certificate=services.certificate,
+            echo=services.echo,
+            on_ice=self._on_ice,
+            on_media=self._on_media,
+            remote_picture=self._call.remote_picture,
+            own_picture=self._call.own_picture,
+            fork_of=fork_of,
+        )
+        self.legs[tag] = leg
+        return leg
+
+    def tag_of(self, leg: Leg) -> str:
+        return next(tag for tag, known in self.legs.items() if known is leg)
+
+    def choose(self, chosen: Leg) -> None:
+        """Keep the leg that was answered and close the other forks."""
+        self.leg = chosen
+        for tag, leg in tuple(self.legs.items()):
+            if leg is not chosen:
+                del self.legs[tag]
+                self._call.tasks.start(leg.close(), "close leg")
+
+    def with_old_transports(self, leg: Leg, agreement: Agreement) -> Agreement:
+        """A later agreement changes streams only: paths and keys are those of the first one."""
+        assert leg.agreement is not None
+        return replace(agreement, transports=leg.agreement.transports)
+
+    def watch_silence(self) -> None:
+        """Called a few times a second: tells a dead plain path, which has no consent checks, from a quiet one."""
+        leg = self.leg
+        if leg is None or leg.agreement is None or leg.agreement.uses_ice:
+            return
+        silent = leg.silent_for()
+        if silent is None or not any(plan.receive for plan in leg.agreement.streams):
+            return
+        if self._call.state is CallState.CONNECTED and silent > PLAIN_SILENCE_S:
+            self._call.feed(Input.PATH_INTERRUPTED)
+        elif self._call.state is CallState.INTERRUPTED and silent < PLAIN_SILENCE_S:
+            self._call.feed(Input.PATH_RECOVERED)
+        elif self._call.state is CallState.INTERRUPTED and silent > PLAIN_LOST_S:
+            self._call.set_end(EndedBy.FAILURE, EndKind.NETWORK_LOST)
+            self._call.feed(Input.PATH_LOST)
