@@ -12,15 +12,21 @@ from typing import Literal
 
 from app.calls.errors import DescriptionError
 from app.calls.formats import codec_attributes, codecs_for, codecs_of, in_common
+from app.calls.reading import (
+    MID_EXTENSION,
+    address_of,
+    has_mismatch,
+    ice_of,
+    local_role,
+    mid_extension,
+    security_offered,
+    security_plan,
+)
 from app.calls.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription
-from app.ice.candidates import Candidate, IceDescription, ParseError
-from app.media.errors import MediaError
+from app.ice.candidates import IceDescription
 from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
 from app.media.sdes import SdesKey
 from app.settings import Encryption, HostPort
-
-MID_EXTENSION = "urn:ietf:params:rtp-hdrext:sdes:mid"
-MAX_CANDIDATES = 64
 
 Pairs = list[tuple[str, str | None]]
 
@@ -187,93 +193,6 @@ def _direction(send: bool, receive: bool) -> str:
     )
 
 
-# Reading -------------------------------------------------------------------------------------------------
-
-
-def security_offered(description: SessionDescription, media: MediaDescription) -> str:
-    """Which protection an m-line speaks of: a fingerprint means DTLS whatever the protocol field says."""
-    if description.attribute_of(media, "fingerprint"):
-        return "dtls"
-    if media.has("crypto") and "SAVP" in media.protocol:
-        return "sdes"
-    return "none"
-
-
-def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescription | None:
-    """The peer's ICE parameters of one m-line; None when it has none. RFC 8839 section 5."""
-    ufrag = description.attribute_of(media, "ice-ufrag")
-    pwd = description.attribute_of(media, "ice-pwd")
-    if ufrag is None or pwd is None or media.has("ice-mismatch"):
-        return None
-    candidates: list[Candidate] = []
-    for text in media.all_attributes("candidate")[:MAX_CANDIDATES]:
-        try:
-            candidates.append(Candidate.parse(text))
-        except ParseError:
-            continue  # RFC 8839 section 5.1: a candidate that is not understood is ignored
-    options = tuple((description.attribute_of(media, "ice-options") or "").split())
-    pacing = description.attribute("ice-pacing") or ""
-    pacing_ms = int(pacing) if pacing.isascii() and pacing.isdigit() and len(pacing) <= 5 else None
-    try:
-        return IceDescription(ufrag, pwd, tuple(candidates), options, description.has("ice-lite"), pacing_ms or None)
-    except ParseError as error:
-        raise DescriptionError(str(error)) from error
-
-
-def address_of(description: SessionDescription, media: MediaDescription) -> HostPort | None:
-    """Where the m-line's media would go without ICE; None when it names no real place."""
-    connection = description.connection_of(media)
-    if connection is None or media.port == 0 or media.port == 9:
-        return None
-    if connection.address in ("0.0.0.0", "::"):
-        return None
-    return HostPort(connection.address, media.port)
-
-
-def has_mismatch(ice: IceDescription, address: HostPort | None) -> bool:
-    """True when somebody on the way rewrote m/c: the default is not among the candidates. RFC 8839 section 4.2.5."""
-    if address is None or not ice.candidates:
-        return False
-    return all((candidate.address, candidate.port) != (address.host, address.port) for candidate in ice.candidates)
-
-
-def _security_plan(
-    description: SessionDescription,
-    media: MediaDescription,
-    kind: str,
-    local_role: Literal["client", "server"],
-    local_key: SdesKey | None,
-) -> SecurityPlan:
-    if kind == "dtls":
-        values = media.all_attributes("fingerprint") or description.all_attributes("fingerprint")
-        prints = []
-        for value in values[:8]:
-            algorithm, _, digits = value.strip().partition(" ")
-            prints.append((algorithm.lower(), digits.strip().upper()))
-        return SecurityPlan("dtls", dtls_role=local_role, fingerprints=tuple(prints))
-    if kind == "sdes":
-        for value in media.all_attributes("crypto")[:8]:
-            try:
-                theirs = SdesKey.parse(value)
-            except MediaError:
-                continue  # a suite or parameter that is not known here; another line may do
-            if local_key is not None:
-                ours = replace(local_key, tag=theirs.tag, suite=theirs.suite)
-                return SecurityPlan("sdes", sdes_local=ours, sdes_remote=theirs)
-        raise DescriptionError("none of the offered SDES keys can be used", 488)
-    return SecurityPlan("none")
-
-
-def _local_role(
-    description: SessionDescription, media: MediaDescription, *, answering: bool
-) -> Literal["client", "server"]:
-    """Who begins the DTLS handshake, RFC 5763 section 5: this side is the client when it is active."""
-    setup = description.attribute_of(media, "setup") or ("actpass" if answering else "active")
-    if answering:
-        return "server" if setup == "active" else "client"
-    return "server" if setup == "active" else "client"
-
-
 # Answering -----------------------------------------------------------------------------------------------
 
 
@@ -365,8 +284,8 @@ def _agree(
             poorer["The other side has no ICE: sound goes straight to the address it gave."] = None
         if ice is None and address is None:
             raise DescriptionError("an m= line without ICE and without an address", 488)
-        role = dtls_role or _local_role(remote, media, answering=answering)
-        protection = _security_plan(remote, media, security, role, local.sdes_key)
+        role = dtls_role or local_role(remote, media, answering=answering)
+        protection = security_plan(remote, media, security, role, local.sdes_key)
         transport = local.name
     if security == "sdes":
         poorer["The other side has no DTLS: the keys travelled in the signalling."] = None
@@ -386,19 +305,10 @@ def _agree(
         fir="ccm fir" in feedback,
         rtx_payload_type=None,
         mid=media.mid,
-        mid_extension_id=_mid_extension(remote, media),
+        mid_extension_id=mid_extension(remote, media),
         rtcp_mux=media.has("rtcp-mux"),
     )
     return _Agreed(local, transport, media.mid, plan, ice, address, protection)
-
-
-def _mid_extension(description: SessionDescription, media: MediaDescription) -> int | None:
-    for value in (*media.all_attributes("extmap"), *description.all_attributes("extmap")):
-        number, _, uri = value.partition(" ")
-        number = number.partition("/")[0]
-        if uri.split(" ")[0] == MID_EXTENSION and number.isascii() and number.isdigit() and 0 < int(number) < 15:
-            return int(number)
-    return None
 
 
 def _refused(media: MediaDescription) -> MediaDescription:

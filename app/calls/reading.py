@@ -1,0 +1,113 @@
+"""What one m-line of a peer's description says: its ICE parameters, its address, its keys, its role.
+
+Pure: reads values out of a parsed description; offer_answer.py decides what follows from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from app.calls.errors import DescriptionError
+from app.calls.sdp import MediaDescription, SessionDescription
+from app.ice.candidates import Candidate, IceDescription, ParseError
+from app.media.errors import MediaError
+from app.media.plan import SecurityPlan
+from app.media.sdes import SdesKey
+from app.settings import HostPort
+
+MID_EXTENSION = "urn:ietf:params:rtp-hdrext:sdes:mid"
+MAX_CANDIDATES = 64
+
+
+def security_offered(description: SessionDescription, media: MediaDescription) -> str:
+    """Which protection an m-line speaks of: a fingerprint means DTLS whatever the protocol field says."""
+    if description.attribute_of(media, "fingerprint"):
+        return "dtls"
+    if media.has("crypto") and "SAVP" in media.protocol:
+        return "sdes"
+    return "none"
+
+
+def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescription | None:
+    """The peer's ICE parameters of one m-line; None when it has none. RFC 8839 section 5."""
+    ufrag = description.attribute_of(media, "ice-ufrag")
+    pwd = description.attribute_of(media, "ice-pwd")
+    if ufrag is None or pwd is None or media.has("ice-mismatch"):
+        return None
+    candidates: list[Candidate] = []
+    for text in media.all_attributes("candidate")[:MAX_CANDIDATES]:
+        try:
+            candidates.append(Candidate.parse(text))
+        except ParseError:
+            continue  # RFC 8839 section 5.1: a candidate that is not understood is ignored
+    options = tuple((description.attribute_of(media, "ice-options") or "").split())
+    pacing = description.attribute("ice-pacing") or ""
+    pacing_ms = int(pacing) if pacing.isascii() and pacing.isdigit() and len(pacing) <= 5 else None
+    try:
+        return IceDescription(ufrag, pwd, tuple(candidates), options, description.has("ice-lite"), pacing_ms or None)
+    except ParseError as error:
+        raise DescriptionError(str(error)) from error
+
+
+def address_of(description: SessionDescription, media: MediaDescription) -> HostPort | None:
+    """Where the m-line's media would go without ICE; None when it names no real place."""
+    connection = description.connection_of(media)
+    if connection is None or media.port == 0 or media.port == 9:
+        return None
+    if connection.address in ("0.0.0.0", "::"):
+        return None
+    return HostPort(connection.address, media.port)
+
+
+def has_mismatch(ice: IceDescription, address: HostPort | None) -> bool:
+    """True when somebody on the way rewrote m/c: the default is not among the candidates. RFC 8839 section 4.2.5."""
+    if address is None or not ice.candidates:
+        return False
+    return all((candidate.address, candidate.port) != (address.host, address.port) for candidate in ice.candidates)
+
+
+def security_plan(
+    description: SessionDescription,
+    media: MediaDescription,
+    kind: str,
+    local_role: Literal["client", "server"],
+    local_key: SdesKey | None,
+) -> SecurityPlan:
+    if kind == "dtls":
+        values = media.all_attributes("fingerprint") or description.all_attributes("fingerprint")
+        prints = []
+        for value in values[:8]:
+            algorithm, _, digits = value.strip().partition(" ")
+            prints.append((algorithm.lower(), digits.strip().upper()))
+        return SecurityPlan("dtls", dtls_role=local_role, fingerprints=tuple(prints))
+    if kind == "sdes":
+        for value in media.all_attributes("crypto")[:8]:
+            try:
+                theirs = SdesKey.parse(value)
+            except MediaError:
+                continue  # a suite or parameter that is not known here; another line may do
+            if local_key is not None:
+                ours = replace(local_key, tag=theirs.tag, suite=theirs.suite)
+                return SecurityPlan("sdes", sdes_local=ours, sdes_remote=theirs)
+        raise DescriptionError("none of the offered SDES keys can be used", 488)
+    return SecurityPlan("none")
+
+
+def local_role(
+    description: SessionDescription, media: MediaDescription, *, answering: bool
+) -> Literal["client", "server"]:
+    """Who begins the DTLS handshake, RFC 5763 section 5: this side is the client when it is active."""
+    setup = description.attribute_of(media, "setup") or ("actpass" if answering else "active")
+    if answering:
+        return "server" if setup == "active" else "client"
+    return "server" if setup == "active" else "client"
+
+
+def mid_extension(description: SessionDescription, media: MediaDescription) -> int | None:
+    for value in (*media.all_attributes("extmap"), *description.all_attributes("extmap")):
+        number, _, uri = value.partition(" ")
+        number = number.partition("/")[0]
+        if uri.split(" ")[0] == MID_EXTENSION and number.isascii() and number.isdigit() and 0 < int(number) < 15:
+            return int(number)
+    return None
