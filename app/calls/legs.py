@@ -130,6 +130,7 @@ class Leg:
             remote_candidates=far,
             mid=plan.mid,
             codecs=plan.codecs,
+            rtx=plan.rtx_payload_type,
             sdes_key=self._keys[wish.name],
         )
 

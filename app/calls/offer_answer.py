@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from app.calls.errors import DescriptionError
-from app.calls.formats import codec_attributes, codecs_for, codecs_of, in_common
+from app.calls.formats import RTX_PAYLOAD_TYPE, codec_attributes, codecs_for, codecs_of, in_common, rtx_of
 from app.calls.reading import (
     MID_EXTENSION,
     address_of,
@@ -44,6 +44,7 @@ class LocalStream:
     remote_candidates: tuple[HostPort, ...] = ()  # R9: the far end of the selected pair
     mid: str | None = None  # as already negotiated; None: its name
     codecs: tuple[CodecPlan, ...] = ()  # as already negotiated, with the numbers in use; empty: by the terms
+    rtx: int | None = None  # as already negotiated
     sdes_key: SdesKey | None = field(default=None, repr=False)  # of this side's own sending
 
 
@@ -121,9 +122,10 @@ def make_offer(
         if not codecs:
             raise DescriptionError(f"no codec is left for {stream.kind}", 488)
         direction = _direction(stream.send, stream.receive)
-        rows = _stream_lines(stream, codecs, direction, security)
+        rtx = stream.rtx if stream.codecs else (RTX_PAYLOAD_TYPE if stream.kind == "video" else None)
+        rows = _stream_lines(stream, codecs, direction, security, rtx)
         rows.append(("extmap", f"1 {MID_EXTENSION}"))
-        media.append(_section(stream, _protocol(security), codecs, rows))
+        media.append(_section(stream, _protocol(security), codecs, rows, rtx))
     attributes: Pairs = []
     if len(streams) > 1 and bundle:
         attributes.append(("group", "BUNDLE " + " ".join(stream.mid or stream.name for stream in streams)))
@@ -156,9 +158,11 @@ def _session(
     )
 
 
-def _stream_lines(stream: LocalStream, codecs: tuple[CodecPlan, ...], direction: str, security: str) -> Pairs:
+def _stream_lines(
+    stream: LocalStream, codecs: tuple[CodecPlan, ...], direction: str, security: str, rtx: int | None
+) -> Pairs:
     lines: Pairs = [("mid", stream.mid or stream.name), (direction, None), ("rtcp-mux", None)]
-    lines += codec_attributes(codecs, video=stream.kind == "video")
+    lines += codec_attributes(codecs, video=stream.kind == "video", rtx=rtx)
     if security == "dtls":
         lines.append(("setup", "actpass"))
     elif security == "sdes" and stream.sdes_key is not None:
@@ -172,12 +176,14 @@ def _stream_lines(stream: LocalStream, codecs: tuple[CodecPlan, ...], direction:
     return lines
 
 
-def _section(stream: LocalStream, protocol: str, codecs: tuple[CodecPlan, ...], lines: Pairs) -> MediaDescription:
+def _section(
+    stream: LocalStream, protocol: str, codecs: tuple[CodecPlan, ...], lines: Pairs, rtx: int | None
+) -> MediaDescription:
     return MediaDescription(
         kind=stream.kind,
         port=stream.address.port,
         protocol=protocol,
-        formats=tuple(str(codec.payload_type) for codec in codecs),
+        formats=(*(str(codec.payload_type) for codec in codecs), *([str(rtx)] if rtx is not None else [])),
         connection=Connection(stream.address.host),
         attributes=tuple(lines),
     )
@@ -303,7 +309,7 @@ def _agree(
         nack="nack" in feedback,
         pli="nack pli" in feedback,
         fir="ccm fir" in feedback,
-        rtx_payload_type=None,
+        rtx_payload_type=rtx_of(media, codecs[0].payload_type) if media.kind == "video" else None,
         mid=media.mid,
         mid_extension_id=mid_extension(remote, media),
         rtcp_mux=media.has("rtcp-mux"),
@@ -334,7 +340,8 @@ def _answer_section(
         lines.append(("rtcp-mux", None))
     codecs = tuple(replace(codec, fmtp=_own_fmtp(codec, terms, media.kind)) for codec in entry.plan.codecs)
     video_feedback = media.kind == "video" and (entry.plan.nack or entry.plan.pli or entry.plan.fir)
-    lines += codec_attributes(codecs, video=video_feedback)
+    rtx = entry.plan.rtx_payload_type
+    lines += codec_attributes(codecs, video=video_feedback, rtx=rtx)
     if entry.security.kind == "dtls" and not bundled_behind:
         lines.append(("setup", "active" if entry.security.dtls_role == "client" else "passive"))
     elif entry.security.sdes_local is not None and not bundled_behind:
@@ -348,7 +355,7 @@ def _answer_section(
     extension = entry.plan.mid_extension_id
     if extension is not None:
         lines.append(("extmap", f"{extension} {MID_EXTENSION}"))
-    return _section(local, media.protocol, codecs, lines)
+    return _section(local, media.protocol, codecs, lines, rtx)
 
 
 def _own_fmtp(codec: CodecPlan, terms: Terms, kind: str) -> tuple[tuple[str, str], ...]:

@@ -47,6 +47,7 @@ def test_two_parleys_bundle_everything_on_one_encrypted_path() -> None:
         assert {plan.transport for plan in side.streams} == {"0"}
         assert [plan.codecs[0].name for plan in side.streams] == ["opus", "VP8"]
         assert side.ice2
+        assert side.streams[1].rtx_payload_type == 98
         assert side.poorer == ()
     assert {caller.transports[0].security.dtls_role, callee.transports[0].security.dtls_role} == {"client", "server"}
     assert callee.transports[0].security.dtls_role == "client"  # the answerer is active
