@@ -10,6 +10,7 @@ left over from a run that was killed; those are removed with whatever still runs
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import ipaddress
 import json
@@ -17,11 +18,13 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +44,7 @@ _MARK = "parleylab"
 _LOCKS = Path(tempfile.gettempdir()) / "parley-lab-locks"
 _NETNS = Path("/run/netns")
 _RESOLVERS = Path("/etc/netns")
+_CLONE_NEWNET = 0x40000000
 
 
 def missing() -> str | None:
@@ -85,6 +89,21 @@ class Host:
 
     def run(self, *command: str) -> str:
         return run(*self.command(*command))
+
+    def open_socket(self, kind: socket.SocketKind = socket.SOCK_DGRAM, *, port: int = 0) -> socket.socket:
+        """Open an IPv4 or IPv6 socket of this process that stands on this host."""
+        with ThreadPoolExecutor(1) as elsewhere:  # a thread moves alone, and ends there
+            return elsewhere.submit(self._open_socket, kind, port).result()
+
+    def _open_socket(self, kind: socket.SocketKind, port: int) -> socket.socket:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with (_NETNS / self.namespace).open() as namespace:
+            if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"cannot enter {self.namespace}")
+        opened = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, kind)
+        opened.settimeout(10)
+        opened.bind((self.address, port))
+        return opened
 
     def popen(self, *command: str, **options: object) -> subprocess.Popen[str]:
         return subprocess.Popen(self.command(*command), text=True, cwd=ROOT, **options)  # type: ignore[call-overload, no-any-return]
