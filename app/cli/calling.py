@@ -55,6 +55,7 @@ def engine_options(args: argparse.Namespace, started_at: float, home: HomeMode =
         take_calls=getattr(args, "takes_calls", False),
         clock_zero=started_at,
         sip_trace_file=args.sip_trace,
+        pcap_file=args.pcap,
     )
 
 

@@ -30,6 +30,7 @@ def add_always(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--log-to", type=Path, metavar="FILE", help="write the log there, e.g. parley.log")
     group.add_argument("--sip-trace", type=Path, metavar="FILE", help="write every SIP message there, e.g. sip.txt")
+    group.add_argument("--pcap", type=Path, metavar="FILE", help="write the packets of calls there, e.g. call.pcap")
     group.add_argument("--json", action="store_true", help="print JSON lines: events, then one report")
 
 

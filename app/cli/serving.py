@@ -37,6 +37,7 @@ async def home(args: argparse.Namespace, console: Console, started_at: float) ->
         take_calls=False,
         clock_zero=started_at,
         sip_trace_file=args.sip_trace,
+        pcap_file=args.pcap,
     )
     async with running(options) as run:
         loop = asyncio.get_running_loop()

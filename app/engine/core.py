@@ -20,6 +20,7 @@ from app.calls.call import Call
 from app.calls.services import CallServices
 from app.diagnosis.causes import explain_end, explain_registration
 from app.engine.calls import EngineCalls, monotonic_from
+from app.engine.capture import PacketCapture
 from app.engine.errors import EngineError
 from app.engine.examination import (
     Finding,
@@ -93,7 +94,7 @@ class EngineCore:
         self._calls: EngineCalls | None = None
         self._home: EngineHome | None = None
         self._neighbourhood: Neighbourhood | None = None
-        self._trace_file: FileWriter | None = None
+        self._capture: PacketCapture | None = None
         self._trace = TraceLog(self._zero, self._saw_message)
         self._registration = RegistrationChanged("", RegistrationState.NONE)
         self._registration_settled = asyncio.Event()
@@ -150,12 +151,13 @@ class EngineCore:
         for name in wanted:
             if name not in self._passwords and (kept := self._secrets.get(name)) is not None:
                 self._passwords[name] = kept
-        if self._options.sip_trace_file is not None:
-            try:
-                self._trace_file = FileWriter(self._options.sip_trace_file)
-            except OSError as error:
-                raise EngineError(f"The SIP trace cannot be written: {error}.") from error
-            self._trace = TraceLog(self._zero, self._saw_message, self._trace_file)
+        try:
+            trace_path, pcap_path = self._options.sip_trace_file, self._options.pcap_file
+            self._capture = PacketCapture(pcap_path) if pcap_path is not None else None
+            trace_file = FileWriter(trace_path) if trace_path is not None else None
+        except OSError as error:
+            raise EngineError(f"What goes over the wire cannot be written: {error}.") from error
+        self._trace = TraceLog(self._zero, self._saw_message, trace_file, self._capture)
         sentences = [problem.sentence] if problem else []
         if self._opened_secrets is not None and self._opened_secrets.problem:
             sentences.append(self._opened_secrets.problem)
@@ -179,8 +181,7 @@ class EngineCore:
         if self._home is not None:
             await self._home.close()
         await self._store.close()
-        if self._trace_file is not None:
-            await asyncio.to_thread(self._trace_file.close)
+        await asyncio.to_thread(self._trace.close)
 
     async def _start_sip(self) -> None:
         settings = self._settings
@@ -245,6 +246,7 @@ class EngineCore:
             interfaces=network.interfaces,
             ca_file=network.ca_file,
             clock_zero=self._zero,
+            tap=self._capture.datagram if self._capture is not None else None,
             timing=Timing() if patience_s is None else Timing(patience_s=patience_s),
         )
 

@@ -52,5 +52,6 @@ class EngineOptions:
     take_calls: bool = True
     clock_zero: float | None = None
     sip_trace_file: Path | None = None
+    pcap_file: Path | None = None
     ice_patience_s: float | None = None
     outbound_proxy: HostPort | None = None

@@ -6,6 +6,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 
+from app.engine.capture import PacketCapture
 from app.engine.file_writer import FileWriter
 from app.events import SipTrace
 
@@ -19,11 +20,18 @@ _SECRETS = re.compile(rb"(a=crypto:\S+ \S+ inline:|a=ice-pwd:)[^\s|]+")
 class TraceLog:
     """Takes every message from the endpoints, in or out; secrets are masked before they get here."""
 
-    def __init__(self, clock_zero: float, publish: Callable[[SipTrace], None], file: FileWriter | None = None) -> None:
+    def __init__(
+        self,
+        clock_zero: float,
+        publish: Callable[[SipTrace], None],
+        file: FileWriter | None = None,
+        capture: PacketCapture | None = None,
+    ) -> None:
         self._zero = clock_zero
         self._publish = publish
         self._kept: deque[SipTrace] = deque(maxlen=MAX_MESSAGES)
         self._file = file
+        self._capture = capture
 
     def add(self, direction: str, transport: str, local: str, remote: str, data: bytes, at: float) -> None:
         size_bytes = len(data)
@@ -45,6 +53,8 @@ class TraceLog:
         if self._file is not None:
             head = f"--- {trace.at:.4f} {direction} {transport} {local} {remote}\n"
             self._file.write(head.encode() + data + b"\n")
+        if self._capture is not None:
+            self._capture.sip(direction, local, remote, data)
         self._publish(trace)
 
     def of_call(self, call_id_headers: set[str] | None) -> tuple[SipTrace, ...]:
@@ -54,8 +64,10 @@ class TraceLog:
         )
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        """Write what is waiting to the files. Blocks."""
+        for written in (self._file, self._capture):
+            if written is not None:
+                written.close()
 
 
 def _call_id(head: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.settings import HostPort, IcePolicy, TurnServer
@@ -31,12 +32,16 @@ class Timing:
     max_learned_candidates: int = 16  # peer-reflexive, per stream
 
 
+Tap = Callable[[bool, tuple[str, int], tuple[str, int], bytes], None]  # outgoing, local, remote, datagram
+
+
 @dataclass(frozen=True, slots=True)
 class IceConfig:
     """What one session may use. No server is ever asked that does not stand here.
 
     `interfaces` are names or addresses; empty means all that are up, loopback only if nothing else is.
     `clock_zero` is what time.monotonic() said when the engine started: the snapshot's times count from there.
+    `tap` is shown every datagram as it goes over the wire, for a packet capture.
     """
 
     stun_servers: tuple[HostPort, ...] = ()
@@ -47,3 +52,4 @@ class IceConfig:
     ca_file: str | None = None  # PEM file of authorities to trust for turns: servers
     timing: Timing = Timing()
     clock_zero: float = 0.0
+    tap: Tap | None = None

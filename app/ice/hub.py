@@ -175,6 +175,8 @@ class Hub:
     # Datagrams and time ----------------------------------------------------------------------------------
 
     def _receive(self, number: int, data: bytes, source: Address) -> None:
+        if self._config.tap is not None:
+            self._config.tap(False, self._sockets[number].address, source, data)
         got = self.core.receive(number, data, source, time.monotonic())
         if got is None:
             self.flush()
@@ -188,18 +190,21 @@ class Hub:
         packet = self.core.send(leg, stream, data)
         if packet is None:
             return False
-        number, framed, destination = packet
+        return self._put_out(*packet)
+
+    def _put_out(self, number: int, data: bytes, destination: Address) -> bool:
         opened = self._sockets.get(number)
-        return opened is not None and opened.send(framed, destination)
+        if opened is None:
+            return False
+        if self._config.tap is not None:
+            self._config.tap(True, opened.address, destination, data)
+        return opened.send(data, destination)
 
     def flush(self) -> None:
         """Put out everything the core has for the network and for the sessions, then set the timer anew."""
         core = self.core
         while core.packets:
-            number, data, destination = core.packets.popleft()
-            opened = self._sockets.get(number)
-            if opened is not None:
-                opened.send(data, destination)
+            self._put_out(*core.packets.popleft())
         while core.unused_sockets:
             self._close_socket(core.unused_sockets.popleft())
         while core.events:
