@@ -153,6 +153,7 @@ class Session:
 
     async def _take_down(self) -> None:
         self.window.hide()
+        self.window.call.let_go()
         self.bridge.close()
         await self.context.tasks.close()
         if self.engine is not None:

@@ -90,9 +90,18 @@ class FrameWaker(QObject):
     def __init__(self, mailbox: FrameMailbox, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.mailbox = mailbox
+        self._lock = threading.Lock()
+        self._closed = False
         self._arrived.connect(self.ready, Qt.ConnectionType.QueuedConnection)
-        mailbox.listen(self._arrived.emit)
+        mailbox.listen(self._tell)
 
     def close(self) -> None:
-        """Stop listening; the mailbox may be given to another reader."""
+        """Stop listening. When this returns no worker is in here any more, so the object may be deleted."""
         self.mailbox.listen(None)
+        with self._lock:
+            self._closed = True
+
+    def _tell(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._arrived.emit()

@@ -259,6 +259,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.incoming.close()
+        self.call.let_go()
         self.closed.emit()
         super().closeEvent(event)
 

@@ -28,6 +28,8 @@ def _loop(qapp: QApplication) -> Iterator[QEventLoop]:
     asyncio.events._set_running_loop(None)
     yield loop
     asyncio.events._set_running_loop(None)
+    loop.stop()
+    loop.close()
 
 
 @pytest.fixture

@@ -153,3 +153,15 @@ def test_removing_a_person(window: MainWindow, tell: Tell, engine: Recorder, qtb
     window.column.people.select_contact("4")
     assert not window.welcome.remove.isVisible()
     assert window.welcome.edit.text() == "Keep in my list"
+
+
+def test_a_call_that_ended_stays_on_the_stage_when_its_row_moves_back(
+    window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(PeopleChanged(scenes.PEOPLE))
+    window.column.people.select_contact("1")
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    tell(CallChanged(scenes.call(CallState.ENDED)))
+    assert window.stage.currentWidget() is window.call
+    window.column.people.select_contact("2")
+    assert window.stage.currentWidget() is window.welcome

@@ -88,6 +88,11 @@ class CallPanel(QWidget):
 
     # What is asked of it from outside -----------------------------------------------------------------------------
 
+    def let_go(self) -> None:
+        """Listen to no pictures any more; before the window goes."""
+        self.remote.show_mailbox(None)
+        self.own.view.show_mailbox(None)
+
     def hang_up(self) -> None:
         record = self._context.book.stage
         if record is not None and not record.over:

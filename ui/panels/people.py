@@ -30,6 +30,7 @@ class PeoplePanel(QWidget):
         self.model = PeopleModel()
         self._loaded = False
         self._kept_key: str | None = None
+        self._restoring = False
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
@@ -157,12 +158,16 @@ class PeoplePanel(QWidget):
         row: Row | None = current.data(ROW) if current.isValid() else None
         if row is not None and row.kind != HEADING:
             self._kept_key = row.key
+            if self._restoring:
+                return
             self.chosen.emit(row.contact if row.kind != DIAL else None)
 
     def _after_reset(self) -> None:
         number = self.model.row_of(self._kept_key) if self._kept_key else None
         if number is not None:
+            self._restoring = True  # nobody chose anything: the row only stands elsewhere now
             self._select(number)
+            self._restoring = False
         elif self._kept_key is not None:
             self._kept_key = None
             self.chosen.emit(None)
