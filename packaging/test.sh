@@ -22,7 +22,8 @@ run_pytest() { # title, arguments…: the same, and keeps pytest's closing line 
   "$bin/pytest" "$@" 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   closing+=("$title: $(grep -E '^(=+ )?([0-9]+ [a-z]+,? ?)+.* in [0-9.]+s' "$log" | tail -n 1)")
-  [ "$status" -eq 0 ] || failed+=("$title")
+  # 5: nothing here is marked for what was asked, which is no failure of the apart tests' short forms.
+  [ "$status" -eq 0 ] || { [ "$status" -eq 5 ] && [[ " $* " == *" -m short "* ]]; } || failed+=("$title")
 }
 
 has_tests() { find "$@" -name 'test_*.py' -print -quit 2>/dev/null | grep -q .; }
@@ -52,7 +53,7 @@ case "$goal" in
     export HYPOTHESIS_PROFILE=short
     unit "$@"
     check
-    apart fuzz "fuzz, short form" -m short --timeout 120
+    apart fuzz "fuzz, short form" --timeout 120
     apart interop "interop, short form" -m short --timeout 180
     apart lab "lab, short form" -m short --timeout 180
     apart bench "bench, short form" -m short --timeout 180
