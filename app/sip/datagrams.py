@@ -11,7 +11,9 @@ import asyncio
 import errno
 import logging
 import os
+import select
 import socket
+import sys
 from collections.abc import Callable
 
 from app.settings import HostPort
@@ -43,6 +45,7 @@ class DatagramSocket:
         self._on_datagram = on_datagram
         self._on_refused = on_refused
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._watched: select.epoll | None = None
         host, port = sock.getsockname()[:2]
         self.local = HostPort(str(host), int(port))
         self.family = sock.family
@@ -52,12 +55,22 @@ class DatagramSocket:
         self._sock.setblocking(False)
         self._tell_icmp_errors()
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._sock.fileno(), self._readable)
+        if sys.platform == "linux":
+            # libuv stops watching a descriptor that has an error, which an ICMP message in the queue is: the phone
+            # would be deaf from then on. The loop sees only that this set is readable, whatever the socket has.
+            self._watched = select.epoll()
+            self._watched.register(self._sock.fileno(), select.EPOLLIN)
+        self._loop.add_reader(self._descriptor(), self._readable)
 
     def close(self) -> None:
         if self._loop is not None and self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock.fileno())
+            self._loop.remove_reader(self._descriptor())
+        if self._watched is not None:
+            self._watched.close()
         self._sock.close()
+
+    def _descriptor(self) -> int:
+        return self._sock.fileno() if self._watched is None else self._watched.fileno()
 
     def send(self, data: bytes, remote: HostPort) -> str | None:
         """Send one datagram; what prevents it in words, or None. A full buffer is a lost packet like any other."""
