@@ -1,4 +1,4 @@
-"""`parley call` and `parley listen`: one call made, or calls taken, with a report at the end."""
+"""`parley call`: one call made, with a report at the end; and what `parley listen` shares with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from app.events import (
     CallChanged,
     CallInfo,
     CallState,
-    Direction,
     EndedBy,
     Event,
     FiguresChanged,
@@ -60,7 +59,7 @@ def engine_options(args: argparse.Namespace, started_at: float, home: HomeMode =
 
 
 @dataclass
-class _Watch:
+class Watch:
     """Follows one call and tells of every new state."""
 
     console: Console
@@ -135,23 +134,23 @@ def tell(console: Console, event: Event) -> None:
 async def call(args: argparse.Namespace, console: Console, started_at: float) -> int:
     """Call somebody, talk for as long as was asked, hang up, report."""
     async with running(engine_options(args, started_at)) as run:
-        watch = _Watch(console)
+        watch = Watch(console)
         try:
             call_id = await run.engine.calls.place(args.target, video=args.video_from != "none")
         except EngineError as error:
             console.error(str(error))
-            console.report(_empty_report(str(error)), "")
+            console.report(empty_report(str(error)), "")
             return 1
         await _talk(run, watch, call_id, args.for_seconds)
         await _hang_up(run, watch, call_id)
-        report = await _report(run, watch)
-        console.report(report, _summary(report))
+        report = await report_of(run, watch)
+        console.report(report, summary_of(report))
         if not watch.went_well:
             console.error(_cause(watch))
         return 0 if watch.went_well else 1
 
 
-async def _talk(run: Running, watch: _Watch, call_id: str, for_seconds: float | None) -> None:
+async def _talk(run: Running, watch: Watch, call_id: str, for_seconds: float | None) -> None:
     """Until the call is over, its time is up, or somebody stops the command."""
     loop = asyncio.get_running_loop()
     deadline: float | None = None
@@ -168,7 +167,7 @@ async def _talk(run: Running, watch: _Watch, call_id: str, for_seconds: float | 
             deadline = loop.time() + for_seconds
 
 
-async def _hang_up(run: Running, watch: _Watch, call_id: str) -> None:
+async def _hang_up(run: Running, watch: Watch, call_id: str) -> None:
     if watch.is_over:
         return
     try:
@@ -183,26 +182,26 @@ async def _hang_up(run: Running, watch: _Watch, call_id: str) -> None:
             return
 
 
-async def _report(run: Running, watch: _Watch) -> dict[str, Any]:
+async def report_of(run: Running, watch: Watch) -> dict[str, Any]:
     info = watch.info
     if info is None:
-        return _empty_report("Nothing happened.")
+        return empty_report("Nothing happened.")
     figures = await run.engine.calls.figures(info.call_id)
     return call_report(info, figures, await run.engine.calls.sip_trace(info.call_id))
 
 
-def _empty_report(cause: str) -> dict[str, Any]:
+def empty_report(cause: str) -> dict[str, Any]:
     ended = {"by": EndedBy.FAILURE.value, "cause": cause, "status": None}
     nothing = dict.fromkeys(("ice", "security", "audio", "video", "milestones"))
     return {"ended": ended, "states": [], "sip": [], **nothing}
 
 
-def _cause(watch: _Watch) -> str:
+def _cause(watch: Watch) -> str:
     end = watch.info.end if watch.info is not None else None
     return (end.sentence if end is not None else None) or "The call did not get connected."
 
 
-def _summary(report: dict[str, Any]) -> str:
+def summary_of(report: dict[str, Any]) -> str:
     lines = []
     ice, audio, video, security = (report.get(part) or {} for part in ("ice", "audio", "video", "security"))
     selected = next((pair for pair in ice.get("pairs", ()) if pair["selected"]), None)
@@ -225,89 +224,5 @@ def _summary(report: dict[str, Any]) -> str:
         lines.append(
             f"picture   {video['codec']}, {video['width']}x{video['height']}, {video['frames_decoded']} frames"
         )
+    lines += [f"problem   {sentence}" for sentence in ice.get("problems", ())]
     return "\n".join(lines)
-
-
-# parley listen --------------------------------------------------------------------------------------------
-
-
-async def listen(args: argparse.Namespace, console: Console, started_at: float) -> int:
-    """Wait for calls, answer or decline each, report each; the last report closes."""
-    args.takes_calls = True
-    loop = asyncio.get_running_loop()
-    async with running(engine_options(args, started_at)) as run:
-        deadline = None if args.for_seconds is None else loop.time() + args.for_seconds
-        await _say_where(run, console)
-        taken = failed = 0
-        last: dict[str, Any] | None = None
-        while args.calls is None or taken < args.calls:
-            watch = await _serve_one(run, console, args, deadline)
-            if watch is None:
-                break
-            taken += 1
-            failed += 0 if (watch.went_well or args.decline) else 1
-            if last is not None:
-                console.event("call-report", "", report=last)
-            last = await _report(run, watch)
-            if not console.as_json:
-                print(_summary(last), flush=True)
-        if last is None:
-            last = _empty_report("Nobody called.")
-            console.error("Nobody called.")
-        console.report(last, "")
-        complete = taken == args.calls if args.calls is not None else taken > 0 or args.for_seconds is None
-        return 0 if complete and not failed else 1
-
-
-async def _say_where(run: Running, console: Console) -> None:
-    """Tell at which address this side can be called, so that a script knows when to begin."""
-    while (event := await run.next_event(asyncio.get_running_loop().time() + 15.0)) is not None:
-        tell(console, event)
-        if isinstance(event, RegistrationChanged):
-            if event.state is RegistrationState.NONE:
-                console.event("listening", f"listening at {event.own_uri}", uri=event.own_uri)
-                return
-            if event.state is RegistrationState.REGISTERED:
-                console.event("listening", f"listening as {event.account}", uri=event.account)
-                return
-
-
-async def _serve_one(run: Running, console: Console, args: argparse.Namespace, deadline: float | None) -> _Watch | None:
-    """One call from its INVITE to its end; None when the command is to stop before one came."""
-    loop = asyncio.get_running_loop()
-    watch = _Watch(console)
-    answer_at: float | None = None
-    call_id: str | None = None
-    while True:
-        times = [moment for moment in (deadline, answer_at) if moment is not None]
-        event = await run.next_event(min(times) if times else None)
-        if event is None:
-            if run.stop.is_set() or (deadline is not None and loop.time() >= deadline):
-                if call_id is None:
-                    return None
-                await _hang_up(run, watch, call_id)
-                return watch
-            if answer_at is not None and call_id is not None:
-                answer_at = None
-                await _answer(run, args, call_id)
-            continue
-        if isinstance(event, CallChanged):
-            if call_id is None and event.call.direction is Direction.INCOMING:
-                call_id = event.call.call_id
-            if event.call.call_id != call_id:
-                continue
-        watch.take(event)
-        if call_id is not None and watch.is_over:
-            return watch
-        if watch.state is CallState.RINGING and answer_at is None and isinstance(event, CallChanged):
-            answer_at = loop.time() + (0.0 if args.decline else args.answer_after)
-
-
-async def _answer(run: Running, args: argparse.Namespace, call_id: str) -> None:
-    try:
-        if args.decline:
-            await run.engine.calls.decline(call_id)
-        else:
-            await run.engine.calls.answer(call_id, video=args.video_from != "none")
-    except EngineError:
-        return  # the caller gave up at the same moment; its event follows

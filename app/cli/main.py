@@ -45,9 +45,13 @@ def _command(name: str) -> Command:
         from app.cli.doctor import doctor
 
         return doctor
-    from app.cli import calling
+    if name == "listen":
+        from app.cli.listening import listen
 
-    return calling.call if name == "call" else calling.listen
+        return listen
+    from app.cli.calling import call
+
+    return call
 
 
 def _window(args: argparse.Namespace, started_at: float) -> int:
