@@ -49,7 +49,7 @@ class MainWindow(QMainWindow):
         self.stage.addWidget(self.call)
         self.shell = Shell(self.rail, self.column, self.stage)
         self.setCentralWidget(self.shell)
-        self.toasts = Toasts(context.theme, self.stage)
+        self.toasts = Toasts(context.theme, self.stage, self._room_below)
         self.incoming = IncomingCalls(context, self, self._name_of)
         self._connect()
         self._add_shortcuts()
@@ -230,10 +230,16 @@ class MainWindow(QMainWindow):
             self.toggle_full_screen()
         live = record is not None and not record.over
         name = (record.info.remote_name or words.shown_address(record.info.remote_uri)) if record else ""
-        self.toasts.keep_off(104 if live else 24)
         self.setWindowTitle(f"{name} – Parley" if live else "Parley")
         if record is not None and record.over and self.isFullScreen():
             self.toggle_full_screen()
+
+    def _room_below(self) -> int:
+        """Leave the buttons of a call and one's own picture free of messages."""
+        if self.stage.currentWidget() is not self.call or not self.call.buttons.isVisible():
+            return 24
+        top = self.call.own.y() if self.call.own.isVisible() else self.call.buttons.y()
+        return self.stage.height() - top + 8
 
     def _name_of(self, uri: str, name: str) -> str:
         """Call somebody as the person's own list does."""

@@ -203,7 +203,7 @@ def contact_menu(context: Context, contact: Contact, panel: PeoplePanel) -> QMen
     if contact.source == "kept":
         menu.addAction("Edit…", lambda: panel.edit_wanted.emit(contact))
         menu.addAction("Remove", lambda: remove_contact(context, contact))
-    else:
+    elif contact.source == "network":
         menu.addAction("Keep in my list…", lambda: panel.edit_wanted.emit(contact))
     return menu
 

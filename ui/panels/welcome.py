@@ -123,7 +123,8 @@ class WelcomePage(QWidget):
         lines = [words.shown_address(who.uri), who.note or words.presence_words(who)]
         self._fill(who.name, "\n".join(lines), face=who.name)
         kept = who.source == "kept"
-        self._offer(call=True, edit="Edit" if kept else "Keep in my list", remove=kept)
+        edit = "Edit" if kept else "Keep in my list" if who.source == "network" else ""
+        self._offer(call=True, edit=edit, remove=kept)
 
     def _show_past(self, entry: HistoryEntry) -> None:
         name = entry.remote_name or words.shown_address(entry.remote_uri)

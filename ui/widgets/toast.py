@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
@@ -18,7 +20,8 @@ _ICONS = {"plain": "info", "good": "check", "warn": "warning", "bad": "warning"}
 class Toasts(QWidget):
     """A stack of at most three sentences at the lower edge of its parent."""
 
-    def __init__(self, theme: Theme, parent: QWidget) -> None:
+    def __init__(self, theme: Theme, parent: QWidget, margin: Callable[[], int]) -> None:
+        """`margin` gives the pixels at the lower edge that belong to something else."""
         super().__init__(parent)
         self.setObjectName("toasts")
         self._theme = theme
@@ -26,7 +29,7 @@ class Toasts(QWidget):
         self._box.setContentsMargins(0, 0, 0, 0)
         self._box.setSpacing(8)
         self._shown: list[_Toast] = []
-        self._margin = 24
+        self._margin = margin
         parent.installEventFilter(self)
         self.hide()
 
@@ -51,12 +54,6 @@ class Toasts(QWidget):
         self._place()
         QAccessible.updateAccessibility(QAccessibleEvent(toast, QAccessible.Event.Alert))
 
-    def keep_off(self, margin: int) -> None:
-        """Leave this many pixels at the lower edge to what stands there."""
-        if margin != self._margin:
-            self._margin = margin
-            self._place()
-
     def remove(self, toast: _Toast) -> None:
         if toast in self._shown:
             self._shown.remove(toast)
@@ -77,7 +74,7 @@ class Toasts(QWidget):
         height = 0
         for toast in self._shown:
             height += toast.fit(width) + self._box.spacing()
-        self.setGeometry((parent.width() - width) // 2, parent.height() - height - self._margin, width, height)
+        self.setGeometry((parent.width() - width) // 2, parent.height() - height - self._margin(), width, height)
 
 
 class _Toast(QFrame):

@@ -1,0 +1,117 @@
+"""The program as it is started: what it loads before the window stands, one per profile, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+from qasync import QEventLoop
+
+from app.settings import Settings
+from ui.application import Session, has_display
+from ui.single_instance import SingleInstance
+from ui.tasks import UNEXPECTED
+
+ROOT = Path(__file__).parents[2]
+LONG_MS = 20_000
+
+_START = """
+import sys
+from ui.application import make_application
+from ui.bridge import EngineBridge
+from ui.context import Context
+from ui.main_window import MainWindow
+from ui.theme.manager import Theme
+app = make_application()
+window = MainWindow(Context(Theme(app), EngineBridge()))
+window.show()
+app.processEvents()
+heavy = {"numpy", "av", "cv2", "aiortc", "cryptography", "sounddevice", "zeroconf"}
+later = {"ui.panels.diagnostics", "ui.panels.settings", "ui.dialogs.account"}
+print(sorted((heavy | later) & set(sys.modules)))
+"""
+
+
+def test_the_window_stands_before_anything_heavy_is_loaded() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _START], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert done.stderr == ""
+
+
+def test_without_a_display_it_says_so_in_one_line() -> None:
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    bare = {key: value for key, value in os.environ.items() if key not in hidden}
+    code = "import sys; from ui.application import run; sys.exit(run())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare, capture_output=True, text=True, timeout=30)
+    if sys.platform.startswith("linux"):
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "no display" in done.stderr
+    assert has_display()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a polite kill is a signal")
+def test_a_polite_kill_ends_the_program_cleanly_and_a_second_start_hands_over(profile_dir: Path, qtbot: QtBot) -> None:
+    command = [sys.executable, "-m", "app", "--profile", str(profile_dir), "--log-level", "info"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stderr is not None
+        lines = iter(first.stderr.readline, "")
+        assert any("home serves" in line for line in lines)
+        second = subprocess.run(
+            [*command[:3], "window", "--profile", str(profile_dir), "sip:nobody@127.0.0.1:9"], cwd=ROOT, timeout=30
+        )
+        assert second.returncode == 0
+        assert any("gathering" in line for line in lines)
+        first.send_signal(signal.SIGTERM)
+        rest = first.stderr.read()
+        assert first.wait(20) == 0
+        assert "Traceback" not in rest
+
+
+def alone(settings: Settings) -> Settings:
+    """Loopback only, on a port that nobody else wants, announced to nobody."""
+    network = replace(settings.network, interfaces=("127.0.0.1",), sip_port=0, find_neighbours=False)
+    return replace(settings, network=network)
+
+
+@pytest.fixture
+def session(qapp: QApplication, qt_loop: QEventLoop, profile_dir: Path, qtbot: QtBot) -> Iterator[Session]:
+    made = Session(qapp, SingleInstance(profile_dir), profile_dir, alone, {})
+    running = qt_loop.create_task(made.run(None, None))
+    qtbot.waitUntil(lambda: made.context.registration is not None, timeout=LONG_MS)
+    yield made
+    made.end()
+    qtbot.waitUntil(running.done, timeout=LONG_MS)
+    running.result()
+
+
+@pytest.mark.logs_error("unexpected failure in the window")
+def test_what_nobody_foresaw_is_one_sentence_and_the_window_goes_on(session: Session, qtbot: QtBot) -> None:
+    before = sys.excepthook
+
+    def slot() -> None:
+        raise ZeroDivisionError
+
+    QTimer.singleShot(0, slot)
+    qtbot.waitUntil(lambda: session.window.toasts.sentences == [UNEXPECTED])
+    asyncio.get_running_loop().call_exception_handler({"message": "x", "exception": ZeroDivisionError()})
+    assert session.window.toasts.sentences == [UNEXPECTED]
+    assert session.window.isVisible()
+    assert sys.excepthook is before
+
+
+def test_closing_the_window_ends_the_program(session: Session, qtbot: QtBot) -> None:
+    session.window.close()
+    qtbot.waitUntil(session._ended.done)
