@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 30.0
@@ -153,3 +155,31 @@ def walls(starts: Sequence[Start]) -> list[float]:
 
 def cpus(starts: Sequence[Start]) -> list[float]:
     return [start.cpu_s for start in starts]
+
+
+def command_use(folder: Path, width: int, height: int, *, seconds: float) -> tuple[float, float]:
+    """Hold a call between `parley call` and `parley listen`; gives what each uses per second of it."""
+    media = ("--audio-from", "tone:440", "--audio-to", "null", "--video-from", "pattern", "--video-to", "null")
+    always = (*media, "--size", f"{width}x{height}", "--interface", "127.0.0.1", "--json")
+    listen = ("-m", "app", "listen", "--profile", str(folder / "b"), *always, "--answer-after", "0.5")
+    with started(*listen, output=subprocess.PIPE) as callee:
+        uri = _event(callee, "listening")["uri"]
+        call = ("-m", "app", "call", uri, "--profile", str(folder / "a"), *always, "--for", "60")
+        with started(*call, output=subprocess.PIPE) as caller:
+            while _event(caller, "call")["state"] != "connected":
+                continue
+            time.sleep(2.0)
+            before, at = (cpu_s(caller.pid), cpu_s(callee.pid)), time.monotonic()
+            time.sleep(seconds)
+            took = time.monotonic() - at
+            return (cpu_s(caller.pid) - before[0]) / took, (cpu_s(callee.pid) - before[1]) / took
+
+
+def _event(process: subprocess.Popen[str], name: str) -> dict[str, Any]:
+    """Read what a command prints up to an event of this name."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = dict(json.loads(line))
+        if event.get("event") == name:
+            return event
+    raise AssertionError(f"the command ended without {name}")
