@@ -17,8 +17,10 @@ from app.calls.reading import (
     address_of,
     has_mismatch,
     ice_of,
+    is_rtp,
     local_role,
     mid_extension,
+    require_numeric_address,
     security_offered,
     security_plan,
 )
@@ -225,9 +227,8 @@ def answer_offer(
         common = in_common(codecs_of(media), terms.codecs(media.kind)) if local else ()
         security = security_offered(offer, media)
         bundled = media.mid in bundle
-        usable = (
-            bool(common) and terms.accepts(security) and (media.port != 0 or (bundled and media.has("bundle-only")))
-        )
+        wanted = media.port != 0 or (bundled and media.has("bundle-only"))
+        usable = wanted and bool(common) and is_rtp(media) and terms.accepts(security)
         if local is None or not usable:
             sections.append(_refused(media))
             continue
@@ -288,6 +289,8 @@ def _agree(
             poorer["Something on the way rewrote the addresses, so the path could not be chosen freely."] = None
         elif ice is None and local.ice is not None:
             poorer["The other side has no ICE: sound goes straight to the address it gave."] = None
+        if ice is None or not ice.candidates:
+            require_numeric_address(remote, media)
         if ice is None and address is None:
             raise DescriptionError("an m= line without ICE and without an address", 488)
         role = dtls_role or local_role(remote, media, answering=answering)

@@ -5,6 +5,8 @@ Pure: reads values out of a parsed description; offer_answer.py decides what fol
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import replace
 from typing import Literal
 
@@ -18,6 +20,8 @@ from app.settings import HostPort
 
 MID_EXTENSION = "urn:ietf:params:rtp-hdrext:sdes:mid"
 MAX_CANDIDATES = 64
+
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,63}")  # RFC 8122 section 5; MD5 to SHA-512
 
 
 def security_offered(description: SessionDescription, media: MediaDescription) -> str:
@@ -55,9 +59,29 @@ def address_of(description: SessionDescription, media: MediaDescription) -> Host
     connection = description.connection_of(media)
     if connection is None or media.port == 0 or media.port == 9:
         return None
-    if connection.address in ("0.0.0.0", "::"):
+    if connection.address in ("0.0.0.0", "::") or not _is_numeric(connection.address):
         return None
     return HostPort(connection.address, media.port)
+
+
+def require_numeric_address(description: SessionDescription, media: MediaDescription) -> None:
+    """Refuse an m-line whose only place is a name: a peer's name is never looked up, it may be anybody's."""
+    connection = description.connection_of(media)
+    if connection is not None and not _is_numeric(connection.address):
+        raise DescriptionError(f"{connection.address[:60]!r} is not an address that media can be sent to", 488)
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_rtp(media: MediaDescription) -> bool:
+    """Whether the m-line's protocol is RTP in one of its profiles, whatever lies below it."""
+    return re.fullmatch(r"([A-Z]+/)*RTP/S?AVPF?", media.protocol, re.IGNORECASE) is not None
 
 
 def has_mismatch(ice: IceDescription, address: HostPort | None) -> bool:
@@ -79,6 +103,8 @@ def security_plan(
         prints = []
         for value in values[:8]:
             algorithm, _, digits = value.strip().partition(" ")
+            if not _FINGERPRINT.fullmatch(digits.strip()):
+                raise DescriptionError(f"{value[:60]!r} is not a certificate's fingerprint")
             prints.append((algorithm.lower(), digits.strip().upper()))
         return SecurityPlan("dtls", dtls_role=local_role, fingerprints=tuple(prints))
     if kind == "sdes":

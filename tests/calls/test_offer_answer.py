@@ -170,3 +170,30 @@ def test_a_weaker_answer_than_asked_is_refused() -> None:
 
 def test_secrets_do_not_show_in_a_repr() -> None:
     assert "inline" not in repr(stream("0", "audio", "192.0.2.1", 1))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "words"),
+    [
+        (A_PRINT, "sha-256 ZZ", "is not a certificate's fingerprint"),
+        (A_PRINT, "sha-256", "is not a certificate's fingerprint"),
+        ("UDP/TLS/RTP/SAVPF", "SMOKE/SIGNALS", "no codec or no encryption in common"),
+    ],
+)
+def test_an_offer_that_cannot_be_talked_by_is_refused(good: str, bad: str, words: str) -> None:
+    offer = str(make_offer(Origin(1, 1), ours("192.0.2.1", 4000), terms(), "dtls")).replace(good, bad)
+    with pytest.raises(DescriptionError, match=words):
+        answer_offer(SessionDescription.parse(offer.encode()), Origin(2, 1), {0: ours("192.0.2.2", 5000)[0]}, terms())
+
+
+def test_a_name_in_place_of_an_address_is_never_looked_up() -> None:
+    """A peer's name may be anybody's: with candidates it is not needed, without any the offer is refused."""
+    mine = {0: stream("0", "audio", "192.0.2.2", 5000)}
+    offer = str(make_offer(Origin(1, 1), ours("192.0.2.1", 4000)[:1], terms(), "dtls"))
+    named = offer.replace("c=IN IP4 192.0.2.1", "c=IN IP4 phone.example")
+    _, agreement = answer_offer(SessionDescription.parse(named.encode()), Origin(2, 1), mine, terms())
+    assert agreement.uses_ice
+    assert agreement.remote_default == {}
+    bare = "\r\n".join(line for line in named.splitlines() if not line.startswith("a=candidate")) + "\r\n"
+    with pytest.raises(DescriptionError, match=r"'phone\.example' is not an address"):
+        answer_offer(SessionDescription.parse(bare.encode()), Origin(2, 1), mine, terms())
