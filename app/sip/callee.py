@@ -142,11 +142,6 @@ class CalleeSide:
         self._session.emit(Cancelled(self._session, reasons))
         self.refuse(487, None)
 
-    def on_bye(self) -> None:
-        """A BYE ends an early dialog too; the INVITE still needs its answer (section 15.1.2)."""
-        if not self.transaction.answered:
-            self.refuse(487, None)
-
     def on_prack(self, transaction: ServerTransaction, request: Request) -> None:
         rack = request.rack
         agent, offers = self._session.agent, self._session.offers

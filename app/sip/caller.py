@@ -18,7 +18,7 @@ from app.sip.hops import Hop
 from app.sip.message import Headers, Request, Response
 from app.sip.reasons import Reason, reasons_of
 from app.sip.session_states import SessionState
-from app.sip.transactions import TRANSPORT
+from app.sip.transactions import TRANSPORT, ClientTransaction
 from app.sip.uri import NameAddr, SipUri
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class CallerSide:
         self._session = session
         self._legs: dict[str, _Leg] = {}
         self._errand: Errand | None = None
-        self._heard = False  # any provisional: a CANCEL may be sent
+        self._heard: ClientTransaction | None = None  # had a provisional: a CANCEL of it may be sent
         self._given_up: tuple[Reason, ...] | None = None
         own = agent.identity.own_name(None).with_tag(session.key[1])
         to = NameAddr(display_name, uri)
@@ -121,7 +121,7 @@ class CallerSide:
             self._refused(487, "Request Terminated", None)
             return
         self._errand.abandon()
-        if self._heard:
+        if self._heard is self._errand.transaction:
             self._send_cancel()
 
     def _send_cancel(self) -> None:
@@ -141,14 +141,14 @@ class CallerSide:
 
     def on_response(self, errand: Errand, response: Response, source: Hop) -> None:
         if response.status < 200:
-            self._provisional(response)
+            self._provisional(errand, response)
         elif response.status < 300:
             self._answered(response)
         else:
             self._refused(response.status, response.reason, response)
 
-    def _provisional(self, response: Response) -> None:
-        first, self._heard = not self._heard, True
+    def _provisional(self, errand: Errand, response: Response) -> None:
+        first, self._heard = self._heard is not errand.transaction, errand.transaction
         if self._given_up is not None:
             if first:
                 self._send_cancel()

@@ -303,12 +303,13 @@ class InviteSession:
 
     def _on_bye(self, transaction: ServerTransaction, request: Request) -> None:
         self.agent.reply(transaction, 200)
-        if self._callee is not None:
-            self._callee.on_bye()
         if self.state is SessionState.ENDING:
             return  # both hung up at once; our BYE is answered the same way
         self.emit(Bye(self, reasons_of(request)))
-        self.close()
+        if self._callee is not None and not self._callee.transaction.answered:
+            self._callee.refuse(487, None)  # an early dialog: the INVITE still needs its answer (section 15.1.2)
+        else:
+            self.close()
 
     # For the sides --------------------------------------------------------
 

@@ -237,6 +237,26 @@ def test_an_invite_answers_a_proxys_challenge_and_goes_on_as_one_session():
     assert len(wire.messages("ACK")) == 2
 
 
+def test_a_cancel_waits_for_a_word_on_the_invite_that_carries_the_credentials():
+    """The 100 of the first INVITE says nothing about the second one (RFC 3261 section 9.1)."""
+    registrar = Registrar("secret", status=407)
+    wire, ada = set_up(registrar)
+
+    def try_first(request: Request) -> Response | None:
+        if request.method == "INVITE":
+            wire.inject(ada, bytes(response_to(request, 100)), Hop("udp", ADDRESS, ada.address))
+        return None
+
+    registrar.policy = try_first
+    session = ada.agent.invite("sip:nobody@example.org", body=OFFER)
+    wire.lose = lambda passed: passed.what == "INVITE" and bool(passed.message.headers.get("Proxy-Authorization"))
+    wire.run(0.2)
+    assert wire.log("ada").count("INVITE") == 2
+    session.cancel()
+    wire.run(0.2)
+    assert "CANCEL" not in wire.log()
+
+
 def test_a_wrong_password_refuses_the_call_with_407():
     registrar = Registrar("secret", status=407)
     wire, ada = set_up(registrar, password="guess")

@@ -325,7 +325,7 @@ def test_a_bye_in_an_early_dialog_ends_the_invite_with_487(pair: Pair):
         caller.send(dialog.build("BYE"), dialog, caller)
     pair.wire.run(1)
     assert pair.wire.log("bob")[-2:] == ["200 BYE", "487 INVITE"]
-    assert pair.bob.kinds()[-1] == "SessionClosed"
+    assert pair.bob.kinds()[-2:] == ["Bye", "SessionClosed"]
     pair.settled()
 
 
