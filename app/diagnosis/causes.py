@@ -160,6 +160,8 @@ _REGISTRATION_STATUSES: dict[int, tuple[str, str]] = {
 }
 
 _GENERIC_REFUSALS = (EndKind.REFUSED, EndKind.UNAVAILABLE, EndKind.NOT_FOUND, EndKind.NOTHING_IN_COMMON)
+# How the sentences begin that gathering tells about this side; a peer's Reason never begins so.
+_OWN_NETWORK = re.compile(r"The (STUN|TURN) server |This machine |No network ")
 _TELLING_STATUSES = frozenset({408, 410, 484})  # of the generic kinds, these say more than their kind
 
 
@@ -185,6 +187,8 @@ def explain_end(
             return _sentence(fill, *trouble)
         if status in _CALL_STATUSES and status != 408:
             return _sentence(fill, *_CALL_STATUSES[status], quoted)
+    if kind is EndKind.CHECKS_FAILED and detail and _OWN_NETWORK.match(detail):
+        return _sentence(fill, "no address was found at which this computer could be reached", "", quoted)
     if kind is EndKind.HUNG_UP and by is not None:
         who = {EndedBy.LOCAL: "you hung up", EndedBy.REMOTE: "{name} hung up"}.get(by, _KINDS[kind][0])
         return _sentence(fill, who, "")
@@ -221,8 +225,8 @@ def explain_registration(
             {
                 RegistrationState.NONE: "no account is registered",
                 RegistrationState.REGISTERING: "signing in to {server}",
-                RegistrationState.REGISTERED: "{account} is signed in, and calls to it ring here",
-                RegistrationState.UNREGISTERED: "{account} is signed out",
+                RegistrationState.REGISTERED: "signed in as {account}, and calls to it ring here",
+                RegistrationState.UNREGISTERED: "signed out of {account}",
             }[state],
             "",
         )

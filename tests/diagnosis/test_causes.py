@@ -55,6 +55,12 @@ def test_a_call_that_failed_says_what_to_do(kind: EndKind) -> None:
         (EndKind.SERVER_UNREACHABLE, None, "certificate verify failed: self-signed certificate", "CA file"),
         (EndKind.SERVER_UNREACHABLE, 503, "Service Unavailable", "overloaded"),
         (EndKind.CHECKS_FAILED, 480, "no valid pair after 39.5 s", "nobody's phone rang: set a TURN server"),
+        (
+            EndKind.CHECKS_FAILED,
+            480,
+            "The TURN server 192.0.2.9:3478 did not answer.",
+            "192.0.2.9:3478 did not answer”).",
+        ),
         (EndKind.SECURITY_FAILED, 488, "the fingerprint does not match", "(“the fingerprint does not match”)"),
         (EndKind.BAD_DESCRIPTION, 400, "line 3 has no '='", "line 3 has no '='"),
     ],
