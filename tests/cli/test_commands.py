@@ -93,3 +93,22 @@ def test_home_serves_for_a_while_and_hides_passwords(profile_dir: Path) -> None:
     assert program.returncode == 0, err
     assert lines_of(out)[0]["event"] == "serving"
     assert "hunter2" not in out + err
+
+
+def test_doctor_makes_a_call_to_itself_and_finds_nothing_wrong(profile_dir: Path) -> None:
+    program = parley("doctor", "--profile", str(profile_dir), "--json", *LOOPBACK)
+    out, err = program.communicate(timeout=50)
+    assert program.returncode == 0, out + err
+    checks = {check["about"]: check["fine"] for check in lines_of(out)[-1]["report"]["checks"]}
+    assert checks["call"] is True
+    assert checks["network"] is True
+
+
+def test_doctor_names_a_dead_turn_server(profile_dir: Path) -> None:
+    dead = ["--turn", "turn:127.0.0.1:9", "--turn-user", "ada"]
+    program = parley("doctor", "--profile", str(profile_dir), "--json", *dead, *LOOPBACK)
+    out, _ = program.communicate(timeout=50)
+    assert program.returncode == 1
+    wrong = lines_of(out)[-1]["report"]["wrong"]
+    assert len(wrong) == 1
+    assert "127.0.0.1:9" in wrong[0]
