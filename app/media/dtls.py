@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from OpenSSL import SSL
 
-from app.media.certificate import Certificate
+from app.media.certificate import Certificate, fingerprint
 from app.media.errors import MediaError, SecurityError
 from app.media.plan import SecurityPlan
 from app.media.srtp import SrtpKeys
@@ -36,9 +36,7 @@ class DtlsAssociation:
             raise MediaError("It was not agreed who begins the encryption handshake.")
         self._algorithm, self._accepted = choose_fingerprints(plan.fingerprints)
         self._role = plan.dtls_role
-        from app.media.aiortc_parts import ssl_context
-
-        context = ssl_context(certificate.inner)
+        context = certificate.dtls_context()
         context.set_cipher_list(CIPHERS)
         context.set_min_proto_version(DTLS_1_2)
         context.set_max_proto_version(DTLS_1_2)
@@ -118,12 +116,10 @@ class DtlsAssociation:
 
     def _check_fingerprint(self) -> None:
         """RFC 8122 section 5: one of the fingerprints under the strongest hash must be the certificate's."""
-        from app.media.aiortc_parts import certificate_digest
-
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
             raise SecurityError("The other side showed no certificate.")
-        seen = certificate_digest(certificate, self._algorithm)
+        seen = fingerprint(certificate, self._algorithm)
         self.remote_fingerprint = (self._algorithm, seen)
         if seen not in self._accepted:
             raise SecurityError(

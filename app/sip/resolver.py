@@ -7,6 +7,7 @@ a dot is never asked for in public DNS.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ipaddress
 import logging
 import random
@@ -14,10 +15,6 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import dns.asyncresolver
-import dns.exception
-import dns.resolver
 
 from app.settings import HostPort
 from app.sip.hops import DEFAULT_PORTS, Hop
@@ -154,6 +151,11 @@ async def _naptr(host: str) -> list[str]:
 
 async def _query(name: str, kind: str) -> list[Any]:
     """The records; their attributes depend on the kind."""
+    # Most calls go to an address or to a name with a port: no INVITE waits for a library that it does not need.
+    await asyncio.to_thread(importlib.import_module, "dns.asyncresolver")
+    import dns.asyncresolver
+    import dns.exception
+
     try:
         answer = await dns.asyncresolver.resolve(name, kind, lifetime=LOOKUP_S / 2, search=False)
     except (dns.exception.DNSException, OSError) as error:
