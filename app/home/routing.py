@@ -75,7 +75,7 @@ class Router:
             return Forward(onward, ((self._in_dialog(onward, flow),),), False, back)
         if request.method == "ACK":
             raise Refusal(403)  # is dropped: nobody answers an ACK
-        onward = self._check_sender(onward, request, now)
+        onward = self._check_sender(onward, request, source, now)
         record = request.method in _CREATES_DIALOG and request.to.tag is None
         if not onward.routes and self._names.is_own(onward.uri):
             return Forward(onward, self._to_user(onward, now), record, back)
@@ -166,14 +166,20 @@ class Router:
 
     # Senders ----------------------------------------------------------------------------------------------
 
-    def _check_sender(self, onward: Request, request: Request, now: float) -> Request:
-        """Ask for proof where it is needed, and take the proof out of what goes on (section 22.3)."""
+    def _check_sender(self, onward: Request, request: Request, source: Hop, now: float) -> Request:
+        """Ask for proof where it is needed, and take the proof out of what goes on (section 22.3).
+
+        Nobody calls in the name of this server without it, be the user known or not; only a phone on this machine may,
+        since its own address is one of the server's.
+        """
         sender = request.from_.uri
         claims = sender.user if isinstance(sender, SipUri) and self._names.is_own(sender) else None
+        if claims not in self._users and self._names.is_own_host(source.remote.host):
+            claims = None
         to_local = not onward.routes and self._names.is_own(onward.uri)
-        if claims in self._users or not to_local:
+        if claims is not None or not to_local:
             user = self._prove(request, now)
-            if claims in self._users and claims != user:
+            if claims is not None and claims != user:
                 raise Refusal(403, "From names another user")
         onward.headers.remove("Proxy-Authorization")
         return onward

@@ -179,6 +179,14 @@ def test_user_cannot_call_in_anothers_name(ada: Phone, bob: Phone) -> None:
     assert bob.inbox == []
 
 
+def test_nobody_calls_in_the_name_of_this_server_who_is_no_user_of_it(eve: Phone, ada: Phone, bob: Phone) -> None:
+    invite = eve.request("INVITE", f"sip:bob@{REALM}", sender=f"sip:support@{REALM}")
+    assert eve.ask(invite).status == 407
+    invite = ada.request("INVITE", f"sip:bob@{REALM}", sender=f"sip:support@{REALM}")
+    assert ada.ask(ada.signed(invite, ada.ask(invite))).status == 403
+    assert bob.inbox == []
+
+
 def test_challenges_keep_nothing(world: World, ada: Phone) -> None:
     for _ in range(90):
         invite = ada.request("INVITE", f"sip:bob@{REALM}", sender=f"sip:ada@{REALM}")
