@@ -91,7 +91,7 @@ class AudioStream(RtpStream):
     def first_decoded_at(self) -> float | None:
         return self._playout.first_decoded_at
 
-    def figures(self, now: float) -> AudioStats:
+    def audio_figures(self, now: float) -> AudioStats:
         """Give the figures of now."""
         capture, player, source, playout = self._capture, self._player, self.source, self._playout
         rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)

@@ -6,9 +6,13 @@ there at all for a call from files.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from app.frames import FrameMailbox
-from app.media.ports import AudioSink, AudioSource, VideoSink, VideoSource
 from app.settings import MediaSettings
+
+if TYPE_CHECKING:
+    from app.media.ports import AudioSink, AudioSource, VideoSink, VideoSource
 
 
 class SettingsDevices:

@@ -86,8 +86,10 @@ class EchoStream(RtpStream):
         if packets and self.gate_open and self.plan.send:
             self.deliver(self.sender, packets)
 
-    def audio_figures(self, now: float) -> AudioStats:
+    def audio_figures(self, now: float) -> AudioStats | None:
         """Give what an echo knows of sound: it decodes none."""
+        if self.plan.kind != "audio":
+            return None
         rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
         return AudioStats(
             codec=self.codec.name.lower(),
@@ -100,8 +102,10 @@ class EchoStream(RtpStream):
             bitrate_in_bps=rates[1] * 8 if rates[1] is not None else None,
         )
 
-    def video_figures(self, now: float) -> VideoStats:
+    def video_figures(self, now: float) -> VideoStats | None:
         """Give what an echo knows of a picture: it decodes none."""
+        if self.plan.kind != "video":
+            return None
         rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
         return VideoStats(
             codec=self.codec.name.lower(),

@@ -13,24 +13,26 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from app.events import AudioStats, SecurityInfo, VideoStats
 from app.frames import FrameMailbox
-from app.media.audio_stream import AudioStream
 from app.media.certificate import Certificate
 from app.media.default_devices import SettingsDevices
-from app.media.echo import EchoStream
 from app.media.errors import MediaError, PacketError
 from app.media.events import MediaEvent, PeerClosed
+from app.media.loading import is_loaded, loaded
 from app.media.plan import DatagramPath, SecurityPlan, StreamPlan
-from app.media.ports import MediaDevices
 from app.media.routing import Router
 from app.media.rtcp import Bye, ReceiverReport
 from app.media.stream import RtpStream, StreamHost
 from app.media.transport import MediaTransport
-from app.media.video_stream import VideoStream
 from app.media.worker import Worker
+from app.owned_tasks import OwnedTasks
 from app.settings import MediaSettings
+
+if TYPE_CHECKING:
+    from app.media.ports import MediaDevices
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +40,15 @@ TICK_S = 0.020
 REPORT_S = 1.0
 JOIN_S = 5.0
 
-Stream = AudioStream | VideoStream | EchoStream
-
 
 class MediaSession:
     """Sound and picture of one call.
 
     Before `start_sending` (the gate) nothing captured leaves and no device is opened; what arrives may be played (early
     media) as soon as a stream is configured with `receive`. `echo=True` uses no devices and sends every payload back.
+
+    Codecs and encryption are loaded in a thread when `prepare`, `configure` or `secure` asks for them first; streams
+    that were configured before begin when they are there.
     """
 
     def __init__(
@@ -67,7 +70,10 @@ class MediaSession:
         self._echo = echo
         self._devices: MediaDevices = devices if devices is not None else SettingsDevices()
         self._transports: dict[str, MediaTransport] = {}
-        self._streams: dict[str, Stream] = {}
+        self._plans: tuple[StreamPlan, ...] = ()
+        self._streams: dict[str, RtpStream] = {}
+        self._tasks = OwnedTasks("media")
+        self._preparing: asyncio.Task[None] | None = None
         self._router = Router()
         self._host: StreamHost | None = None
         self._retired: list[Worker] = []
@@ -78,6 +84,11 @@ class MediaSession:
         self._timer: asyncio.TimerHandle | None = None
         self._next_report = 0.0
         self._closed = False
+
+    def prepare(self) -> None:
+        """Begin to load what streams and keys will need; call it when nothing more urgent is to be done."""
+        if self._preparing is None and not is_loaded() and not self._closed:
+            self._preparing = self._tasks.start(self._load(), "load codecs")
 
     # Transports ---------------------------------------------------------------------------------------------
 
@@ -104,7 +115,11 @@ class MediaSession:
         one replaces the keys. Raises SecurityError with a sentence for a wrong fingerprint, a failed handshake or
         silence of `timeout_s`. Cancelling ends the handshake.
         """
-        await self._transport(name).secure(plan, timeout_s)
+        transport = self._transport(name)
+        self.prepare()
+        if self._preparing is not None:
+            await asyncio.shield(self._preparing)
+        await transport.secure(plan, timeout_s)
 
     def receive(self, name: str, data: bytes) -> None:
         """Take one datagram that came over the transport `name` (no STUN). Bad ones are counted and dropped."""
@@ -124,7 +139,20 @@ class MediaSession:
         for plan in streams:
             self._transport(plan.transport)
             RtpStream.codec_of(plan)
-        wanted = {plan.name: plan for plan in streams}
+        self._plans = tuple(streams)
+        self.prepare()
+        if is_loaded():
+            self._apply()
+        self._set_timer()
+
+    async def _load(self) -> None:
+        await loaded()
+        if not self._closed:
+            self._apply()
+
+    def _apply(self) -> None:
+        """Bring the streams in step with their plans."""
+        wanted = {plan.name: plan for plan in self._plans}
         for name, stream in list(self._streams.items()):
             if name not in wanted or wanted[name].kind != stream.plan.kind:
                 stream.stop()
@@ -136,7 +164,6 @@ class MediaSession:
             elif known.plan != plan:
                 known.adapt(plan)
         self._router.set_streams(list(self._streams.values()))
-        self._set_timer()
 
     def start_sending(self) -> None:
         """Open the gate: start the captures in their threads and let media leave. Harmless when open."""
@@ -157,28 +184,24 @@ class MediaSession:
         """Send silence instead of the microphone."""
         self._muted = muted
         for stream in self._streams.values():
-            if isinstance(stream, AudioStream):
-                stream.set_muted(muted)
+            stream.set_muted(muted)
 
     def set_camera(self, on: bool) -> None:
         """Stop or start the video capture; the camera is released while it is off."""
         self._camera_on = on
         for stream in self._streams.values():
-            if isinstance(stream, VideoStream):
-                stream.set_camera(on)
+            stream.set_camera(on)
 
     def set_volume(self, volume: float) -> None:
         """Scale what is played: 0 is silent, 1 as received; clamped to 0..1.5."""
         self._volume = volume
         for stream in self._streams.values():
-            if isinstance(stream, AudioStream):
-                stream.set_volume(volume)
+            stream.set_volume(volume)
 
     def ask_key_frame(self) -> None:
         """Ask the peer for a whole picture."""
         for stream in self._streams.values():
-            if isinstance(stream, VideoStream):
-                stream.ask_key_frame()
+            stream.ask_key_frame()
 
     # Figures ------------------------------------------------------------------------------------------------
 
@@ -188,25 +211,19 @@ class MediaSession:
         audio: AudioStats | None = None
         video: VideoStats | None = None
         for stream in self._streams.values():
-            if isinstance(stream, AudioStream):
-                audio = audio or stream.figures(now)
-            elif isinstance(stream, VideoStream):
-                video = video or stream.figures(now)
-            elif stream.plan.kind == "audio":
-                audio = audio or stream.audio_figures(now)
-            else:
-                video = video or stream.video_figures(now)
+            audio = audio or stream.audio_figures(now)
+            video = video or stream.video_figures(now)
         return audio, video, self._security()
 
     @property
     def first_audio_at(self) -> float | None:
         """When the first received audio frame was decoded, monotonic seconds."""
-        return self._first(AudioStream)
+        return self._first("audio")
 
     @property
     def first_video_at(self) -> float | None:
         """When the first received picture was decoded, monotonic seconds."""
-        return self._first(VideoStream)
+        return self._first("video")
 
     @property
     def last_received_at(self) -> float | None:
@@ -236,6 +253,7 @@ class MediaSession:
             stream.stop()
         for transport in self._transports.values():
             transport.close()
+        await self._tasks.close()
         workers, self._retired = self._retired, []
         if workers:
             await asyncio.get_running_loop().run_in_executor(None, _join, workers)
@@ -248,7 +266,11 @@ class MediaSession:
             raise MediaError(f"There is no transport {name[:40]!r} for this stream.")
         return transport
 
-    def _new_stream(self, plan: StreamPlan) -> Stream:
+    def _new_stream(self, plan: StreamPlan) -> RtpStream:
+        from app.media.audio_stream import AudioStream
+        from app.media.echo import EchoStream
+        from app.media.video_stream import VideoStream
+
         if self._host is None:
             self._host = StreamHost(
                 loop=asyncio.get_running_loop(),
@@ -260,16 +282,16 @@ class MediaSession:
                 emit=self._emit,
                 retire=self._retire,
             )
-        stream: Stream
+        stream: RtpStream
         if self._echo:
             stream = EchoStream(self._host, plan)
         elif plan.kind == "audio":
             stream = AudioStream(self._host, plan)
-            stream.set_muted(self._muted)
-            stream.set_volume(self._volume)
         else:
             stream = VideoStream(self._host, plan, self._remote_picture, self._own_picture)
-            stream.set_camera(self._camera_on)
+        stream.set_muted(self._muted)
+        stream.set_volume(self._volume)
+        stream.set_camera(self._camera_on)
         if self._gate_open:
             stream.set_gate(True)
         return stream
@@ -338,8 +360,8 @@ class MediaSession:
                 )
         return SecurityInfo()
 
-    def _first(self, kind: type[AudioStream] | type[VideoStream]) -> float | None:
-        times = [s.first_decoded_at for s in self._streams.values() if isinstance(s, kind)]
+    def _first(self, kind: str) -> float | None:
+        times = [stream.first_decoded_at for stream in self._streams.values() if stream.plan.kind == kind]
         return min((at for at in times if at is not None), default=None)
 
     def _emit(self, event: MediaEvent) -> None:

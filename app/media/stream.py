@@ -9,18 +9,22 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from app.events import AudioStats, VideoStats
 from app.media.codecs import first_known, is_known
 from app.media.errors import MediaError
 from app.media.events import MediaEvent
 from app.media.plan import CodecPlan, StreamPlan
-from app.media.ports import MediaDevices
 from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Report, SenderReport, SourceName
 from app.media.rtp import ReceptionCounter, RtpPacket, mid_extension
 from app.media.sending import RtpSender, ntp_time
 from app.media.stats import RateMeter
 from app.media.worker import Outbox, Worker
 from app.settings import MediaSettings
+
+if TYPE_CHECKING:
+    from app.media.ports import MediaDevices
 
 SWITCH_AFTER_S = 0.2  # another SSRC takes over when the one before was silent for so long
 START_RTT_S = 0.1
@@ -119,6 +123,31 @@ class RtpStream:
         """Let media leave, or no more."""
         self.gate_open = is_open
         self.update()
+
+    def set_muted(self, muted: bool) -> None:
+        """Send silence instead of the microphone, where there is one."""
+
+    def set_volume(self, volume: float) -> None:
+        """Scale what is played, where anything is."""
+
+    def set_camera(self, on: bool) -> None:
+        """Capture a picture or not, where there is one to capture."""
+
+    def ask_key_frame(self) -> None:
+        """Ask the peer for a whole picture, where it sends any."""
+
+    @property
+    def first_decoded_at(self) -> float | None:
+        """When the first sound or picture of the peer was decoded here, monotonic seconds."""
+        return None
+
+    def audio_figures(self, now: float) -> AudioStats | None:
+        """Give the figures of now; None when this is no stream of sound."""
+        return None
+
+    def video_figures(self, now: float) -> VideoStats | None:
+        """Give the figures of now; None when this is no stream of pictures."""
+        return None
 
     def update(self) -> None:
         """Start or stop workers so that they fit the plan and the gate."""

@@ -1,6 +1,7 @@
 """One transport of a call: a path, its keys, and the sorting of what comes in (RFC 7983, RFC 5761).
 
-Loop thread only. Knows nothing of streams: authentic packets go to `on_rtp` and `on_rtcp`.
+Loop thread only. Knows nothing of streams: authentic packets go to `on_rtp` and `on_rtcp`. DTLS and SRTP are imported
+when keys are agreed, not when an offer is made (see loading.py).
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from app.media.certificate import Certificate
-from app.media.dtls import DtlsAssociation
 from app.media.errors import MediaError, PacketError, SecurityError
 from app.media.plan import DatagramPath, SecurityPlan
-from app.media.srtp import Plain, Protection, Srtp
+
+if TYPE_CHECKING:
+    from app.media.dtls import DtlsAssociation
+    from app.media.srtp import Protection
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +84,8 @@ class MediaTransport:
         """Agree keys as `plan` says; SecurityError when that fails or takes longer than `timeout_s`."""
         if plan == self._plan and self._protection is not None:
             return
+        from app.media.srtp import Plain, Srtp
+
         self._drop_keys()
         if plan.kind == "dtls":
             await self._handshake(plan, timeout_s)
@@ -179,6 +185,8 @@ class MediaTransport:
 
     async def _handshake(self, plan: SecurityPlan, timeout_s: float) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        from app.media.dtls import DtlsAssociation
+
         self._dtls = DtlsAssociation(self._certificate, plan)
         self._waiter = waiter
         early, self._early = list(self._early), deque(maxlen=EARLY_DATAGRAMS)
@@ -224,6 +232,8 @@ class MediaTransport:
             return
         self._flush_dtls()
         if self._dtls.keys is not None and self._protection is None:
+            from app.media.srtp import Srtp
+
             self._protection = Srtp(self._dtls.keys)
             if not self._dtls.has_last_word:
                 self._stop_resending()

@@ -190,7 +190,7 @@ class VideoStream(RtpStream):
     def first_decoded_at(self) -> float | None:
         return self._player.first_decoded_at if self._player is not None else None
 
-    def figures(self, now: float) -> VideoStats:
+    def video_figures(self, now: float) -> VideoStats:
         """Give the figures of now."""
         capture, player = self._capture, self._player
         size = player.size if player is not None else None

@@ -1,0 +1,45 @@
+"""Loads what a call's media stands on, once, in a thread: NumPy, PyAV, libopus, OpenSSL's DTLS, libsrtp.
+
+That takes some tenths of a second, and nothing of it is needed before a far end has answered: so the INVITE does not
+wait for it, and no loop stands still while it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import threading
+
+_MODULES = (
+    "app.media.aiortc_parts",
+    "app.media.audio_stream",
+    "app.media.dtls",
+    "app.media.echo",
+    "app.media.sinks",
+    "app.media.sources",
+    "app.media.srtp",
+    "app.media.video_stream",
+)
+_done = threading.Event()
+
+
+def is_loaded() -> bool:
+    """Whether a stream can be made without reading anything first."""
+    return _done.is_set()
+
+
+def load() -> None:
+    """Load all of it; blocks. Harmless when it is there, or when another thread does the same."""
+    for name in _MODULES:
+        importlib.import_module(name)
+    from app.media.codecs import OPUS
+    from app.media.speech import make_encoder
+
+    make_encoder(OPUS)  # finds and opens libopus
+    _done.set()
+
+
+async def loaded() -> None:
+    """Return when it is there."""
+    if not _done.is_set():
+        await asyncio.to_thread(load)
