@@ -66,6 +66,7 @@ class ProvisionalSender:
         self._current: _Item | None = None
         self._rseq = agent.rng.randrange(1, MAX_FIRST_RSEQ)
         self._closed = False
+        self._overtaken: RAck | None = None  # what a PRACK may still acknowledge after the final answer
 
     @property
     def holds_back_answer(self) -> bool:
@@ -86,9 +87,10 @@ class ProvisionalSender:
 
     def acknowledge(self, rack: RAck) -> bool:
         """A PRACK came; False when it acknowledges nothing of ours (481). `advance()` then sends what waits."""
+        if rack == self._overtaken:
+            return True
         item = self._current
-        cseq = self._transaction.request.cseq
-        if item is None or item.mode is not Mode.PRACK or rack != RAck(item.rseq, cseq.number, cseq.method):
+        if item is None or rack != self._awaited():
             return False
         self._stop_timers()
         self._current = None
@@ -109,15 +111,15 @@ class ProvisionalSender:
             self._current = None
 
     def close(self) -> None:
-        """The final answer goes out: nothing is sent any more."""
-        item, self._current, self._closed = self._current, None, True
-        self._stop_timers()
-        self._queue.clear()
+        """The final answer goes out: nothing is sent any more, but a PRACK that it overtook is served (section 3)."""
+        item = self._current
+        self.abandon()
         if item is not None and not item.stopped:
             self._on_confirmed("final")
 
     def abandon(self) -> None:
         """The call is over: stop without a word."""
+        self._overtaken = self._awaited() or self._overtaken
         self._current, self._closed = None, True
         self._stop_timers()
         self._queue.clear()
@@ -125,6 +127,13 @@ class ProvisionalSender:
     @property
     def _waits_for_prack(self) -> bool:
         return self._current is not None and self._current.mode is Mode.PRACK
+
+    def _awaited(self) -> RAck | None:
+        """What the PRACK that is awaited now must say; None when none is."""
+        item, cseq = self._current, self._transaction.request.cseq
+        if item is None or item.mode is not Mode.PRACK:
+            return None
+        return RAck(item.rseq, cseq.number, cseq.method)
 
     def _begin(self, item: _Item) -> None:
         if item.mode is Mode.ONCE:

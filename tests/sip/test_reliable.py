@@ -195,6 +195,18 @@ def test_a_prack_for_nothing_is_answered_with_481(pair: Pair):
     assert pair.wire.log("bob")[-2:] == ["481 PRACK", "400 PRACK"]
 
 
+def test_a_prack_that_crosses_the_200_is_still_taken(pair: Pair):
+    """RFC 3262 section 3: the answer may overtake a reliable 180 without SDP, whose PRACK must still be served."""
+    pair.ada.agent.invite("sip:bob@10.0.0.2", body=OFFER, headers=[("Require", "100rel")])
+    pair.wire.run(0.1)
+    callee = pair.bob.one(IncomingInvite).session
+    callee.provisional(180)
+    callee.accept(ANSWER)
+    pair.wire.run(5)
+    assert pair.wire.log("bob") == ["180 INVITE", "200 INVITE", "200 PRACK"]
+    assert callee.state is SessionState.CONFIRMED
+
+
 def test_provisionals_that_overtake_each_other_are_not_acknowledged_out_of_order(pair: Pair):
     _, callee = pair.call()
     callee.provisional(183, body=ANSWER)
