@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from grimp import ImportGraph
 
+from app import VERSION
 from tests.import_rules import PureCore
 
 ROOT = Path(__file__).parent.parent
@@ -130,3 +131,8 @@ def test_a_new_pure_file_is_held_to_the_rule_even_through_another() -> None:
     check = rule.check(graph, verbose=False)
     assert not check.kept
     assert ("app.sip.new", "app.sip.between", "app.sip.transports", "asyncio") in check.metadata["reached"]
+
+
+def test_the_version_stands_in_two_places_and_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION

@@ -19,7 +19,9 @@ Command = Callable[[argparse.Namespace, Console, float], Coroutine[Any, Any, int
 
 def run(arguments: list[str] | None, started_at: float) -> int:
     """Do what the command line says; gives 0 done, 1 failed with the cause on stderr, 2 wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments and arguments[0].lower().startswith(("sip:", "sips:", "tel:")):
+        arguments.insert(0, "window")  # a link that the desktop hands over
     parser = build_parser()
     args = parser.parse_args(arguments)
     _set_up_logging(args)
