@@ -57,7 +57,9 @@ def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescr
 def address_of(description: SessionDescription, media: MediaDescription) -> HostPort | None:
     """Where the m-line's media would go without ICE; None when it names no real place."""
     connection = description.connection_of(media)
-    if connection is None or media.port == 0 or media.port == 9:
+    if connection is None:
+        raise DescriptionError("there is no c= line for an m= line")
+    if media.port == 0 or media.port == 9:
         return None
     if connection.address in ("0.0.0.0", "::") or not _is_numeric(connection.address):
         return None

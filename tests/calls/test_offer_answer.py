@@ -177,6 +177,7 @@ def test_secrets_do_not_show_in_a_repr() -> None:
     [
         (A_PRINT, "sha-256 ZZ", "is not a certificate's fingerprint"),
         (A_PRINT, "sha-256", "is not a certificate's fingerprint"),
+        ("c=IN IP4 192.0.2.1", "b=AS:100", "no c= line"),
         ("UDP/TLS/RTP/SAVPF", "SMOKE/SIGNALS", "no codec or no encryption in common"),
     ],
 )
