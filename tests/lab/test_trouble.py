@@ -202,7 +202,7 @@ def spoilt(host: Host) -> dict[str, bytes]:
         "no connection": good.replace("c=IN", "x=IN").encode(),
         "no port": good.replace("audio 40000", "audio").encode(),
         "a port out of range": good.replace("audio 40000", "audio 70000").encode(),
-        "an address that is none": good.replace("IN IP4 ", "IN IP4 999.").encode(),
+        "an address that is none": good.replace("IN IP4 ", "IN IP4 999.").replace("a=candidate", "a=x").encode(),
         "only unknown codecs": good.replace("opus/48000/2", "cassette/8000").encode(),
         "only an unknown transport": good.replace("UDP/TLS/RTP/SAVPF", "SMOKE/SIGNALS").encode(),
         "no media": good[: good.index("m=")].encode(),
