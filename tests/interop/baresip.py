@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import socket
+import struct
 import threading
 import time
 from contextlib import suppress
@@ -30,7 +31,8 @@ Fields = dict[str, Any]
 MODULES = next(
     (path for path in map(Path, ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")) if path.is_dir()), None
 )
-_MODULES = ("opus", "g711", "vp8", "ausine", "aubridge", "sndfile", "fakevideo", "avformat", "snapshot")
+_MODULES = ("opus", "g711", "ausine", "aubridge", "sndfile", "fakevideo", "avformat", "snapshot")
+_WAV_HEADER_BYTES = 44
 _NATS = ("stun", "turn", "ice")
 _ENCRYPTIONS = ("dtls_srtp", "srtp")
 
@@ -47,7 +49,7 @@ class Line:
     encryption: str = ""
     turn: str = ""  # HOST:PORT
     audio: str = "opus/48000/2"
-    video: str = "vp8"  # "" for a phone without picture
+    video: bool = True
     answers: bool = True
 
     def __str__(self) -> str:
@@ -57,7 +59,7 @@ class Line:
         if self.turn:
             parts += [f'stunserver="turn:{self.turn}"', f"stunuser={self.user}", f"stunpass={self.password}"]
         parts += [f"mediaenc={self.encryption}"] if self.encryption else []
-        parts += [f"audio_codecs={self.audio}", f"video_codecs={self.video or 'none'}"]
+        parts += [f"audio_codecs={self.audio}"]
         parts += ["answermode=auto" if self.answers else "answermode=manual"]
         return ";".join([*parts, f"regint={120 if self.server else 0}"])
 
@@ -158,11 +160,28 @@ class Baresip:
         return read_wav(max(self._sound.glob("*-dec.wav"), key=lambda path: path.stat().st_size))
 
     def wait_until_heard(self, seconds: float) -> None:
-        """Wait until it has taken in that much sound."""
-        wait_until(lambda: self._heard_bytes() >= seconds * 2 * 8_000, f"{seconds} s of sound at baresip")
+        """Wait until it has taken in that much sound since it started."""
+        wait_until(lambda: self.heard_s() >= seconds, f"{seconds} s of sound at baresip")
 
-    def _heard_bytes(self) -> int:
-        return max((path.stat().st_size for path in self._sound.glob("*-dec.wav")), default=0)
+    def heard_s(self) -> float:
+        """How much sound it has taken in, in all its recordings; the last is complete when its call is over."""
+        total = 0.0
+        for path in self._sound.glob("*-dec.wav"):
+            data = path.read_bytes()
+            if len(data) > _WAV_HEADER_BYTES:
+                (bytes_a_second,) = struct.unpack_from("<I", data, 28)
+                total += (len(data) - _WAV_HEADER_BYTES) / bytes_a_second
+        return total
+
+    def audio_clocks(self) -> tuple[float, float]:
+        """How far its own sound, and the sound it decodes, have come in seconds.
+
+        The first goes on in a hold; the second stands still while nothing comes in.
+        """
+        told = self.command("audio_debug")
+        match = re.search(r"tx:.*?time = ([\d.]+) sec.*?rx:.*?time = ([\d.]+) sec", told, re.DOTALL)
+        assert match is not None, told
+        return float(match[1]), float(match[2])
 
     def look(self, name: str = "seen") -> av.VideoFrame:
         """Save the next picture it shows, and give it."""
@@ -187,16 +206,19 @@ class Baresip:
     # Inside ---------------------------------------------------------------------------------------------------
 
     def _write(self, line: Line, tone_hz: int, film: Path | None) -> None:
-        modules = [*_MODULES]
+        modules = [*_MODULES, *(["vp8"] if line.video else [])]
         modules += [module for module in _NATS if line.nat in ("ice", "turn")]
         modules += [module for module in _ENCRYPTIONS if line.encryption.startswith(module)]
         config = [
             f"module_path {MODULES}",
             f"sip_listen {HERE}:{self.sip_port}",
             f"ctrl_tcp_listen {HERE}:{self._control_port}",
+            f"net_interface {HERE}",  # its own address in m= and c=
             f"audio_source ausine,{tone_hz}",
             "audio_player aubridge,sink",
             "audio_alert aubridge,alert",
+            "ausrc_srate 48000",  # all that ausine can do, also for a codec of 8 kHz
+            "ausrc_channels 2",
             f"video_source {f'avformat,{film}' if film else 'fakevideo,'}",
             "video_display fakevideo,",
             "video_size 640x480",

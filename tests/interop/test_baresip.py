@@ -67,7 +67,9 @@ class Setting:
 
     def allocated(self, user: str) -> bool:
         """Say whether a user got a relay address from coturn."""
-        return any(f"user <{user}>" in line and "ALLOCATE processed, success" in line for line in self.relay.program.lines)
+        return any(
+            f"user <{user}>" in line and "ALLOCATE processed, success" in line for line in self.relay.program.lines
+        )
 
 
 @pytest.fixture(scope="session")
@@ -107,9 +109,7 @@ def talk(phone: OurPhone, theirs: Baresip, *, video: bool = True, hang_up: Calla
     return outcome
 
 
-def held(
-    setting: Setting, theirs: Baresip, parley_calls: bool, *flags: str, video: bool = True
-) -> Outcome:
+def held(setting: Setting, theirs: Baresip, parley_calls: bool, *flags: str, video: bool = True) -> Outcome:
     """One call in either direction, hung up by who made it."""
     if parley_calls:
         return talk(setting.call(*flags), theirs, video=video)
@@ -165,7 +165,11 @@ def test_over_the_relay(setting: Setting, parley_calls: bool) -> None:
 def test_over_tcp(setting: Setting, parley_calls: bool) -> None:
     """Both are registered over TCP, and Parley reaches its TURN server over TCP too."""
     theirs = setting.baresip(transport="tcp")
-    flags = (*ours.account(setting.proxy, setting.relay, transport="tcp"), "--turn", f"turn:{setting.relay.address}?transport=tcp")
+    flags = (
+        *ours.account(setting.proxy, setting.relay, transport="tcp"),
+        "--turn",
+        f"turn:{setting.relay.address}?transport=tcp",
+    )
     outcome = held(setting, theirs, parley_calls, *flags)
     assert {entry["transport"] for entry in outcome.report["sip"]} == {"tcp"}
     assert outcome.report["security"]["media"] == "dtls-srtp"
@@ -217,7 +221,7 @@ def test_plain_rtp_with_ice(setting: Setting, parley_calls: bool) -> None:
 @pytest.mark.parametrize("parley_calls", [True, False], ids=["parley calls", "baresip calls"])
 @pytest.mark.parametrize("codec", ["pcmu", "pcma"])
 def test_a_phone_with_g711_and_no_picture(setting: Setting, codec: str, parley_calls: bool) -> None:
-    theirs = setting.baresip(audio=f"{codec}/8000/1", video="")
+    theirs = setting.baresip(audio=f"{codec}/8000/1", video=False)
     outcome = held(setting, theirs, parley_calls, video=False)
     assert outcome.report["audio"]["codec"] == codec
     assert outcome.report["video"] is None or outcome.report["video"]["frames_decoded"] == 0
@@ -242,12 +246,16 @@ def test_baresip_holds_and_goes_on(setting: Setting) -> None:
     phone = setting.listen()
     theirs.dial(setting.proxy.uri("ada"))
     phone.wait_for_state("connected")
-    theirs.wait_until_heard(2.0)
+    theirs.wait_until_heard(1.0)
     theirs.command("hold")
-    wait_until(lambda: "a=sendonly" in phone.trace and "a=recvonly" in phone.trace, "the hold in Parley's trace")
-    theirs.command("hold")
+    wait_until(lambda: phone.trace.count("a=recvonly") == 2, "the hold in Parley's trace")
+    begun_s, _ = theirs.audio_clocks()
+    wait_until(lambda: theirs.audio_clocks()[0] > begun_s + 0.3, "what was on its way")
+    begun_s, decoded_s = theirs.audio_clocks()
+    wait_until(lambda: theirs.audio_clocks()[0] > begun_s + 1.0, "a second of hold")
+    assert theirs.audio_clocks()[1] == decoded_s, "Parley spoke while it was held"
     theirs.command("resume")
-    theirs.wait_until_heard(4.0)
+    wait_until(lambda: theirs.audio_clocks()[1] > decoded_s + 2.0, "Parley's sound after the hold")
     theirs.hang_up()
     outcome = phone.finish()
     assert outcome.code == 0
