@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from app.calls.endings import NO_PATH_REASON, refusal_of
@@ -40,11 +41,12 @@ from app.owned_tasks import OwnedTasks
 from app.sip import events as sip_events
 from app.sip.errors import SipError
 from app.sip.reasons import Reason
-from app.sip.sessions import InviteSession
+from app.sip.sessions import InviteSession, SessionError
 
 log = logging.getLogger(__name__)
 
 ENDING_LIMIT_S = 3.0  # how long an ending call waits for the far end's last word before it is shown as ended
+PREPARE_AFTER_S = 0.03  # codecs are loaded in a thread, but not against the INVITE that is on its way out
 
 _TALKING = (CallState.CONNECTED, CallState.INTERRUPTED, CallState.ANSWERING)
 
@@ -167,6 +169,8 @@ class Call:
         self.feed(Input.PICKED_UP)
 
     def decline(self, kind: EndKind = EndKind.DECLINED) -> None:
+        if self.is_caller or self._state in _TALKING:
+            raise CallError("This call is not ringing here any more.")
         by = EndedBy.LOCAL if kind is EndKind.DECLINED else EndedBy.FAILURE
         self.set_end(by, kind, refusal_of(kind)[0])
         self.feed(Input.DECLINED)
@@ -218,7 +222,9 @@ class Call:
             leg.media.set_volume(0.0 if held else self._volume)
 
     def _offer_again(self) -> None:
-        if self.session is not None and self.leg is not None and self.leg.agreement is not None:
+        if self.session is None or self.leg is None or self.leg.agreement is None:
+            return
+        with suppress(SessionError):  # the far end has gone this moment; its last word is on the way to us
             self.session.reinvite(self.negotiation.reoffer(self.leg, self.wishes.now()))
 
     # The table at work ----------------------------------------------------------------------------------------
@@ -242,7 +248,10 @@ class Call:
         self.services.on_change(self)
 
     def carry_out(self, action: Action) -> None:
-        _ACTIONS[action](self)
+        try:
+            _ACTIONS[action](self)
+        except SessionError as error:  # the far end has gone this moment; its last word is on the way to us
+            log.debug("call %s: too late to %s: %s", self.call_id, action, error)
 
     def _send_invite(self) -> None:
         assert self.leg is not None
@@ -258,6 +267,7 @@ class Call:
             self.feed(Input.SIGNALLING_FAILED)
             return
         self.mark("invite_sent")
+        asyncio.get_running_loop().call_later(PREPARE_AFTER_S, self.leg.media.prepare)
 
     def _send_progress(self) -> None:
         assert self.session is not None
@@ -308,7 +318,7 @@ class Call:
 
     def _send_cancel(self) -> None:
         if self.session is not None:
-            self.session.cancel(self._end_reasons())
+            self.session.bye(self._end_reasons())  # CANCEL, or BYE where the 200 is there but cannot be used
         self._silence()
 
     def _send_bye(self) -> None:
@@ -332,10 +342,11 @@ class Call:
             leg.media.stop_sending()
 
     async def _free(self) -> None:
-        for leg in tuple(self.path.legs.values()):
-            await leg.close()
-        self.finished.set()
-        self.services.on_change(self)
+        try:
+            await self.path.close()
+        finally:
+            self.finished.set()
+            self.services.on_change(self)
 
     # Notes ----------------------------------------------------------------------------------------------------
 
@@ -350,7 +361,7 @@ class Call:
         kind = EndKind.NOTHING_IN_COMMON if error.status == 488 else EndKind.BAD_DESCRIPTION
         log.info("%s: %s", self.call_id, error)
         self.set_end(EndedBy.FAILURE, kind, error.status, error.reason)
-        self.feed(Input.PATH_FAILED if self.is_caller else Input.DECLINED)
+        self.feed(Input.PATH_FAILED)
 
     def note_poorer(self, agreement: Agreement) -> None:
         self._poorer.update(dict.fromkeys(agreement.poorer))

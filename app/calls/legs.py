@@ -197,5 +197,7 @@ class Leg:
 
     async def close(self) -> None:
         """Free the devices, the keys and the sockets, in this order, so that the goodbyes still leave."""
-        await self.media.close()
-        await self.ice.close()
+        try:
+            await self.media.close()
+        finally:
+            await self.ice.close()

@@ -41,6 +41,7 @@ class CallManager:
         self._calls: dict[str, Call] = {}
         self._no_answer: dict[str, asyncio.TimerHandle] = {}
         self._told_ended: set[str] = set()
+        self._closed = False
 
     def update(self, settings: Settings, ice_config: IceConfig) -> None:
         """Use other settings for the calls that begin from now on."""
@@ -74,7 +75,8 @@ class CallManager:
     def answer(self, call_id: str, *, video: bool) -> None:
         """Pick up; a call that is going on is paused first."""
         call = self.get(call_id)
-        self._pause_others(call)
+        if call.state is CallState.RINGING and not call.is_caller:
+            self._pause_others(call)
         call.pick_up(video=video)
 
     def on_sip(self, event: sip_events.SipEvent) -> None:
@@ -87,7 +89,8 @@ class CallManager:
                 call.on_sip(event)
 
     async def close(self) -> None:
-        """End every call and wait until all devices and sockets are free."""
+        """End every call and wait until all devices and sockets are free; who calls from now on hears 480."""
+        self._closed = True
         for call in self.calls:
             call.hang_up()
         await asyncio.gather(
@@ -97,6 +100,9 @@ class CallManager:
             timer.cancel()
 
     def _incoming(self, event: sip_events.IncomingInvite) -> None:
+        if self._closed:
+            event.session.reject(480)
+            return
         waiting = [call for call in self.calls if not call.is_caller and call.state in _WAITING]
         limit = MAX_CALLS // 2 if self._answer_at_once else MAX_WAITING
         if len(waiting) >= limit or len(self._calls) >= MAX_CALLS:

@@ -37,6 +37,7 @@ class PathSide:
         self._call = call
         self.legs: dict[str, Leg] = {}
         self.leg: Leg | None = None
+        self._left: list[Leg] = []  # given up, maybe not yet closed
 
     def begin(self, tag: str, *, controlling: bool) -> None:
         """Open the first leg and gather for it."""
@@ -89,6 +90,8 @@ class PathSide:
         except MediaError as error:
             await self._leg_failed(leg, EndKind.NOTHING_IN_COMMON, str(error))
         else:
+            if leg not in self.legs.values():
+                return  # another far end was chosen meanwhile
             if leg is self.leg or (self._call.is_caller and self.leg is not None and not self.leg.ready):
                 self.leg = leg
                 self._call.feed(Input.PATH_READY)
@@ -96,12 +99,11 @@ class PathSide:
                     self._call.feed(Input.ACKNOWLEDGED)
 
     async def _leg_failed(self, leg: Leg, kind: EndKind, detail: str) -> None:
+        if leg not in self.legs.values():
+            return
         if len(self.legs) > 1 and self._call.state is not CallState.ANSWERING:
             log.info("%s: one of several far ends cannot be reached: %s", self._call.call_id, detail)
-            self.legs.pop(self.tag_of(leg), None)
-            if leg is self.leg:
-                self.leg = next(iter(self.legs.values()))
-            await leg.close()
+            self._give_up(leg)
             return
         if self._call.is_caller and self._call.state in (CallState.CONNECTING, CallState.RINGING):
             # The callee finds out at the same moment and its refusal says more; only silence is answered here.
@@ -137,21 +139,34 @@ class PathSide:
         leg = self.legs.get(tag)
         if leg is not None and leg.agreement is not None:
             return  # the same answer again, in a later response
-        if self.take_answer(tag, body):
+        try:
+            self._agree(tag, body)
+        except DescriptionError as error:
+            if len(self.legs) > 1:
+                log.info("%s: one of several far ends cannot be understood: %s", self._call.call_id, error)
+                self._give_up(self.legs[tag])
+            else:
+                self._call.refuse_description(error)
+        else:
             self._call.feed(Input.DESCRIBED)
 
     def take_answer(self, tag: str, body: bytes) -> bool:
         """Agree on the peer's answer; False when it cannot be used, and the call is ending for it."""
+        try:
+            self._agree(tag, body)
+        except DescriptionError as error:
+            self._call.refuse_description(error)
+            return False
+        return True
+
+    def _agree(self, tag: str, body: bytes) -> None:
         leg = self._leg_for(tag)
         try:
             agreement = self._call.negotiation.read_answer(body, leg)
             leg.agree(agreement)
-        except (DescriptionError, MediaError, IceError) as error:
-            wrapped = error if isinstance(error, DescriptionError) else DescriptionError(str(error), 488)
-            self._call.refuse_description(wrapped)
-            return False
+        except (MediaError, IceError) as error:
+            raise DescriptionError(str(error), 488) from error
         self._call.note_poorer(agreement)
-        return True
 
     def _leg_for(self, tag: str) -> Leg:
         """The leg of this To-tag: the first far end takes the one that gathered, others fork from it."""
@@ -189,10 +204,22 @@ class PathSide:
     def choose(self, chosen: Leg) -> None:
         """Keep the leg that was answered and close the other forks."""
         self.leg = chosen
-        for tag, leg in tuple(self.legs.items()):
+        for leg in tuple(self.legs.values()):
             if leg is not chosen:
-                del self.legs[tag]
-                self._call.tasks.start(leg.close(), "close leg")
+                self._give_up(leg)
+
+    def _give_up(self, leg: Leg) -> None:
+        """One of several far ends is not needed any more: free what it holds."""
+        del self.legs[self.tag_of(leg)]
+        self._left.append(leg)
+        if leg is self.leg:
+            self.leg = next(iter(self.legs.values()))
+        self._call.tasks.start(leg.close(), "close leg")
+
+    async def close(self) -> None:
+        """Free everything, also what a cancelled task was freeing."""
+        for leg in (*self.legs.values(), *self._left):
+            await leg.close()
 
     def with_old_transports(self, leg: Leg, agreement: Agreement) -> Agreement:
         """A later agreement changes streams only: paths and keys are those of the first one."""

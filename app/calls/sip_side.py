@@ -12,6 +12,7 @@ from app.calls.states import Action, Input
 from app.events import CallState, EndedBy, EndKind
 from app.media.errors import MediaError
 from app.sip import events as sip_events
+from app.sip.sessions import SessionError
 
 if TYPE_CHECKING:
     from app.calls.call import Call
@@ -78,7 +79,7 @@ class SipSide:
     def _on_ack(self, event: sip_events.AckReceived) -> None:
         self._call.acknowledged = True
         leg = self._call.path.leg
-        if event.body and self._call.late_offer and leg is not None and leg.agreement is None:
+        if self._call.late_offer and leg is not None and leg.agreement is None:
             if not self._call.path.take_answer(self._call.path.tag_of(leg), event.body):
                 return
             self._call.carry_out(Action.CONNECT)
@@ -96,6 +97,12 @@ class SipSide:
 
     def _on_offer(self, event: sip_events.OfferReceived) -> None:
         """A re-INVITE or UPDATE: directions may change, the path stays (B8)."""
+        try:
+            self._answer_offer(event)
+        except SessionError as error:
+            log.info("%s: an offer inside the call was taken back: %s", self._call.call_id, error)
+
+    def _answer_offer(self, event: sip_events.OfferReceived) -> None:
         session, leg = event.session, self._call.path.leg
         if leg is None or leg.agreement is None:
             session.refuse_offer(491)

@@ -4,7 +4,8 @@
 was none; `dialog_tag` is the far end's tag, which tells the legs of a forked call apart (RFC 3261 section 12.1).
 
 The life of an outgoing call: any number of Provisional, then exactly one of Answered, Refused, SessionTimedOut,
-TransportFailed, or Bye from a far end that ends an early dialog; after Answered exactly one of Bye, SessionTimedOut, TransportFailed unless this side hangs up.
+TransportFailed, or Bye from a far end that ends an early dialog; after Answered exactly one of Bye, SessionTimedOut,
+TransportFailed unless this side hangs up.
 An incoming one: IncomingInvite; ProvisionalConfirmed or ProvisionalExpired for what was sent reliably; Cancelled, Bye,
 SessionTimedOut or TransportFailed unless this side ends it; AckReceived once after accept().
 SessionClosed is always the last event of a session, once, whoever ended it: nothing of it is on the wire any more.
