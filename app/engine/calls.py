@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.calls.call import Call
 from app.calls.manager import CallManager
@@ -21,10 +22,11 @@ from app.events import (
     Problem,
 )
 from app.frames import FrameMailbox
-from app.media import tones
-from app.media.rings import RingPlayer
 from app.owned_tasks import OwnedTasks
 from app.sip.events import SipEvent
+
+if TYPE_CHECKING:
+    from app.media.rings import RingPlayer
 
 TICK_S = 0.25
 KEPT_ENDED = 50  # how many ended calls still answer for their figures and messages
@@ -125,6 +127,10 @@ class EngineCalls:
         wanted = call.state is CallState.RINGING and self._ring and settings.media.audio_to == "speaker"
         ring = self._rings.get(call.call_id)
         if wanted and ring is None:
+            # Here, not above: they need NumPy, which no INVITE waits for. When a phone rings it is there (loading.py).
+            from app.media import tones
+            from app.media.rings import RingPlayer
+
             sound = tones.ringback() if call.is_caller else tones.ring()
             volume = settings.ring_volume * (0.4 if call.is_caller else 1.0)
             ring = RingPlayer(volume, settings.media.speaker, sound=sound)

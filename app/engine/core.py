@@ -1,7 +1,7 @@
 """The engine on its own loop: builds every part of a run, and carries out the commands of the facade.
 
-The home server, the neighbours and the keyring are imported when a run needs them: a command that only calls somebody
-has its INVITE on the wire before their modules would be read.
+The home server, the neighbours, the keyring, devices and codecs are imported when a run needs them: a command that only
+calls somebody has its INVITE on the wire before their modules would be read.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from app.events import (
 from app.frames import FrameMailbox
 from app.ice.config import IceConfig, Timing
 from app.media.certificate import Certificate
-from app.media.devices import list_devices, missing_devices
+from app.media.loading import loaded
 from app.owned_tasks import OwnedTasks
 from app.people.profile import Profile
 from app.people.settings_file import load_settings, save_settings
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REGISTRATION_WAIT_S = 10.0
+LOAD_AFTER_S = 0.5  # codecs, once what was asked for at the start is under way
 
 
 class EngineCore:
@@ -140,6 +141,8 @@ class EngineCore:
             )
         if self._options.ring:
             self._tasks.start(self._look_for_devices(), "look for devices")
+        if self._options.take_calls and not serves:
+            self._tasks.start(self._load_media(), "load codecs")
 
     def _read_profile(self) -> list[str]:
         """Read settings and the passwords they need; gives what went wrong, one sentence each. Blocks."""
@@ -280,8 +283,12 @@ class EngineCore:
             self._publish(Problem("network", str(error)))
 
     async def _look_for_devices(self) -> None:
-        devices = await asyncio.to_thread(list_devices)
-        self._publish(DevicesChanged(devices, missing_devices(devices)))
+        self._publish(DevicesChanged(*await asyncio.to_thread(_read_devices)))
+
+    async def _load_media(self) -> None:
+        """Have everything there when the first call comes in: nobody waits for it at the other end then."""
+        await asyncio.sleep(LOAD_AFTER_S)
+        await loaded()
 
     # What SIP says --------------------------------------------------------------------------------------------
 
@@ -451,8 +458,7 @@ class EngineCore:
 
     async def examine(self) -> tuple[Finding, ...]:
         """Everything `parley doctor` checks, except the call to itself."""
-        devices = await asyncio.to_thread(list_devices)
-        findings = examine_devices(devices, missing_devices(devices))
+        findings = examine_devices(*await asyncio.to_thread(_read_devices))
         findings += await examine_names(self._settings, self.account)
         findings += (await examine_servers(self._ice_config()))[0]
         if self.account is not None and self.account.register:
@@ -462,7 +468,7 @@ class EngineCore:
         return tuple(findings)
 
     async def list_devices(self) -> tuple[DeviceInfo, ...]:
-        return await asyncio.to_thread(list_devices)
+        return (await asyncio.to_thread(_read_devices))[0]
 
     def _refuse_during_call(self) -> None:
         if self._running_calls().manager.calls:
@@ -476,6 +482,14 @@ class EngineCore:
             self._home = None
             self._people.set_echo(None)
             self._publish(HomeChanged(False))
+
+
+def _read_devices() -> tuple[tuple[DeviceInfo, ...], tuple[str, ...]]:
+    """The devices, and one sentence for each kind that is missing. Blocks; loads the sound library the first time."""
+    from app.media.devices import list_devices, missing_devices
+
+    devices = list_devices()
+    return devices, missing_devices(devices)
 
 
 def _listening_facts(settings: Settings) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ _MODULES = (
     "app.media.audio_stream",
     "app.media.dtls",
     "app.media.echo",
+    "app.media.rings",
     "app.media.sinks",
     "app.media.sources",
     "app.media.srtp",
