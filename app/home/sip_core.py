@@ -23,6 +23,7 @@ from app.home.names import OwnNames
 from app.home.proxy import Proxy
 from app.home.registrar import MIN_EXPIRES_S, Registrar
 from app.home.routing import Paths, Refusal, Router
+from app.noise import Noise
 from app.sip.digest import ALGORITHMS, Authenticator, Stale, Wrong
 from app.sip.editing import learn_source, reply_hop, server_key
 from app.sip.errors import ParseError
@@ -86,6 +87,7 @@ class SipCore:
         limits = limits or SipLimits()
         rng = rng or random.SystemRandom()
         self.counters: Counter[str] = Counter()
+        self._noise = Noise(log, "messages that are no SIP")
         self.location = Location()
         self._names = names
         self._secret = secret
@@ -151,7 +153,7 @@ class SipCore:
     def receive_bad(self, error: ParseError, source: Hop, now: float) -> None:
         """Take what could not be read: answer it if it can be answered, and its sender does not do it too often."""
         self.counters["malformed"] += 1
-        log.debug("%s: %s", source, error)
+        self._noise.add(source, error)
         refusal = refusal_of(error, to_tag=_TAG_PREFIX + "bad")
         if refusal is None or not self._strangers.allow(source.remote.host, now):
             return

@@ -31,6 +31,7 @@ from app.ice.stun import (
     encode_channel_data,
     parse_channel_data,
 )
+from app.noise import Noise
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class TurnServer:
         allow_own_peers: bool = False,
     ) -> None:
         self.counters: Counter[str] = Counter()
+        self._noise = Noise(log, "datagrams that are no STUN")
         self._limits = limits or TurnLimits()
         self._auth = LongTermAuth(realm, key_of, secret)
         self._families = frozenset(families)
@@ -158,7 +160,7 @@ class TurnServer:
                 self._receive_send(message, path, now)
         except StunError as error:
             self.counters["malformed"] += 1
-            log.debug("%s: %s", path, error)
+            self._noise.add(path, error)
 
     def receive_from_peer(self, relay_id: int, data: bytes, peer: Address, now: float) -> None:
         """Take one datagram that arrived at a relayed address, RFC 8656 section 11.3."""

@@ -22,6 +22,7 @@ from app.ice.gatherer import Base, Gatherer
 from app.ice.plain import PlainPath
 from app.ice.requests import RandomBits
 from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
+from app.noise import Noise
 from app.settings import HostPort, IcePolicy, TurnServer
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class IceCore:
         self.events: deque[tuple[IceLeg, IceEvent]] = deque()
         self.unused_sockets: deque[int] = deque()
         self.counters: Counter[str] = Counter()
+        self._noise = Noise(log, "datagrams of nobody in a call")
         self.gathering_since: float | None = None
         self.gathered_at: float | None = None
         agent = IceAgent(controlling, config.timing, random_bits)
@@ -223,6 +225,7 @@ class IceCore:
                     path.received_bytes += len(data)
                     return leg, stream, data
         self.counters["data from strangers"] += 1
+        self._noise.add(source, f"{len(data)} bytes")
         return None
 
     def _receive_stun(self, base: int, data: bytes, source: Address, now: float) -> None:
@@ -231,7 +234,7 @@ class IceCore:
             leg = self._leg_of(base, message)
         except StunError as error:
             self.counters["malformed"] += 1
-            log.debug("malformed datagram from %s: %s", source, error)
+            self._noise.add(source, error)
             return
         if leg is not None:
             leg.agent.receive(base, message, source, now)

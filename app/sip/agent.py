@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from app.noise import Noise
 from app.settings import HostPort
 from app.sip.config import ALLOWED_METHODS, SipConfig
 from app.sip.credentials import CredentialStore
@@ -92,6 +93,7 @@ class UserAgent:
         self.credentials = CredentialStore(self.identity.auth_user, config.password, self.rng)
         self.layer = TransactionLayer(self.timers, self.rng, max_server=config.max_transactions)
         self.counters: Counter[str] = self.layer.counters
+        self._noise = Noise(log, "messages that are no SIP")
         self.registration = Registration(self)
         self.now = clock()
         self._abilities = Abilities(ALLOWED_METHODS, config.supported)
@@ -123,14 +125,14 @@ class UserAgent:
             try:
                 self.layer.receive(message, source, now)
             except ParseError as error:
-                log.debug("Dropped a message of %s: %s", source, error)
+                self._noise.add(source, error)
                 self.counters["malformed"] += 1
 
     def receive_bad(self, error: ParseError, source: Hop, now: float) -> None:
         """Something that is no message came; a request that can be answered is refused with what is wrong."""
         with self.turn(now):
             self.counters["malformed"] += 1
-            log.debug("Malformed message from %s: %s", source, error)
+            self._noise.add(source, error)
             refusal = refusal_of(error, to_tag=new_token(self.rng))
             if refusal is not None:
                 self.layer.send_stateless(refusal, source)
