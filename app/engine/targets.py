@@ -50,13 +50,17 @@ def find_target(text: str, contacts: Sequence[Contact], account: Account | None)
         return Target(named[0].uri, named[0].name)
     if "@" in text:
         return _uri_target(f"sip:{text}", contacts, account)
-    if _is_address(text):
-        return _uri_target(f"sip:{text}", contacts, account)
     domain = _domain(account)
+    if not _is_ip_address(text) and _NUMBER.fullmatch(text):
+        if domain is None:
+            raise EngineError(
+                "A telephone number needs an account at a provider: add one in Settings, then dial again."
+            )
+        return _uri_target(f"sip:{_digits(text)}@{domain}", contacts, account)
+    if _is_ip_address(text) or _is_host_name(text):
+        return _uri_target(f"sip:{text}", contacts, account)
     if domain is not None and re.fullmatch(r"[A-Za-z0-9+*#._~-]+", text):
         return _uri_target(f"sip:{text.replace('#', '%23')}@{domain}", contacts, account)
-    if _NUMBER.fullmatch(text):
-        raise EngineError("A telephone number needs an account at a provider: add one in Settings, then dial again.")
     raise EngineError(f"Nobody in the list is called {text[:40]!r}: type an address such as sip:ada@example.org.")
 
 
@@ -69,7 +73,7 @@ def _uri_target(text: str, contacts: Sequence[Contact], account: Account | None)
         domain = _domain(account)
         if domain is None:
             raise EngineError("A tel: number needs an account at a provider: add one in Settings, then dial again.")
-        number = re.sub(r"[().\- ]", "", text.partition(":")[2].partition(";")[0])
+        number = _digits(text.partition(":")[2].partition(";")[0])
         return Target(f"sip:{number.replace('#', '%23')}@{domain};user=phone", number)
     if not isinstance(uri, SipUri):
         raise EngineError(f"{text[:60]!r} cannot be called: use sip:, sips: or tel:.")
@@ -86,10 +90,19 @@ def _domain(account: Account | None) -> str | None:
     return uri.host if uri.port is None else f"{uri.host}:{uri.port}"
 
 
-def _is_address(text: str) -> bool:
+def _digits(text: str) -> str:
+    """A number without what only makes it easier to read (RFC 3966 section 3)."""
+    return re.sub(r"[().\- ]", "", text)
+
+
+def _is_ip_address(text: str) -> bool:
     host = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return "." in host and bool(re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", text))
+        return False
     return True
+
+
+def _is_host_name(text: str) -> bool:
+    return "." in text and bool(re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", text))

@@ -33,6 +33,8 @@ ACCOUNT = Account("sip:me@example.net")
         ("phone.example.org", "sip:phone.example.org", "phone.example.org"),
         ("carol", "sip:carol@example.net", "carol"),
         ("*97", "sip:*97@example.net", "*97"),
+        ("+49 (30) 12-34 56", "sip:+4930123456@example.net", "+4930123456"),
+        ("030.123456", "sip:030123456@example.net", "030123456"),
         ("tel:+49-30-123456", "sip:+4930123456@example.net;user=phone", "+4930123456"),
     ],
 )
