@@ -17,7 +17,7 @@ from app.calls.endings import NO_PATH_REASON, refusal_of
 from app.calls.errors import CallError, DescriptionError
 from app.calls.legs import Leg
 from app.calls.negotiation import Negotiation
-from app.calls.offer_answer import Agreement, Terms
+from app.calls.offer_answer import Terms
 from app.calls.path_side import PathSide
 from app.calls.services import CallServices
 from app.calls.sip_side import SipSide
@@ -275,8 +275,7 @@ class Call:
         body = self.negotiation.offer(self.leg) if self.late_offer else self.negotiation.answer
         self.session.provisional(183, body=body)
         if not self.session.peer_supports("100rel"):
-            sentence = "The other side cannot confirm the early answer, so it is repeated until the path works."
-            self._poorer[sentence] = None
+            self.note_poorer("The other side cannot confirm the early answer, so it is repeated until the path works.")
 
     def _connect(self) -> None:
         self.path.connect()
@@ -363,8 +362,9 @@ class Call:
         self.set_end(EndedBy.FAILURE, kind, error.status, error.reason)
         self.feed(Input.PATH_FAILED)
 
-    def note_poorer(self, agreement: Agreement) -> None:
-        self._poorer.update(dict.fromkeys(agreement.poorer))
+    def note_poorer(self, *sentences: str) -> None:
+        """Remember what this peer lacks, each sentence once."""
+        self._poorer.update(dict.fromkeys(sentences))
 
     def mark(self, name: str) -> None:
         """Note the moment of a milestone, once."""

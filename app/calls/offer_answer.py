@@ -407,6 +407,8 @@ def read_answer(
     if not agreed:
         raise DescriptionError("the answer accepts nothing of the offer", 488)
     streams = tuple(line for line in lines if isinstance(line, LocalStream))
+    if any(stream.kind == "video" for stream in streams) and all(entry.plan.kind != "video" for entry in agreed):
+        poorer["The other side takes no picture, so this is a voice call."] = None
     return _agreement(answer, agreed, streams, tuple(poorer), answer)
 
 

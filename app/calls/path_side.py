@@ -76,7 +76,7 @@ class PathSide:
                 error if isinstance(error, DescriptionError) else DescriptionError(str(error), 488)
             )
             return
-        self._call.note_poorer(agreement)
+        self._call.note_poorer(*agreement.poorer)
         self._call.feed(Input.GATHERED if agreement.uses_ice else Input.GATHERED_PLAIN)
 
     async def _find(self, leg: Leg) -> None:
@@ -166,7 +166,7 @@ class PathSide:
             leg.agree(agreement)
         except (MediaError, IceError) as error:
             raise DescriptionError(str(error), 488) from error
-        self._call.note_poorer(agreement)
+        self._call.note_poorer(*agreement.poorer)
 
     def _leg_for(self, tag: str) -> Leg:
         """The leg of this To-tag: the first far end takes the one that gathered, others fork from it."""

@@ -50,6 +50,10 @@ class SipSide:
                 if not self._call.path.take_answer(event.dialog_tag, event.body):
                     return
                 leg = self._call.path.legs[event.dialog_tag]
+                if leg.agreement is not None and leg.agreement.uses_ice:
+                    self._call.note_poorer(
+                        "The other side gave its addresses only at pick-up, so sound began a moment later."
+                    )
             self._call.path.choose(leg)
         self._call.feed(Input.ANSWERED_READY if leg is not None and leg.ready else Input.ANSWERED)
 

@@ -105,6 +105,7 @@ def test_a_refused_video_line_leaves_a_voice_call() -> None:
     caller = read_answer(offer, answer, mine, terms(), "dtls")
     assert not caller.has_video
     assert caller.unused == ("1",)
+    assert caller.poorer == ("The other side takes no picture, so this is a voice call.",)
 
 
 def test_a_rewritten_address_is_an_ice_mismatch_and_is_told() -> None:
