@@ -198,7 +198,10 @@ class IceCore:
 
     def receive(self, base: int, data: bytes, source: Address, now: float) -> tuple[IceLeg, str, bytes] | None:
         """Take a datagram from a socket; gives (leg, stream, data) when it is a stream's data."""
-        relay = self.gatherer.relay_at(base, source)
+        if self.gatherer.receive_answer(base, data, source):
+            self._settle(now)
+            return None
+        relay = self.gatherer.relay_at(base, source)  # may be at the address of a STUN server that was asked too
         if relay is not None:
             carried = self.gatherer.receive_from_server(relay, data, now)
             if carried is None:
@@ -207,8 +210,7 @@ class IceCore:
             base, source, data = relay.base.number, carried[0], carried[1]
         if data and data[0] > 3:  # neither STUN nor empty: RFC 7983
             return self._receive_data(base, data, source, now)
-        if not self.gatherer.receive_answer(base, data, source):
-            self._receive_stun(base, data, source, now)
+        self._receive_stun(base, data, source, now)
         self._settle(now)
         return None
 

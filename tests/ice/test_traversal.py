@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -180,3 +181,16 @@ def test_several_streams_allocate_and_complete_each() -> None:
     one.send(b"\x80v", "video")
     network.run(1)
     assert two.received == [("video", b"\x80v")]
+
+
+@pytest.mark.parametrize("password", ["secret", "wrong"])
+def test_a_stun_server_at_the_address_of_the_turn_server_is_heard(password: str) -> None:
+    """Two names of one machine: its Binding answers must not be taken for the TURN server's."""
+    network = Network()
+    network.add_turn()
+    config = IceConfig(stun_servers=(HostPort(*TURN_ADDRESS),), turn_servers=(replace(TURN, password=password),))
+    party = Party(network, network.lan(Mode.FULL_CONE, "203.0.113.11"), "192.168.1.10", config, controlling=True)
+    party.gather()
+    assert CandidateType.SRFLX in {one.type for one in party.local().candidates}
+    network.run(3)
+    assert not [problem for problem in party.snapshot().problems if "STUN" in problem]
