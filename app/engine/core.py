@@ -30,6 +30,7 @@ from app.engine.examination import (
     examine_servers,
 )
 from app.engine.file_writer import FileWriter
+from app.engine.kept import Kept, turn_secret_name
 from app.engine.options import EngineOptions, HomeMode
 from app.engine.people import People
 from app.engine.presence import watch_presence
@@ -55,10 +56,8 @@ from app.ice.config import IceConfig, Timing
 from app.media.certificate import Certificate
 from app.media.loading import loaded
 from app.owned_tasks import OwnedTasks
-from app.people.profile import Profile
-from app.people.settings_file import load_settings, save_settings
 from app.people.store import StoreThread
-from app.settings import Account, Settings, TurnServer
+from app.settings import Account, Settings
 from app.sip import events as sip_events
 from app.sip.config import SipConfig
 from app.sip.endpoint import SipEndpoint
@@ -68,12 +67,11 @@ from app.sip.uri import SipUri
 if TYPE_CHECKING:
     from app.engine.home import EngineHome
     from app.engine.neighbourhood import Neighbourhood
-    from app.people.secrets import Secrets
 
 log = logging.getLogger(__name__)
 
 REGISTRATION_WAIT_S = 10.0
-LOAD_AFTER_S = 0.5  # codecs, once what was asked for at the start is under way
+LOAD_AFTER_S = 0.1  # codecs, once what was asked for at the start is under way
 
 
 class EngineCore:
@@ -84,12 +82,8 @@ class EngineCore:
         self._publish = publish
         self._zero = options.clock_zero if options.clock_zero is not None else time.monotonic()
         self._clock = monotonic_from(self._zero)
-        self._profile = Profile(options.profile)
-        self._kept = Settings()
-        self._settings = Settings()
-        self._passwords = dict(options.passwords)
-        self._opened_secrets: Secrets | None = None
-        self._store = StoreThread(self._profile.database_path)
+        self._kept = Kept(options)
+        self._store = StoreThread(self._kept.profile.database_path)
         self._people = People(self._store, publish)
         self._sip: SipEndpoint | None = None
         self._calls: EngineCalls | None = None
@@ -99,20 +93,29 @@ class EngineCore:
         self._trace = TraceLog(self._zero, self._saw_message)
         self._registration = RegistrationChanged("", RegistrationState.NONE)
         self._registration_settled = asyncio.Event()
+        self._opening: asyncio.Task[None] | None = None
         self._open_done: asyncio.Event = asyncio.Event()
         self._open_error: str | None = None
+        self._restarting = asyncio.Lock()
+        self._restart_due = False
+        self._of_endpoint = OwnedTasks("endpoint")  # what asks through the SIP endpoint, and ends with it
         self._tasks = OwnedTasks("engine", lambda failure: publish(Problem("engine", f"Something failed: {failure}")))
 
     # Opening and closing --------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Read the profile, open the sockets, and publish what there is."""
+        self._opening = asyncio.current_task()
         try:
             await self._open()
+        except asyncio.CancelledError:
+            self._open_error = "Parley was closed before it was ready."
+            raise
         except Exception as error:
             self._open_error = str(error)
             raise
         finally:
+            self._opening = None
             self._open_done.set()
 
     async def wait_open(self) -> None:
@@ -121,39 +124,25 @@ class EngineCore:
             raise EngineError(self._open_error)
 
     async def _open(self) -> None:
-        problems = await asyncio.to_thread(self._read_profile)
+        problems = await asyncio.to_thread(self._kept.read)
+        await asyncio.to_thread(self._open_files)
         problem = await self._store.open()
         self._certificate = Certificate.generate()
         await self._people.load()
         await self._start_sip()
-        self._publish(EngineStarted(self._clock(), str(self._profile.root)))
+        self._publish(EngineStarted(self._clock(), str(self._kept.profile.root)))
         for sentence in (*problems, *([problem] if problem else [])):
             self._publish(Problem("disk", sentence))
         serves = self._options.home is HomeMode.SERVE
         if serves or (self._options.home is HomeMode.AUTO and self.account is None):
             await self._start_home()
-        if self._options.neighbours and self._settings.network.find_neighbours:
-            self._tasks.start(self._announce(), "find neighbours")
-        if self._options.watch_presence:
-            assert self._sip is not None
-            self._tasks.start(
-                watch_presence(self._sip, lambda: self._people.watched, self._people.set_presence), "presence"
-            )
         if self._options.ring:
             self._tasks.start(self._look_for_devices(), "look for devices")
         if self._options.take_calls and not serves:
             self._tasks.start(self._load_media(), "load codecs")
 
-    def _read_profile(self) -> list[str]:
-        """Read settings and the passwords they need; gives what went wrong, one sentence each. Blocks."""
-        self._profile.create()
-        self._kept, problem = load_settings(self._profile.settings_path)
-        self._settings = self._options.adjust(self._kept)
-        wanted = [self.account.address] if self.account is not None else []
-        wanted += [turn_secret_name(server) for server in self._settings.network.turn_servers if not server.password]
-        for name in wanted:
-            if name not in self._passwords and (kept := self._secrets.get(name)) is not None:
-                self._passwords[name] = kept
+    def _open_files(self) -> None:
+        """Open what this run writes down of the wire. Blocks."""
         try:
             trace_path, pcap_path = self._options.sip_trace_file, self._options.pcap_file
             self._capture = PacketCapture(pcap_path) if pcap_path is not None else None
@@ -161,25 +150,13 @@ class EngineCore:
         except OSError as error:
             raise EngineError(f"What goes over the wire cannot be written: {error}.") from error
         self._trace = TraceLog(self._zero, self._saw_message, trace_file, self._capture)
-        sentences = [problem.sentence] if problem else []
-        if self._opened_secrets is not None and self._opened_secrets.problem:
-            sentences.append(self._opened_secrets.problem)
-        return sentences
-
-    @property
-    def _secrets(self) -> Secrets:
-        """The keyring, or the file that stands for it. Opening and every use of it block."""
-        if self._opened_secrets is None:
-            from app.people.secrets import Secrets
-
-            self._opened_secrets = Secrets(self._profile)
-        return self._opened_secrets
 
     async def close(self) -> None:
         """End calls first, so that nobody at the other end is left hanging, then everything else."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await self._open_done.wait()
         await self._tasks.close()
-        if self._neighbourhood is not None:
-            await self._neighbourhood.close()
         await self._stop_sip()
         if self._home is not None:
             await self._home.close()
@@ -187,7 +164,7 @@ class EngineCore:
         await asyncio.to_thread(self._trace.close)
 
     async def _start_sip(self) -> None:
-        settings = self._settings
+        settings = self._kept.settings
         account = self.account
         serves = self._options.home is HomeMode.SERVE
         config = SipConfig(
@@ -197,7 +174,7 @@ class EngineCore:
             user=_user_name(settings),
             display_name=self.own_name,
             account=account,
-            password=(lambda: self._passwords.get(account.address)) if account else None,
+            password=(lambda: self._kept.password(account.address)) if account else None,
             ca_file=settings.network.ca_file,
         )
         self._sip = SipEndpoint(config, on_event=self._on_sip, on_trace=self._trace.add)
@@ -215,7 +192,9 @@ class EngineCore:
             on_change=lambda call: None,
             on_problem=lambda call, sentence: None,
         )
-        self._calls = EngineCalls(services, self._people, self._publish, ring=self._options.ring)
+        self._calls = EngineCalls(
+            services, self._people, self._publish, ring=self._options.ring, on_idle=self._restart_if_due
+        )
         self._calls.start()
         self._registration_settled.clear()
         if account is not None and account.register:
@@ -224,8 +203,17 @@ class EngineCore:
             state = RegistrationState.NONE
             self._registration = RegistrationChanged("", state, own_uri=self._sip.own_uri())
             self._publish(self._registration)
+        if self._options.neighbours and settings.network.find_neighbours:
+            self._of_endpoint.start(self._announce(self._sip), "find neighbours")
+        if self._options.watch_presence:
+            people = self._people
+            self._of_endpoint.start(watch_presence(self._sip, lambda: people.watched, people.set_presence), "presence")
 
     async def _stop_sip(self) -> None:
+        await self._of_endpoint.close()
+        if self._neighbourhood is not None:
+            await self._neighbourhood.close()
+            self._neighbourhood = None
         if self._calls is not None:
             await self._calls.close()
         if self._sip is not None:
@@ -233,13 +221,13 @@ class EngineCore:
 
     def _bind_addresses(self) -> tuple[str, ...]:
         """The addresses among the named interfaces; names of interfaces restrict ICE only."""
-        return tuple(name for name in self._settings.network.interfaces if "." in name or ":" in name)
+        return tuple(name for name in self._kept.settings.network.interfaces if "." in name or ":" in name)
 
     def _ice_config(self) -> IceConfig:
-        network = self._settings.network
+        network = self._kept.settings.network
         patience_s = self._options.ice_patience_s
         servers = tuple(
-            server if server.password else replace(server, password=self._passwords.get(turn_secret_name(server), ""))
+            server if server.password else replace(server, password=self._kept.password(turn_secret_name(server)) or "")
             for server in network.turn_servers
         )
         return IceConfig(
@@ -258,7 +246,7 @@ class EngineCore:
             return
         from app.engine.home import EngineHome
 
-        self._home = EngineHome(self._options.home_options, self._settings, self._certificate, self._clock)
+        self._home = EngineHome(self._options.home_options, self._kept.settings, self._certificate, self._clock)
         try:
             await self._home.open()
         except EngineError as error:
@@ -270,15 +258,14 @@ class EngineCore:
         self._people.set_echo(self._home.echo_uri)
         self._publish(HomeChanged(True, str(self._home.sip_address), str(self._home.turn_address)))
 
-    async def _announce(self) -> None:
+    async def _announce(self, sip: SipEndpoint) -> None:
         from app.engine.neighbourhood import Neighbourhood
 
         self._neighbourhood = Neighbourhood(self._people.set_neighbours)
-        assert self._sip is not None
         try:
-            uri = SipUri.parse(self._sip.own_uri())
-            here = str(replace(uri, port=self._sip.port))  # an announcement names its port, even 5060
-            await self._neighbourhood.open(self.own_name, here, self._settings.network.interfaces, VERSION)
+            uri = SipUri.parse(sip.own_uri())
+            here = str(replace(uri, port=sip.port))  # an announcement names its port, even 5060
+            await self._neighbourhood.open(self.own_name, here, self._kept.settings.network.interfaces, VERSION)
         except EngineError as error:
             self._publish(Problem("network", str(error)))
 
@@ -329,12 +316,12 @@ class EngineCore:
 
     @property
     def account(self) -> Account | None:
-        return self._settings.accounts[0] if self._settings.accounts else None
+        return self._kept.account
 
     @property
     def own_name(self) -> str:
         account = self.account
-        return (account.display_name if account else "") or self._settings.display_name or _login_name()
+        return (account.display_name if account else "") or self._kept.settings.display_name or _login_name()
 
     def _running_calls(self) -> EngineCalls:
         if self._calls is None:
@@ -399,14 +386,10 @@ class EngineCore:
         except EngineError as error:
             raise EngineError(f"The address cannot be used: {error}") from error
         if password:
-            await asyncio.to_thread(self._keep_secret, account.address, password)
-            self._passwords[account.address] = password
-        elif account.address not in self._passwords:
-            kept = await asyncio.to_thread(lambda: self._secrets.get(account.address))
-            if kept is not None:
-                self._passwords[account.address] = kept
-        await self._keep(replace(self._kept, accounts=(account,)))
-        await self._restart_sip()
+            await self._kept.save_password(account.address, password)
+        else:
+            await self._kept.find_password(account.address)
+        await self._keep_and_restart(replace(self._kept.saved, accounts=(account,)))
         if not account.register:
             return self._registration
         try:
@@ -421,45 +404,56 @@ class EngineCore:
         account = self.account
         if account is None:
             return
-        await asyncio.to_thread(lambda: self._secrets.delete(account.address))
-        self._passwords.pop(account.address, None)
-        await self._keep(replace(self._kept, accounts=()))
-        await self._restart_sip()
+        await self._kept.forget_password(account.address)
+        await self._keep_and_restart(replace(self._kept.saved, accounts=()))
         if self._options.home is HomeMode.AUTO:
             await self._start_home()
 
     async def password_kept(self) -> bool:
         account = self.account
-        return account is not None and account.address in self._passwords
-
-    def _keep_secret(self, name: str, secret: str) -> None:
-        self._secrets.set(name, secret)
+        return account is not None and self._kept.password(account.address) is not None
 
     async def get_settings(self) -> Settings:
-        return self._settings
+        return self._kept.settings
 
     async def change_settings(self, settings: Settings) -> None:
-        before = self._settings
-        await self._keep(settings)
+        calls = self._running_calls()
         for server in settings.network.turn_servers:
             if server.password:
-                self._passwords[turn_secret_name(server)] = server.password
-                await asyncio.to_thread(self._keep_secret, turn_secret_name(server), server.password)
-        if _listening_facts(before) != _listening_facts(self._settings) and not self._running_calls().manager.calls:
-            await self._restart_sip()
-        else:
-            self._running_calls().manager.update(self._settings, self._ice_config())
+                await self._kept.save_password(turn_secret_name(server), server.password)
+        changes_endpoint = _listening_facts(settings) != _listening_facts(self._kept.saved)
+        if changes_endpoint and not calls.manager.calls:
+            await self._keep_and_restart(settings)
+            return
+        await self._keep(settings)
+        self._restart_due |= changes_endpoint
+        calls.manager.update(self._kept.settings, self._ice_config())
 
     async def _keep(self, settings: Settings) -> None:
-        await asyncio.to_thread(save_settings, self._profile.settings_path, settings)
-        self._kept = settings
-        self._settings = self._options.adjust(settings)
+        await self._kept.save(settings)
         self._publish(SettingsChanged())
+
+    async def _keep_and_restart(self, settings: Settings) -> None:
+        """Keep settings that need another endpoint; where there cannot be one, everything stays as it was."""
+        async with self._restarting:
+            before = self._kept.saved
+            await self._keep(settings)
+            try:
+                await self._restart_sip()
+            except EngineError:
+                await self._keep(before)
+                await self._restart_sip()
+                raise
+
+    def _restart_if_due(self) -> None:
+        """No call is left: what was put off for it happens now."""
+        if self._restart_due and not self._restarting.locked():
+            self._tasks.start(self._keep_and_restart(self._kept.saved), "other settings")
 
     async def examine(self) -> tuple[Finding, ...]:
         """Everything `parley doctor` checks, except the call to itself."""
         findings = examine_devices(*await asyncio.to_thread(_read_devices))
-        findings += await examine_names(self._settings, self.account)
+        findings += await examine_names(self._kept.settings, self.account)
         findings += (await examine_servers(self._ice_config()))[0]
         if self.account is not None and self.account.register:
             with suppress(TimeoutError):
@@ -475,6 +469,7 @@ class EngineCore:
             raise EngineError("Hang up first: the account cannot be changed during a call.")
 
     async def _restart_sip(self) -> None:
+        self._restart_due = False
         await self._stop_sip()
         await self._start_sip()
         if self.account is not None and self._home is not None and self._options.home is HomeMode.AUTO:
@@ -496,11 +491,6 @@ def _listening_facts(settings: Settings) -> tuple[object, ...]:
     """What the SIP endpoint is built from: a change here needs a new one."""
     network = settings.network
     return network.sip_port, network.interfaces, network.ca_file, settings.display_name
-
-
-def turn_secret_name(server: TurnServer) -> str:
-    """Under which name a TURN password is kept."""
-    return f"turn {server.username}@{server.server}"
 
 
 def _login_name() -> str:
