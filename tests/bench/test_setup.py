@@ -36,6 +36,14 @@ def knock():
 knock()  # the first one asks for the hardware address too
 print(statistics.median(knock() for _ in range(7)))
 """
+# A phone that has been open for a while, as the window is: everything is loaded when somebody is called.
+_OPEN_FOR_A_WHILE = """
+from app.media.loading import load
+load()
+from app.__main__ import main
+raise SystemExit(main())
+"""
+WARM, COLD = ("-c", _OPEN_FOR_A_WHILE), ("-m", "app")
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
@@ -52,7 +60,7 @@ def round_trip_s(lab: Lab) -> float:
     return float(lab["a"].run(sys.executable, "-c", _KNOCK, lab["b"].address))
 
 
-def parley_call(lab: Lab, folder: Path) -> tuple[Moments, Outcome, Outcome]:
+def parley_call(lab: Lab, folder: Path, program: tuple[str, ...]) -> tuple[Moments, Outcome, Outcome]:
     """Hold a call between two Parleys that know each other's address."""
     media = ("--audio-from", "tone:440", "--audio-to", "null", "--video-from", "pattern", "--video-to", "null")
     a, b = lab["a"], lab["b"]
@@ -62,7 +70,7 @@ def parley_call(lab: Lab, folder: Path) -> tuple[Moments, Outcome, Outcome]:
         with Parley(b, folder / "b", ["listen", *media, *answers], COMPILED) as listener:
             listener.wait_for("listening")
             target = f"sip:bob@{b.in_uri}"
-            with Parley(a, folder / "a", ["call", target, *media, "--for", "1.5"], COMPILED) as dialler:
+            with Parley(a, folder / "a", ["call", target, *media, "--for", "1.5"], COMPILED, program) as dialler:
                 called = dialler.finish()
             listened = listener.finish()
     return moments(at_a.packets(), at_b.packets(), a.address, b.address), called, listened
@@ -102,7 +110,7 @@ def test_round_trips_of_a_call(table: Table, is_long: bool, lab: Lab, tmp_path: 
     with lab:
         for number in range(5 if is_long else 1):
             rtt_s = round_trip_s(lab)
-            at, called, listened = parley_call(lab, tmp_path / str(number))
+            at, called, listened = parley_call(lab, tmp_path / str(number), WARM)
             assert at.caller_180 is not None, "nobody rang"
             seen.append((at, rtt_s))
             ringing.append((at.caller_180 - at.caller_invite) / rtt_s)
@@ -113,6 +121,22 @@ def test_round_trips_of_a_call(table: Table, is_long: bool, lab: Lab, tmp_path: 
     add_first_packets(table, "parley", seen)
     table.add(SECTION, "parley: 200 arrives -> caller decodes first sound", "RTT", heard_by_caller)
     table.add(SECTION, "parley: 200 leaves -> callee decodes first sound", "RTT", heard_by_callee)
+
+
+def test_a_command_that_just_started(table: Table, is_long: bool, lab: Lab, tmp_path: Path) -> None:
+    """The same from a command that loads its codecs while the INVITE is on its way."""
+    if not is_long:
+        pytest.skip("only the long form tells the two apart")
+    from_invite, from_start = [], []
+    with lab:
+        for number in range(3):
+            rtt_s = round_trip_s(lab)
+            at, called, _ = parley_call(lab, tmp_path / str(number), COLD)
+            assert at.caller_180 is not None, "nobody rang"
+            from_invite.append((at.caller_180 - at.caller_invite) / rtt_s)
+            from_start.append(called.state_at("ringing") / rtt_s)
+    table.add(SECTION, "parley call, just started: INVITE -> 180", "RTT", from_invite)
+    table.add(SECTION, "parley call: start of the command -> 180", "RTT", from_start)
 
 
 def test_round_trips_of_baresip(table: Table, is_long: bool, lab: Lab, tmp_path: Path) -> None:
