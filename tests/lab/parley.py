@@ -65,6 +65,7 @@ class Parley:
     folder: Path
     arguments: list[str]
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "app")
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ class Parley:
         self._ended = False
         self._stderr: list[str] = []
         self._process = self.host.popen(
-            *(sys.executable, "-m", "app", *self.arguments, "--json", "--profile", str(self.folder / "profile")),
+            *(sys.executable, *self.program, *self.arguments, "--json", "--profile", str(self.folder / "profile")),
             *("--log-level", "info", "--log-to", str(self.log_path), "--sip-trace", str(self.folder / "sip.txt")),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
