@@ -1,7 +1,7 @@
 """Tasks with an owner: whoever starts one here also ends it, and its failure is seen.
 
 A leaf that any layer may import. One `OwnedTasks` lives as long as the object that owns it; `close` cancels what is
-left and waits for it.
+left and waits for it, `finish` waits without cancelling.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ class OwnedTasks:
         for task in tuple(self._tasks):
             if task is not current:
                 task.cancel()
+
+    async def finish(self) -> None:
+        """Wait until every task has ended by itself."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
         """Cancel every task but the current one and wait until they have stopped."""

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 TICK_S = 0.25
 KEPT_ENDED = 50  # how many ended calls still answer for their figures and messages
 
-_SOUNDS_WHILE = (CallState.CONNECTING, CallState.RINGING)
-
 
 @dataclass(frozen=True, slots=True)
 class EndedCall:
@@ -45,16 +43,26 @@ class EndedCall:
 class EngineCalls:
     """Wraps the call manager of the person's endpoint."""
 
-    def __init__(self, services: CallServices, people: People, publish: Callable[[Event], None], *, ring: bool) -> None:
+    def __init__(
+        self,
+        services: CallServices,
+        people: People,
+        publish: Callable[[Event], None],
+        *,
+        ring: bool,
+        on_idle: Callable[[], None],
+    ) -> None:
         self._publish = publish
         self._people = people
         self._services = services
         self._ring = ring
+        self._on_idle = on_idle
         self._rings: dict[str, RingPlayer] = {}
         self._sip_ids: dict[str, set[str]] = {}
         self._ended: dict[str, EndedCall] = {}
         self._saved_connected: set[str] = set()
         self._tasks = OwnedTasks("calls")
+        self._saving = OwnedTasks("history")
         self.manager = CallManager(services_with(services, self._changed, self._problem), on_ended=self._call_ended)
 
     def start(self) -> None:
@@ -74,7 +82,8 @@ class EngineCalls:
         for call in self.manager.calls:
             if call.session is not None and call.session.call_id == sip_id:
                 return call.call_id
-        return next((call_id for call_id, ids in self._sip_ids.items() if sip_id in ids), None)
+        running = next((call_id for call_id, ids in self._sip_ids.items() if sip_id in ids), None)
+        return running or next((call_id for call_id, ended in self._ended.items() if sip_id in ended.sip_ids), None)
 
     def figures(self, call_id: str) -> CallFigures | None:
         if call_id in self._ended:
@@ -93,8 +102,11 @@ class EngineCalls:
         for ring in self._rings.values():
             ring.stop()
         await self._tasks.close()
+        await self._saving.finish()
 
     def _changed(self, call: Call) -> None:
+        if call.finished.is_set():
+            return  # only its devices are free now; its end has been told
         info = call.info
         if call.session is not None:
             self._sip_ids.setdefault(call.call_id, set()).add(call.session.call_id)
@@ -116,14 +128,14 @@ class EngineCalls:
 
     def _save(self, call: Call) -> None:
         entry = history_entry(call.info, call.figures(), self._services.clock())
-        self._tasks.start(self._people.save_call(entry), "save history")
+        self._saving.start(self._people.save_call(entry), "save a call")
 
     def _problem(self, call: Call, sentence: str) -> None:
         self._publish(Problem("device", sentence, call.call_id))
 
     def _sound(self, call: Call) -> None:
         """The ring of an incoming call, the ringback of an outgoing one; silent where nobody listens."""
-        settings = self._services.settings
+        settings = self.manager.services.settings
         wanted = call.state is CallState.RINGING and self._ring and settings.media.audio_to == "speaker"
         ring = self._rings.get(call.call_id)
         if wanted and ring is None:
@@ -146,6 +158,8 @@ class EngineCalls:
                 if call.state is not CallState.ENDED:
                     call.path.watch_silence()
                     self._publish(FiguresChanged(call.figures()))
+            if not self.manager.calls:
+                self._on_idle()
 
 
 def services_with(

@@ -7,7 +7,6 @@ calls somebody has its INVITE on the wire before their modules would be read.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import time
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from app.engine.examination import (
     examine_servers,
 )
 from app.engine.file_writer import FileWriter
-from app.engine.kept import Kept, turn_secret_name
+from app.engine.kept import Kept, endpoint_facts, turn_secret_name, with_endpoint_facts_of
 from app.engine.options import EngineOptions, HomeMode
 from app.engine.people import People
 from app.engine.presence import watch_presence
@@ -97,7 +96,7 @@ class EngineCore:
         self._open_done: asyncio.Event = asyncio.Event()
         self._open_error: str | None = None
         self._restarting = asyncio.Lock()
-        self._restart_due = False
+        self._restart_due: Settings | None = None  # put off until no call is left; these were in use until then
         self._of_endpoint = OwnedTasks("endpoint")  # what asks through the SIP endpoint, and ends with it
         self._tasks = OwnedTasks("engine", lambda failure: publish(Problem("engine", f"Something failed: {failure}")))
 
@@ -171,14 +170,14 @@ class EngineCore:
             # A home server for others needs 5060 for itself; its own endpoint serves nobody and stays inside.
             sip_port=0 if serves else settings.network.sip_port,
             bind=("127.0.0.1",) if serves else self._bind_addresses(),
-            user=_user_name(settings),
-            display_name=self.own_name,
+            user=self._kept.user_name,
+            display_name=self._kept.own_name,
             account=account,
             password=(lambda: self._kept.password(account.address)) if account else None,
             ca_file=settings.network.ca_file,
         )
-        self._sip = SipEndpoint(config, on_event=self._on_sip, on_trace=self._trace.add)
         try:
+            self._sip = SipEndpoint(config, on_event=self._on_sip, on_trace=self._trace.add)
             await self._sip.start()
         except SipError as error:
             raise EngineError(str(error)) from error
@@ -265,7 +264,7 @@ class EngineCore:
         try:
             uri = SipUri.parse(sip.own_uri())
             here = str(replace(uri, port=sip.port))  # an announcement names its port, even 5060
-            await self._neighbourhood.open(self.own_name, here, self._kept.settings.network.interfaces, VERSION)
+            await self._neighbourhood.open(self._kept.own_name, here, self._kept.settings.network.interfaces, VERSION)
         except EngineError as error:
             self._publish(Problem("network", str(error)))
 
@@ -317,11 +316,6 @@ class EngineCore:
     @property
     def account(self) -> Account | None:
         return self._kept.account
-
-    @property
-    def own_name(self) -> str:
-        account = self.account
-        return (account.display_name if account else "") or self._kept.settings.display_name or _login_name()
 
     def _running_calls(self) -> EngineCalls:
         if self._calls is None:
@@ -421,12 +415,12 @@ class EngineCore:
         for server in settings.network.turn_servers:
             if server.password:
                 await self._kept.save_password(turn_secret_name(server), server.password)
-        changes_endpoint = _listening_facts(settings) != _listening_facts(self._kept.saved)
+        changes_endpoint = endpoint_facts(settings) != endpoint_facts(self._kept.saved)
         if changes_endpoint and not calls.manager.calls:
             await self._keep_and_restart(settings)
             return
+        self._restart_due = self._restart_due or (self._kept.saved if changes_endpoint else None)
         await self._keep(settings)
-        self._restart_due |= changes_endpoint
         calls.manager.update(self._kept.settings, self._ice_config())
 
     async def _keep(self, settings: Settings) -> None:
@@ -436,7 +430,8 @@ class EngineCore:
     async def _keep_and_restart(self, settings: Settings) -> None:
         """Keep settings that need another endpoint; where there cannot be one, everything stays as it was."""
         async with self._restarting:
-            before = self._kept.saved
+            before = with_endpoint_facts_of(settings, self._restart_due) if self._restart_due else self._kept.saved
+            self._restart_due = None
             await self._keep(settings)
             try:
                 await self._restart_sip()
@@ -448,7 +443,13 @@ class EngineCore:
     def _restart_if_due(self) -> None:
         """No call is left: what was put off for it happens now."""
         if self._restart_due and not self._restarting.locked():
-            self._tasks.start(self._keep_and_restart(self._kept.saved), "other settings")
+            self._tasks.start(self._restart_late(), "other settings")
+
+    async def _restart_late(self) -> None:
+        try:
+            await self._keep_and_restart(self._kept.saved)
+        except EngineError as error:
+            self._publish(Problem("network", str(error)))
 
     async def examine(self) -> tuple[Finding, ...]:
         """Everything `parley doctor` checks, except the call to itself."""
@@ -469,7 +470,6 @@ class EngineCore:
             raise EngineError("Hang up first: the account cannot be changed during a call.")
 
     async def _restart_sip(self) -> None:
-        self._restart_due = False
         await self._stop_sip()
         await self._start_sip()
         if self.account is not None and self._home is not None and self._options.home is HomeMode.AUTO:
@@ -485,22 +485,3 @@ def _read_devices() -> tuple[tuple[DeviceInfo, ...], tuple[str, ...]]:
 
     devices = list_devices()
     return devices, missing_devices(devices)
-
-
-def _listening_facts(settings: Settings) -> tuple[object, ...]:
-    """What the SIP endpoint is built from: a change here needs a new one."""
-    network = settings.network
-    return network.sip_port, network.interfaces, network.ca_file, settings.display_name
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "Parley"
-
-
-def _user_name(settings: Settings) -> str:
-    """The user part of this person's direct address: letters and digits only."""
-    name = settings.display_name or _login_name()
-    return "".join(char for char in name.lower() if char.isascii() and (char.isalnum() or char in "-._")) or "parley"

@@ -7,6 +7,7 @@ Events go through the `publish` callback, which is called on the engine's thread
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -20,6 +21,8 @@ from app.events import CallFigures, Contact, DeviceInfo, Event, Problem, Registr
 from app.frames import FrameMailbox
 from app.people.errors import PeopleError
 from app.settings import Account, Settings
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 CLOSE_LIMIT_S = 10.0
@@ -52,6 +55,9 @@ class Engine:
             await self._core.open()
         except (EngineError, PeopleError) as error:
             self._publish(Problem("engine", str(error)))
+        except Exception as error:
+            log.exception("the engine could not be started")
+            self._publish(Problem("engine", f"Parley could not be started: {error}"))
 
     async def opened(self) -> None:
         """Wait until the engine is ready; EngineError when it could not be opened."""

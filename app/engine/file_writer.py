@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000
+CLOSE_S = 2.0
 
 
 class FileWriter:
@@ -20,6 +22,7 @@ class FileWriter:
         self._file = open(path, "wb")  # noqa: SIM115  closed by the thread
         self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
         self._lost = 0
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name=f"write {path.name}", daemon=True)
         self._thread.start()
 
@@ -30,19 +33,29 @@ class FileWriter:
             self._lost += 1
 
     def close(self) -> None:
-        """Write what is waiting and close the file; waits for it at most two seconds."""
-        self._queue.put(None)
-        self._thread.join(2.0)
+        """Write what is waiting and close the file; waits for it at most some seconds. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(queue.Full):  # a disk that hangs: the thread is left behind
+            self._queue.put(None, timeout=CLOSE_S)
+        self._thread.join(CLOSE_S)
         if self._lost:
             log.warning("a file was too slow: %d pieces were left out of it", self._lost)
 
     def _work(self) -> None:
-        try:
-            while (piece := self._queue.get()) is not None:
+        with suppress(OSError), self._file:  # what could not be written was told below
+            self._write_all()
+
+    def _write_all(self) -> None:
+        broken = False
+        while (piece := self._queue.get()) is not None:
+            if broken:
+                continue  # nobody may wait for a disk that takes nothing
+            try:
                 self._file.write(piece)
                 if self._queue.empty():
                     self._file.flush()
-        except OSError as error:
-            log.warning("a file could not be written: %s", error)
-        finally:
-            self._file.close()
+            except OSError as error:
+                broken = True
+                log.warning("a file could not be written: %s", error)

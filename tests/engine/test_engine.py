@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,11 +25,15 @@ from app.events import (
     HistoryChanged,
     HomeChanged,
     PeopleChanged,
+    Presence,
+    Problem,
     RegistrationChanged,
     RegistrationState,
     SipSeen,
 )
 from app.settings import Account, NetworkSettings, Settings, SipTransport
+from app.sip.config import SipConfig
+from app.sip.endpoint import SipEndpoint
 
 E = TypeVar("E")
 WAIT_S = 20.0
@@ -65,6 +70,14 @@ class Watch:
                         return event
                 self._news.clear()
                 await self._news.wait()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what no event tells."""
+    deadline = asyncio.get_running_loop().time() + WAIT_S
+    while not condition():
+        await asyncio.sleep(0.01)
+        assert asyncio.get_running_loop().time() < deadline
 
 
 @asynccontextmanager
@@ -156,3 +169,138 @@ async def test_closing_twice_is_harmless_and_a_closed_engine_says_so(profile_dir
         with pytest.raises(EngineError, match="not running"):
             await parley.calls.place("echo")
         await parley.close()
+
+
+async def test_quitting_in_a_call_keeps_it_as_hung_up(profile_dir: Path) -> None:
+    async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, watch):
+        await parley.calls.place("echo", video=False)
+        await watch.first(CallChanged, lambda event: event.call.state is CallState.CONNECTED)
+    async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (_, watch):
+        kept = await watch.first(HistoryChanged, lambda event: bool(event.entries))
+        assert [entry.outcome for entry in kept.entries] == [EndKind.HUNG_UP]
+
+
+async def test_a_call_that_is_over_leaves_nothing_behind_but_its_ladder(profile_dir: Path) -> None:
+    async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, watch):
+        call_id = await parley.calls.place("echo", video=False)
+        await watch.first(CallChanged, lambda event: event.call.state is CallState.CONNECTED)
+        await parley.calls.hang_up(call_id)
+        await watch.first(CallChanged, lambda event: event.call.state is CallState.ENDED)
+        calls = parley.core._calls
+        assert calls is not None
+        await until(lambda: not calls.manager.calls)
+        assert not calls._sip_ids
+        assert not calls._saved_connected
+        ladder = [event.trace for event in watch.events if isinstance(event, SipSeen)]
+        assert {trace.call_id for trace in ladder} == {call_id}
+        assert ladder[-1].line.startswith("SIP/2.0 200")
+
+
+async def test_settings_that_cannot_be_used_change_nothing(profile_dir: Path) -> None:
+    """A port that somebody else has: the phone stays as it was, now and at the next start."""
+    taken = SipEndpoint(SipConfig(sip_port=0, bind=("127.0.0.1",)), on_event=lambda event: None)
+    await taken.start()
+    try:
+        async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, watch):
+            before = await parley.settings.get()
+            with pytest.raises(EngineError, match=str(taken.port)):
+                await parley.settings.change(Settings(network=NetworkSettings(sip_port=taken.port)))
+            assert await parley.settings.get() == before
+            await parley.calls.place("echo", video=False)
+            await watch.first(CallChanged, lambda event: event.call.state is CallState.CONNECTED)
+        async with engine(profile_dir, home=HomeMode.ON_DEMAND):
+            pass
+    finally:
+        await taken.close()
+
+
+async def test_a_new_name_given_during_a_call_holds_once_it_is_over(profile_dir: Path) -> None:
+    async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, watch):
+        call_id = await parley.calls.place("echo", video=False)
+        await watch.first(CallChanged, lambda event: event.call.state is CallState.CONNECTED)
+        await parley.settings.change(Settings(display_name="Front desk"))
+        before = parley.core._sip
+        await parley.calls.hang_up(call_id)
+        await watch.first(
+            RegistrationChanged, lambda event: "frontdesk" in (event.own_uri or "") and parley.core._sip is not before
+        )
+
+
+async def test_a_port_chosen_during_a_call_that_cannot_be_had_is_given_up(profile_dir: Path) -> None:
+    taken = SipEndpoint(SipConfig(sip_port=0, bind=("127.0.0.1",)), on_event=lambda event: None)
+    await taken.start()
+    try:
+        async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, watch):
+            call_id = await parley.calls.place("echo", video=False)
+            await watch.first(CallChanged, lambda event: event.call.state is CallState.CONNECTED)
+            changed = Settings(ring_volume=0.5, network=NetworkSettings(sip_port=taken.port))
+            await parley.settings.change(changed)
+            await parley.calls.hang_up(call_id)
+            assert str(taken.port) in (await watch.first(Problem, lambda event: event.about == "network")).sentence
+            await until(lambda: parley.core._sip is not None and parley.core._sip.local_addresses)
+            kept = await parley.settings.get()
+            assert (kept.ring_volume, kept.network.sip_port) == (0.5, 0)
+    finally:
+        await taken.close()
+
+
+async def test_an_account_that_cannot_be_used_leaves_the_phone_as_it_was(profile_dir: Path) -> None:
+    async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, _):
+        with pytest.raises(EngineError, match="ws is not supported"):
+            await parley.accounts.set_account(Account("sip:me@example.org", SipTransport.WS), "")
+        assert not (await parley.settings.get()).accounts
+        assert parley.core._sip is not None
+        assert parley.core._sip.local_addresses
+
+
+async def test_presence_is_asked_from_the_phone_that_is_there(profile_dir: Path) -> None:
+    """After another name or account the questions must not go to an endpoint that is closed."""
+    asked: list[str] = []
+    bob = SipEndpoint(
+        SipConfig(sip_port=0, bind=("127.0.0.1",)),
+        on_event=lambda event: None,
+        on_trace=lambda direction, transport, local, remote, data, at: asked.append(data.decode()),
+    )
+    await bob.start()
+    try:
+        async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, _):
+            await parley.people.add("Bob", bob.own_uri())
+        async with engine(profile_dir, home=HomeMode.ON_DEMAND, watch_presence=True) as (parley, watch):
+            await watch.first(PeopleChanged, lambda event: any(c.presence is Presence.ONLINE for c in event.contacts))
+            asked.clear()
+            await parley.settings.change(Settings(display_name="Front desk"))
+            await until(lambda: any("frontdesk" in message for message in asked))
+    finally:
+        await bob.close()
+
+
+async def test_changes_at_the_same_moment_leave_one_phone(profile_dir: Path) -> None:
+    async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, _):
+        await asyncio.gather(*(parley.settings.change(Settings(display_name=name)) for name in ("one", "two", "three")))
+        assert len([sip for sip in gc.get_objects() if isinstance(sip, SipEndpoint) and sip.local_addresses]) == 1
+
+
+@pytest.mark.logs_error("could not be started")
+async def test_an_engine_that_cannot_be_opened_says_so(profile_dir: Path) -> None:
+    def fail(settings: Settings) -> Settings:
+        raise ZeroDivisionError("a defect")
+
+    watch = Watch()
+    running = Engine(EngineOptions(profile=profile_dir, adjust=fail, neighbours=False), watch.publish)
+    running.start()
+    try:
+        assert "a defect" in (await watch.first(Problem)).sentence
+        with pytest.raises(EngineError):
+            await running.opened()
+    finally:
+        await running.close()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 5, 50])
+async def test_closing_while_it_opens_leaves_nothing_open(profile_dir: Path, turns: int) -> None:
+    watch = Watch()
+    running = Engine(EngineOptions(profile=profile_dir, adjust=quiet, neighbours=False, ring=False), watch.publish)
+    running.start()
+    await asyncio.sleep(0.002 * turns)
+    await running.close()
+    assert not [sip for sip in gc.get_objects() if isinstance(sip, SipEndpoint) and sip.local_addresses]
