@@ -30,8 +30,8 @@ class BitrateControl:
 
     @property
     def target_bps(self) -> int:
-        limit = self._rate if self._ceiling is None else min(self._rate, self._ceiling)
-        return int(max(LEAST_BPS, limit))
+        rate, ceiling = self._rate, self._ceiling  # read once: the loop may end a ceiling while the encoder asks
+        return int(max(LEAST_BPS, rate if ceiling is None else min(rate, ceiling)))
 
     def report(self, fraction_lost: int, now: float) -> None:
         """Take the loss of one report interval, 0..255 for 0..100 %."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 
 WINDOW_S = 2.0
@@ -9,31 +10,34 @@ FREEZE_ADDED_S = 0.150
 
 
 class RateMeter:
-    """How much per second came lately: bytes, frames."""
+    """How much per second came lately: bytes, frames. One thread may add while another one reads."""
 
     def __init__(self, window_s: float = WINDOW_S) -> None:
+        self._lock = threading.Lock()
         self._window_s = window_s
         self._buckets: deque[tuple[float, float]] = deque()  # start of a tenth of the window, sum
         self._started: float | None = None
 
     def add(self, amount: float, now: float) -> None:
-        if self._started is None:
-            self._started = now
-        if self._buckets and now - self._buckets[-1][0] < self._window_s / 10:
-            start, total = self._buckets[-1]
-            self._buckets[-1] = (start, total + amount)
-        else:
-            self._buckets.append((now, amount))
-            self._trim(now)
+        with self._lock:
+            if self._started is None:
+                self._started = now
+            if self._buckets and now - self._buckets[-1][0] < self._window_s / 10:
+                start, total = self._buckets[-1]
+                self._buckets[-1] = (start, total + amount)
+            else:
+                self._buckets.append((now, amount))
+                self._trim(now)
 
     def per_second(self, now: float) -> float | None:
         """The rate over the window, or over the time since the start; None before half a second has passed."""
-        if self._started is None or now - self._started < 0.5:
-            return None
-        self._trim(now)
-        if not self._buckets:
-            return 0.0
-        return sum(total for _, total in self._buckets) / max(0.1, now - self._buckets[0][0])
+        with self._lock:
+            if self._started is None or now - self._started < 0.5:
+                return None
+            self._trim(now)
+            if not self._buckets:
+                return 0.0
+            return sum(total for _, total in self._buckets) / max(0.1, now - self._buckets[0][0])
 
     def _trim(self, now: float) -> None:
         while self._buckets and now - self._buckets[0][0] > self._window_s:

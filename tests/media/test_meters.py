@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from app.media.bitrate import LEAST_BPS, BitrateControl, most_bitrate
@@ -57,3 +59,22 @@ def test_the_peers_estimate_is_a_ceiling_for_a_while() -> None:
 
 def test_more_pixels_are_worth_more_bits() -> None:
     assert 800_000 < most_bitrate(640, 480, 30) < most_bitrate(1280, 720, 30) <= 4_000_000
+
+
+def test_a_rate_may_be_read_while_another_thread_adds() -> None:
+    """Workers count frames while the loop asks for the figures."""
+    meter = RateMeter()
+    adder = threading.Thread(target=lambda: meter.add(1, 2.0))
+
+    class Interrupted(float):
+        """An amount in whose addition the other thread gets its turn."""
+
+        def __radd__(self, other: float) -> float:
+            adder.start()
+            adder.join(0.05)
+            return other + float(self)
+
+    meter.add(Interrupted(1), 0.5)
+    meter.add(1, 1.0)
+    assert meter.per_second(1.5) == pytest.approx(2.0)
+    adder.join()
