@@ -149,6 +149,7 @@ class Gatherer:
             self._timing,
             self._random_bits,
             over_stream=not over.candidate,
+            ipv6=":" in server[0],
         )
         client.heard = not over.candidate  # who let us connect is alive
         base = self._new_base(over.stream, ("", 0), preference, over.interface, candidate=False)

@@ -35,6 +35,8 @@ MAX_PERMISSIONS = 64
 MAX_CHANNELS = 8
 MAX_STALE_NONCES = 3
 _UDP = b"\x11\0\0\0"
+_IPV6 = b"\x02\0\0\0"
+_NO_IPV6 = (420, 440)  # the server does not know the attribute, or has no such address
 
 
 class TurnState(StrEnum):
@@ -68,7 +70,11 @@ class _Renewal:
 
 
 class TurnClient:
-    """One allocation on one server for one local address."""
+    """One allocation on one server for one local address.
+
+    `ipv6`: ask for a relayed IPv6 address; unasked a server gives an IPv4 one (RFC 8656 section 7.1), which is also
+    taken from a server that has no other.
+    """
 
     def __init__(
         self,
@@ -79,6 +85,7 @@ class TurnClient:
         random_bits: RandomBits,
         *,
         over_stream: bool = False,
+        ipv6: bool = False,
     ) -> None:
         self.name = name
         self.state = TurnState.IDLE
@@ -94,6 +101,7 @@ class TurnClient:
         self._timing = timing
         self._random_bits = random_bits
         self._over_stream = over_stream
+        self._ipv6 = ipv6
         self._realm: str | None = None
         self._nonce = ""
         self._key: bytes | None = None
@@ -107,9 +115,11 @@ class TurnClient:
 
     def allocate(self, now: float) -> None:
         self.state = TurnState.ALLOCATING
-        self._ask(
-            Method.ALLOCATE, lambda message: message.add(Attribute.REQUESTED_TRANSPORT, _UDP), self._allocated, now
-        )
+        self._ask(Method.ALLOCATE, self._wish, self._allocated, now)
+
+    def _wish(self, message: Message) -> Message:
+        message.add(Attribute.REQUESTED_TRANSPORT, _UDP)
+        return message.add(Attribute.REQUESTED_ADDRESS_FAMILY, _IPV6) if self._ipv6 else message
 
     def _allocated(self, answer: Message | None, why: str, now: float) -> None:
         relayed = None if answer is None else answer.address(Attribute.XOR_RELAYED_ADDRESS)
@@ -276,7 +286,10 @@ class TurnClient:
         code, words = message.error() or (0, "")
         del self._requests[message.transaction_id]
         fresh = message.text(Attribute.NONCE), message.text(Attribute.REALM)
-        if self._may_retry(code, request, *fresh):
+        if self._ipv6 and request.method is Method.ALLOCATE and code in _NO_IPV6:
+            self._ipv6 = False
+            self._send(request, now)
+        elif self._may_retry(code, request, *fresh):
             self._send(request, now)
         else:
             request.settled(None, self._refusal(request.method, code, words), now)

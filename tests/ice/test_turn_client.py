@@ -29,9 +29,9 @@ PEER: Address = ("198.51.100.9", 4000)
 class Script:
     """Holds a client and answers its requests by hand."""
 
-    def __init__(self, *, over_stream: bool = False) -> None:
+    def __init__(self, **how: bool) -> None:
         bits = random.Random(4).getrandbits
-        self.client = TurnClient("turn.test:3478", "alice", "secret", Timing(), bits, over_stream=over_stream)
+        self.client = TurnClient("turn.test:3478", "alice", "secret", Timing(), bits, **how)
         self.now = 50.0
         self.client.allocate(self.now)
 
@@ -77,6 +77,23 @@ def test_one_allocate_after_the_challenge_gives_both_addresses() -> None:
     assert not first.has(Attribute.USERNAME)
     script = Script().allocated()
     assert (script.client.relayed, script.client.mapped) == (RELAYED, MAPPED)
+
+
+def test_over_ipv6_an_ipv6_address_is_asked_for() -> None:
+    assert not Script().request().has(Attribute.REQUESTED_ADDRESS_FAMILY)
+    script = Script(ipv6=True)
+    assert script.request().get(Attribute.REQUESTED_ADDRESS_FAMILY) == b"\x02\0\0\0"
+
+
+@pytest.mark.parametrize("code", [440, 420])
+def test_a_server_without_ipv6_relays_is_asked_for_what_it_has(code: int) -> None:
+    script = Script(ipv6=True)
+    script.challenge()
+    script.give(script.request().failure(code, "Address Family not Supported"))
+    again = script.request()
+    assert not again.has(Attribute.REQUESTED_ADDRESS_FAMILY)
+    script.give(again.success().add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED))
+    assert script.client.relayed == RELAYED
 
 
 def test_a_second_challenge_means_the_password_is_wrong() -> None:
