@@ -146,7 +146,7 @@ async def call(args: argparse.Namespace, console: Console, started_at: float) ->
         report = await report_of(run, watch)
         console.report(report, summary_of(report))
         if not watch.went_well:
-            console.error(_cause(watch))
+            console.error(cause_of(watch))
         return 0 if watch.went_well else 1
 
 
@@ -196,7 +196,7 @@ def empty_report(cause: str) -> dict[str, Any]:
     return {"ended": ended, "states": [], "sip": [], **nothing}
 
 
-def _cause(watch: Watch) -> str:
+def cause_of(watch: Watch) -> str:
     end = watch.info.end if watch.info is not None else None
     return (end.sentence if end is not None else None) or "The call did not get connected."
 

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from app.cli.calling import END_WAIT_S, Watch, empty_report, engine_options, report_of, summary_of, tell
+from app.cli.calling import END_WAIT_S, Watch, cause_of, empty_report, engine_options, report_of, summary_of, tell
 from app.cli.console import Console
 from app.cli.running import Running, running
 from app.engine.errors import EngineError
@@ -124,7 +124,9 @@ class _Service:
         self._answer_at.pop(call_id, None)
         self._over.append(call_id)
         self._taken += 1
-        self._failed += 0 if (watch.went_well or self._args.decline) else 1
+        if not (watch.went_well or self._args.decline):
+            self._failed += 1
+            self._console.error(cause_of(watch))
         if self.last is not None:
             self._console.event("call-report", "", report=self.last)
         self.last = await report_of(self._run, watch)

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.heard import speak
+from tests.lab import parley
 from tests.lab.film import make_film
 from tests.lab.network import Lab, missing
+from tests.lab.village import QUIET, Village
 
 LabMaker = Callable[..., Lab]
 
@@ -46,6 +48,24 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film of eight seconds with much movement, each picture numbered."""
     return make_film(tmp_path_factory.mktemp("film") / "film.mp4", seconds=8.0)
+
+
+@pytest.fixture(scope="module")
+def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
+    """Serves all tests of a module; at the end home and the listener must still be there and end well."""
+    folder = tmp_path_factory.mktemp("village")
+    with (
+        Lab(["a", "b", "s", "x"]) as lab,
+        parley.home(lab["s"], folder / "home") as home,
+        parley.listen(lab["b"], folder / "bob", "bob", lab["s"], *QUIET) as bob,
+    ):
+        yield Village(lab, folder, home, bob)
+        assert home.running
+        assert bob.running
+        bob.stop()
+        bob.finish()
+        home.stop()
+        assert home.finish().code == 0
 
 
 def wait_until(fits: Callable[[], bool], what: str, limit_s: float = 15.0) -> None:

@@ -178,6 +178,10 @@ class Lab:
         chain = f"chain forward {{\ntype filter hook forward priority 0; policy accept;\n{rules}\n}}"
         run(*self.hub.command("nft", "-f", "-"), given=f"table bridge block {{\n{chain}\n}}\n")
 
+    def unblock(self) -> None:
+        """Let everything through again."""
+        run(*self.hub.command("nft", "delete", "table", "bridge", "block"))
+
     def _make_hub(self) -> None:
         run("ip", "netns", "add", self.hub.namespace)
         hub = ("ip", "-n", self.hub.namespace)

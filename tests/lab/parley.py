@@ -151,18 +151,17 @@ class Parley:
     def pid(self) -> int:
         return self._process.pid
 
-    def udp_ports(self) -> list[int]:
-        """The UDP ports this process holds now."""
-        return self._ports("-u")
+    def ports(self, kind: str) -> list[int]:
+        """The "udp" or "tcp" ports at which others can reach this process now."""
+        listed = self.host.run("ss", "-H", "-n", "-l", "-p", f"--{kind}").splitlines()
+        places = [line.split()[3].rpartition(":") for line in listed if f"pid={self.pid}," in line]
+        return sorted({int(port) for address, _, port in places if not address.startswith(("127.", "[::1]"))})
 
-    def tcp_ports(self) -> list[int]:
-        """The TCP ports this process listens at now."""
-        return self._ports("-t")
-
-    def _ports(self, family: str) -> list[int]:
-        listed = self.host.run("ss", "-H", "-n", "-l", "-p", family)
-        mine = [line for line in listed.splitlines() if f"pid={self.pid}," in line]
-        return sorted({int(line.split()[3].rpartition(":")[2]) for line in mine})
+    @property
+    def resident_bytes(self) -> int:
+        """How much memory the process holds."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024
 
     def stop(self) -> None:
         """Ask it to stop, as Ctrl-C does."""
@@ -176,18 +175,19 @@ class Parley:
             raise AssertionError(f"still running after {limit_s} s:\n{self._story()}") from None
         for reader in self._readers:
             reader.join(5)
-        outcome = Outcome(code, self.report or {}, tuple(self.events), "".join(self._stderr), self._log())
+        outcome = Outcome(code, self.report or {}, tuple(self.events), "".join(self._stderr), self.log())
         told = f"{outcome.stderr}\n{outcome.log}"
         assert not re.search(r"Traceback| ERROR | CRITICAL |never awaited|never retrieved", told), self._story()
         return outcome
 
-    def _log(self) -> str:
+    def log(self) -> str:
+        """What it has logged so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def _story(self) -> str:
         events = [event for event in self.events if event["event"] != "figures"]
         told = "\n".join(json.dumps(event) for event in events[-30:])
-        return f"{self.arguments}\n{told}\n{''.join(self._stderr)}\n{self._log()[-6000:]}"
+        return f"{self.arguments}\n{told}\n{''.join(self._stderr)}\n{self.log()[-6000:]}"
 
 
 def home(host: Host, folder: Path, *arguments: str, port: int = 5060) -> Parley:

@@ -2,76 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab import parley
-from tests.lab.network import Host, Lab
-from tests.lab.parley import Outcome, Parley
+from tests.lab.network import Host
+from tests.lab.parley import Fields, Outcome, Parley
 from tests.lab.stranger import Phone, bad_callee, sdp
-
-QUIET = ("--audio-from", "tone:440", "--audio-to", "null", "--video-from", "none")
-SILENT = "192.0.2.9"  # routed into the hub, where nobody answers
-
-
-class Village:
-    """Home at s, bob listening at b, and calls from a, one after the other."""
-
-    def __init__(self, lab: Lab, folder: Path, home: Parley, bob: Parley) -> None:
-        self.lab, self.home, self.bob = lab, home, bob
-        self.target = f"sip:bob@{lab['s'].in_uri}"
-        self._folders = (folder / str(number) for number in itertools.count())
-
-    def start(self, command: str, *flags: str, user: str = "ada", password: str | None = None) -> Parley:
-        """Run a command as a user, without TURN; flags come last."""
-        account, environment = parley.member(user, self.lab["s"], turn=False, password=password)
-        return Parley(self.lab["a"], next(self._folders), [command, *account, *QUIET, *flags], environment)
-
-    def call(self, target: str | None = None, *flags: str, user: str = "ada", password: str | None = None) -> Outcome:
-        """Call, talk for a moment, hang up."""
-        calls = self.start("call", target or self.target, "--for", "0.5", *flags, user=user, password=password)
-        with calls:
-            return calls.finish(limit_s=90)
-
-    def works(self) -> None:
-        """The next call is one as any."""
-        outcome = self.call()
-        assert outcome.code == 0
-        assert outcome.sentences == []
-        assert outcome.report["audio"]["packets_received"] > 0
-
-
-@pytest.fixture(scope="module")
-def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
-    folder = tmp_path_factory.mktemp("village")
-    with (
-        Lab(["a", "b", "s", "x"]) as lab,
-        parley.home(lab["s"], folder / "home") as home,
-        parley.listen(lab["b"], folder / "bob", "bob", lab["s"], *QUIET) as bob,
-    ):
-        yield Village(lab, folder, home, bob)
-        assert home.running
-        assert bob.running
-        bob.stop()
-        bob.finish()
-        home.stop()
-        assert home.finish().code == 0
-
-
-def only_sentence(outcome: Outcome) -> str:
-    """The one line on stderr; it is the cause in the report too, it is a sentence, and it is no trace of a program."""
-    assert outcome.code == 1
-    (line,) = outcome.sentences
-    sentence = line.removeprefix("parley: ")
-    print(sentence)
-    assert outcome.report["ended"]["cause"] == sentence
-    assert sentence[0].isupper()
-    assert sentence.endswith(".")
-    assert not any(word in sentence for word in ("Error", "Errno", "None", "Exception", "{", "0x"))
-    return sentence
+from tests.lab.village import SILENT, Village, only_sentence
 
 
 def registrations(outcome: Outcome) -> list[str]:
@@ -216,7 +152,7 @@ def spoilt(host: Host) -> dict[str, bytes]:
 FAULTS = sorted(spoilt(Host("x", "x", "192.0.2.1", None)))
 
 
-def ended(listener: Parley) -> list[parley.Fields]:
+def ended(listener: Parley) -> list[Fields]:
     return [event for event in listener.events if event["event"] == "call" and event["state"] == "ended"]
 
 
