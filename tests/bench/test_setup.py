@@ -79,7 +79,7 @@ def parley_call(lab: Lab, folder: Path, program: tuple[str, ...]) -> tuple[Momen
 def heard_after_s(outcome: Outcome) -> float:
     """From this side's 200 to the first sound it decoded."""
     milestones = outcome.report["milestones"]
-    return float(milestones["first_audio"] - milestones["answered"])
+    return max(0.0, milestones["first_audio"] - milestones["answered"])  # it may overtake the 200
 
 
 def add_first_packets(table: Table, who: str, seen: list[tuple[Moments, float]]) -> None:
@@ -134,9 +134,9 @@ def test_a_command_that_just_started(table: Table, is_long: bool, lab: Lab, tmp_
             at, called, _ = parley_call(lab, tmp_path / str(number), COLD)
             assert at.caller_180 is not None, "nobody rang"
             from_invite.append((at.caller_180 - at.caller_invite) / rtt_s)
-            from_start.append(called.state_at("ringing") / rtt_s)
+            from_start.append(called.state_at("ringing"))
     table.add(SECTION, "parley call, just started: INVITE -> 180", "RTT", from_invite)
-    table.add(SECTION, "parley call: start of the command -> 180", "RTT", from_start)
+    table.add(SECTION, "parley call: start of the command -> 180", "s", from_start)
 
 
 def test_round_trips_of_baresip(table: Table, is_long: bool, lab: Lab, tmp_path: Path) -> None:
