@@ -131,6 +131,9 @@ class Baresip:
     def hang_up(self) -> None:
         self.command("hangup")
 
+    def wait_until_registered(self) -> None:
+        self.program.wait_for(rf"{self.line.user}@.* 200 OK .*binding")
+
     # What it tells --------------------------------------------------------------------------------------------
 
     @property

@@ -9,7 +9,7 @@ from tests.interop.programs import HERE, LIMIT_S, ThisMachine
 from tests.interop.servers import PASSWORDS, Proxy, Relay
 from tests.lab.parley import Parley
 
-_ENVIRONMENT = {"SIP_PASSWORD": PASSWORDS["ada"], "TURN_PASSWORD": PASSWORDS["ada"]}
+_ENVIRONMENT = {f"PASSWORD_OF_{user.upper()}": password for user, password in PASSWORDS.items()}
 
 
 class OurPhone(Parley):
@@ -70,13 +70,15 @@ def _start(folder: Path, *arguments: str, tone_hz: int) -> OurPhone:
     return OurPhone(ThisMachine(), folder, [*arguments, "--interface", HERE, *media], _ENVIRONMENT)  # type: ignore[arg-type]
 
 
-def account(proxy: Proxy, relay: Relay | None = None, *, transport: str = "") -> tuple[str, ...]:
-    """The flags that make Parley ada, who is registered and may use the relay."""
-    uri = proxy.uri("ada") + (f";transport={transport}" if transport else "")
-    flags: tuple[str, ...] = ("--account", uri, "--password-from", "env:SIP_PASSWORD")
+def account(
+    proxy: Proxy, relay: Relay | None = None, *, user: str = "ada", password_of: str = "", transport: str = ""
+) -> tuple[str, ...]:
+    """The flags that make Parley a user of the proxy, who may use the relay too."""
+    password = f"env:PASSWORD_OF_{(password_of or user).upper()}"
+    uri = proxy.uri(user) + (f";transport={transport}" if transport else "")
+    flags: tuple[str, ...] = ("--account", uri, "--password-from", password)
     if relay is not None:
-        server = ("--turn", f"turn:{relay.address}", "--turn-user", "ada", "--turn-password-from", "env:TURN_PASSWORD")
-        flags += server
+        flags += ("--turn", f"turn:{relay.address}", "--turn-user", user, "--turn-password-from", password)
     return flags
 
 

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -143,18 +144,13 @@ class Program:
         return code
 
     def stop(self) -> None:
-        """Ask it to end, and make it end when it does not."""
-        if self.running:
-            self._process.terminate()
-            try:
+        """Ask it and its children to end, and make them end when they do not."""
+        for ending in (signal.SIGTERM, signal.SIGKILL):
+            if not self.running:
+                break
+            os.killpg(self._process.pid, ending)
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                print(f"{self.name} did not end when asked to")
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)  # its children, and itself if it did not listen
-        except ProcessLookupError:
-            pass  # the usual case: nobody is left
-        self._process.wait(5)
         self._reader.join(5)
 
     def story(self) -> str:
