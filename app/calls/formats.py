@@ -22,11 +22,6 @@ VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir")
 RTX_PAYLOAD_TYPE = 98  # of this side's own offers: repairs of the first video codec, RFC 4588
 
 
-def known_codecs() -> tuple[str, ...]:
-    """The names that settings and the command line may use."""
-    return tuple(_CATALOGUE)
-
-
 def codecs_for(kind: str, names: tuple[str, ...]) -> tuple[CodecPlan, ...]:
     """The codecs of one kind in the order of the person's wish; unknown names were refused where they came in."""
     chosen = (_CATALOGUE[name.lower()] for name in names if name.lower() in _CATALOGUE)

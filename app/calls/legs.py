@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.calls.offer_answer import Agreement, LocalStream
-from app.events import IceSnapshot, IceState, SecurityInfo
+from app.events import IceSnapshot, IceState
 from app.frames import FrameMailbox
 from app.ice.candidates import Candidate, IceDescription
 from app.ice.config import IceConfig
@@ -187,9 +187,6 @@ class Leg:
         if self.agreement is not None and not self.agreement.uses_ice:
             return replace(snapshot, state=IceState.DISABLED)
         return snapshot
-
-    def security(self) -> SecurityInfo:
-        return self.media.stats()[2]
 
     def _receive(self, stream: str, data: bytes) -> None:
         if stream in self._opened:

@@ -14,8 +14,6 @@ from app.calls.offer_answer import Agreement, Line, LocalStream, Terms, answer_o
 from app.calls.sdp import MediaDescription, Origin, SessionDescription
 from app.settings import Encryption, HostPort
 
-SDP_TYPE = "application/sdp"
-
 _LADDER = {
     Encryption.DTLS: ("dtls",),
     Encryption.SDES: ("sdes",),

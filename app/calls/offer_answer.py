@@ -86,18 +86,12 @@ class Agreement:
     transports: tuple[AgreedTransport, ...]
     streams: tuple[StreamPlan, ...]
     unused: tuple[str, ...]  # local streams that are not needed: refused or bundled
-    ice2: bool
     remote_default: dict[str, HostPort]
     poorer: tuple[str, ...] = ()
-    description: SessionDescription | None = None
 
     @property
     def uses_ice(self) -> bool:
         return any(transport.ice is not None for transport in self.transports)
-
-    @property
-    def has_video(self) -> bool:
-        return any(stream.kind == "video" for stream in self.streams)
 
     @property
     def security(self) -> str:
@@ -244,7 +238,7 @@ def answer_offer(
         attributes.append(("group", "BUNDLE " + " ".join(mid for mid in kept if mid)))
     used = tuple(entry.local for entry in agreed)
     answer = _session(origin, used, sections, attributes, terms, agreed[0].security.kind)
-    agreement = _agreement(offer, agreed, tuple(streams.values()), tuple(poorer), answer)
+    agreement = _agreement(agreed, tuple(streams.values()), tuple(poorer))
     return answer, agreement
 
 
@@ -409,16 +403,10 @@ def read_answer(
     streams = tuple(line for line in lines if isinstance(line, LocalStream))
     if any(stream.kind == "video" for stream in streams) and all(entry.plan.kind != "video" for entry in agreed):
         poorer["The other side takes no picture, so this is a voice call."] = None
-    return _agreement(answer, agreed, streams, tuple(poorer), answer)
+    return _agreement(agreed, streams, tuple(poorer))
 
 
-def _agreement(
-    remote: SessionDescription,
-    agreed: list[_Agreed],
-    streams: tuple[LocalStream, ...],
-    poorer: tuple[str, ...],
-    description: SessionDescription,
-) -> Agreement:
+def _agreement(agreed: list[_Agreed], streams: tuple[LocalStream, ...], poorer: tuple[str, ...]) -> Agreement:
     transports: dict[str, AgreedTransport] = {}
     defaults: dict[str, HostPort] = {}
     for entry in agreed:
@@ -430,8 +418,6 @@ def _agreement(
         transports=tuple(transports.values()),
         streams=tuple(entry.plan for entry in agreed),
         unused=tuple(stream.name for stream in streams if stream.name not in transports),
-        ice2=any(entry.ice is not None and "ice2" in entry.ice.options for entry in agreed),
         remote_default=defaults,
         poorer=poorer,
-        description=description,
     )

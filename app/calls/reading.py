@@ -127,8 +127,6 @@ def local_role(
 ) -> Literal["client", "server"]:
     """Who begins the DTLS handshake, RFC 5763 section 5: this side is the client when it is active."""
     setup = description.attribute_of(media, "setup") or ("actpass" if answering else "active")
-    if answering:
-        return "server" if setup == "active" else "client"
     return "server" if setup == "active" else "client"
 
 

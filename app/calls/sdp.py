@@ -7,7 +7,7 @@ and attributes are kept and written back. Sizes are bounded: a stranger's body n
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.calls.errors import DescriptionError
 
@@ -171,9 +171,6 @@ class SessionDescription(_HasAttributes):
     def bundle_groups(self) -> list[tuple[str, ...]]:
         groups = (value.split() for value in self.all_attributes("group"))
         return [tuple(parts[1:]) for parts in groups if parts and parts[0] == "BUNDLE"]
-
-    def with_version(self, version: int) -> SessionDescription:
-        return replace(self, origin=replace(self.origin, version=version))
 
 
 def _attribute_lines(attributes: Attributes) -> Iterable[str]:

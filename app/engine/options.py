@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from app.settings import HostPort, Settings
+from app.settings import Settings
 
 
 class HomeMode(StrEnum):
@@ -54,4 +54,3 @@ class EngineOptions:
     sip_trace_file: Path | None = None
     pcap_file: Path | None = None
     ice_patience_s: float | None = None
-    outbound_proxy: HostPort | None = None

@@ -177,9 +177,6 @@ class Transports:
         if connection is not None:
             connection.write(b"\r\n\r\n")
 
-    def is_connected(self, hop: Hop) -> bool:
-        return self._connection_for(hop) is not None
-
     def _send_datagram(self, data: bytes, hop: Hop, transaction: int | None) -> None:
         datagrams = self._socket_for(hop)
         problem = "no socket of that address family" if datagrams is None else datagrams.send(data, hop.remote)
