@@ -15,6 +15,7 @@ from app.media.nack import NackTracker
 from app.media.vp8 import is_key_frame, read_payload
 
 MOST_PACKETS = 1_500
+MOST_KEY_STARTS = 16  # each is looked through at every packet
 ASK_AGAIN_S = 0.5
 
 
@@ -81,7 +82,7 @@ class FrameAssembler:
         self._parts[sequence] = _Part(timestamp, begins, marker, data)
         self._highest = max(self._highest, sequence)
         if begins and is_key_frame(data):
-            self._key_starts[sequence] = now
+            self._note_key_start(sequence, now)
         if len(self._parts) > MOST_PACKETS:
             self._drop_before(self._highest - MOST_PACKETS // 2)
             self._wants_key = True
@@ -101,6 +102,18 @@ class FrameAssembler:
     def ask_key_frame(self) -> None:
         """Go on with a key frame only: the decoder lost its references."""
         self._wants_key = True
+
+    def _note_key_start(self, sequence: int, now: float) -> None:
+        """Remember where a key frame begins: one place for each frame, whatever a peer writes into its packets."""
+        timestamp = self._parts[sequence].timestamp
+        same = [number for number in self._key_starts if self._parts[number].timestamp == timestamp]
+        if any(number < sequence for number in same):
+            return
+        for number in same:
+            del self._key_starts[number]
+        self._key_starts[sequence] = now
+        if len(self._key_starts) > MOST_KEY_STARTS:
+            del self._key_starts[min(self._key_starts)]
 
     def _key_frame_is_coming(self, now: float) -> bool:
         return any(now - seen < ASK_AGAIN_S for seen in self._key_starts.values())

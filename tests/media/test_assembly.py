@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -163,3 +164,16 @@ def test_damaged_payloads_are_counted_and_dropped(payload: bytes) -> None:
     assembler = FrameAssembler(with_nack=True)
     assert assembler.push(70_000, 0, True, payload, 0.0) == []
     assert assembler.damaged == 1
+
+
+def test_a_peer_that_begins_a_key_frame_in_every_packet_costs_little() -> None:
+    """Whoever is let in before the answer must not be able to keep the loop busy."""
+    for same_frame in (True, False):
+        assembler = FrameAssembler(with_nack=True)
+        beginning = Vp8Packetizer().packetize(KEY + bytes(20))[0]
+        started = time.process_time()
+        for number in range(1_500):
+            timestamp = 0 if same_frame else number
+            assembler.push(70_000 + (number if same_frame else 2 * number), timestamp, False, beginning, number * 0.001)
+            assembler.tick(number * 0.001, 0.1)
+        assert time.process_time() - started < 3.0
