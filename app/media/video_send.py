@@ -20,10 +20,15 @@ KEY_INTERVAL_S = 0.3  # answers to picture loss come no faster
 BURST_PACKETS = 8  # between pauses, so that a key frame does not overrun a small queue
 BURST_PAUSE_S = 0.002
 START_SHARE = 0.6  # of the most that the size is worth
+HANDOVER_S = 5.0  # how long a camera may take to be given back
 
 
 class VideoSendWorker:
-    """Runs from the gate's opening, or the camera's switching on, until `stop`."""
+    """Runs from the gate's opening, or the camera's switching on, until `stop`.
+
+    `after` is the worker that had the camera and the sender before: it must have ended, or one is busy and the other
+    numbers packets twice.
+    """
 
     def __init__(
         self,
@@ -33,8 +38,10 @@ class VideoSendWorker:
         sender: RtpSender,
         outbox: Outbox,
         fps: int,
+        after: Worker | None = None,
     ) -> None:
         self.source = source
+        self._after = after
         self._preview = preview
         self._codec = codec
         self._sender = sender
@@ -53,6 +60,11 @@ class VideoSendWorker:
 
     def _run(self, stopping: threading.Event) -> None:
         try:
+            if self._after is not None:
+                self._after.join(HANDOVER_S)
+                self._after = None
+            if stopping.is_set():
+                return
             if self._preview is not None:
                 self._preview.start()
             self.source.start()

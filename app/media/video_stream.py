@@ -16,7 +16,7 @@ from app.media.sending import RtxSender
 from app.media.stream import START_RTT_S, RtpStream, StreamHost
 from app.media.video_receive import VideoPlayWorker
 from app.media.video_send import VideoSendWorker
-from app.media.worker import call_soon
+from app.media.worker import Worker, call_soon
 
 
 class VideoStream(RtpStream):
@@ -32,11 +32,11 @@ class VideoStream(RtpStream):
         self._own_picture = own_picture
         self._camera_on = True
         self._capture: VideoSendWorker | None = None
+        self._leaving: Worker | None = None  # the last capture's, which may still hold the camera
         self._frames_sent_before = 0
         self._player: VideoPlayWorker | None = None
         self._assembler = FrameAssembler(with_nack=plan.nack and plan.rtcp_mux)
         self._rtx = self._new_rtx()
-        self._rtx_ssrc: int | None = None
         self._was_seen = False
         self._problems: dict[str, str | None] = {}
         self.key_frames_asked = 0
@@ -174,7 +174,7 @@ class VideoStream(RtpStream):
         preview = devices.preview(self._own_picture) if self._own_picture is not None else None
         source, self._next_source = self._next_source or devices.video_source(settings), None
         outbox = self._outbox(self.sender)
-        self._capture = VideoSendWorker(source, preview, self.codec, self.sender, outbox, settings.fps)
+        self._capture = VideoSendWorker(source, preview, self.codec, self.sender, outbox, settings.fps, self._leaving)
         self._capture.worker.start()
 
     def _stop_capture(self) -> None:
@@ -183,6 +183,7 @@ class VideoStream(RtpStream):
             self._frames_sent_before += capture.frames_sent
             self._last_fps = capture.rate.per_second(time.monotonic())
             self.host.retire(capture.worker)
+            self._leaving = capture.worker
 
     # Figures ------------------------------------------------------------------------------------------------
 

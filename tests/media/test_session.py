@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.media.default_devices import SettingsDevices
 from app.media.errors import MediaError
 from app.media.events import FirstMedia
 from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
-from app.media.ports import AudioSource
+from app.media.ports import AudioSource, VideoSource
 from app.media.rtp import build_rtp
 from app.media.session import MediaSession
 from app.settings import MediaSettings
@@ -194,6 +195,45 @@ async def test_the_camera_is_released_while_it_is_off_and_comes_back() -> None:
         assert (callee.session.stats()[1] or 0).frames_decoded == count
         caller.session.set_camera(True)
         await eventually(lambda: (callee.session.stats()[1] or 0).frames_decoded > count + 5)
+
+
+async def test_a_camera_is_given_back_before_it_is_opened_again() -> None:
+    """Off and on at once, or another format: a camera that is still open would be called busy."""
+
+    class OneCamera(SettingsDevices):
+        def video_source(self, settings: MediaSettings) -> VideoSource:
+            source = super().video_source(settings)
+            opens, closes = source.start, source.close
+
+            def start() -> None:
+                held.append("busy" if len(held) % 2 else "open")
+                opens()
+
+            def close() -> None:
+                time.sleep(0.1)  # a driver takes its time
+                closes()
+                held.append("closed")
+
+            source.start, source.close = start, close  # type: ignore[method-assign]
+            return source
+
+    held: list[str] = []
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        session = MediaSession(QUIET, caller.certificate, devices=OneCamera())
+        session.open_transport("0", caller.path)
+        await session.secure("0", SecurityPlan("none"))
+        callee.session.configure([video()])
+        session.configure([video()])
+        session.start_sending()
+        await eventually(lambda: callee.session.first_video_at)
+        session.set_camera(False)
+        session.set_camera(True)
+        await eventually(lambda: len(held) >= 3)
+        session.configure([video(nack=False)])
+        await eventually(lambda: len(held) >= 5)
+        await session.close()
+    assert held == ["open", "closed"] * 3
 
 
 async def test_strangers_packets_are_counted_and_change_nothing() -> None:
