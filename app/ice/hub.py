@@ -105,11 +105,22 @@ class Hub:
                 self.core.ask_turn(index, turn, address)
             self.flush()
             return
+        tls: ssl.SSLContext | None = None
+        if turn.transport == "tls":
+            try:
+                tls = await asyncio.to_thread(self._tls_context)  # reads hundreds of authorities
+            except OSError as error:  # ssl.SSLError too
+                self.core.gatherer.problem(
+                    f"The file of authorities {self._config.ca_file} cannot be used: {error.strerror or error}."
+                )
+                return
         async with asyncio.TaskGroup() as group:
             for stream in self._streams:
-                group.create_task(self._connect_turn(index, turn, addresses, stream))
+                group.create_task(self._connect_turn(index, turn, addresses, stream, tls))
 
-    async def _connect_turn(self, index: int, turn: TurnServer, addresses: list[Address], stream: str) -> None:
+    async def _connect_turn(
+        self, index: int, turn: TurnServer, addresses: list[Address], stream: str, context: ssl.SSLContext | None
+    ) -> None:
         """Connect one stream to a TURN server over TCP or TLS, from the best base of a family it can be reached by."""
         places = [
             (base, address) for address in addresses if (base := self.core.best_base(stream, address)) is not None
@@ -127,7 +138,7 @@ class Hub:
             self.flush()
 
         try:
-            tls = (self._tls_context(), turn.server.host) if turn.transport == "tls" else None
+            tls = None if context is None else (context, turn.server.host)
             async with asyncio.timeout(self._time_left()):
                 connection = await TurnConnection.open(address, base.address[0], tls, arrived, lost)
         except ssl.SSLError as error:
