@@ -227,6 +227,7 @@ class Baresip:
             "video_size 640x480",
             "video_fps 25",
             "video_bitrate 800000",
+            "rtp_ports 10000-19999",  # apart from those of free_port
             "rtcp_mux yes",
             "opus_stereo yes",
             f"snd_path {self._sound}",

@@ -23,7 +23,8 @@ HERE = "127.0.0.1"
 LIMIT_S = 30.0  # for a step that takes moments on an idle machine
 
 # Below the range the kernel gives to sockets that name no port: nobody takes one between the search and its use.
-_PORTS = range(20_000, 32_000)
+_PORTS = range(20_000, 32_000, 4)
+_given: set[int] = set()
 _KINDS = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
 
 
@@ -35,16 +36,19 @@ def need(*programs: str) -> None:
 
 
 def free_port() -> int:
-    """Give an even port whose UDP and TCP are both free on loopback, and so are those of the port above."""
+    """Give a port that is free on loopback for UDP and TCP, with the three above it (media takes more than one)."""
     while True:
-        port = random.randrange(_PORTS.start, _PORTS.stop, 2)
+        port = random.choice(_PORTS)
+        if port in _given:
+            continue
         try:
-            for number in (port, port + 1):
+            for number in range(port, port + _PORTS.step):
                 for kind in _KINDS:
                     with socket.socket(socket.AF_INET, kind) as probe:
                         probe.bind((HERE, number))
         except OSError:
             continue
+        _given.add(port)
         return port
 
 
