@@ -7,8 +7,12 @@ falling behind. Plain data that any layer may import; knows neither Qt nor codec
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+WATCHED_S = 1.0  # who took a picture this long ago is still looking
+UNWATCHED_INTERVAL_S = 0.25  # between pictures while nobody looks, so that whoever begins to look sees one at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +41,20 @@ class FrameMailbox:
         self._lock = threading.Lock()
         self._picture: VideoPicture | None = None
         self._listener: Callable[[], None] | None = None
+        self._taken_at = self._put_at = -WATCHED_S
         self.skipped = 0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a new picture is worth making: somebody looks, or what lies here is old. From any thread.
+
+        A window that is hidden, or a command without one, takes none: then a picture need not be converted.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if self._picture is None or now - self._taken_at < WATCHED_S:
+                return True
+            return now - self._put_at >= UNWATCHED_INTERVAL_S
 
     def put(self, picture: VideoPicture) -> None:
         with self._lock:
@@ -45,6 +62,7 @@ class FrameMailbox:
             if not was_empty:
                 self.skipped += 1
             self._picture = picture
+            self._put_at = time.monotonic()
             listener = self._listener
         if was_empty and listener is not None:
             listener()
@@ -53,6 +71,7 @@ class FrameMailbox:
         """Give the newest picture and empty the mailbox; None when nothing came since the last take."""
         with self._lock:
             picture, self._picture = self._picture, None
+            self._taken_at = time.monotonic()
             return picture
 
     def listen(self, listener: Callable[[], None] | None) -> None:

@@ -162,7 +162,10 @@ class NullVideoSink:
 
 
 class MailboxSink:
-    """Turns pictures into BGRA, in the caller's worker thread, and leaves the newest in a mailbox for the window."""
+    """Turns pictures into BGRA, in the caller's worker thread, and leaves the newest in a mailbox for the window.
+
+    While nobody looks only a few a second are turned: a conversion costs as much as decoding.
+    """
 
     problem: str | None = None
 
@@ -173,6 +176,8 @@ class MailboxSink:
         """There is nothing to open."""
 
     def write_frame(self, frame: av.VideoFrame, at: float) -> None:
+        if not self._mailbox.is_wanted:
+            return
         rows = np.ascontiguousarray(frame.to_ndarray(format="bgra"), np.uint8)
         height, width = rows.shape[:2]
         self._mailbox.put(VideoPicture(width, height, width * 4, rows.data.cast("B"), at))
