@@ -1,0 +1,74 @@
+"""The mailbox of pictures: only the newest, told once, and made only for those who look."""
+
+from __future__ import annotations
+
+import pytest
+
+from app import frames
+from app.frames import UNWATCHED_INTERVAL_S, WATCHED_S, FrameMailbox, VideoPicture
+from app.media.pattern import Pattern
+from app.media.sinks import MailboxSink
+from tests.seen import mailbox_stamp
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(frames, "time", clock)
+    return clock
+
+
+def picture(at: float = 0.0) -> VideoPicture:
+    return VideoPicture(2, 2, 8, bytes(16), at)
+
+
+def test_the_newest_picture_is_kept_and_its_coming_told_once() -> None:
+    mailbox, told = FrameMailbox(), []
+    mailbox.listen(lambda: told.append(1))
+    for at in range(3):
+        mailbox.put(picture(at))
+    assert told == [1]
+    newest = mailbox.take()
+    assert newest is not None
+    assert newest.captured_at == 2
+    assert mailbox.take() is None
+    assert mailbox.skipped == 2
+
+
+def test_a_picture_is_wanted_by_who_looks_and_now_and_then_by_nobody(clock: Clock) -> None:
+    mailbox = FrameMailbox()
+    assert mailbox.is_wanted
+    mailbox.put(picture())
+    assert not mailbox.is_wanted
+    clock.now += UNWATCHED_INTERVAL_S
+    assert mailbox.is_wanted
+    mailbox.put(picture())
+    mailbox.take()
+    mailbox.put(picture())
+    clock.now += WATCHED_S / 2
+    assert mailbox.is_wanted
+    mailbox.put(picture())
+    clock.now += WATCHED_S / 2
+    assert mailbox.is_wanted  # the last one is old by now
+    mailbox.put(picture())
+    assert not mailbox.is_wanted
+
+
+def test_pictures_that_nobody_sees_are_not_converted(clock: Clock) -> None:
+    mailbox, pattern = FrameMailbox(), Pattern(320, 240, "")
+    sink = MailboxSink(mailbox)
+    for number in range(30):
+        sink.write_frame(pattern.draw(number, 0.0), clock.now)
+        clock.now += 1 / 32
+    assert mailbox.skipped == 3
+    assert mailbox_stamp(mailbox) == 24
+    sink.write_frame(pattern.draw(30, 0.0), clock.now)
+    assert mailbox_stamp(mailbox) == 30
