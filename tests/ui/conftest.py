@@ -78,7 +78,8 @@ def window(context: Context, tell: Tell, qtbot: QtBot) -> Iterator[MainWindow]:
     made = MainWindow(context)
     qtbot.addWidget(made)
     made.show()
-    qtbot.waitExposed(made)
+    made.activateWindow()
+    qtbot.waitUntil(made.isActiveWindow)  # shortcuts go to the active window only
     tell(
         EngineStarted(0.5, "/tmp/profile"),
         RegistrationChanged("", RegistrationState.NONE, own_uri="sip:ada@192.168.1.10"),

@@ -64,20 +64,23 @@ def test_without_a_display_it_says_so_in_one_line() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a polite kill is a signal")
 def test_a_polite_kill_ends_the_program_cleanly_and_a_second_start_hands_over(profile_dir: Path, qtbot: QtBot) -> None:
-    command = [sys.executable, "-m", "app", "--profile", str(profile_dir), "--log-level", "info"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as first:
-        assert first.stderr is not None
-        lines = iter(first.stderr.readline, "")
-        assert any("home serves" in line for line in lines)
-        second = subprocess.run(
-            [*command[:3], "window", "--profile", str(profile_dir), "sip:nobody@127.0.0.1:9"], cwd=ROOT, timeout=30
-        )
-        assert second.returncode == 0
-        assert any("gathering" in line for line in lines)
-        first.send_signal(signal.SIGTERM)
-        rest = first.stderr.read()
-        assert first.wait(20) == 0
-        assert "Traceback" not in rest
+    log = profile_dir.parent / "log.txt"
+    command = [sys.executable, "-m", "app", "--profile", str(profile_dir), "--log-level", "info", "--log-to", str(log)]
+
+    def logged(text: str) -> bool:
+        return log.exists() and text in log.read_text()
+
+    with subprocess.Popen(command, cwd=ROOT) as first:
+        try:
+            qtbot.waitUntil(lambda: logged("home serves"), timeout=LONG_MS)
+            link = [*command[:3], "window", "--profile", str(profile_dir), "sip:nobody@127.0.0.1:9"]
+            assert subprocess.run(link, cwd=ROOT, timeout=30).returncode == 0
+            qtbot.waitUntil(lambda: logged("-> ended"), timeout=LONG_MS)  # nobody listens there
+            first.send_signal(signal.SIGTERM)
+            assert first.wait(20) == 0
+            assert not logged("Traceback")
+        finally:
+            first.kill()
 
 
 def alone(settings: Settings) -> Settings:
