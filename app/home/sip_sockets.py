@@ -167,8 +167,9 @@ class SipSockets:
     async def _connect(self, hop: Hop) -> None:
         key = (hop.transport, hop.remote)
         try:
-            context = ssl.create_default_context() if hop.transport == "tls" else None
             async with asyncio.timeout(_CONNECT_S):
+                # Reading the authorities takes tens of milliseconds, in which nobody else would be served.
+                context = await asyncio.to_thread(ssl.create_default_context) if hop.transport == "tls" else None
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self, hop.transport, outgoing=True),
                     hop.remote.host,

@@ -8,6 +8,7 @@ import gc
 import random
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -21,8 +22,11 @@ from app.home.accounts import HomeUser
 from app.home.config import HomeConfig
 from app.home.errors import HomeError
 from app.home.server import HomeEvent, HomeServer
+from app.home.sip_sockets import SipSockets
 from app.ice.stun import Message, MessageClass, Method
+from app.settings import HostPort
 from app.sip.framing import Frame, StreamFramer
+from app.sip.hops import Hop
 from app.sip.message import Request, Response, parse_message, response_to
 from tests.home.sip_driver import REALM, Phone, World
 
@@ -202,6 +206,25 @@ async def test_server_opens_a_connection_where_a_contact_wants_tcp(home: HomeSer
     await listener.wait_closed()
     eve.say(eve.paper.request("INVITE", f"sip:echo@{REALM}"))
     assert await eve.status() == 480  # nobody listens there any more
+
+
+async def test_a_call_over_tls_reads_the_authorities_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_in: list[threading.Thread] = []
+    make = ssl.create_default_context
+
+    def note() -> ssl.SSLContext:
+        read_in.append(threading.current_thread())
+        return make()
+
+    monkeypatch.setattr(ssl, "create_default_context", note)
+    failed: asyncio.Queue[int] = asyncio.Queue()
+    sockets = SipSockets((LOOPBACK,), 0, on_message=lambda *_: None, on_failed=lambda at, _: failed.put_nowait(at))
+    await sockets.start()
+    sockets.send(b"x", Hop("tls", HostPort(LOOPBACK, 1)), 7)
+    assert await asyncio.wait_for(failed.get(), 3) == 7
+    await sockets.close()
+    assert len(read_in) == 1
+    assert threading.main_thread() not in read_in
 
 
 async def test_tls_where_there_is_a_certificate(tmp_path: Path) -> None:
