@@ -203,7 +203,7 @@ class Call:
 
     def set_held(self, held: bool) -> None:
         """Pause the call for both sides, or go on; the far end is told by a re-INVITE (RFC 3264 section 8.4)."""
-        if held == self.wishes.held or self._state is not CallState.CONNECTED:
+        if held == self.wishes.held or self._state not in (CallState.CONNECTED, CallState.INTERRUPTED):
             return
         self.wishes.held = held
         self._tell_media()

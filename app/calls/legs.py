@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.calls.offer_answer import Agreement, LocalStream
+from app.calls.sdp import SessionDescription
 from app.events import IceSnapshot, IceState
 from app.frames import FrameMailbox
 from app.ice.candidates import Candidate, IceDescription
@@ -66,6 +67,7 @@ class Leg:
     ) -> None:
         self.wishes = wishes
         self.agreement: Agreement | None = None
+        self.remote: SessionDescription | None = None  # what this far end said last
         self.ready = False
         self.begun = False
         self.uses_ice = ice_config.policy is not IcePolicy.OFF
@@ -160,6 +162,22 @@ class Leg:
                 self.media.open_transport(transport.name, _Path(self.ice, transport.name))
                 self._opened.add(transport.name)
         self.media.configure(agreement.streams)
+
+    def agree_again(self, agreement: Agreement) -> None:
+        """Take a later agreement: streams change, paths and keys stay; a peer without ICE may move its media.
+
+        Raises IceError for a place that is none.
+        """
+        assert self.agreement is not None
+        places = {transport.name: transport.address for transport in agreement.transports}
+        transports = []
+        for transport in self.agreement.transports:
+            place = places.get(transport.name)
+            if transport.ice is None and place is not None and place != transport.address:
+                self.ice.use_plain(transport.name, place.host, place.port)
+                transport = replace(transport, address=place)
+            transports.append(transport)
+        self.agree(replace(agreement, transports=tuple(transports)))
 
     async def connect(self) -> None:
         """Find the path and agree the keys (R5). Raises IceFailed or MediaError; returns when media can flow."""

@@ -122,7 +122,7 @@ class CallManager:
 
     def _pause_others(self, but: Call | None) -> None:
         for call in self.calls:
-            if call is not but and call.state is CallState.CONNECTED and not self._answer_at_once:
+            if call is not but and not self._answer_at_once:
                 call.set_held(True)
 
     def _changed(self, call: Call) -> None:

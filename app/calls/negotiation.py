@@ -85,10 +85,12 @@ class Negotiation:
         if self._offer is None:
             raise DescriptionError("an answer came although nothing was offered")
         answer = SessionDescription.parse(body)
-        self.remote = answer
         security = leg.agreement.security if leg.agreement is not None else self.security
         role = leg.agreement.transports[0].security.dtls_role if leg.agreement is not None else None
-        return read_answer(self._offer, answer, self._offered, self.terms, security, dtls_role=role)
+        again = leg.agreement is not None
+        agreement = read_answer(self._offer, answer, self._offered, self.terms, security, dtls_role=role, again=again)
+        leg.remote = answer
+        return agreement
 
     def read_offer(self, body: bytes) -> SessionDescription:
         """Understand the peer's first offer before anything is gathered for it."""
@@ -109,36 +111,42 @@ class Negotiation:
     def answer_first(self, leg: Leg, wishes: dict[int, StreamWish]) -> Agreement:
         """Answer the peer's first offer (R4) from what was gathered."""
         assert self.remote is not None
+        leg.remote = self.remote
         streams = dict(zip(wishes, leg.local_streams(tuple(wishes.values())), strict=True))
-        return self._answer_with(self.remote, streams, None)
+        return self._answer_with(self.remote, streams, None, again=False)
 
     def answer_again(self, body: bytes, leg: Leg, wishes: dict[int, StreamWish]) -> Agreement:
         """Answer an offer inside the call; the path and the keys stay, directions may change."""
         assert leg.agreement is not None
         offer = SessionDescription.parse(body)
-        self._refuse_restart(offer)
+        self._refuse_restart(offer, leg)
         if len(offer.media) < len(self._shape):
             raise DescriptionError("an offer inside the call has fewer m= lines than the call", 488)
         settled = {index: leg.settled_stream(wish) for index, wish in wishes.items()}
         streams = {index: stream for index, stream in settled.items() if stream is not None}
         role = leg.agreement.transports[0].security.dtls_role
-        agreement = self._answer_with(offer, streams, role)
-        self.remote = offer
+        agreement = self._answer_with(offer, streams, role, again=True)
+        leg.remote = offer
         return agreement
 
     def _answer_with(
-        self, offer: SessionDescription, streams: dict[int, LocalStream], role: Literal["client", "server"] | None
+        self,
+        offer: SessionDescription,
+        streams: dict[int, LocalStream],
+        role: Literal["client", "server"] | None,
+        *,
+        again: bool,
     ) -> Agreement:
-        answer, agreement = answer_offer(offer, self._next_origin(), streams, self.terms, dtls_role=role)
+        answer, agreement = answer_offer(offer, self._next_origin(), streams, self.terms, dtls_role=role, again=again)
         self._offered = tuple(streams.values())
         self._shape = answer.media
         self._answer = bytes(answer)
         return agreement
 
-    def _refuse_restart(self, offer: SessionDescription) -> None:
+    def _refuse_restart(self, offer: SessionDescription, leg: Leg) -> None:
         """New ICE credentials ask for a restart, which is not offered yet: say so instead of losing the path."""
-        assert self.remote is not None
-        before = {media.attribute("ice-ufrag") for media in self.remote.media} | {self.remote.attribute("ice-ufrag")}
+        assert leg.remote is not None
+        before = {media.attribute("ice-ufrag") for media in leg.remote.media} | {leg.remote.attribute("ice-ufrag")}
         after = {media.attribute("ice-ufrag") for media in offer.media} | {offer.attribute("ice-ufrag")}
         if after - before - {None}:
             raise DescriptionError("an ICE restart inside the call is not supported", 488)

@@ -205,8 +205,9 @@ def answer_offer(
     terms: Terms,
     *,
     dtls_role: Literal["client", "server"] | None = None,
+    again: bool = False,
 ) -> tuple[SessionDescription, Agreement]:
-    """Answer an offer (R4): the description to send and what it settles.
+    """Answer an offer (R4), the first or one inside the call (`again`): the description to send and what it settles.
 
     `streams` holds this side's stream for each m-line index it is ready to take; the others are refused with port 0.
     `dtls_role` keeps the role of a handshake already made. DescriptionError 488 when nothing is left.
@@ -227,7 +228,7 @@ def answer_offer(
             sections.append(_refused(media))
             continue
         head = next((entry for entry in agreed if bundled and entry.mid == tag), None)
-        entry = _agree(offer, media, local, common, security, head, dtls_role, poorer)
+        entry = _agree(offer, media, local, common, security, head, dtls_role, poorer, again=again)
         agreed.append(entry)
         sections.append(_answer_section(offer, media, local, entry, terms, bundled_behind=head is not None))
     if not agreed:
@@ -272,6 +273,7 @@ def _agree(
     dtls_role: Literal["client", "server"] | None,
     poorer: dict[str, None],
     *,
+    again: bool,
     answering: bool = True,
 ) -> _Agreed:
     if head is not None:
@@ -285,7 +287,7 @@ def _agree(
             poorer["The other side has no ICE: sound goes straight to the address it gave."] = None
         if ice is None or not ice.candidates:
             require_numeric_address(remote, media)
-        if ice is None and address is None:
+        if ice is None and address is None and not again:
             raise DescriptionError("an m= line without ICE and without an address", 488)
         role = dtls_role or local_role(remote, media, answering=answering)
         protection = security_plan(remote, media, security, role, local.sdes_key)
@@ -300,7 +302,8 @@ def _agree(
         name=local.name,
         kind="video" if media.kind == "video" else "audio",
         transport=transport,
-        send=local.send and direction in ("sendrecv", "recvonly"),
+        # Inside a call no address at all is the old way to ask for silence (RFC 3264 section 8.4).
+        send=local.send and direction in ("sendrecv", "recvonly") and not (ice is None and address is None),
         receive=local.receive and direction in ("sendrecv", "sendonly"),
         codecs=codecs,
         nack="nack" in feedback,
@@ -368,6 +371,7 @@ def read_answer(
     security: str,
     *,
     dtls_role: Literal["client", "server"] | None = None,
+    again: bool = False,
 ) -> Agreement:
     """What the peer's answer settles; `lines` are those that make_offer was given."""
     if len(answer.media) != len(offer.media):
@@ -397,7 +401,9 @@ def read_answer(
         given = head.security.kind if head is not None else security_offered(answer, media)
         if given != security or not terms.accepts(given):
             raise DescriptionError(f"the answer protects media with {given}, the offer asked for {security}", 488)
-        agreed.append(_agree(answer, media, local, common, given, head, dtls_role, poorer, answering=False))
+        agreed.append(
+            _agree(answer, media, local, common, given, head, dtls_role, poorer, again=again, answering=False)
+        )
     if not agreed:
         raise DescriptionError("the answer accepts nothing of the offer", 488)
     streams = tuple(line for line in lines if isinstance(line, LocalStream))

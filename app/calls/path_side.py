@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg
-from app.calls.offer_answer import Agreement
 from app.calls.states import Input
 from app.events import CallState, EndedBy, EndKind
 from app.ice import events as ice_events
@@ -37,6 +35,7 @@ class PathSide:
         self._call = call
         self.legs: dict[str, Leg] = {}
         self.leg: Leg | None = None
+        self._watched_since: float | None = None
         self._left: list[Leg] = []  # given up, maybe not yet closed
 
     def begin(self, tag: str, *, controlling: bool) -> None:
@@ -221,19 +220,19 @@ class PathSide:
         for leg in (*self.legs.values(), *self._left):
             await leg.close()
 
-    def with_old_transports(self, leg: Leg, agreement: Agreement) -> Agreement:
-        """A later agreement changes streams only: paths and keys are those of the first one."""
-        assert leg.agreement is not None
-        return replace(agreement, transports=leg.agreement.transports)
-
     def watch_silence(self) -> None:
         """Called a few times a second: tells a dead plain path, which has no consent checks, from a quiet one."""
         leg = self.leg
         if leg is None or leg.agreement is None or leg.agreement.uses_ice:
             return
         silent = leg.silent_for()
-        if silent is None or not any(plan.receive for plan in leg.agreement.streams):
+        if silent is None or not any(plan.send and plan.receive for plan in leg.agreement.streams):
+            self._watched_since = None  # paused by one side: many a phone sends nothing then
             return
+        now = self._call.services.clock()
+        if self._watched_since is None:
+            self._watched_since = now
+        silent = min(silent, now - self._watched_since)
         if self._call.state is CallState.CONNECTED and silent > PLAIN_SILENCE_S:
             self._call.feed(Input.PATH_INTERRUPTED)
         elif self._call.state is CallState.INTERRUPTED and silent < PLAIN_SILENCE_S:

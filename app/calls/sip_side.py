@@ -10,6 +10,7 @@ from app.calls.endings import end_kind_of_refusal
 from app.calls.errors import DescriptionError
 from app.calls.states import Action, Input
 from app.events import CallState, EndedBy, EndKind
+from app.ice.candidates import IceError
 from app.media.errors import MediaError
 from app.sip import events as sip_events
 from app.sip.sessions import SessionError
@@ -116,8 +117,8 @@ class SipSide:
                 session.answer_offer(self._call.negotiation.reoffer(leg, self._call.wishes.now()))
                 return
             agreement = self._call.negotiation.answer_again(event.body, leg, self._call.wishes.now())
-            leg.agree(self._call.path.with_old_transports(leg, agreement))
-        except (DescriptionError, MediaError) as error:
+            leg.agree_again(agreement)
+        except (DescriptionError, IceError, MediaError) as error:
             log.info("%s: an offer inside the call is refused: %s", self._call.call_id, error)
             session.refuse_offer(error.status if isinstance(error, DescriptionError) else 488)
             return
@@ -139,8 +140,8 @@ class SipSide:
             return
         try:
             agreement = self._call.negotiation.read_answer(event.body, leg)
-            leg.agree(self._call.path.with_old_transports(leg, agreement))
-        except (DescriptionError, MediaError) as error:
+            leg.agree_again(agreement)
+        except (DescriptionError, IceError, MediaError) as error:
             log.info("%s: the answer to a change cannot be used: %s", self._call.call_id, error)
             return
         self._call.services.on_change(self._call)

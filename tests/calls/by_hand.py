@@ -97,3 +97,26 @@ async def by_hand() -> AsyncIterator[ByHand]:
         yield peer
     finally:
         transport.close()
+
+
+class MediaSocket(asyncio.DatagramProtocol):
+    """Where sound may be sent to: keeps what arrives."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.port = transport.get_extra_info("sockname")[1]
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.received.append(data)
+
+
+@asynccontextmanager
+async def media_socket() -> AsyncIterator[MediaSocket]:
+    loop = asyncio.get_running_loop()
+    transport, media = await loop.create_datagram_endpoint(MediaSocket, local_addr=(LOOPBACK, 0))
+    try:
+        yield media
+    finally:
+        transport.close()

@@ -7,7 +7,7 @@ import pytest
 from app.calls.errors import CallError
 from app.events import CallState, EndKind
 from app.media.errors import MediaError
-from tests.calls.by_hand import PLAIN_SDP, by_hand, header
+from tests.calls.by_hand import PLAIN_SDP, by_hand, header, media_socket
 from tests.calls.parties import connected, on_the_phone, party
 
 
@@ -83,6 +83,34 @@ async def test_a_change_that_is_taken_back_at_once_disturbs_nothing(caplog: pyte
         peer.request("BYE", 4, to=to)
         assert (await bob.ends()).end.kind is EndKind.HUNG_UP  # type: ignore[union-attr]
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_peer_without_ice_moves_its_media_and_pauses_it_the_old_way() -> None:
+    """A PBX takes itself out of the media by a re-INVITE; c=0.0.0.0 asks for silence (RFC 3264 sections 8.3.1, 8.4)."""
+    async with on_the_phone(party("bob", video=False)) as (bob,), by_hand() as peer, media_socket() as rtp:
+        peer.remote = ("127.0.0.1", bob.sip.port)
+        peer.request("INVITE", 1, body=PLAIN_SDP)
+        to = header(await peer.gets("SIP/2.0 180"), "To")
+        call = await bob.reaches(CallState.RINGING)
+        bob.manager.answer(call.call_id, video=False)
+        await peer.gets("SIP/2.0 200")
+        peer.request("ACK", 1, to=to, branch="ack1")
+        await bob.reaches(CallState.CONNECTED)
+        peer.request("INVITE", 2, to=to, body=PLAIN_SDP.replace("40000", str(rtp.port)))
+        await peer.gets("SIP/2.0 200")
+        peer.request("ACK", 2, to=to, branch="ack2")
+        await bob.until(lambda: len(rtp.received) > 5, "sound comes to the new place")
+        peer.request("INVITE", 3, to=to, body=PLAIN_SDP.replace("c=IN IP4 127.0.0.1", "c=IN IP4 0.0.0.0"))
+        await peer.gets("SIP/2.0 200")
+        peer.request("ACK", 3, to=to, branch="ack3")
+        await bob.until(lambda: call.info.held, "the pause is understood")
+        peer.request("INVITE", 4, to=to, body=PLAIN_SDP.replace("40000", str(rtp.port)))
+        await peer.gets("SIP/2.0 200")
+        peer.request("ACK", 4, to=to, branch="ack4")
+        heard = len(rtp.received)
+        await bob.until(lambda: not call.info.held and len(rtp.received) > heard + 5, "the call goes on")
+        peer.request("BYE", 5, to=to)
+        await bob.ends()
 
 
 async def test_a_cancel_while_the_200_waits_for_the_prack_ends_the_call() -> None:

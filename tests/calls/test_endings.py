@@ -9,7 +9,7 @@ import pytest
 from app.calls.errors import CallError
 from app.events import CallState, EndedBy, EndKind
 from app.ice.config import IceConfig, Timing
-from app.settings import Encryption, Settings
+from app.settings import Encryption, IcePolicy, Settings
 from tests.calls.parties import LOOPBACK, Party, connected, on_the_phone, party
 
 
@@ -164,6 +164,26 @@ async def test_a_lost_network_is_told_apart_from_a_hang_up() -> None:
             await leg.ice.close()  # the far end's sockets are gone without a word
         await ada.reaches(CallState.INTERRUPTED)
         assert outgoing.info.end is None
+
+
+async def test_a_long_pause_is_no_lost_network() -> None:
+    """Without ICE only silence tells of a lost path, and while a call is paused nothing is to be heard."""
+    plain = IceConfig(interfaces=(LOOPBACK,), policy=IcePolicy.OFF)
+    async with on_the_phone(party("ada", video=False, ice=plain), party("bob", video=False)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        for one, party_of_it, other in ((outgoing, bob, incoming), (incoming, ada, outgoing)):
+            one.set_held(True)
+            await party_of_it.until(lambda other=other: other.info.held, "the pause is told")  # type: ignore[misc]
+            for call in (outgoing, incoming):
+                call.leg.silent_for = lambda: 100.0  # type: ignore[method-assign, union-attr]
+                call.path.watch_silence()
+                call.path.watch_silence()
+            one.set_held(False)
+            await party_of_it.until(lambda other=other: not other.info.held, "it goes on")  # type: ignore[misc]
+            for call in (outgoing, incoming):
+                call.path.watch_silence()
+                call.path.watch_silence()
+                assert call.state is CallState.CONNECTED
 
 
 async def test_a_malformed_offer_is_refused_and_the_next_call_works() -> None:

@@ -34,3 +34,27 @@ async def test_both_phones_ring_and_the_one_that_answers_gets_the_call() -> None
             await mobile.ends()
     finally:
         await home.close()
+
+
+async def test_the_phone_that_was_heard_of_first_may_change_the_call_it_answers() -> None:
+    """What the other phone said about its own path is nothing to it."""
+    bob = HomeUser.from_password("bob", "parley", "secret")
+    home = HomeServer(HomeConfig(listen=(LOOPBACK,), sip_port=0, turn_port=0, realm="parley", users=(bob,)))
+    await home.start()
+    try:
+        ada, desk, mobile = (party(name, video=False) for name in ("ada", "desk", "mobile"))
+        desk.account = mobile.account = Account("sip:bob@parley", registrar=home.sip_address)
+        async with on_the_phone(ada, desk, mobile):
+            outgoing = ada.manager.place(f"sip:bob@{home.sip_address}", "bob", video=False)
+            ringing = {phone.name: await phone.reaches(CallState.RINGING) for phone in (desk, mobile)}
+            await ada.until(lambda: len(outgoing.path.legs) == 2, "both are heard of")
+            first_tag = next(iter(outgoing.path.legs))
+            first = next(phone for phone in (desk, mobile) if ringing[phone.name].session.local.tag == first_tag)  # type: ignore[union-attr]
+            call = ringing[first.name]
+            first.manager.answer(call.call_id, video=False)
+            await ada.reaches(CallState.CONNECTED)
+            await first.reaches(CallState.CONNECTED)
+            call.set_held(True)
+            await ada.until(lambda: outgoing.info.held, "the pause is told")
+    finally:
+        await home.close()
