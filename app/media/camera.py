@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_INTERVAL_S = 3.0
 _OPEN_TIMEOUT_S = 4.0
-_MOST_MISSES = 25  # failed reads in a row after which a camera is lost
+_MOST_MISSES = 25  # failed reads in a row after which a camera is lost,
+_LOST_AFTER_S = 5.0  # … or so long without a picture: a read that fails may take seconds
 _MISS_PAUSE_S = 0.02
 
 
@@ -97,11 +98,14 @@ class CameraSource(VideoThread):
         """Give pictures until the camera is lost or the source is closed."""
         is_file = isinstance(camera.source, str) and not camera.source.startswith("/dev/")
         file_interval_s = 1.0 / min(max(capture.get(_PROP_FPS) or 25.0, 1.0), 120.0)
-        misses, given, due = 0, 0.0, time.monotonic()
+        misses, given = 0, 0.0
+        due = seen = time.monotonic()
         while not self._stopping.is_set() and misses < _MOST_MISSES:
             there, picture = capture.read()
             if not there:
                 misses += 1
+                if time.monotonic() - seen > _LOST_AFTER_S:
+                    return
                 if is_file:
                     capture.set(_PROP_POSITION, 0)
                 self._stopping.wait(_MISS_PAUSE_S)
@@ -110,7 +114,7 @@ class CameraSource(VideoThread):
             if is_file:
                 due = max(due + file_interval_s, time.monotonic() - file_interval_s)
                 self._stopping.wait(max(0.0, due - time.monotonic()))
-            now = time.monotonic()
+            seen = now = time.monotonic()
             if now - given >= self._interval_s * 0.75:
                 given = now
                 self._give(self._fitter.fit(av.VideoFrame.from_ndarray(picture, format="bgr24")), now)

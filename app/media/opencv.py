@@ -21,6 +21,8 @@ def load() -> Any:
         if sys.platform == "win32":
             # Opening some cameras through Media Foundation takes up to twelve seconds otherwise.
             os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")
+        # Seconds that a read waits for a camera that hangs; ten otherwise.
+        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
         before = {name: os.environ.get(name) for name in _QT_VARIABLES}
         try:
             import cv2

@@ -8,10 +8,13 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from app.media import camera as camera_module
+from app.media import opencv
 from app.media.camera import CameraSource
 from app.media.devices import find_camera
 from app.media.files import FileAudioSource, FileVideoSource
@@ -178,6 +181,45 @@ def test_a_file_stands_for_a_camera(tmp_path: Path) -> None:
     assert None not in numbers
     assert len(numbers) > 25
     assert numbers.count(3) >= 2, "the file was not played over and over"
+
+
+def test_a_camera_that_hangs_is_lost_after_seconds_not_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that hangs lets each read run into its time limit; only a few of them may pass."""
+
+    class Hanging:
+        def __init__(self, *_: object) -> None:
+            self.reads = 0
+
+        def isOpened(self) -> bool:
+            return True
+
+        def get(self, _: int) -> float:
+            return 30.0
+
+        def set(self, *_: object) -> bool:
+            return True
+
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            self.reads += 1
+            if self.reads == 1:
+                return True, np.zeros((240, 320, 3), np.uint8)
+            time.sleep(0.1)
+            return False, None
+
+        def release(self) -> None:
+            """There is no driver behind it."""
+
+    monkeypatch.setattr(opencv, "load", lambda: SimpleNamespace(VideoCapture=Hanging, CAP_ANY=0))
+    monkeypatch.setattr(camera_module, "_LOST_AFTER_S", 0.3)
+    path = tmp_path / "webcam"
+    path.touch()
+    camera = CameraSource(str(path), 320, 240, 30)
+    camera.start()
+    assert camera.problem is None
+    see(camera, 1.0)
+    problem = camera.problem
+    camera.close()
+    assert problem == "The camera 'webcam' was lost: others see a test picture."
 
 
 def test_opencv_leaves_the_environment_of_qt_as_it_was() -> None:
