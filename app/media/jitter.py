@@ -67,7 +67,7 @@ class Playout:
 
     def reset(self) -> None:
         """Forget the source: the next packet begins anew. Counters stay."""
-        self._decoders: dict[int, AudioDecoder] = {}
+        self._decoders: dict[int, tuple[CodecPlan, AudioDecoder]] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._tracker = DelayTracker()
         self._clock_rate = 0
@@ -82,19 +82,13 @@ class Playout:
         self._catching_up = False
         self._rest = np.zeros(0, dtype=np.int16)
 
-    @property
-    def target_delay_s(self) -> float:
-        return self._tracker.target_s
-
     def push(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
         """Take one packet; `sequence` is extended (never wraps). Foreign or damaged ones are counted and dropped."""
         codec = self._codecs.get(payload_type)
         if codec is None or not payload:
             self.damaged += 1
             return
-        decoder = self._decoders.get(payload_type)
-        if decoder is None:
-            decoder = self._decoders[payload_type] = self._decoder_for(codec)
+        decoder = self._decoder_of(payload_type, codec)
         try:
             samples = decoder.sample_count(payload)
         except PacketError:
@@ -122,6 +116,13 @@ class Playout:
             sound = more if not len(sound) else np.concatenate((sound, more))
         self._rest = sound[FRAME:]
         return sound[:FRAME]
+
+    def _decoder_of(self, payload_type: int, codec: CodecPlan) -> AudioDecoder:
+        """Give the decoder of a payload type; a new one when an offer has given the number to another codec."""
+        known = self._decoders.get(payload_type)
+        if known is None or known[0].name.lower() != codec.name.lower():
+            known = self._decoders[payload_type] = codec, self._decoder_for(codec)
+        return known[1]
 
     def _media_time(self, timestamp: int, clock_rate: int) -> int:
         if clock_rate != self._clock_rate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -219,3 +219,21 @@ def test_a_time_line_that_jumps_forward_goes_on_at_once() -> None:
         heard.append(bool(playout.next_frame(tick * 0.02 + 0.005).any()))
     assert heard[5:].count(False) <= 4
     assert playout.dropped <= 4
+
+
+def test_a_payload_type_that_gets_another_meaning_is_decoded_by_it() -> None:
+    """A new offer may give a number to another codec; its old decoder would make noise of it."""
+    codecs = {96: replace(OPUS, payload_type=96)}
+    playout = Playout(codecs)
+    silence = make_encoder(OPUS).encode(np.zeros(960, np.int16))
+    for number in range(10):
+        playout.push(70_000 + number, number * 960, 96, silence, number * 0.02)
+        playout.next_frame(number * 0.02)
+    codecs[96] = replace(PCMU, payload_type=96)
+    encoder, sound = make_encoder(PCMU), tone(HZ, 1.0, 0.3)
+    heard = []
+    for number in range(10, 60):
+        payload = encoder.encode(sound[(number - 10) * 960 : (number - 9) * 960])
+        playout.push(70_000 + number, number * 160, 96, payload, number * 0.02)
+        heard.append(playout.next_frame(number * 0.02))
+    assert share_at(np.concatenate(heard[25:]), HZ) > 0.95
