@@ -11,7 +11,6 @@ silence or a labelled test picture, the sink swallows what it is given. `close` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -155,7 +154,3 @@ class MediaDevices(Protocol):
     def video_sink(self, settings: MediaSettings, mailbox: FrameMailbox) -> VideoSink: ...
 
     def preview(self, mailbox: FrameMailbox) -> VideoSink: ...
-
-
-ProblemListener = Callable[[str, str], None]
-"""Called with ("microphone" | "speaker" | "camera" | "picture", sentence)."""

@@ -11,7 +11,6 @@ from app.media.errors import MediaError, PacketError
 from app.media.sdes import SdesKey
 
 REPLAY_WINDOW = 1024  # packets: a retransmission may come late
-LARGEST_PACKET = 1_356  # what pylibsrtp can encrypt: 1500 less its trailer
 
 _SDES_PROFILES = {
     "AES_CM_128_HMAC_SHA1_80": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
