@@ -178,6 +178,9 @@ class SipEndpoint:
     def on_bad(self, error: ParseError, source: Hop) -> None:
         self._agent.receive_bad(error, source, self._now())
 
+    def on_sent(self, data: bytes, hop: Hop) -> None:
+        self._trace("out", hop, data)
+
     def on_send_failed(self, transaction: int | None, detail: str) -> None:
         self._agent.send_failed(transaction, detail, self._now())
 
@@ -203,9 +206,7 @@ class SipEndpoint:
         for output in self._agent.take():
             match output:
                 case Send(message, hop, transaction):
-                    data = bytes(message)
-                    self._trace("out", hop, data)
-                    self._transports.send(data, hop, transaction)
+                    self._transports.send(bytes(message), hop, transaction)
                 case Resolve(token, uri):
                     self._resolve(token, uri)
                 case KeepAlive(hop):

@@ -48,6 +48,9 @@ class Receiver(Protocol):
     def on_bad(self, error: ParseError, source: Hop) -> None:
         """Something that is no SIP message."""
 
+    def on_sent(self, data: bytes, hop: Hop) -> None:
+        """A message was given to the wire."""
+
     def on_send_failed(self, transaction: int | None, detail: str) -> None:
         """What was sent for `transaction` did not arrive, and will not."""
 
@@ -159,12 +162,14 @@ class Transports:
         if self._closed:
             return
         if hop.transport == "udp":
-            self._send_datagram(data, hop, transaction)
+            if self._send_datagram(data, hop, transaction):
+                self.receiver.on_sent(data, hop)
             return
         connection = self._connection_for(hop)
         if connection is not None:
             connection.note(transaction)
             if connection.write(data):
+                self.receiver.on_sent(data, hop)
                 return
         self._open(hop, data, transaction)
 
@@ -177,7 +182,7 @@ class Transports:
         if connection is not None:
             connection.write(b"\r\n\r\n")
 
-    def _send_datagram(self, data: bytes, hop: Hop, transaction: int | None) -> None:
+    def _send_datagram(self, data: bytes, hop: Hop, transaction: int | None) -> bool:
         datagrams = self._socket_for(hop)
         problem = "no socket of that address family" if datagrams is None else datagrams.send(data, hop.remote)
         if problem is not None:
@@ -189,6 +194,7 @@ class Transports:
                 del noted[next(iter(noted))]
             while len(self._sent_to) > MAX_SENT_TO:
                 del self._sent_to[next(iter(self._sent_to))]
+        return problem is None
 
     def _socket_for(self, hop: Hop) -> DatagramSocket | None:
         family = socket.AF_INET6 if ":" in hop.remote.host else socket.AF_INET
@@ -230,7 +236,8 @@ class Transports:
             self._outbound[(hop.transport, hop.remote)] = connection
             for data, transaction in opening.queue:
                 connection.note(transaction)
-                connection.write(data)
+                if connection.write(data):
+                    self.receiver.on_sent(data, hop)
         except TimeoutError:
             problem = f"{hop.remote} does not answer over {hop.transport.upper()}"
         except ssl.SSLCertVerificationError as error:

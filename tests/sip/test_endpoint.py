@@ -175,6 +175,7 @@ async def test_where_tcp_is_refused_the_call_goes_over_udp(phones):
         assert (request.method, request.top_via.transport, len(request.body)) == ("INVITE", "UDP", len(LARGE))
         await asyncio.get_running_loop().sock_sendto(old_phone, bytes(response_to(request, 486)), address)
         await ada.expect(SessionClosed)
+    assert [line.split()[:2] for line in ada.lines("out")] == [["udp", "INVITE"], ["udp", "ACK"]]  # and nothing by TCP
 
 
 @pytest.mark.parametrize("suffix", ["", ";transport=tcp"])
