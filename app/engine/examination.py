@@ -59,7 +59,7 @@ async def _examine_name(name: str) -> Finding:
     loop = asyncio.get_running_loop()
     try:
         found = await asyncio.wait_for(loop.getaddrinfo(name, None, type=socket.SOCK_STREAM), DNS_LIMIT_S)
-    except (OSError, TimeoutError) as error:
+    except (OSError, UnicodeError) as error:
         return Finding("dns", False, f"The name {name} is not known to the DNS ({error}): check how it is spelled.")
     return Finding("dns", True, f"{name} is {found[0][4][0]}.")
 

@@ -167,7 +167,10 @@ async def _query(name: str, kind: str) -> list[Any]:
 async def _addresses(transport: str, host: str, port: int) -> tuple[_Server, ...]:
     if is_address(host):
         return (_Server(transport, host, port),)
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        return ()  # a label longer than the 63 octets of RFC 1035: no name of the DNS
     # IPv4 first would hide IPv6-only hosts from nobody; the system's own order (RFC 6724) stands.
     addresses = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
     return tuple(_Server(transport, address, port) for address in addresses)
