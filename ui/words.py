@@ -154,7 +154,7 @@ def looks_like_address(text: str) -> bool:
 
 def initials(name: str) -> str:
     """Give one or two letters that stand for a name."""
-    parts = re.findall(r"[^\W_]+", name)
+    parts: list[str] = re.findall(r"[^\W_]+", name)
     if not parts:
         return "?"
     if len(parts) == 1:

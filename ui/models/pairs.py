@@ -105,7 +105,11 @@ def build_rows(ice: IceSnapshot) -> list[PairRow]:
 def _row(pair: PairInfo, local: CandidateInfo, remote: CandidateInfo) -> PairRow:
     state = "✓ selected" if pair.selected else _STATES[pair.state]
     tone = "good" if pair.state is PairState.SUCCEEDED else "bad" if pair.state is PairState.FAILED else "plain"
-    tip = [f"{local.type} {end_point(local)} to {remote.type} {end_point(remote)}", f"{pair.checks_sent} checks sent"]
+    tip = [
+        f"priority {pair.priority}",
+        f"{local.type} {end_point(local)} to {remote.type} {end_point(remote)}",
+        f"{pair.checks_sent} checks sent",
+    ]
     if pair.reason:
         tip.append(pair.reason)
     if pair.nominated:

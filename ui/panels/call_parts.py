@@ -82,8 +82,8 @@ class CallCentre(QWidget):
         self._row = QWidget()
         self._buttons = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._row)
         row = self._buttons
-        for part in (self.resume, self.again, self.why, self.close_button):
-            row.addWidget(part)
+        for button_ in (self.resume, self.again, self.why, self.close_button):
+            row.addWidget(button_)
         box.addStretch(1)
         box.addWidget(self.avatar, 0, middle)
         box.addSpacing(8)

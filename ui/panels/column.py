@@ -52,7 +52,7 @@ class ListColumn(QWidget):
         box.addWidget(self.account)
         self.field.textChanged.connect(self._typed)
         self.field.returnPressed.connect(self._enter)
-        self.field.moved.connect(lambda step: self._shown().move(step))
+        self.field.moved.connect(lambda step: self._shown().walk(step))
         for panel in (self.people, self.history):
             panel.called.connect(self._called)
         context.status_changed.connect(self._show_status)

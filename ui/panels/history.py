@@ -55,7 +55,7 @@ class HistoryPanel(QWidget):
     def set_filter(self, text: str) -> None:
         self.model.set_filter(text)
 
-    def move(self, step: int) -> None:
+    def walk(self, step: int) -> None:
         current = self.view.currentIndex()
         number = current.row() if current.isValid() else -1 if step > 0 else len(self.model.rows)
         number += step

@@ -71,7 +71,7 @@ class PeoplePanel(QWidget):
             if first is not None:
                 self._select(first)
 
-    def move(self, step: int) -> None:
+    def walk(self, step: int) -> None:
         """Go up or down by one row, past the headings."""
         current = self.view.currentIndex()
         number = current.row() if current.isValid() else -1 if step > 0 else len(self.model.rows)

@@ -45,7 +45,8 @@ def _fields(t: Tokens) -> str:
     focus = "QLineEdit:focus, QComboBox:focus, QPlainTextEdit:focus, QSpinBox:focus"
     return f"""
 {field} {{ background: {t.background}; border: 1px solid {t.line_strong}; border-radius: 10px; padding: 7px 10px;
-    selection-background-color: {t.accent}; selection-color: {t.accent_text}; }}
+    selection-background-color: {t.accent}; selection-color: {t.accent_text};
+    placeholder-text-color: {t.muted}; }}
 {focus} {{ border: 2px solid {t.accent}; padding: 6px 9px; }}
 {field.replace(",", ":disabled,")}:disabled {{ color: {t.muted}; background: {t.card}; }}
 QLineEdit#searchField {{ padding-left: 2px; }}

@@ -108,7 +108,7 @@ AVATAR_COLOURS = ("#2d6f91", "#6f4ce0", "#96600f", "#1a7f50", "#626a76", "#a1465
 
 RAIL_WIDTH = 72
 LIST_WIDTH = 300
-PANE_WIDTH = 528
+PANE_WIDTH = 548
 NARROW_BELOW = 900  # under this width list and pane slide over the stage
 UNIT = 8
 RADIUS = 12

@@ -123,12 +123,13 @@ class CallButtons(QWidget):
 
     def _volume_clicked(self) -> None:
         card = self.volume_card
-        if card is None:
+        owner = card.parentWidget() if card is not None else None
+        if card is None or owner is None:
             return
         if card.isVisible():
             card.hide()
             return
-        top = self.volume.mapTo(card.parentWidget(), QPoint(0, 0))
+        top = self.volume.mapTo(owner, QPoint(0, 0))
         card.adjustSize()
         card.move(top.x() + (_BUTTON.width() - card.width()) // 2, top.y() - card.height() - 10)
         card.show()

@@ -47,9 +47,7 @@ class RowDelegate(QStyledItemDelegate):
         """Say where a row's call button is."""
         return QRectF(area.right() - _BUTTON - 12, area.center().y() - _BUTTON / 2, _BUTTON, _BUTTON)
 
-    def editorEvent(
-        self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: QModelIndex
-    ) -> bool:
+    def editorEvent(self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index) -> bool:
         if isinstance(event, QMouseEvent) and event.type() is QEvent.Type.MouseButtonRelease:
             row = index.data(ROW)
             inside = self.button_area(QRectF(option.rect)).contains(event.position())

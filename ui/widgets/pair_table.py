@@ -72,9 +72,9 @@ class CellDelegate(QStyledItemDelegate):
         row = index.data(ROW)
         pair = row if isinstance(row, PairRow) else None
         lines = str(index.data()).split("\n")
-        selected = pair is not None and pair.selected
+        strong = _strong(pair, index.column())
         widths = [
-            QFontMetricsF(_font(option.font, bold=selected and number == 0, small=number > 0)).horizontalAdvance(line)
+            QFontMetricsF(_font(option.font, bold=strong and number == 0, small=number > 0)).horizontalAdvance(line)
             for number, line in enumerate(lines)
         ]
         mark = _MARK if pair is not None and index.column() == 2 else 0
@@ -117,7 +117,7 @@ class CellDelegate(QStyledItemDelegate):
         tokens = self._theme.tokens
         selected = pair is not None and pair.selected
         for number, line in enumerate(lines):
-            font = _font(base, bold=selected and number == 0, small=number > 0)
+            font = _font(base, bold=_strong(pair, column) and number == 0, small=number > 0)
             painter.setFont(font)
             painter.setPen(QColor(tokens.text if number == 0 else tokens.muted))
             place = area if pair is None else QRectF(area.left(), area.top() + 4 + 18 * number, area.width(), 20)
@@ -125,6 +125,11 @@ class CellDelegate(QStyledItemDelegate):
                 place = place.adjusted(_MARK, 0, 0, 0)
             text = QFontMetricsF(font).elidedText(line, Qt.TextElideMode.ElideMiddle, place.width() + 1)
             painter.drawText(place, side | Qt.AlignmentFlag.AlignVCenter, text)
+
+
+def _strong(pair: PairRow | None, column: int) -> bool:
+    """Tell whether a cell's first line is in bold: what says that the pair is selected, and its round trip."""
+    return pair is not None and pair.selected and column in (2, 3)
 
 
 def _font(base: QFont, *, bold: bool, small: bool = False) -> QFont:

@@ -23,6 +23,7 @@ class Toasts(QWidget):
     def __init__(self, theme: Theme, parent: QWidget, margin: Callable[[], int]) -> None:
         """`margin` gives the pixels at the lower edge that belong to something else."""
         super().__init__(parent)
+        self._over = parent
         self.setObjectName("toasts")
         self._theme = theme
         self._box = QVBoxLayout(self)
@@ -69,7 +70,7 @@ class Toasts(QWidget):
         return False
 
     def _place(self) -> None:
-        parent = self.parentWidget()
+        parent = self._over
         width = min(560, parent.width() - 32)
         height = 0
         for toast in self._shown:
@@ -84,7 +85,7 @@ class _Toast(QFrame):
         self.setObjectName("toast")
         self.setProperty("look", "toast")
         self.setAccessibleName(sentence)
-        row = QHBoxLayout(self)
+        self._row = row = QHBoxLayout(self)
         row.setContentsMargins(14, 10, 8, 10)
         row.setSpacing(10)
         sign = QLabel()
@@ -103,7 +104,7 @@ class _Toast(QFrame):
         """Take a width; give the height that the sentence needs in it."""
         for part in (self, self._text):
             part.ensurePolished()
-        height = self.layout().heightForWidth(width)
+        height = self._row.heightForWidth(width)
         self.setFixedSize(width, height)
         return height
 
