@@ -40,7 +40,7 @@ def add_account(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--password-from", type=password_from, metavar="WHERE", help="env:NAME or file:PATH, e.g. env:SIP_PASSWORD"
     )
-    group.add_argument("--registrar", type=host_port(5060), metavar="HOST:PORT", help="e.g. 192.168.1.2:5060")
+    group.add_argument("--registrar", type=host_port(0), metavar="HOST:PORT", help="e.g. 192.168.1.2:5060")
     group.add_argument("--no-register", action="store_true", help="call without registering first")
     group.add_argument("--display-name", metavar="TEXT", help="how others see this side, e.g. 'Front desk'")
 
@@ -98,17 +98,19 @@ def passwords_of(args: argparse.Namespace) -> dict[str, str]:
 
 def _accounts(args: argparse.Namespace, settings: Settings) -> tuple[Account, ...]:
     chosen: Account | None = getattr(args, "account", None)
-    if chosen is None:
-        if getattr(args, "no_register", False):
-            return tuple(replace(kept, register=False) for kept in settings.accounts)
-        return settings.accounts
-    return (
-        replace(
-            chosen,
-            registrar=args.registrar or chosen.registrar,
-            display_name=args.display_name or "",
-            register=not args.no_register,
-        ),
+    return tuple(_with_flags(account, args) for account in ((chosen,) if chosen is not None else settings.accounts))
+
+
+def _with_flags(account: Account, args: argparse.Namespace) -> Account:
+    registrar: HostPort | None = getattr(args, "registrar", None) or account.registrar
+    if registrar is not None and registrar.port == 0:  # named by its host alone
+        secure = account.transport is SipTransport.TLS or account.address.startswith("sips:")
+        registrar = replace(registrar, port=5061 if secure else 5060)
+    return replace(
+        account,
+        registrar=registrar,
+        display_name=getattr(args, "display_name", None) or account.display_name,
+        register=account.register and not getattr(args, "no_register", False),
     )
 
 

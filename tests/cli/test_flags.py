@@ -32,6 +32,30 @@ def test_account_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert passwords_of(args) == {"sip:ada@example.org": "from the environment"}
 
 
+@pytest.mark.parametrize(
+    ("account", "registrar", "port"),
+    [
+        ("sip:ada@example.org", "192.0.2.1", 5060),
+        ("sip:ada@example.org;transport=tls", "192.0.2.1", 5061),
+        ("sips:ada@example.org", "192.0.2.1", 5061),
+        ("sip:ada@example.org;transport=tls", "192.0.2.1:5060", 5060),
+    ],
+)
+def test_a_registrar_named_by_its_host_has_the_port_of_its_transport(account: str, registrar: str, port: int) -> None:
+    settings = adjusted("--account", account, "--registrar", registrar)
+    assert settings.accounts[0].registrar == HostPort("192.0.2.1", port)
+
+
+def test_a_kept_account_takes_the_flags_of_this_run() -> None:
+    kept = Settings(accounts=(Account("sip:ada@example.org", SipTransport.TLS, display_name="Ada"),))
+    arguments = ["call", "echo", "--registrar", "192.0.2.1", "--display-name", "Front desk", "--no-register"]
+    account = settings_adjuster(build_parser().parse_args(arguments))(kept).accounts[0]
+    assert account == Account(
+        "sip:ada@example.org", SipTransport.TLS, HostPort("192.0.2.1", 5061), "Front desk", register=False
+    )
+    assert settings_adjuster(build_parser().parse_args(["call", "echo"]))(kept).accounts == kept.accounts
+
+
 def test_network_flags(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("turn secret\n")
