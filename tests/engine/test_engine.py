@@ -274,6 +274,31 @@ async def test_presence_is_asked_from_the_phone_that_is_there(profile_dir: Path)
         await bob.close()
 
 
+async def test_a_new_ring_volume_holds_for_the_next_ring(profile_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volumes: list[float] = []
+
+    class Ring:
+        def __init__(self, volume: float, device: str, *, sound: object) -> None:
+            volumes.append(volume)
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+    monkeypatch.setattr("app.media.rings.RingPlayer", Ring)
+
+    def heard(settings: Settings) -> Settings:
+        settings = quiet(settings)
+        return replace(settings, media=replace(settings.media, audio_to="speaker"))
+
+    async with engine(profile_dir, home=HomeMode.ON_DEMAND, ring=True, adjust=heard) as (parley, watch):
+        await parley.settings.change(Settings(ring_volume=0.5))
+        await parley.calls.place("echo", video=False)
+        await watch.first(CallChanged, lambda event: event.call.state is CallState.RINGING)
+        await until(lambda: volumes)
+        assert volumes == [0.5 * 0.4]
+
+
 async def test_changes_at_the_same_moment_leave_one_phone(profile_dir: Path) -> None:
     async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, _):
         await asyncio.gather(*(parley.settings.change(Settings(display_name=name)) for name in ("one", "two", "three")))
