@@ -77,11 +77,8 @@ def finish_talk(sipp: Sipp, phone: OurPhone) -> Outcome:
 
 
 def methods(outcome: Outcome, direction: str) -> list[str]:
-    """What went one way over UDP, without 100: sipp takes no TCP, which Parley tries first where a message is large."""
-    entries = [
-        entry for entry in outcome.report["sip"] if entry["direction"] == direction and entry["transport"] == "udp"
-    ]
-    words = [entry["line"].removeprefix("SIP/2.0 ").split()[0] for entry in entries]
+    """What went one way: methods and statuses, without 100."""
+    words = (line.removeprefix("SIP/2.0 ").split()[0] for line in outcome.lines(direction))
     return [word for word in words if word != "100"]
 
 
