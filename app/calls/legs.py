@@ -80,6 +80,7 @@ class Leg:
             self.ice = fork_of.ice.fork(on_event=lambda event: on_ice(self, event))
         else:
             self.ice = IceSession(ice_config, controlling, names, on_event=lambda event: on_ice(self, event))
+            self.ice.expect_forks(controlling)  # a proxy may yet try another phone, seconds after the first was reached
         self.ice.on_datagram = self._receive
         self.media = MediaSession(
             media_settings,

@@ -203,6 +203,7 @@ class PathSide:
     def choose(self, chosen: Leg) -> None:
         """Keep the leg that was answered and close the other forks."""
         self.leg = chosen
+        chosen.ice.expect_forks(False)
         for leg in tuple(self.legs.values()):
             if leg is not chosen:
                 self._give_up(leg)

@@ -77,6 +77,7 @@ class IceCore:
         self._found = 0  # how many of the gatherer's candidates the agents know
         self._all_asked = False
         self._trimmed = False
+        self._forks_expected = False
         self._doomed: set[int] = set()  # sockets to free as soon as they carry no allocation any more
 
     # Gathering -------------------------------------------------------------------------------------------
@@ -135,6 +136,11 @@ class IceCore:
         other = IceLeg(leg.agent.fork())
         self.legs.append(other)
         return other
+
+    def expect_forks(self, expected: bool, now: float) -> None:
+        """Say whether further far ends may still answer: as long as they may, every candidate is kept for them."""
+        self._forks_expected = expected
+        self._settle(now)
 
     def locals_of(self, leg: IceLeg, stream: str) -> list[LocalCandidate]:
         """Give what is signalled of a stream, best first."""
@@ -293,7 +299,7 @@ class IceCore:
 
     def next_timeout(self) -> float | None:
         times = [self.gatherer.next_timeout(), *(leg.agent.next_timeout() for leg in self.legs)]
-        if not self._trimmed:
+        if self._may_trim:
             done = [leg.agent.completed_at for leg in self.legs]
             times += [None if at is None else at + self.config.timing.linger_s for at in done]
         return min((at for at in times if at is not None), default=None)
@@ -312,7 +318,7 @@ class IceCore:
             for leg in self.legs:
                 leg.agent.gathering_problem = next(iter(self.gatherer.problems), None)
             self.events.append((self.legs[0], Gathered()))
-        if not self._trimmed and self.legs and all(leg.settled(self.config.timing.linger_s, now) for leg in self.legs):
+        if self._may_trim and all(leg.settled(self.config.timing.linger_s, now) for leg in self.legs):
             self._trim(now)
         if self._doomed:
             self._free_sockets()
@@ -347,6 +353,10 @@ class IceCore:
         base = None if pair is None else self.gatherer.bases.get(pair.local.base)
         if pair is not None and base is not None and base.relay is not None:
             base.relay.client.bind_channel(pair.remote.transport_address, now)
+
+    @property
+    def _may_trim(self) -> bool:
+        return bool(self.legs) and not self._trimmed and not self._forks_expected
 
     def _trim(self, now: float) -> None:
         """Free what nothing was selected on, and use a channel where a relay was (RFC 8445 section 8.3)."""

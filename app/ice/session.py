@@ -63,6 +63,11 @@ class IceSession:
             _fork_of=(self._hub, self._leg),
         )
 
+    def expect_forks(self, expected: bool) -> None:
+        """Say whether further far ends may still answer this offer; until then no candidate is given back."""
+        self._hub.core.expect_forks(expected, time.monotonic())
+        self._hub.flush()
+
     def _event(self, event: IceEvent) -> None:
         if isinstance(event, Failed):
             self._failure = self._failure or event.reason

@@ -148,6 +148,36 @@ def test_allocations_nothing_was_selected_on_are_handed_back_after_completion() 
     assert one.send(b"\x80x")
 
 
+def test_a_far_end_that_answers_late_finds_every_candidate_still_there() -> None:
+    """A proxy that tries one phone after another: the second is heard of long after the first was reached."""
+    network = Network()
+    turn = network.add_turn()
+    lan = network.lan(Mode.SYMMETRIC, "203.0.113.11")
+    one = Party(network, lan, "192.168.1.10", WITH_TURN, controlling=True)
+    near = Party(network, lan, "192.168.1.11", WITH_TURN, controlling=False)
+    far = Party(network, network.lan(Mode.SYMMETRIC, "203.0.113.12"), "192.168.2.10", WITH_TURN, controlling=False)
+    one.core.expect_forks(True, network.now)
+    connect(one, near)
+    assert one.selected() == ("host", "host")
+    network.run(20)
+    assert turn.allocations == 1
+    late = one.core.fork(one.leg)
+    far.gather()
+    far.set_remote(one.local())
+    far.start()
+    late.agent.set_remote("audio", far.local(), network.now)
+    one.core.start_checks(late, network.now)
+    one.flush()
+    network.run(20, lambda: late.agent.completed_at is not None and far.done)
+    assert far.done
+    one.core.close_leg(late, network.now)
+    one.core.expect_forks(False, network.now)
+    one.flush()
+    network.run(1)
+    assert turn.allocations == 1, "only the far end keeps its relay"
+    assert one.send(b"\x80x")
+
+
 def test_closing_hands_everything_back() -> None:
     network = Network()
     turn = network.add_turn()
