@@ -7,6 +7,7 @@ its last picture.
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import threading
@@ -33,7 +34,19 @@ _SILENCE.flags.writeable = False
 
 
 def probe(path: Path, kind: Literal["audio", "video"]) -> str | None:
-    """Say in words, without a full stop, why a file cannot stand in for a device; None when it can."""
+    """Say in words, without a full stop, why a file cannot stand in for a device; None when it can.
+
+    A film takes a tenth of a second to look into, so what was found is remembered while the file stays as it is.
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        return f"There is no file {str(path)[-80:]!r}"
+    return _probed(path, kind, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _probed(path: Path, kind: Literal["audio", "video"], _changed_at: int, _size: int) -> str | None:
     name = str(path)[-80:]
     if not path.is_file():
         return f"There is no file {name!r}"

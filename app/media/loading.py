@@ -13,11 +13,15 @@ import threading
 _MODULES = (
     "app.media.aiortc_parts",
     "app.media.audio_stream",
+    "app.media.camera",
     "app.media.dtls",
     "app.media.echo",
+    "app.media.microphone",
+    "app.media.recorder",
     "app.media.rings",
     "app.media.sinks",
     "app.media.sources",
+    "app.media.speaker",
     "app.media.srtp",
     "app.media.video_stream",
 )

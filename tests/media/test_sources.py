@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
@@ -138,6 +139,27 @@ def test_a_file_is_scaled_thinned_and_its_last_picture_stays(tmp_path: Path) -> 
     assert 8 <= len(seen) <= 20
     assert all(number is not None for _, number in seen)
     assert seen[-1][1] == seen[-3][1]
+
+
+def test_a_film_is_looked_into_once_while_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera that is switched on again in a call must not hold up the loop that carries its sound."""
+    path = make_video(tmp_path / "film.mkv", seconds=0.2, width=320, height=240)
+    opened: list[str] = []
+    really_open = av.open
+
+    def note(file: str) -> object:
+        opened.append(file)
+        return really_open(file)
+
+    monkeypatch.setattr(av, "open", note)
+    settings = replace(QUIET, video_from=str(path))
+    for _ in range(3):
+        assert open_video_source(settings)[1] is None
+    assert len(opened) == 1
+    path.write_bytes(b"another file")
+    assert "cannot be read" in (open_video_source(settings)[1] or "")
+    path.unlink()
+    assert "There is no file" in (open_video_source(settings)[1] or "")
 
 
 def test_the_test_picture_runs_at_its_rate_and_gives_only_the_newest() -> None:
