@@ -75,8 +75,9 @@ def test_over_tcp(village: Village, name: str) -> None:
 
 
 def test_during_a_call_at_every_port_of_both_sides_and_the_relay(village: Village) -> None:
-    """The relay's ports are open because both sides have one, though the call does not go through it."""
+    """The call goes through a relay, so that its port is open and busy too."""
     server = village.lab["s"]
+    closed = village.home.ports("udp")
     bob_flags, bob_secrets = parley.member("bob", server)
     with (
         Parley(
@@ -88,16 +89,19 @@ def test_during_a_call_at_every_port_of_both_sides_and_the_relay(village: Villag
     ):
         bob.wait_for("listening")
         target = f"sip:bob@{village.lab['b'].in_uri}:5070"
-        with parley.call(village.lab["a"], village.folder / "first", "ada", server, target, *QUIET) as ada:
+        flags = (*QUIET, "--ice-policy", "relay")
+        with parley.call(village.lab["a"], village.folder / "first", "ada", server, target, *flags) as ada:
             for side in (ada, bob):
                 side.wait_for("call", state="connected")
                 assert len(side.ports("udp")) >= 2
+            assert len(village.home.ports("udp")) > len(closed), "no relay is open"
             with unharmed(ada, bob):
                 flood_all(village, ada)
                 flood_all(village, bob)
                 flood_all(village, village.home)
             ada.stop()
             caller, callee = ada.finish(), bob.finish()
+    assert caller.selected()[0]["type"] == "relay"
     assert (caller.code, callee.code) == (0, 0)
     assert caller.report["ended"]["by"] == "local"
     for outcome in (caller, callee):
