@@ -8,10 +8,8 @@ from app.media.audio_send import AudioSendWorker
 from app.media.events import DeviceTrouble, FirstMedia
 from app.media.jitter import Playout
 from app.media.plan import StreamPlan
-from app.media.ports import AudioSource
 from app.media.rtcp import Report
 from app.media.rtp import RtpPacket
-from app.media.speech import make_encoder
 from app.media.stream import RtpStream, StreamHost
 
 
@@ -27,9 +25,11 @@ class AudioStream(RtpStream):
         self._volume = 1.0
         self._was_heard = False
         self._problems: dict[str, str | None] = {}
-        # Made now, while the phone rings, so that nothing is loaded at the pick-up. No device opens before `start`.
-        self._next_source: AudioSource | None = host.devices.audio_source(host.settings) if plan.send else None
-        make_encoder(self.codec)
+        # Made now, while the phone rings, so that the first packet follows the pick-up at once. No device opens before
+        # the worker starts.
+        self._ready: AudioSendWorker | None = self._new_capture() if plan.send else None
+        if self._ready is not None:
+            self._ready.worker.hold()
         self.update()
 
     def set_muted(self, muted: bool) -> None:
@@ -57,10 +57,10 @@ class AudioStream(RtpStream):
 
     def stop(self) -> None:
         self.gate_open = False
-        for worker in (self._capture, self._player):
+        for worker in (self._ready, self._capture, self._player):
             if worker is not None:
                 self.host.retire(worker.worker)
-        self._capture = None
+        self._ready = self._capture = None
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
         if self._player is not None:
@@ -115,10 +115,14 @@ class AudioStream(RtpStream):
         if self._capture is not None:
             self._capture.use(self.codec, self.sender, self._outbox(self.sender))
             return
-        source, self._next_source = self._next_source or self.host.devices.audio_source(self.host.settings), None
-        self._capture = AudioSendWorker(source, self.codec, self.sender, self._outbox(self.sender))
+        self._capture, self._ready = self._ready or self._new_capture(), None
+        self._capture.use(self.codec, self.sender, self._outbox(self.sender))
         self._capture.muted = self._muted
         self._capture.worker.start()
+
+    def _new_capture(self) -> AudioSendWorker:
+        source = self.host.devices.audio_source(self.host.settings)
+        return AudioSendWorker(source, self.codec, self.sender, self._outbox(self.sender))
 
     def _tell(self, about: str, problem: str | None) -> None:
         if problem != self._problems.get(about):

@@ -54,6 +54,10 @@ class VideoSendWorker:
         self.rate = RateMeter()
         self.worker = Worker("video-send", self._run)
 
+    def sends_as(self, sender: RtpSender, codec: CodecPlan) -> bool:
+        """Whether this is the source and the codec it was made for."""
+        return (sender, codec) == (self._sender, self._codec)
+
     def ask_key_frame(self) -> None:
         """Send a whole picture soon; any thread."""
         self._key_wanted.set()

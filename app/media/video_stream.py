@@ -9,7 +9,6 @@ from app.frames import FrameMailbox
 from app.media.assembly import EncodedFrame, FrameAssembler
 from app.media.events import DeviceTrouble, FirstMedia
 from app.media.plan import StreamPlan
-from app.media.ports import VideoSource
 from app.media.rtcp import Nack, Report
 from app.media.rtp import HEADER_BYTES, RtpPacket, sequence_difference
 from app.media.sending import RtxSender
@@ -41,8 +40,11 @@ class VideoStream(RtpStream):
         self._problems: dict[str, str | None] = {}
         self.key_frames_asked = 0
         self._last_fps: float | None = None
-        # Made now, while the phone rings, so that nothing is drawn or loaded when it is picked up.
-        self._next_source: VideoSource | None = host.devices.video_source(host.settings) if plan.send else None
+        # Made now, while the phone rings, so that the first picture follows the pick-up at once. No camera opens before
+        # the worker starts.
+        self._ready: VideoSendWorker | None = self._new_capture() if plan.send else None
+        if self._ready is not None:
+            self._ready.worker.hold()
         self.update()
 
     def set_camera(self, on: bool) -> None:
@@ -74,6 +76,9 @@ class VideoStream(RtpStream):
 
     def stop(self) -> None:
         self.gate_open = False
+        if self._ready is not None:
+            self.host.retire(self._ready.worker)
+            self._ready = None
         if self._capture is not None:
             self._stop_capture()
         if self._player is not None:
@@ -170,12 +175,20 @@ class VideoStream(RtpStream):
         return RtxSender(payload_type, self.sender.extension) if payload_type is not None and self.plan.nack else None
 
     def _start_capture(self) -> None:
+        ready, self._ready = self._ready, None
+        if ready is not None and ready.sends_as(self.sender, self.codec):
+            self._capture = ready
+        else:
+            if ready is not None:
+                self.host.retire(ready.worker)
+            self._capture = self._new_capture()
+        self._capture.worker.start()
+
+    def _new_capture(self) -> VideoSendWorker:
         devices, settings = self.host.devices, self.host.settings
         preview = devices.preview(self._own_picture) if self._own_picture is not None else None
-        source, self._next_source = self._next_source or devices.video_source(settings), None
-        outbox = self._outbox(self.sender)
-        self._capture = VideoSendWorker(source, preview, self.codec, self.sender, outbox, settings.fps, self._leaving)
-        self._capture.worker.start()
+        source, outbox = devices.video_source(settings), self._outbox(self.sender)
+        return VideoSendWorker(source, preview, self.codec, self.sender, outbox, settings.fps, self._leaving)
 
     def _stop_capture(self) -> None:
         capture, self._capture = self._capture, None

@@ -14,19 +14,30 @@ MOST_QUEUED = 2_000  # packets between a worker and a loop that does not run
 
 
 class Worker:
-    """One thread with a stop signal. `body` gets the signal and returns soon after it is set."""
+    """One thread with a stop signal. `body` gets the signal and returns soon after it is set.
+
+    `hold` starts the thread before there is work for it, where `start` must not cost the milliseconds that this takes.
+    """
 
     def __init__(self, name: str, body: Callable[[threading.Event], None]) -> None:
         self.stopping = threading.Event()
+        self._released = threading.Event()
         self._body = body
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
+    def hold(self) -> None:
+        """Let the thread stand ready; nothing of `body` runs before `start`."""
+        if self._thread.ident is None:
+            self._thread.start()
+
     def start(self) -> None:
-        self._thread.start()
+        self._released.set()
+        self.hold()
 
     def stop(self) -> None:
         """Ask it to end; returns at once."""
         self.stopping.set()
+        self._released.set()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for its end; blocks. False when it did not end in time."""
@@ -35,6 +46,9 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        self._released.wait()
+        if self.stopping.is_set():
+            return
         try:
             self._body(self.stopping)
         except Exception:
