@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.sip.hops import Hop
-from app.sip.uri import SipUri
+from app.sip.uri import SipUri, Uri
 
 MAX_CONTACTS_PER_USER = 10
 MAX_CONTACTS = 2000
@@ -79,6 +79,15 @@ class Location:
     def knows_source(self, hop: Hop) -> bool:
         """Say whether a registered contact speaks from here: such a source is no stranger."""
         return _end(hop) in self._hops
+
+    def moved_to(self, contact: Uri, host: str, now: float) -> Hop | None:
+        """Give the path on which this contact registered last from `host`; None when it did not, or several did."""
+        found = [
+            each.hop
+            for each in self._all()
+            if each.hop is not None and each.hop.remote.host == host and each.uri.matches(contact) and each.living(now)
+        ]
+        return found[0] if len(found) == 1 else None
 
     def apply(self, user: str, change: Change) -> None:
         bindings = self._users.setdefault(user, [])

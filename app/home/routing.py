@@ -72,7 +72,7 @@ class Router:
         contact = self._contact(request)
         back = way_back(request, contact, source) or hop_of(contact, source.local) or source
         if flow is not None and request.to.tag is not None:
-            return Forward(onward, ((self._in_dialog(onward, flow),),), False, back)
+            return Forward(onward, ((self._in_dialog(onward, flow, now),),), False, back)
         if request.method == "ACK":
             raise Refusal(403)  # is dropped: nobody answers an ACK
         onward = self._check_sender(onward, request, source, now)
@@ -104,11 +104,17 @@ class Router:
     def _read(self, route: NameAddr, call_id: str) -> Hop | None:
         return self._tokens.read(route.uri, call_id) if isinstance(route.uri, SipUri) else None
 
-    def _in_dialog(self, request: Request, flow: Hop) -> Target:
-        """Follow the flow; where its connection has closed, the contact says where else the same machine listens."""
-        if flow.connection is None or self._paths.is_open(flow.connection):
+    def _in_dialog(self, request: Request, flow: Hop, now: float) -> Target:
+        """Follow the flow; where it is gone, the same machine's registration or contact says where else it listens."""
+        is_open = flow.connection is None or self._paths.is_open(flow.connection)
+        if is_open and self._location.knows_source(flow):
             return Target(request.uri, (self._with_local(flow),))
         following = request.routes[0].uri if request.routes else request.uri
+        moved = self._location.moved_to(following, flow.remote.host, now)
+        if moved is not None and (moved.connection is None or self._paths.is_open(moved.connection)):
+            return Target(request.uri, (self._with_local(moved),))
+        if is_open:
+            return Target(request.uri, (self._with_local(flow),))
         hop = hop_of(following)
         if hop is None or hop.remote.host != flow.remote.host:
             raise Refusal(480, "Its connection has closed")

@@ -450,6 +450,44 @@ def test_phone_on_tcp_is_reached_on_its_connection(world: World, eve: Phone) -> 
     assert eve.heard("BYE")
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_phone_that_registered_anew_is_reached_there_inside_its_call(
+    world: World, eve: Phone, transport: str
+) -> None:
+    """Its NAT gave it another port, or its connection broke: the path of the call's beginning leads nowhere."""
+    contact = f"<sip:bob@192.168.1.10:5060;transport={transport}>"
+    first, second = (
+        Phone(world, "bob", "203.0.113.6", port, transport=transport, contact=contact, connection=connection)
+        for port, connection in ((51000, 7 if transport == "tcp" else None), (52000, 8 if transport == "tcp" else None))
+    )
+    first.register(cseq=1)
+    call(eve)
+    first.respond(first.heard("INVITE"), 200)
+    ok = eve.answer()
+    world.open.discard(7)
+    first.alive = False
+    second.register(cseq=3)
+    eve.say(eve.in_dialog("BYE", ok))
+    assert second.heard("BYE")
+
+
+def test_a_neighbours_registration_takes_nobodys_calls(world: World, eve: Phone, bob: Phone) -> None:
+    """The same private address in another house is another phone."""
+    contact = "<sip:bob@192.168.1.10:5060>"
+    first = Phone(world, "bob", "203.0.113.7", 51000, contact=contact)
+    first.register(cseq=1)
+    call(eve)
+    bob.requests("INVITE")
+    first.respond(first.heard("INVITE"), 200)
+    ok = eve.answer()
+    first.register(0, cseq=3)
+    carl = Phone(world, "carl", "203.0.113.8", 51000, contact=contact)
+    carl.register()
+    eve.say(eve.in_dialog("BYE", ok))
+    assert first.heard("BYE")
+    assert carl.requests("BYE") == []
+
+
 def test_closed_connection_leads_to_the_contact(world: World, eve: Phone) -> None:
     listening = Phone(world, "bob", "203.0.113.6", 5060, transport="tcp")
     bob = Phone(world, "bob", "203.0.113.6", 51000, transport="tcp", contact=listening.contact, connection=7)
