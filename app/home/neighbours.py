@@ -82,6 +82,7 @@ class Neighbours:
         self._browser: AsyncServiceBrowser | None = None
         self._info: AsyncServiceInfo | None = None
         self._lookups: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, Zeroconf] = {}  # names to look up when there is room; the browser tells each once
         self._watcher: asyncio.Task[None] | None = None
         self._telling: asyncio.TimerHandle | None = None
 
@@ -129,6 +130,7 @@ class Neighbours:
             ) from error
 
     async def _shut(self) -> None:
+        self._waiting.clear()
         for task in list(self._lookups.values()):
             task.cancel()
         await asyncio.gather(*self._lookups.values(), return_exceptions=True)
@@ -176,12 +178,20 @@ class Neighbours:
         if name == self._instance:
             return
         if state_change is ServiceStateChange.Removed:
+            self._waiting.pop(name, None)
             if self._found.pop(name, None) is not None:
                 self._tell_soon()
-        elif name in self._lookups or len(self._lookups) >= _MAX_LOOKUPS:
-            return  # the next announcement will do
-        elif name in self._found or len(self._found) < MAX_NEIGHBOURS:
-            self._own(name, self._look_up(zeroconf, name))
+        elif name in self._found or len(self._found) + len(self._waiting) < MAX_NEIGHBOURS:
+            self._waiting[name] = zeroconf
+            self._look_up_waiting()
+
+    def _look_up_waiting(self) -> None:
+        for name, zeroconf in list(self._waiting.items()):
+            if len(self._lookups) >= _MAX_LOOKUPS:
+                return
+            if name not in self._lookups:
+                del self._waiting[name]
+                self._own(name, self._look_up(zeroconf, name))
 
     async def _look_up(self, zeroconf: Zeroconf, name: str) -> None:
         info = AsyncServiceInfo(SERVICE, name)
@@ -198,8 +208,12 @@ class Neighbours:
     def _own(self, name: str, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._lookups[name] = task
-        task.add_done_callback(lambda done: self._lookups.pop(name, None))
+        task.add_done_callback(lambda done: self._looked_up(name))
         task.add_done_callback(_report)
+
+    def _looked_up(self, name: str) -> None:
+        self._lookups.pop(name, None)
+        self._look_up_waiting()
 
     def _tell_soon(self) -> None:
         if self._telling is None:

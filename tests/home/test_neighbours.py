@@ -8,7 +8,8 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from zeroconf.asyncio import AsyncServiceInfo
+from zeroconf import IPVersion
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from app.home.errors import HomeError
 from app.home.neighbours import MAX_NAME, SERVICE, Neighbour, Neighbours, clean_name, read_announcement
@@ -59,6 +60,32 @@ async def test_two_find_each_other_and_notice_leaving(ada: tuple[Neighbours, See
     await ada_sees.until(lambda found: [each.name for each in found] == [f"Robert {RUN}"])
     await bob.close()
     await ada_sees.until(lambda found: found == ())
+
+
+async def test_a_house_full_of_parleys_is_found_at_once() -> None:
+    """One answer may name more of them than are looked up at the same time."""
+    house = AsyncZeroconf(interfaces=list(LOOPBACK), ip_version=IPVersion.V4Only)
+    there = [
+        AsyncServiceInfo(
+            SERVICE,
+            f"{RUN}{number}.{SERVICE}",
+            port=6000 + number,
+            addresses=[ipaddress.ip_address("127.0.0.1").packed],
+            properties={"name": f"Room {number} {RUN}", "uri": f"sip:room{number}@127.0.0.1:{6000 + number}"},
+            server=f"{RUN}{number}.local.",
+        )
+        for number in range(20)
+    ]
+    await asyncio.gather(*(house.async_register_service(each) for each in there))
+    sees = Seen()
+    ada = Neighbours(f"Ada {RUN}", "sip:ada@127.0.0.1:5071", sees, interfaces=LOOPBACK)
+    try:
+        await ada.start()
+        await sees.until(lambda found: len(found) == len(there))
+    finally:
+        await ada.close()
+        await house.async_unregister_all_services()
+        await house.async_close()
 
 
 def announcement(
