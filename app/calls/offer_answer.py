@@ -23,6 +23,7 @@ from app.calls.reading import (
     require_numeric_address,
     security_offered,
     security_plan,
+    security_to_answer,
 )
 from app.calls.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription
 from app.ice.candidates import IceDescription
@@ -220,7 +221,7 @@ def answer_offer(
     for index, media in enumerate(offer.media):
         local = streams.get(index)
         common = in_common(codecs_of(media), terms.codecs(media.kind)) if local else ()
-        security = security_offered(offer, media)
+        security = security_to_answer(offer, media, keys_allowed=terms.accepts("sdes"))
         bundled = media.mid in bundle
         wanted = media.port != 0 or (bundled and media.has("bundle-only"))
         usable = wanted and bool(common) and is_rtp(media) and terms.accepts(security)

@@ -33,6 +33,12 @@ def security_offered(description: SessionDescription, media: MediaDescription) -
     return "none"
 
 
+def security_to_answer(description: SessionDescription, media: MediaDescription, *, keys_allowed: bool) -> str:
+    """The same for an offer: keys beside plain RTP, as phones whose encryption is optional offer them, are taken."""
+    offered = security_offered(description, media)
+    return "sdes" if offered == "none" and keys_allowed and _usable_keys(media) else offered
+
+
 def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescription | None:
     """The peer's ICE parameters of one m-line; None when it has none. RFC 8839 section 5."""
     ufrag = description.attribute_of(media, "ice-ufrag")
@@ -110,16 +116,23 @@ def security_plan(
             prints.append((algorithm.lower(), digits.strip().upper()))
         return SecurityPlan("dtls", dtls_role=local_role, fingerprints=tuple(prints))
     if kind == "sdes":
-        for value in media.all_attributes("crypto")[:8]:
-            try:
-                theirs = SdesKey.parse(value)
-            except MediaError:
-                continue  # a suite or parameter that is not known here; another line may do
+        for theirs in _usable_keys(media):
             if local_key is not None:
                 ours = replace(local_key, tag=theirs.tag, suite=theirs.suite)
                 return SecurityPlan("sdes", sdes_local=ours, sdes_remote=theirs)
         raise DescriptionError("none of the offered SDES keys can be used", 488)
     return SecurityPlan("none")
+
+
+def _usable_keys(media: MediaDescription) -> list[SdesKey]:
+    """The keys of an m-line whose suite and parameters are known here, the peer's favourite first (RFC 4568)."""
+    keys = []
+    for value in media.all_attributes("crypto")[:8]:
+        try:
+            keys.append(SdesKey.parse(value))
+        except MediaError:
+            continue  # another line may do
+    return keys
 
 
 def local_role(

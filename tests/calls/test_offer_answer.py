@@ -64,6 +64,28 @@ def test_sdes_gives_each_side_the_others_key() -> None:
     assert any("keys travelled" in sentence for sentence in caller.poorer)
 
 
+@pytest.mark.parametrize(
+    ("encryption", "key", "agreed"),
+    [
+        (Encryption.BEST, b"", "sdes"),
+        (Encryption.SDES, b"", "sdes"),
+        (Encryption.NONE, b"", "none"),
+        (Encryption.BEST, b"X_UNKNOWN", "none"),
+    ],
+)
+def test_keys_offered_beside_plain_rtp_are_taken(encryption: Encryption, key: bytes, agreed: str) -> None:
+    """Phones whose encryption is optional (baresip's mediaenc=srtp) offer RTP/AVP with a=crypto."""
+    mine, theirs = ours("192.0.2.1", 4000), ours("192.0.2.2", 5000)
+    offered = bytes(make_offer(Origin(1, 1), mine, terms(), "sdes")).replace(b"RTP/SAVP", b"RTP/AVP")
+    if key:
+        offered = offered.replace(b"AES_CM_128", key)
+    offer = SessionDescription.parse(offered)
+    answer, callee = answer_offer(offer, Origin(2, 1), dict(enumerate(theirs)), terms(B_PRINT, encryption))
+    assert callee.security == agreed
+    assert answer.media[0].protocol == "RTP/AVP"
+    assert answer.media[0].has("crypto") is (agreed == "sdes")
+
+
 def test_no_encryption_is_said() -> None:
     _, caller, _ = negotiate("none")
     assert any("anyone on the way can listen" in sentence for sentence in caller.poorer)

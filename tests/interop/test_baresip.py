@@ -107,7 +107,7 @@ def talk(phone: OurPhone, theirs: Baresip, *, video: bool = True, hang_up: Calla
         print(f"Parley showed pictures {seen[0]} to {seen[-1]} of the film, {len(set(seen))} of them")
         assert len(set(seen)) >= 30
         assert seen == sorted(seen)
-        assert outcome.report["video"]["frames_decoded"] >= len(set(seen))
+        assert outcome.report["video"]["frames_decoded"] >= 40
     return outcome
 
 
@@ -182,10 +182,14 @@ def test_over_tcp(setting: Setting, parley_calls: bool) -> None:
 
 
 @pytest.mark.parametrize("parley_calls", [True, False], ids=["parley calls", "baresip calls"])
-@pytest.mark.parametrize("nat", ["ice", ""], ids=["with ICE", "without ICE"])
-def test_sdes(setting: Setting, nat: str, parley_calls: bool) -> None:
+@pytest.mark.parametrize(
+    ("nat", "encryption"),
+    [("ice", "srtp-mand"), ("", "srtp-mand"), ("ice", "srtp")],
+    ids=["with ICE", "without ICE", "with ICE, not insisting"],
+)
+def test_sdes(setting: Setting, nat: str, encryption: str, parley_calls: bool) -> None:
     """baresip insists on keys in the signalling; Parley, asked for DTLS first, offers that in its second INVITE."""
-    theirs = setting.baresip(nat=nat, encryption="srtp-mand")
+    theirs = setting.baresip(nat=nat, encryption=encryption)
     outcome = held(setting, theirs, parley_calls)
     assert outcome.report["security"]["media"] == "sdes-srtp"
     assert NO_DTLS in outcome.report["poorer"]
