@@ -45,7 +45,8 @@ class MediaSession:
     """Sound and picture of one call.
 
     Before `start_sending` (the gate) nothing captured leaves and neither microphone nor camera is opened; what arrives
-    may be played (early media) as soon as a stream is configured with `receive`, so the speaker is opened then. `echo=True` uses no devices and sends every payload back.
+    may be played (early media) as soon as a stream is configured with `receive`, so the speaker is opened then.
+    `echo=True` uses no devices and sends every payload back.
 
     Codecs and encryption are loaded in a thread when `prepare`, `configure` or `secure` asks for them first; streams
     that were configured before begin when they are there.
