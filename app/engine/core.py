@@ -408,7 +408,8 @@ class EngineCore:
         return account is not None and self._kept.password(account.address) is not None
 
     async def get_settings(self) -> Settings:
-        return self._kept.settings
+        """What is kept, without the flags of this run: whoever changes it and hands it back keeps no flag for good."""
+        return self._kept.saved
 
     async def change_settings(self, settings: Settings) -> None:
         calls = self._running_calls()

@@ -163,6 +163,14 @@ async def test_settings_survive(profile_dir: Path) -> None:
         assert (await parley.settings.get()).display_name == "Front desk"
 
 
+async def test_the_flags_of_a_run_are_not_kept_for_good(profile_dir: Path) -> None:
+    async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, _):
+        kept = await parley.settings.get()
+        assert kept.media == Settings().media
+        await parley.settings.change(replace(kept, display_name="Ada"))
+    assert "tone:440" not in (profile_dir / "settings.json").read_text()
+
+
 async def test_closing_twice_is_harmless_and_a_closed_engine_says_so(profile_dir: Path) -> None:
     async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, _):
         await parley.close()
@@ -239,7 +247,7 @@ async def test_a_port_chosen_during_a_call_that_cannot_be_had_is_given_up(profil
             assert str(taken.port) in (await watch.first(Problem, lambda event: event.about == "network")).sentence
             await until(lambda: parley.core._sip is not None and parley.core._sip.local_addresses)
             kept = await parley.settings.get()
-            assert (kept.ring_volume, kept.network.sip_port) == (0.5, 0)
+            assert (kept.ring_volume, kept.network.sip_port) == (0.5, None)
     finally:
         await taken.close()
 

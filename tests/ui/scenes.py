@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from datetime import datetime
 
 from app.events import (
     AudioStats,
@@ -204,18 +205,20 @@ def traces(call_id: str | None = "c1") -> list[SipTrace]:
 
 
 def history() -> tuple[HistoryEntry, ...]:
-    """A missed call that nobody has seen yet, and three older ones."""
-    now = time.time()
+    """A missed call that nobody has seen yet and one more of today, and two of yesterday, at any time of the day."""
+    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     nobody = "Nobody is registered under this address."
     rows = (
-        (Direction.INCOMING, WORKSHOP, EndKind.CANCELLED, None, "The caller gave up.", None, 1200, False),
-        (Direction.OUTGOING, FRONT_DESK, EndKind.HUNG_UP, 252.0, "", "direct", 7200, True),
-        (Direction.INCOMING, BOAT, EndKind.HUNG_UP, 31.0, "", "relayed", 93000, True),
-        (Direction.OUTGOING, NIGHT, EndKind.NOT_FOUND, None, nobody, None, 99000, True),
+        (Direction.INCOMING, WORKSHOP, EndKind.CANCELLED, None, "The caller gave up.", None, 2, False),
+        (Direction.OUTGOING, FRONT_DESK, EndKind.HUNG_UP, 252.0, "", "direct", 1, True),
+        (Direction.INCOMING, BOAT, EndKind.HUNG_UP, 31.0, "", "relayed", -7200, True),
+        (Direction.OUTGOING, NIGHT, EndKind.NOT_FOUND, None, nobody, None, -9000, True),
     )
     return tuple(
-        HistoryEntry(number, f"h{number}", way, who.uri, who.name, now - ago, lasted, kind, said, True, (), path, seen)
-        for number, (way, who, kind, lasted, said, path, ago, seen) in enumerate(rows)
+        HistoryEntry(
+            number, f"h{number}", way, who.uri, who.name, midnight + after, lasted, kind, said, True, (), path, seen
+        )
+        for number, (way, who, kind, lasted, said, path, after, seen) in enumerate(rows)
     )
 
 
