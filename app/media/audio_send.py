@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -43,10 +44,10 @@ class AudioSendWorker:
 
     def _run(self, stopping: threading.Event) -> None:
         # A device may take seconds to open: packets, and with them the path and the peer's buffer, do not wait for it.
+        # Not even for its thread: that starts behind the first packet.
         opening = Worker("audio-open", lambda _: self._open())
-        opening.start()
         try:
-            self._pump(stopping)
+            self._pump(stopping, opening.start)
         finally:
             opening.join(OPEN_S)
             self.source.close()
@@ -55,10 +56,10 @@ class AudioSendWorker:
         self.source.start()
         self._captures = True
 
-    def _pump(self, stopping: threading.Event) -> None:
+    def _pump(self, stopping: threading.Event, open_source: Callable[[], None]) -> None:
         silence = np.zeros(FRAME_SAMPLES, dtype=np.int16)
         sending, encoder, told_loss = None, None, 0
-        media_time, speaks = 0, False
+        media_time, speaks, is_first = 0, False, True
         due = time.monotonic()
         while not stopping.wait(max(0.0, due - time.monotonic())):
             if sending is not self._sending or encoder is None:
@@ -74,6 +75,9 @@ class AudioSendWorker:
             if payload:
                 outbox.put([sender.packet(codec.payload_type, not speaks, media_time, payload, due)])
             speaks = bool(payload)
+            if is_first:
+                open_source()
+                is_first = False
             due += TICK_S
             media_time += encoder.timestamp_step
             late = time.monotonic() - due
