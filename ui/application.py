@@ -146,7 +146,7 @@ class Session:
         from app.engine.facade import Engine
         from app.engine.options import EngineOptions
 
-        options = EngineOptions(profile=self._profile, passwords=dict(self._passwords))
+        options = EngineOptions(profile=self._profile, alone=True, passwords=dict(self._passwords))
         if self._adjust is not None:
             options = replace(options, adjust=self._adjust)
         return Engine(options, self.bridge.publish)

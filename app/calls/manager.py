@@ -22,7 +22,7 @@ from app.sip import events as sip_events
 log = logging.getLogger(__name__)
 
 MAX_CALLS = 16  # ended ones that still free their devices included
-MAX_WAITING = 2  # incoming calls that prepare or ring at the same time
+MAX_RINGING = 2  # incoming calls that ring at the same time; a further one hears busy
 
 _WAITING = (CallState.PREPARING, CallState.CONNECTING, CallState.RINGING)
 _TALKING = (CallState.ANSWERING, CallState.CONNECTED, CallState.INTERRUPTED)
@@ -103,9 +103,10 @@ class CallManager:
         if self._closed:
             event.session.reject(480)
             return
-        waiting = [call for call in self.calls if not call.is_caller and call.state in _WAITING]
-        limit = MAX_CALLS // 2 if self._answer_at_once else MAX_WAITING
-        if len(waiting) >= limit or len(self._calls) >= MAX_CALLS:
+        # A call whose path is still being looked for may be a stranger's that never rings: it keeps nobody out.
+        limit = MAX_CALLS // 2 if self._answer_at_once else MAX_RINGING
+        preparing = [call for call in self.calls if not call.is_caller and call.state in _WAITING]
+        if len(self._ringing()) >= limit or len(preparing) >= MAX_CALLS // 2 or len(self._calls) >= MAX_CALLS:
             event.session.reject(486, "Busy Here")
             return
         remote = event.session.remote
@@ -113,6 +114,9 @@ class CallManager:
         call = self._new(is_caller=False, uri=str(remote.uri), name=name[:80], video=True)
         call.start_incoming(event)
         self._changed(call)
+
+    def _ringing(self) -> list[Call]:
+        return [call for call in self.calls if not call.is_caller and call.state is CallState.RINGING]
 
     def _new(self, *, is_caller: bool, uri: str, name: str, video: bool) -> Call:
         call_id = secrets.token_hex(6)
@@ -146,6 +150,9 @@ class CallManager:
         loop = asyncio.get_running_loop()
         if self._answer_at_once:
             self._no_answer[call.call_id] = loop.call_soon(self._pick_up, call)  # type: ignore[assignment]
+            return
+        if len(self._ringing()) > MAX_RINGING:
+            self._no_answer[call.call_id] = loop.call_later(0, call.decline, EndKind.BUSY)
             return
         patience_s = self.services.settings.no_answer_after_s
         self._no_answer[call.call_id] = loop.call_later(patience_s, call.decline, EndKind.NO_ANSWER)

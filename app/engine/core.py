@@ -30,6 +30,7 @@ from app.engine.examination import (
 )
 from app.engine.file_writer import FileWriter
 from app.engine.kept import Kept, endpoint_facts, turn_secret_name, with_endpoint_facts_of
+from app.engine.network_watch import watch_network
 from app.engine.options import EngineOptions, HomeMode
 from app.engine.people import People
 from app.engine.presence import watch_presence
@@ -135,10 +136,18 @@ class EngineCore:
         serves = self._options.home is HomeMode.SERVE
         if serves or (self._options.home is HomeMode.AUTO and self.account is None):
             await self._start_home()
+        self._tasks.start(watch_network(self._network_changed), "watch the network")
         if self._options.ring:
             self._tasks.start(self._look_for_devices(), "look for devices")
         if self._options.take_calls and not serves:
             self._tasks.start(self._load_media(), "load codecs")
+
+    def _network_changed(self) -> None:
+        """Be found at the new address at once, not at the next refresh."""
+        log.info("the network of this machine has changed")
+        account = self.account
+        if self._sip is not None and account is not None and account.register:
+            self._sip.refresh_registration()
 
     def _open_files(self) -> None:
         """Open what this run writes down of the wire. Blocks."""
@@ -161,6 +170,7 @@ class EngineCore:
             await self._home.close()
         await self._store.close()
         await asyncio.to_thread(self._trace.close)
+        self._kept.profile.release()
 
     async def _start_sip(self) -> None:
         settings = self._kept.settings

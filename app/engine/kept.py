@@ -27,6 +27,7 @@ class Kept:
         self.saved = Settings()
         self.settings = Settings()
         self._adjust = options.adjust
+        self._alone = options.alone
         self._passwords = dict(options.passwords)
         self._opened: Secrets | None = None
 
@@ -38,7 +39,10 @@ class Kept:
     def own_name(self) -> str:
         """How others see this person."""
         account = self.account
-        return (account.display_name if account else "") or self.settings.display_name or _login_name()
+        if account is None:
+            return self.settings.display_name or _login_name()
+        user = account.address.partition(":")[2].partition("@")[0]
+        return account.display_name or self.settings.display_name or user
 
     @property
     def user_name(self) -> str:
@@ -48,7 +52,10 @@ class Kept:
 
     def read(self) -> list[str]:
         """Read settings and the passwords they need; gives what went wrong, one sentence each. Blocks."""
-        self.profile.create()
+        if self._alone:
+            self.profile.acquire()
+        else:
+            self.profile.create()
         self.saved, problem = load_settings(self.profile.settings_path)
         self.settings = self._adjust(self.saved)
         wanted = [self.account.address] if self.account is not None else []

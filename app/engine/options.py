@@ -37,11 +37,13 @@ class HomeOptions:
 class EngineOptions:
     """`profile` None is the person's own folder. `adjust` lays the flags of a command over the kept settings.
 
+    `alone`: no other such run may use the profile at the same time (the window).
     `passwords` answers for an account address or "turn USER" before the keyring is asked. `clock_zero` is the monotonic
     moment from which all times of events count; None means the start of the engine.
     """
 
     profile: Path | None = None
+    alone: bool = False
     adjust: Callable[[Settings], Settings] = field(default=lambda settings: settings)
     passwords: dict[str, str] = field(default_factory=dict, repr=False)
     home: HomeMode = HomeMode.AUTO
