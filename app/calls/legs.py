@@ -165,15 +165,20 @@ class Leg:
         self.media.configure(agreement.streams)
 
     def agree_again(self, agreement: Agreement) -> None:
-        """Take a later agreement: streams change, paths and keys stay; a peer without ICE may move its media.
+        """Take a later agreement: streams change, paths stay; a peer without ICE may move its media, one without DTLS
+        may change its key.
 
-        Raises IceError for a place that is none.
+        Raises IceError for a place that is none, MediaError for a key that cannot be used.
         """
         assert self.agreement is not None
         places = {transport.name: transport.address for transport in agreement.transports}
+        keys = {transport.name: transport.security for transport in agreement.transports}
         transports = []
         for transport in self.agreement.transports:
-            place = places.get(transport.name)
+            place, key = places.get(transport.name), keys.get(transport.name)
+            if key is not None and key.kind == transport.security.kind == "sdes":
+                self.media.rekey(transport.name, key)
+                transport = replace(transport, security=key)
             if transport.ice is None and place is not None and place != transport.address:
                 self.ice.use_plain(transport.name, place.host, place.port)
                 transport = replace(transport, address=place)

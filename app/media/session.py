@@ -122,6 +122,13 @@ class MediaSession:
             await asyncio.shield(self._preparing)
         await transport.secure(plan, timeout_s)
 
+    def rekey(self, name: str, plan: SecurityPlan) -> None:
+        """Take the keys of a later agreement for a transport that is secured by SDES; others keep theirs.
+
+        Phones send a new key with each offer (RFC 4568 section 7.1.4). Raises MediaError for a key that cannot be used.
+        """
+        self._transport(name).rekey(plan)
+
     def receive(self, name: str, data: bytes) -> None:
         """Take one datagram that came over the transport `name` (no STUN). Bad ones are counted and dropped."""
         transport = self._transports.get(name)

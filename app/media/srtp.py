@@ -55,6 +55,14 @@ class Srtp:
         profiles = _SDES_PROFILES[local.suite], _SDES_PROFILES[remote.suite]
         return cls(SrtpKeys(local.suite, profiles[0], local.key, remote.key, profiles[1]))
 
+    def rekey(self, local: SdesKey | None, remote: SdesKey | None) -> None:
+        """Use other keys in a direction; None leaves that one as it is, with its rollover counter."""
+        if local is not None:
+            self._outbound = _session(local.key, _SDES_PROFILES[local.suite], pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+            self.cipher = local.suite
+        if remote is not None:
+            self._inbound = _session(remote.key, _SDES_PROFILES[remote.suite], pylibsrtp.Policy.SSRC_ANY_INBOUND)
+
     def protect(self, packet: bytes) -> bytes:
         try:
             return bytes(self._outbound.protect(packet))

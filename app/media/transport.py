@@ -18,6 +18,7 @@ from app.media.plan import DatagramPath, SecurityPlan
 
 if TYPE_CHECKING:
     from app.media.dtls import DtlsAssociation
+    from app.media.sdes import SdesKey
     from app.media.srtp import Protection
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,23 @@ class MediaTransport:
             self._protection = Srtp.from_sdes(plan.sdes_local, plan.sdes_remote)
         else:
             self._protection = Plain()
+        self._plan = plan
+
+    def rekey(self, plan: SecurityPlan) -> None:
+        """Take the SDES keys of a later agreement; a direction whose key is the same goes on undisturbed."""
+        before = self._plan
+        if before is None or before.kind != "sdes" or plan.kind != "sdes":
+            return
+        if plan.sdes_local is None or plan.sdes_remote is None:
+            raise MediaError("An encryption key of one side is missing.")
+        from app.media.srtp import Srtp
+
+        assert isinstance(self._protection, Srtp)
+        local = plan.sdes_local if _differ(plan.sdes_local, before.sdes_local) else None
+        remote = plan.sdes_remote if _differ(plan.sdes_remote, before.sdes_remote) else None
+        self._protection.rekey(local, remote)
+        if remote is not None:
+            self._sources.clear()
         self._plan = plan
 
     def receive(self, data: bytes, now: float) -> None:
@@ -278,3 +296,8 @@ class MediaTransport:
         if self._resends is not None:
             self._resends.cancel()
             self._resends = None
+
+
+def _differ(key: SdesKey, before: SdesKey | None) -> bool:
+    """Whether packets are protected in another way; the tag is only a name."""
+    return before is None or (key.suite, key.key) != (before.suite, before.key)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from app.calls.call import Call
 from app.calls.errors import CallError
 from app.events import CallState, EndKind
 from app.media.errors import MediaError
+from app.media.rtp import build_rtp
+from app.media.sdes import SdesKey
+from app.media.srtp import Srtp
 from tests.calls.by_hand import PLAIN_SDP, by_hand, header, media_socket
 from tests.calls.parties import connected, on_the_phone, party
 
@@ -110,6 +116,43 @@ async def test_a_peer_without_ice_moves_its_media_and_pauses_it_the_old_way() ->
         heard = len(rtp.received)
         await bob.until(lambda: not call.info.held and len(rtp.received) > heard + 5, "the call goes on")
         peer.request("BYE", 5, to=to)
+        await bob.ends()
+
+
+async def test_a_phone_that_changes_its_key_with_every_offer_is_heard_on() -> None:
+    """SDES phones do it to pause and go on (RFC 4568 section 7.1.4)."""
+    first, second = SdesKey.generate(), SdesKey.generate()
+
+    def offer(key: SdesKey) -> str:
+        return PLAIN_SDP.replace("RTP/AVP", "RTP/SAVP").replace("a=sendrecv", f"a=crypto:{key.to_sdp()}\r\na=sendrecv")
+
+    def heard_by(call: Call) -> int:
+        sound = call.figures().audio
+        return 0 if sound is None else sound.packets_received
+
+    rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    async with on_the_phone(party("bob", video=False)) as (bob,), by_hand() as peer:
+        peer.remote = ("127.0.0.1", bob.sip.port)
+        peer.request("INVITE", 1, body=offer(first))
+        to = header(await peer.gets("SIP/2.0 180"), "To")
+        call = await bob.reaches(CallState.RINGING)
+        bob.manager.answer(call.call_id, video=False)
+        answer = await peer.gets("SIP/2.0 200")
+        peer.request("ACK", 1, to=to, branch="ack1")
+        await bob.reaches(CallState.CONNECTED)
+        place = int(answer.partition("m=audio ")[2].split()[0])
+        ours = SdesKey.parse(answer.partition("a=crypto:")[2].partition("\r\n")[0])
+        for cseq, key in ((2, second), (3, first)):
+            peer.request("INVITE", cseq, to=to, body=offer(key))
+            await peer.gets("SIP/2.0 200")
+            peer.request("ACK", cseq, to=to, branch=f"ack{cseq}")
+            srtp, heard = Srtp.from_sdes(key, ours), heard_by(call)
+            for number in range(5):
+                packet = build_rtp(0, False, 100 * cseq + number, 160 * number, 7, bytes(160))
+                rtp.sendto(srtp.protect(packet), ("127.0.0.1", place))
+            await bob.until(lambda heard=heard: heard_by(call) == heard + 5, "it is heard with its new key")  # type: ignore[misc]
+        rtp.close()
+        peer.request("BYE", 4, to=to)
         await bob.ends()
 
 

@@ -19,6 +19,7 @@ from app.media.events import FirstMedia
 from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
 from app.media.ports import AudioSource, VideoSource
 from app.media.rtp import build_rtp
+from app.media.sdes import SdesKey
 from app.media.session import MediaSession
 from app.settings import MediaSettings
 from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, read_wav, share_at
@@ -354,6 +355,29 @@ async def test_another_path_under_the_same_keys_goes_on() -> None:
         caller.session.open_transport("0", other)
         await eventually(lambda: len(other.media()) > 10)
         assert len(caller.path.sent) == before
+
+
+async def test_a_new_sdes_key_in_one_direction_leaves_the_other_undisturbed() -> None:
+    async with two_ends() as (caller, callee):
+        keys = SdesKey.generate(), SdesKey.generate()
+        await caller.session.secure("0", SecurityPlan("sdes", sdes_local=keys[0], sdes_remote=keys[1]))
+        await callee.session.secure("0", SecurityPlan("sdes", sdes_local=keys[1], sdes_remote=keys[0]))
+        for end in (caller, callee):
+            end.session.configure([audio(PCMU)])
+            end.session.start_sending()
+
+        def heard() -> tuple[int, int]:
+            sounds = [end.session.stats()[0] for end in (caller, callee)]
+            return tuple(sound.packets_received if sound is not None else 0 for sound in sounds)  # type: ignore[return-value]
+
+        await eventually(lambda: min(heard()) > 5)
+        other = SdesKey.generate("AES_CM_128_HMAC_SHA1_32", 2)
+        callee.session.rekey("0", SecurityPlan("sdes", sdes_local=other, sdes_remote=keys[0]))
+        caller.session.rekey("0", SecurityPlan("sdes", sdes_local=replace(keys[0], tag=2), sdes_remote=other))
+        dropped, before = callee.session.dropped_datagrams, heard()
+        await eventually(lambda: all(now > then + 10 for now, then in zip(heard(), before, strict=True)))
+        assert callee.session.dropped_datagrams == dropped
+        assert callee.session.stats()[2].cipher == "AES_CM_128_HMAC_SHA1_32"
 
 
 async def test_a_new_source_takes_over_after_a_silence_and_not_before() -> None:
