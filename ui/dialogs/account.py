@@ -112,15 +112,15 @@ class AccountDialog(FormDialog):
             self._wrong(self.address, "An address has the form sip:you@example.org.")
             return None
         server = self.server.text().strip()
+        transport = _TRANSPORTS[self.transport.currentIndex()][1]
         registrar = None
         if server:
-            tls = _TRANSPORTS[self.transport.currentIndex()][1] is SipTransport.TLS
+            tls = transport is SipTransport.TLS or (transport is None and address.lower().startswith("sips:"))
             try:
                 registrar = HostPort.parse(server, 5061 if tls else 5060)
             except ValueError as error:
                 self._wrong(self.server, f"The server is not understood: {error}.")
                 return None
-        transport = _TRANSPORTS[self.transport.currentIndex()][1]
         return Account(address, transport=transport, registrar=registrar, display_name=self.name.text().strip())
 
     def _wrong(self, field: QLineEdit, sentence: str) -> None:
