@@ -46,7 +46,7 @@ def _parse_auth(items: list[str], what: str) -> tuple[str, tuple[tuple[str, str]
             params.append((name, plain if quoted is None else unquote(quoted)))
         elif scheme.lower() == "digest":
             raise ParseError(f"Bad parameter in {what}", item)
-        else:
+        elif item:
             params.append(("", item))  # another scheme's token68, of no use to us
     if len({name.lower() for name, _ in params}) != len(params) and scheme.lower() == "digest":
         raise ParseError(f"A parameter comes twice in {what}")
