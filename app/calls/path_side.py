@@ -16,7 +16,7 @@ from app.events import CallState, EndedBy, EndKind
 from app.ice import events as ice_events
 from app.ice.candidates import IceError, IceFailed
 from app.media.errors import MediaError, SecurityError
-from app.media.events import DeviceTrouble, FirstMedia, MediaEvent
+from app.media.events import DeviceTrouble, FirstMedia, MediaEvent, PeerClosed
 
 if TYPE_CHECKING:
     from app.calls.call import Call
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFUSAL_GRACE_S = 2.0  # how long a caller whose checks failed waits for the callee to say why
+BYE_GRACE_S = 2.0  # between the far end's farewell on the media path and its BYE
 PLAIN_SILENCE_S = 8.0  # without consent checks: silence that counts as an interruption
 PLAIN_LOST_S = 40.0
 
@@ -35,6 +36,8 @@ class PathSide:
         self._call = call
         self.legs: dict[str, Leg] = {}
         self.leg: Leg | None = None
+        self._silent: set[str] = set()  # streams of it whose consent checks stay unanswered
+        self._farewell = False  # the far end has closed its media
         self._watched_since: float | None = None
         self._left: list[Leg] = []  # given up, maybe not yet closed
 
@@ -120,9 +123,12 @@ class PathSide:
         if leg is not self.leg:
             return
         if isinstance(event, ice_events.Interrupted):
+            self._silent.add(event.stream)
             self._call.feed(Input.PATH_INTERRUPTED)
         elif isinstance(event, ice_events.Recovered):
-            self._call.feed(Input.PATH_RECOVERED)
+            self._silent.discard(event.stream)
+            if not self._silent:
+                self._call.feed(Input.PATH_RECOVERED)
         elif isinstance(event, ice_events.Failed) and leg.ready:
             self._call.set_end(EndedBy.FAILURE, EndKind.NETWORK_LOST, None, event.reason)
             self._call.feed(Input.PATH_LOST)
@@ -132,6 +138,15 @@ class PathSide:
             self._call.mark("first_audio" if event.kind == "audio" else "first_video")
         elif isinstance(event, DeviceTrouble):
             self._call.services.on_problem(self._call, event.sentence)
+        elif isinstance(event, PeerClosed) and leg is self.leg and not self._farewell:
+            self._farewell = True
+            self._call.tasks.start(self._wait_for_bye(), "wait for the BYE")
+
+    async def _wait_for_bye(self) -> None:
+        """The far end has closed its media (DTLS close_notify): its BYE follows, or it went away without one."""
+        await asyncio.sleep(BYE_GRACE_S)
+        self._call.set_end(EndedBy.REMOTE, EndKind.NETWORK_LOST, None, "The other side closed its media.")
+        self._call.feed(Input.PATH_LOST)
 
     def describe(self, tag: str, body: bytes) -> None:
         """R4 at the caller: an answer in a provisional response, maybe of a further fork leg."""

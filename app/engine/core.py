@@ -52,6 +52,7 @@ from app.events import (
     SipTrace,
 )
 from app.frames import FrameMailbox
+from app.ice.candidates import normal_address
 from app.ice.config import IceConfig, Timing
 from app.media.certificate import Certificate
 from app.media.loading import loaded
@@ -230,7 +231,7 @@ class EngineCore:
 
     def _bind_addresses(self) -> tuple[str, ...]:
         """The addresses among the named interfaces; names of interfaces restrict ICE only."""
-        return tuple(name for name in self._kept.settings.network.interfaces if "." in name or ":" in name)
+        return tuple(name for name in self._kept.settings.network.interfaces if normal_address(name) is not None)
 
     def _ice_config(self) -> IceConfig:
         network = self._kept.settings.network

@@ -212,3 +212,12 @@ async def test_only_one_call_is_placed_at_a_time() -> None:
         ada.call(bob)
         with pytest.raises(CallError, match="hang up first"):
             ada.call(bob)
+
+
+async def test_a_peer_that_closes_its_media_without_a_bye_is_noticed_in_seconds() -> None:
+    async with on_the_phone(party("ada", video=False), party("bob", video=False)) as (ada, bob):
+        _, incoming = await connected(ada, bob, video=False)
+        assert incoming.leg is not None
+        await incoming.leg.media.close()
+        here = await ada.ends()
+        assert (here.end.by, here.end.kind) == (EndedBy.REMOTE, EndKind.NETWORK_LOST)  # type: ignore[union-attr]
