@@ -20,6 +20,7 @@ class Context(QObject):
     """Shared by the panels of one window. `engine` is None for the first moments of the program."""
 
     said = Signal(str, str)  # sentence, tone: something a person should read now
+    not_placed = Signal(str)  # what was to be called, when it cannot be: the sentence is said by then
     engine_ready = Signal()
     status_changed = Signal()  # registration, home or devices
 
@@ -60,8 +61,20 @@ class Context(QObject):
     def place(self, target: str, *, video: bool = True) -> None:
         """Call somebody by address, number or name."""
         engine = self._engine()
-        if engine is not None and target.strip():
-            self.tasks.start(engine.calls.place(target.strip(), video=video))
+        if engine is None:
+            self.not_placed.emit(target)
+            return
+        if not target.strip():
+            return
+
+        async def place() -> None:
+            try:
+                await engine.calls.place(target.strip(), video=video)
+            except Exception:
+                self.not_placed.emit(target)
+                raise
+
+        self.tasks.start(place())
 
     def answer(self, call_id: str, *, video: bool) -> None:
         engine = self._engine()

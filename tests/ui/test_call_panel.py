@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -154,3 +156,16 @@ def test_buttons_fade_only_over_a_picture(panel: CallPanel, tell: Tell, engine: 
     qtbot.mouseMove(panel.remote)
     qtbot.keyClick(panel, Qt.Key.Key_Shift)
     assert panel._fader.shown
+
+
+def test_a_call_dialled_during_another_comes_to_the_stage(window: MainWindow, panel: CallPanel, tell: Tell) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    second = replace(scenes.call(CallState.INVITING), call_id="c2", remote_name="Somebody else")
+    tell(CallChanged(second), CallChanged(scenes.call(CallState.CONNECTED, held=True)))
+    assert panel.bar.name.text() == "Somebody else"
+    lost = scenes.failed(EndKind.SERVER_UNREACHABLE, "The server cannot be reached.")
+    tell(CallChanged(replace(lost, call_id="c2", remote_name="Somebody else")))
+    assert panel.centre.state.text() == "The server cannot be reached."
+    panel.centre.close_button.click()
+    assert panel.bar.name.text() == scenes.call(CallState.CONNECTED).remote_name
+    assert panel.centre.resume.isVisible()

@@ -165,3 +165,24 @@ def test_a_call_that_ended_stays_on_the_stage_when_its_row_moves_back(
     assert window.stage.currentWidget() is window.call
     window.column.people.select_contact("2")
     assert window.stage.currentWidget() is window.welcome
+
+
+def test_what_cannot_be_called_stays_in_the_field(
+    window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(PeopleChanged(scenes.PEOPLE))
+    engine.answers["calls.place"] = EngineError("Nobody in the list is called 'anna !!'.")
+    window.focus_field()
+    qtbot.keyClicks(window.column.field, "anna !!")
+    qtbot.keyClick(window.column.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: window.column.field.text() == "anna !!")
+    assert engine.last("calls.place") == ("anna !!", True)
+
+
+def test_a_scheme_alone_finds_nobody(window: MainWindow, tell: Tell) -> None:
+    tell(PeopleChanged(scenes.PEOPLE))
+    model = window.column.people.model
+    model.set_filter("sip:")
+    assert titles(model) == ["Dial", "Call sip:"]
+    model.set_filter(scenes.WORKSHOP.uri)
+    assert "Workshop" in titles(model)

@@ -171,7 +171,7 @@ class CallBook(QObject):
         current = self.stage
         if not record.picked_up or record is current or (record.over and not fresh):
             return
-        if current is None or current.over or record.info.direction is Direction.INCOMING:
+        if fresh or current is None or current.over or record.info.direction is Direction.INCOMING:
             self._stage = record.info.call_id
 
     def _keep_early(self, call_id: str, trace: SipTrace) -> None:

@@ -127,7 +127,7 @@ def build_rows(contacts: Iterable[Contact], calls: dict[str, tuple[CallInfo, str
     people = sorted(contacts, key=lambda contact: contact.name.casefold())
     wanted = filter_text.casefold()
     if wanted:
-        people = [who for who in people if wanted in who.name.casefold() or wanted in who.uri.casefold()]
+        people = [who for who in people if wanted in who.name.casefold() or _in_address(wanted, who.uri.casefold())]
     groups: dict[str, list[Row]] = {"In a call": [], "Favourites": [], "On this network": [], "Everyone": []}
     for who in people:
         call, said = calls.get(words.bare_address(who.uri), (None, ""))
@@ -154,6 +154,12 @@ def build_rows(contacts: Iterable[Contact], calls: dict[str, tuple[CallInfo, str
             rows.append(Row(HEADING, f"group:{title}", title))
             rows.extend(members)
     return _with_dial_row(rows, people, filter_text)
+
+
+def _in_address(wanted: str, uri: str) -> bool:
+    """Tell whether what was typed is part of an address; the scheme, which all have, finds nobody."""
+    scheme, _, rest = uri.partition(":")
+    return wanted in rest or (wanted in uri and len(wanted) > len(scheme) + 1)
 
 
 def _group(who: Contact, call: CallInfo | None) -> str:

@@ -200,6 +200,7 @@ class CallPanel(QWidget):
         stale = (
             record.info.state is CallState.CONNECTED
             and record.info.has_video
+            and not record.info.held
             and last is not None
             and time.monotonic() - last > _STALE_AFTER_S
         )

@@ -33,6 +33,7 @@ class ListColumn(QWidget):
         self.setObjectName("listColumn")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._context = context
+        self._entered = ""  # what Enter was last pressed on
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 1, 0)
         box.setSpacing(0)
@@ -55,6 +56,7 @@ class ListColumn(QWidget):
         self.field.moved.connect(lambda step: self._shown().walk(step))
         for panel in (self.people, self.history):
             panel.called.connect(self._called)
+        context.not_placed.connect(self._give_back)
         context.status_changed.connect(self._show_status)
         context.theme.changed.connect(self._show_status)
         self._show_status()
@@ -74,7 +76,7 @@ class ListColumn(QWidget):
         self.history.set_filter(text)
 
     def _enter(self) -> None:
-        typed = self.field.text()
+        typed = self._entered = self.field.text()
         if not typed.strip() and self._shown() is self.people and self.people.current_row() is None:
             return
         if not self._shown().call_current(typed) and typed.strip():
@@ -84,6 +86,12 @@ class ListColumn(QWidget):
     def _called(self) -> None:
         self.field.clear()
         self.called.emit()
+
+    def _give_back(self, target: str) -> None:
+        """Put back what was typed and cannot be called, to be mended, unless something else was typed since."""
+        typed, self._entered = self._entered, ""
+        if typed and target.strip() == typed.strip() and not self.field.text():
+            self.field.setText(typed)
 
     def _show_status(self) -> None:
         text, sign, role, spoken = self._status()
