@@ -21,7 +21,6 @@ from tests.lab.network import Lab, missing
 from tests.lab.parley import Outcome, Parley
 from tests.lab.wire import Wire
 
-pytestmark = pytest.mark.short
 
 WIRE = Wire(delay_s=0.050)
 RINGS_S = 1.5
@@ -104,6 +103,7 @@ def add_first_packets(table: Table, who: str, seen: list[tuple[Moments, float]])
     )
 
 
+@pytest.mark.short
 def test_round_trips_of_a_call(table: Table, is_long: bool, lab: Lab, tmp_path: Path) -> None:
     seen: list[tuple[Moments, float]] = []
     ringing, heard_by_caller, heard_by_callee = [], [], []
@@ -123,10 +123,8 @@ def test_round_trips_of_a_call(table: Table, is_long: bool, lab: Lab, tmp_path: 
     table.add(SECTION, "parley: 200 leaves -> callee decodes first sound", "RTT", heard_by_callee)
 
 
-def test_a_command_that_just_started(table: Table, is_long: bool, lab: Lab, tmp_path: Path) -> None:
+def test_a_command_that_just_started(table: Table, lab: Lab, tmp_path: Path) -> None:
     """The same from a command that loads its codecs while the INVITE is on its way."""
-    if not is_long:
-        pytest.skip("only the long form tells the two apart")
     from_invite, from_start = [], []
     with lab:
         for number in range(3):
@@ -139,9 +137,7 @@ def test_a_command_that_just_started(table: Table, is_long: bool, lab: Lab, tmp_
     table.add(SECTION, "parley call: start of the command -> 180", "s", from_start)
 
 
-def test_round_trips_of_baresip(table: Table, is_long: bool, lab: Lab, tmp_path: Path) -> None:
-    if not is_long:
-        pytest.skip("only the long form compares with another phone")
+def test_round_trips_of_baresip(table: Table, lab: Lab, tmp_path: Path) -> None:
     if shutil.which("baresip") is None or baresip.MODULES is None:
         pytest.skip("baresip is not installed")
     seen = []
