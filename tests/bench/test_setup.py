@@ -21,7 +21,6 @@ from tests.lab.network import Lab, missing
 from tests.lab.parley import Outcome, Parley
 from tests.lab.wire import Wire
 
-
 WIRE = Wire(delay_s=0.050)
 RINGS_S = 1.5
 SECTION = "Setting up a call over a wire of 100 ms, in measured round trips"
