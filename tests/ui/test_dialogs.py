@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
@@ -143,3 +144,46 @@ def test_a_refused_change_is_said_in_the_dialog(window: MainWindow, engine: Reco
     dialog.save.click()
     qtbot.waitUntil(lambda: "Hang up first" in dialog.answer.text())
     assert dialog.password.text() == "secret"
+
+
+@pytest.mark.parametrize(
+    "answer", [RegistrationChanged("", RegistrationState.REGISTERED), EngineError("Hang up first.")]
+)
+def test_an_account_dialog_closed_while_the_server_is_asked_troubles_nobody(
+    answer: RegistrationChanged | EngineError,
+    window: MainWindow,
+    engine: Recorder,
+    qtbot: QtBot,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dialog = account_dialog(window, engine, qtbot)
+    waiting: asyncio.Future[RegistrationChanged] = asyncio.get_running_loop().create_future()
+    engine.answers["accounts.set_account"] = waiting
+    dialog.address.setText("ada@example.org")
+    dialog.password.setText("secret")
+    dialog.save.click()
+    qtbot.waitUntil(lambda: "accounts.set_account" in engine.names())
+    dialog.reject()
+    qtbot.waitUntil(lambda: dialog.gone)
+    if isinstance(answer, EngineError):
+        waiting.set_exception(answer)
+    else:
+        waiting.set_result(answer)
+    qtbot.waitUntil(lambda: not window.context.tasks.busy)
+    assert "a task of the window failed" not in caplog.text
+
+
+def test_a_contact_dialog_closed_while_it_saves_still_saves(
+    window: MainWindow, engine: Recorder, qtbot: QtBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    engine.answers["people.update"] = waiting
+    window.open_contact(scenes.WORKSHOP)
+    dialog = contact_dialog(window)
+    dialog.save.click()
+    qtbot.waitUntil(lambda: bool(engine.given))
+    dialog.reject()
+    qtbot.waitUntil(lambda: dialog.gone)
+    waiting.set_result(None)
+    qtbot.waitUntil(lambda: not window.context.tasks.busy)
+    assert "a task of the window failed" not in caplog.text

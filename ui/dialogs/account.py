@@ -87,11 +87,14 @@ class AccountDialog(FormDialog):
         engine = self._context.engine
         assert engine is not None
         settings = await engine.settings.get()
+        kept = bool(settings.accounts) and await engine.accounts.password_kept()
+        if self.gone:
+            return
         account = settings.accounts[0] if settings.accounts else None
         self.name.setText(account.display_name if account else settings.display_name)
         if account is None:
             return
-        self._kept = await engine.accounts.password_kept()
+        self._kept = kept
         self.address.setText(account.address)
         self.server.setText(str(account.registrar) if account.registrar else "")
         transports = [transport for _, transport in _TRANSPORTS]
@@ -148,10 +151,12 @@ class AccountDialog(FormDialog):
         try:
             answer = await engine.accounts.set_account(account, password)
         except EngineError as error:
-            self.say(str(error), "bad")
+            self._refused(error)
             return
         finally:
             self._busy(False)
+        if self.gone:
+            return
         self._kept = True
         self.remove.show()
         self._say_answer(answer)
@@ -169,10 +174,12 @@ class AccountDialog(FormDialog):
         try:
             await engine.accounts.remove_account()
         except EngineError as error:
-            self.say(str(error), "bad")
+            self._refused(error)
             return
         finally:
             self._busy(False)
+        if self.gone:
+            return
         self._kept = False
         for field in (self.address, self.password, self.server):
             field.clear()
@@ -180,7 +187,16 @@ class AccountDialog(FormDialog):
         self.remove.hide()
         self.say("The account and its password are gone from this machine.", "good")
 
+    def _refused(self, error: EngineError) -> None:
+        """Say what was wrong here, or in the window when the dialog was closed meanwhile."""
+        if self.gone:
+            self._context.say(str(error), "bad")
+        else:
+            self.say(str(error), "bad")
+
     def _busy(self, on: bool) -> None:
+        if self.gone:
+            return
         for part in (self.save, self.remove, self.address, self.password, self.server, self.transport, self.name):
             part.setEnabled(not on)
 

@@ -73,9 +73,14 @@ class ContactDialog(FormDialog):
             else:
                 await engine.people.add(name, address, self.favourite.isChecked())
         except EngineError as error:
+            if self.gone:
+                self._context.say(str(error), "bad")
+                return
             self.say(str(error), "bad")
             restyle(self.address, wrong=True)
             return
         finally:
-            self.save.setEnabled(True)
-        self.accept()
+            if not self.gone:
+                self.save.setEnabled(True)
+        if not self.gone:
+            self.accept()

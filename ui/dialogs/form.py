@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from ui.widgets.basics import label, restyle
 
@@ -41,6 +42,11 @@ class FormDialog(QDialog):
         self._box.addWidget(field)
         self._box.addSpacing(4)
         return caption
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the dialog was closed and deleted: what waited for the engine has nobody to tell any more."""
+        return not isValid(self)
 
     def add_widget(self, widget: QWidget) -> None:
         self._box.addWidget(widget)
