@@ -22,16 +22,23 @@ AUDIO_CODECS = ("opus", "pcmu", "pcma")
 VIDEO_CODECS = ("vp8",)
 
 
-def add_always(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("always")
+def add_always(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Add the flags of every command. `again`: for a command of a parser that has them; keeps what came before it."""
+    unsaid = argparse.SUPPRESS if again else None
+    group = parser.add_argument_group("always", argument_default=unsaid)
     group.add_argument("--profile", type=Path, metavar="DIR", help="read and keep everything there, e.g. /tmp/ada")
     group.add_argument(
-        "--log-level", default="warning", choices=("debug", "info", "warning", "error"), help="default: warning"
+        "--log-level",
+        default=unsaid or "warning",
+        choices=("debug", "info", "warning", "error"),
+        help="default: warning",
     )
     group.add_argument("--log-to", type=Path, metavar="FILE", help="write the log there, e.g. parley.log")
     group.add_argument("--sip-trace", type=Path, metavar="FILE", help="write every SIP message there, e.g. sip.txt")
     group.add_argument("--pcap", type=Path, metavar="FILE", help="write the packets of calls there, e.g. call.pcap")
-    group.add_argument("--json", action="store_true", help="print JSON lines: events, then one report")
+    group.add_argument(
+        "--json", action="store_true", default=unsaid or False, help="print JSON lines: events, then one report"
+    )
 
 
 def add_account(parser: argparse.ArgumentParser) -> None:

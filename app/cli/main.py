@@ -79,12 +79,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"parley {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    _window_flags(parser)
+    parser.set_defaults(target=None)
+    flags.add_always(parser)
     window = commands.add_parser(
         "window", help="open the window (the same as no command), e.g. parley window sip:ada@…"
     )
     window.add_argument("target", nargs="?", metavar="TARGET", help="dial this, e.g. sip:ada@example.org")
-    _window_flags(window)
+    flags.add_always(window, again=True)
     call = commands.add_parser("call", help="call somebody, e.g. parley call sip:ada@example.org --for 10")
     call.add_argument("target", metavar="TARGET", help="sip:…, sips:…, tel:…, or a contact's name; echo calls yourself")
     call.add_argument(
@@ -108,20 +109,15 @@ def build_parser() -> argparse.ArgumentParser:
         flags.add_account(command)
         flags.add_network(command)
         flags.add_media(command)
-        flags.add_always(command)
+        flags.add_always(command, again=True)
     home = commands.add_parser("home", help="serve others, e.g. parley home --listen 0.0.0.0 --user ada:secret")
     _home_flags(home)
-    flags.add_always(home)
+    flags.add_always(home, again=True)
     doctor = commands.add_parser("doctor", help="check devices, network, servers and a call, and name what is wrong")
     flags.add_account(doctor)
     flags.add_network(doctor)
-    flags.add_always(doctor)
+    flags.add_always(doctor, again=True)
     return parser
-
-
-def _window_flags(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(target=None)
-    flags.add_always(parser)
 
 
 def _home_flags(parser: argparse.ArgumentParser) -> None:

@@ -122,3 +122,13 @@ def test_every_flag_is_explained() -> None:
     parser = build_parser()
     for action in parser._subparsers._group_actions[0].choices.values():  # type: ignore[union-attr,attr-defined]
         assert all(option.help for option in action._actions), action.prog
+
+
+def test_a_flag_before_the_command_counts_as_one_after_it() -> None:
+    for command in (["window"], ["call", "echo"], ["listen"], ["home"], ["doctor"]):
+        for words in (["--profile", "/tmp/ada", *command], [*command, "--profile", "/tmp/ada"]):
+            args = build_parser().parse_args(words)
+            assert str(args.profile) == "/tmp/ada", words
+            assert (args.log_level, args.log_to, args.json) == ("warning", None, False)
+        assert build_parser().parse_args(["--json", *command]).json
+        assert build_parser().parse_args(command).profile is None
