@@ -45,7 +45,7 @@ def started(*command: str, output: int | None = subprocess.DEVNULL) -> Iterator[
         env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,  # a few lines at most: read only where the program failed
         text=True,
     )
     try:
@@ -53,8 +53,9 @@ def started(*command: str, output: int | None = subprocess.DEVNULL) -> Iterator[
     finally:
         process.kill()
         process.wait(10)
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def python_start(code: str) -> Start:
@@ -91,7 +92,9 @@ class Ear:
         """Wait for the INVITE of a program; gives the monotonic time of its first bytes."""
         deadline = time.monotonic() + LIMIT_S
         while not self._heard.wait(0.2):
-            assert process.poll() is None, "the program ended without an INVITE"
+            if process.poll() is not None:
+                assert process.stderr is not None
+                raise AssertionError(f"ended with {process.returncode} and no INVITE: {process.stderr.read()[-2000:]}")
             assert time.monotonic() < deadline, "no INVITE came"
         assert self._heard_at is not None
         return self._heard_at
