@@ -14,14 +14,15 @@ from app.cli import flags
 from app.cli.console import Console
 from app.engine.errors import EngineError
 
+COMMANDS = ("window", "call", "listen", "home", "doctor")
+
 Command = Callable[[argparse.Namespace, Console, float], Coroutine[Any, Any, int]]
 
 
 def run(arguments: list[str] | None, started_at: float) -> int:
     """Do what the command line says; gives 0 done, 1 failed with the cause on stderr, 2 wrong usage."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments and arguments[0].lower().startswith(("sip:", "sips:", "tel:")):
-        arguments.insert(0, "window")  # a link that the desktop hands over
+    _name_the_window(arguments)
     parser = build_parser()
     args = parser.parse_args(arguments)
     _set_up_logging(args)
@@ -35,6 +36,16 @@ def run(arguments: list[str] | None, started_at: float) -> int:
         return 1
     except KeyboardInterrupt:
         return 1
+
+
+def _name_the_window(arguments: list[str]) -> None:
+    """A link that the desktop hands over, with or without flags before it, is for the window to dial."""
+    for index, argument in enumerate(arguments):
+        if argument in COMMANDS:
+            return
+        if argument.lower().startswith(("sip:", "sips:", "tel:")):
+            arguments.insert(index, "window")
+            return
 
 
 def _command(name: str) -> Command:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.flags import passwords_of, settings_adjuster
-from app.cli.main import build_parser
+from app.cli.main import _name_the_window, build_parser
 from app.settings import Account, Encryption, HostPort, IcePolicy, Settings, SipTransport
 
 
@@ -132,3 +132,17 @@ def test_a_flag_before_the_command_counts_as_one_after_it() -> None:
             assert (args.log_level, args.log_to, args.json) == ("warning", None, False)
         assert build_parser().parse_args(["--json", *command]).json
         assert build_parser().parse_args(command).profile is None
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        (["sip:ada@example.org"], ["window", "sip:ada@example.org"]),
+        (["--profile", "x", "tel:+4930"], ["--profile", "x", "window", "tel:+4930"]),
+        (["call", "sip:ada@example.org"], ["call", "sip:ada@example.org"]),
+        (["--json", "listen"], ["--json", "listen"]),
+    ],
+)
+def test_a_bare_link_is_for_the_window(given: list[str], understood: list[str]) -> None:
+    _name_the_window(given)
+    assert given == understood
