@@ -49,7 +49,7 @@ class CallPanel(QWidget):
         self.poorer = label("", name="poorerSteps", wrap=True)
         self.poorer.setParent(self)
         self.poorer.setProperty("look", "poorer")
-        self.stale = label("The picture has stopped; the other side may have turned its camera off.", name="staleNote")
+        self.stale = label("The picture has stopped: the camera there is off, or the path is silent.", name="staleNote")
         self.stale.setParent(self)
         self.stale.setProperty("look", "floating")
         self.buttons = CallButtons(context.theme)
