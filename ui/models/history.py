@@ -6,15 +6,10 @@ import datetime
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 
 from app.events import Direction, HistoryEntry
 from ui import words
-
-Index = QModelIndex | QPersistentModelIndex
-ROW = Qt.ItemDataRole.UserRole
+from ui.models.rows import RowsModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +23,23 @@ class HistoryRow:
     missed: bool = False
     entry: HistoryEntry | None = None
 
+    @property
+    def is_heading(self) -> bool:
+        return self.entry is None
+
+    @property
+    def tip(self) -> str | None:
+        return (self.entry.sentence or None) if self.entry is not None else None
+
     def spoken(self) -> str:
         return f"{self.title}, {self.subtitle}, {self.time}" if self.entry else self.title
 
 
-class HistoryModel(QAbstractListModel):
+class HistoryModel(RowsModel[HistoryRow]):
     """Rows of the history list for a view."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         super().__init__()
-        self.rows: list[HistoryRow] = []
         self._entries: tuple[HistoryEntry, ...] = ()
         self._filter = ""
         self._now = now
@@ -57,28 +59,6 @@ class HistoryModel(QAbstractListModel):
     @property
     def unseen(self) -> int:
         return sum(not entry.seen for entry in self._entries)
-
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self.rows)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid() or index.row() >= len(self.rows):
-            return None
-        row = self.rows[index.row()]
-        if role == ROW:
-            return row
-        if role == Qt.ItemDataRole.DisplayRole:
-            return row.title
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return row.spoken()
-        if role == Qt.ItemDataRole.ToolTipRole and row.entry is not None:
-            return row.entry.sentence or None
-        return None
-
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        if index.isValid() and self.rows[index.row()].entry is None:
-            return Qt.ItemFlag.NoItemFlags
-        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
 
     def _rebuild(self) -> None:
         self.beginResetModel()

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 
 from app.events import CallInfo, Contact
 from ui import words
-
-Index = QModelIndex | QPersistentModelIndex
+from ui.models.rows import RowsModel
 
 HEADING, PERSON, DIAL = "heading", "person", "dial"
-ROW = Qt.ItemDataRole.UserRole
 
 _ON_NETWORK = frozenset({"network", "builtin"})
 
@@ -35,18 +30,25 @@ class Row:
     contact: Contact | None = None
     call_id: str | None = None
 
+    @property
+    def is_heading(self) -> bool:
+        return self.kind == HEADING
+
+    @property
+    def tip(self) -> str | None:
+        return words.shown_address(self.contact.uri) if self.contact is not None else None
+
     def spoken(self) -> str:
         if self.kind == PERSON:
             return f"{self.title}, {self.subtitle}"
         return self.title
 
 
-class PeopleModel(QAbstractListModel):
+class PeopleModel(RowsModel[Row]):
     """Rows of the people list for a view."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[Row] = []
         self._contacts: tuple[Contact, ...] = ()
         self._calls: dict[str, tuple[CallInfo, str]] = {}
         self._filter = ""
@@ -82,32 +84,6 @@ class PeopleModel(QAbstractListModel):
         """Give the contact behind an address."""
         bare = words.bare_address(uri)
         return next((contact for contact in self._contacts if words.bare_address(contact.uri) == bare), None)
-
-    # Qt's side -------------------------------------------------------------------------------------------------
-
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self.rows)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid() or index.row() >= len(self.rows):
-            return None
-        row = self.rows[index.row()]
-        if role == ROW:
-            return row
-        if role == Qt.ItemDataRole.DisplayRole:
-            return row.title
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return row.spoken()
-        if role == Qt.ItemDataRole.ToolTipRole and row.contact is not None:
-            return words.shown_address(row.contact.uri)
-        return None
-
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        if index.isValid() and self.rows[index.row()].kind == HEADING:
-            return Qt.ItemFlag.NoItemFlags
-        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-
-    # ------------------------------------------------------------------------------------------------------------
 
     def _rebuild(self) -> None:
         fresh = build_rows(self._contacts, self._calls, self._filter)

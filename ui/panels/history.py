@@ -7,7 +7,8 @@ from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from app.events import HistoryChanged, HistoryEntry
 from ui.context import Context
-from ui.models.history import ROW, HistoryModel, HistoryRow
+from ui.models.history import HistoryModel, HistoryRow
+from ui.models.rows import ROW
 from ui.widgets.basics import button
 from ui.widgets.empty import EmptyWords
 from ui.widgets.list_rows import RowDelegate, list_view

@@ -10,7 +10,8 @@ from ui import words
 from ui.context import Context
 from ui.facts import is_talking, short_facts
 from ui.models.calls import CallRecord
-from ui.models.people import DIAL, HEADING, ROW, PeopleModel, Row
+from ui.models.people import DIAL, HEADING, PeopleModel, Row
+from ui.models.rows import ROW
 from ui.widgets.basics import button, tint
 from ui.widgets.empty import EmptyWords
 from ui.widgets.list_rows import RowDelegate, list_view

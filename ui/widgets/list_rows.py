@@ -9,7 +9,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QMouseEvent, QPainter, Q
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from ui.models.history import HistoryRow
-from ui.models.people import DIAL, HEADING, ROW, Row
+from ui.models.people import DIAL, HEADING, Row
+from ui.models.rows import ROW
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
 from ui.widgets.avatar import paint_avatar, paint_presence
