@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.events import CandidateInfo, IceSnapshot, PairInfo
 from app.ice.candidates import Candidate
 from app.ice.checklist import CheckList, LocalCandidate, Pair
@@ -55,16 +57,8 @@ def _info(candidate: Candidate, stream: str) -> CandidateInfo:
 
 
 def _local_info(local: LocalCandidate, checklist: CheckList) -> CandidateInfo:
-    candidate = local.candidate
-    return CandidateInfo(
-        type=candidate.type,
-        address=candidate.address,
-        port=candidate.port,
-        protocol=candidate.protocol,
-        priority=candidate.priority,
-        foundation=candidate.foundation,
-        component=candidate.component,
-        stream=checklist.name,
+    return replace(
+        _info(local.candidate, checklist.name),
         base=str(HostPort(*local.base_address)),
         server=local.server,
         interface=local.interface,

@@ -346,7 +346,7 @@ class UserAgent:
                 case Finished(transaction):
                     self._on_finished(transaction)
                 case TransactionEnded():
-                    pass
+                    continue  # of our own requests: their answer or failure has told everything
 
     def _on_finished(self, transaction: ServerTransaction) -> None:
         """A refusal of ours was acknowledged, or nobody cared to."""
