@@ -30,3 +30,4 @@ def test_a_full_disk_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -
             pass
     writer.close()
     writer.close()
+    assert not writer._thread.is_alive()

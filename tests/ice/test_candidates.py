@@ -74,9 +74,10 @@ def test_malformed_is_refused_and_shown_cut_short(text: str) -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        Candidate.parse("1 1 UDP 1 192.0.2.1 1 typ host " + text)
+        candidate = Candidate.parse("1 1 UDP 1 192.0.2.1 1 typ host " + text)
     except IceError:
         return
+    assert str(Candidate.parse(str(candidate))) == str(candidate)
 
 
 def test_priorities_are_those_of_the_rfc() -> None:
