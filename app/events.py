@@ -10,6 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.path_events import CandidateInfo as CandidateInfo
+from app.path_events import CandidateType as CandidateType
+from app.path_events import ConsentInfo as ConsentInfo
+from app.path_events import IceMoment as IceMoment
+from app.path_events import IceSnapshot as IceSnapshot
+from app.path_events import IceState as IceState
+from app.path_events import MomentKind as MomentKind
+from app.path_events import PairInfo as PairInfo
+from app.path_events import PairState as PairState
+from app.path_events import ServerInfo as ServerInfo
+from app.path_events import ServerState as ServerState
+
 
 class Direction(StrEnum):
     """Who started it, seen from here."""
@@ -98,91 +110,6 @@ class CallInfo:
     held: bool = False
     poorer_steps: tuple[str, ...] = ()  # what this peer lacks, one sentence each ("no ICE", "no encryption")
     end: CallEnd | None = None
-
-
-class CandidateType(StrEnum):
-    HOST = "host"
-    SRFLX = "srflx"
-    PRFLX = "prflx"
-    RELAY = "relay"
-
-
-class PairState(StrEnum):
-    """States of a candidate pair, RFC 8445 section 6.1.2.6."""
-
-    FROZEN = "frozen"
-    WAITING = "waiting"
-    IN_PROGRESS = "in-progress"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-
-
-class IceState(StrEnum):
-    """State of one call's ICE session as a whole."""
-
-    NEW = "new"
-    GATHERING = "gathering"
-    GATHERED = "gathered"
-    CHECKING = "checking"
-    COMPLETED = "completed"
-    INTERRUPTED = "interrupted"  # consent is late
-    FAILED = "failed"
-    CLOSED = "closed"
-    DISABLED = "disabled"  # the peer has no ICE, or the policy is off
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateInfo:
-    """One local or remote candidate, RFC 8445 section 5.1."""
-
-    type: CandidateType
-    address: str
-    port: int
-    protocol: str  # "udp" or "tcp"
-    priority: int
-    foundation: str
-    component: int = 1
-    stream: str = "0"
-    base: str | None = None  # "address:port" of the base, local candidates only
-    server: str | None = None  # the STUN or TURN server it came from, "host:port"
-    interface: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PairInfo:
-    """One candidate pair; `local` and `remote` are indices into the snapshot's candidate tuples."""
-
-    local: int
-    remote: int
-    state: PairState
-    nominated: bool
-    selected: bool
-    priority: int
-    rtt_s: float | None
-    sent_bytes: int
-    received_bytes: int
-    checks_sent: int = 0
-    reason: str | None = None  # why it failed, in words
-    started_at: float | None = None  # first check sent
-    finished_at: float | None = None  # first success or failure
-
-
-@dataclass(frozen=True, slots=True)
-class IceSnapshot:
-    """Everything one ICE session knows at one moment."""
-
-    role: str  # "controlling" or "controlled"
-    state: IceState
-    local: tuple[CandidateInfo, ...] = ()
-    remote: tuple[CandidateInfo, ...] = ()
-    pairs: tuple[PairInfo, ...] = ()
-    gathered_in_s: float | None = None
-    connected_in_s: float | None = None
-    restarts: int = 0
-    problems: tuple[str, ...] = ()  # one sentence each: a dead server, a refused allocation, …
-
-    def selected_pair(self) -> PairInfo | None:
-        return next((pair for pair in self.pairs if pair.selected), None)
 
 
 @dataclass(frozen=True, slots=True)
