@@ -18,6 +18,7 @@ from app.ice.core import IceLeg
 from app.ice.events import Completed, Failed, IceEvent
 from app.ice.hub import Hub
 from app.ice.snapshot import take_snapshot
+from app.ice.timeline import Timeline
 
 
 class IceSession:
@@ -43,6 +44,7 @@ class IceSession:
         else:
             self._hub = _fork_of[0]
             self._leg = self._hub.core.fork(_fork_of[1])
+        self.timeline = Timeline(config.clock_zero)
         self._on_event = on_event
         self._outcome = asyncio.Event()
         self._failure: str | None = None
@@ -69,6 +71,7 @@ class IceSession:
         self._hub.flush()
 
     def _event(self, event: IceEvent) -> None:
+        self.timeline.take(event, time.monotonic())
         if isinstance(event, Failed):
             self._failure = self._failure or event.reason
         if isinstance(event, Completed | Failed):
@@ -133,7 +136,7 @@ class IceSession:
 
     def snapshot(self) -> IceSnapshot:
         """Give everything that is known at this moment, for diagnostics."""
-        return take_snapshot(self._hub.core, self._leg)
+        return take_snapshot(self._hub.core, self._leg, self.timeline)
 
     def counters(self) -> dict[str, int]:
         """Give how many datagrams were dropped and why, by reason."""

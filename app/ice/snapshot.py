@@ -8,10 +8,11 @@ from app.events import CandidateInfo, IceSnapshot, PairInfo
 from app.ice.candidates import Candidate
 from app.ice.checklist import CheckList, LocalCandidate, Pair
 from app.ice.core import IceCore, IceLeg
+from app.ice.timeline import Timeline
 from app.settings import HostPort
 
 
-def take_snapshot(core: IceCore, leg: IceLeg) -> IceSnapshot:
+def take_snapshot(core: IceCore, leg: IceLeg, timeline: Timeline | None = None) -> IceSnapshot:
     """Describe every candidate and pair; times count from the configuration's clock_zero."""
     zero = core.config.clock_zero
     agent = leg.agent
@@ -40,6 +41,9 @@ def take_snapshot(core: IceCore, leg: IceLeg) -> IceSnapshot:
         gathered_in_s=gathered_in_s,
         connected_in_s=connected_in_s,
         problems=(*core.gatherer.problems, *agent.problems),
+        generation=timeline.generation if timeline is not None else 0,
+        timeline=timeline.moments if timeline is not None else (),
+        timeline_dropped=timeline.dropped if timeline is not None else 0,
     )
 
 
