@@ -25,6 +25,7 @@ from app.sip.errors import ParseError, SipError
 from app.sip.events import SipEvent
 from app.sip.hops import Hop
 from app.sip.identity import Identity
+from app.sip.info_packages import content_type_of, packages_of
 from app.sip.message import Headers, Request, Response, parse_message, refusal_of, response_to
 from app.sip.reasons import Reason, reasons_of
 from app.sip.registration import Registration
@@ -437,11 +438,17 @@ class UserAgent:
 
     def answer_options(self, transaction: ServerTransaction, to_tag: str | None = None) -> None:
         """Section 11.2: what we can do."""
-        self.reply(transaction, 200, to_tag=to_tag, headers=[*self.abilities(), ("Accept", "application/sdp")])
+        accepted = ["application/sdp", *(content_type_of(package) for package in self.info_packages)]
+        self.reply(transaction, 200, to_tag=to_tag, headers=[*self.abilities(), ("Accept", ", ".join(accepted))])
 
     def abilities(self) -> list[tuple[str, str]]:
-        """Allow and Supported, for every message that says what we can do."""
-        return [("Allow", ", ".join(ALLOWED_METHODS)), ("Supported", ", ".join(self.config.supported))]
+        """Allow, Supported and Recv-Info, for every message that says what we can do."""
+        abilities = [("Allow", ", ".join(ALLOWED_METHODS)), ("Supported", ", ".join(self.config.supported))]
+        return [*abilities, ("Recv-Info", ", ".join(self.info_packages))] if self.info_packages else abilities
+
+    @property
+    def info_packages(self) -> tuple[str, ...]:
+        return packages_of(self.config.supported)
 
     def _session_of(self, request: Request) -> InviteSession | None:
         return self._sessions.get((request.call_id, request.to.tag or ""))

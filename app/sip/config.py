@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.settings import Account
 
 ALLOWED_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "PRACK", "UPDATE", "INFO")
-SUPPORTED_EXTENSIONS = ("100rel", "ice")
+SUPPORTED_EXTENSIONS = ("100rel", "ice", "trickle-ice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class SipConfig:
     `account`: None for an endpoint that only makes and takes direct calls.
     `password`: asked for each time a server challenges; returning None means there is none.
     `user` and `display_name` say who calls when there is no account.
-    `supported`: option tags put in Supported and accepted in Require.
+    `supported`: option tags put in Supported and accepted in Require; with trickle-ice its Info package is taken.
     """
 
     sip_port: int | None = None

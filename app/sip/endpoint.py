@@ -21,6 +21,7 @@ from app.sip.errands import Errand
 from app.sip.errors import ParseError, SipError
 from app.sip.events import SipEvent
 from app.sip.hops import Hop
+from app.sip.info_packages import TRICKLE, takes
 from app.sip.message import Request, Response
 from app.sip.resolver import Resolver
 from app.sip.sessions import InviteSession
@@ -39,11 +40,15 @@ _SECRET = re.compile(rb'(?im)^((?:Proxy-)?Authorization[ \t]*:.*?\bresponse[ \t]
 
 @dataclass(frozen=True, slots=True)
 class OptionsAnswer:
-    """What came back for an OPTIONS: the status (None: nothing came), the phrase or cause, and the time it took."""
+    """What came back for an OPTIONS: the status (None: nothing came), the phrase or cause, and the time it took.
+
+    `trickles`: whether a 2xx says that candidates may follow by INFO (RFC 8840); None when there was no 2xx.
+    """
 
     status: int | None
     reason: str
     rtt_s: float | None
+    trickles: bool | None = None
 
 
 class SipEndpoint:
@@ -163,7 +168,8 @@ class SipEndpoint:
         except TimeoutError:
             errand.abandon()
             return OptionsAnswer(None, f"No answer within {timeout_s:g} seconds", None)
-        return OptionsAnswer(asked.status, asked.reason, self._now() - asked.at if asked.status else None)
+        rtt_s = self._now() - asked.at if asked.status else None
+        return OptionsAnswer(asked.status, asked.reason, rtt_s, asked.trickles)
 
     @property
     def sessions(self) -> tuple[InviteSession, ...]:
@@ -260,10 +266,12 @@ class _Asked:
         self.done = asyncio.Event()
         self.status: int | None = None
         self.reason = ""
+        self.trickles: bool | None = None
 
     def on_response(self, errand: Errand, response: Response, source: Hop) -> None:
         if response.status >= 200:
             self.status, self.reason = response.status, response.reason
+            self.trickles = takes(response, TRICKLE) if response.status < 300 else None
             self.done.set()
 
     def on_failure(self, errand: Errand, cause: str, sentence: str) -> None:

@@ -146,11 +146,29 @@ class OfferAnswered:
 
 @dataclass(frozen=True, slots=True)
 class InfoReceived:
-    """An INFO arrived inside the dialog; 200 has been sent."""
+    """An INFO arrived inside a dialog, maybe an early one; 200 has been sent.
+
+    `package` is None for one of the old kind; one of a package that is not taken has been refused, and is not told.
+    """
 
     session: InviteSession
     content_type: str
     body: bytes
+    package: str | None = None
+    dialog_tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InfoAnswered:
+    """The far end's word on an INFO made by package_info(): 469 means that it does not take the package.
+
+    408 and 503 may be our own: nothing came back, or it could not be sent.
+    """
+
+    session: InviteSession
+    package: str
+    status: int
+    dialog_tag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +223,7 @@ SessionEvent = (
     | OfferReceived
     | OfferAnswered
     | InfoReceived
+    | InfoAnswered
     | SessionTimedOut
     | TransportFailed
     | SessionClosed

@@ -19,19 +19,30 @@ from app.sip.caller import CallerSide
 from app.sip.dialogs import Dialog
 from app.sip.editing import new_token, option_tags
 from app.sip.errands import Errand, ErrandOwner
-from app.sip.events import Bye, InfoReceived, SessionClosed, SessionEvent, SessionTimedOut, TransportFailed
+from app.sip.events import (
+    Bye,
+    InfoAnswered,
+    InfoReceived,
+    SessionClosed,
+    SessionEvent,
+    SessionTimedOut,
+    TransportFailed,
+)
 from app.sip.hops import Hop
+from app.sip.info_packages import content_type_of, judge, package_of
 from app.sip.message import Headers, Request, Response
 from app.sip.offers import Offers
 from app.sip.reasons import Reason, reasons_of
 from app.sip.session_states import SDP, Role, SessionError, SessionState
-from app.sip.transactions import TRANSPORT, ServerTransaction
+from app.sip.transactions import TIMED_OUT, TRANSPORT, ServerTransaction
 from app.sip.uri import NameAddr, SipUri
 
 if TYPE_CHECKING:
     from app.sip.agent import UserAgent
 
 log = logging.getLogger(__name__)
+
+_IN_DIALOG = (SessionState.CALLING, SessionState.INCOMING, SessionState.ACCEPTED, SessionState.CONFIRMED)
 
 
 class InviteSession:
@@ -224,14 +235,31 @@ class InviteSession:
             self.offers.offer("UPDATE", body, content_type, dialog_tag)
 
     def info(self, body: bytes, *, content_type: str) -> None:
-        """Send an INFO; its answer is not reported."""
+        """Send an INFO of the old kind; its answer is not reported."""
         with self.agent.turn():
             if self.dialog is None or self.state is not SessionState.CONFIRMED:
                 raise SessionError("An INFO needs a call that is up")
-            request = self.dialog.build("INFO")
-            request.headers.add("Content-Type", content_type)
-            request.body = body
-            self.send(request, self.dialog, self)
+            self._send_info(self.dialog, body, [("Content-Type", content_type)])
+
+    def package_info(self, package: str, body: bytes, *, dialog_tag: str | None = None) -> None:
+        """Send an INFO of a package (RFC 6086), also in an early dialog; ends in InfoAnswered.
+
+        A caller with several early dialogs names the one meant. A callee must know that its provisional response has
+        arrived, since before that the caller has no dialog.
+        """
+        with self.agent.turn():
+            dialog = self.any_dialog() if dialog_tag is None else self.dialog_with(dialog_tag)
+            if dialog is None or self.state not in _IN_DIALOG:
+                raise SessionError("An INFO needs a dialog: there is none yet, or several, or none any more")
+            kind = [("Content-Type", content_type_of(package)), ("Content-Disposition", "Info-Package")]
+            self._send_info(dialog, body, [("Info-Package", package), *kind])
+
+    def _send_info(self, dialog: Dialog, body: bytes, headers: list[tuple[str, str]]) -> None:
+        request = dialog.build("INFO")
+        for name, value in headers:
+            request.headers.add(name, value)
+        request.body = body
+        self.send(request, dialog, self)
 
     def answer_offer(self, body: bytes, *, content_type: str = SDP) -> None:
         """Accept the last OfferReceived with this answer (or offer, where the far end asked for one)."""
@@ -266,9 +294,7 @@ class InviteSession:
             case "PRACK" if self._callee is not None:
                 self._callee.on_prack(transaction, request)
             case "INFO":
-                self.agent.reply(transaction, 200)
-                content_type = request.content_type
-                self.emit(InfoReceived(self, content_type.essence if content_type else "", request.body))
+                self._on_info(transaction, request)
             case "OPTIONS":
                 self.agent.answer_options(transaction)
             case _:
@@ -296,10 +322,29 @@ class InviteSession:
         """The answer to a BYE or an INFO."""
         if response.status >= 200 and errand.request.method == "BYE":
             self.close()
+        elif response.status >= 200:
+            self._info_answered(errand, response.status)
 
     def on_failure(self, errand: Errand, cause: str, sentence: str) -> None:
         if errand.request.method == "BYE":
             self.close()
+        else:
+            self._info_answered(errand, 408 if cause == TIMED_OUT else 503)
+
+    def _info_answered(self, errand: Errand, status: int) -> None:
+        package = package_of(errand.request) if errand.request.method == "INFO" else None
+        if package is not None:
+            self.emit(InfoAnswered(self, package, status, errand.request.to.tag or ""))
+
+    def _on_info(self, transaction: ServerTransaction, request: Request) -> None:
+        refusal = judge(request, self.agent.info_packages, to_tag=self.key[1])
+        if refusal is not None:
+            self.agent.respond(transaction, refusal)
+            return
+        self.agent.reply(transaction, 200)
+        content_type = request.content_type
+        kind = content_type.essence if content_type else ""
+        self.emit(InfoReceived(self, kind, request.body, package_of(request), request.from_.tag or ""))
 
     def _on_bye(self, transaction: ServerTransaction, request: Request) -> None:
         self.agent.reply(transaction, 200)
