@@ -140,7 +140,10 @@ class MomentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IceMoment:
-    """One thing that happened on the way to a path or on it. `local` and `remote` are as `CandidateInfo.place`."""
+    """One thing that happened on the way to a path or on it.
+
+    `local` and `remote` are a candidate's type and place: "host 192.0.2.1:4000".
+    """
 
     at: float
     kind: MomentKind

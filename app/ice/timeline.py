@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from app.events import CandidateType, IceMoment, MomentKind, PairState
+from app.events import IceMoment, MomentKind, PairState
 from app.ice import events as said
 from app.ice.candidates import Candidate
 
@@ -89,40 +89,29 @@ def _place(candidate: Candidate | None) -> str | None:
     if candidate is None:
         return None
     host = f"[{candidate.address}]" if ":" in candidate.address else candidate.address
-    return f"{host}:{candidate.port}" + ("" if candidate.protocol == "udp" else f"/{candidate.protocol}")
+    return f"{candidate.type} {host}:{candidate.port}" + (
+        "" if candidate.protocol == "udp" else f"/{candidate.protocol}"
+    )
 
 
 # Words ----------------------------------------------------------------------------------------------------
-
-_OURS = {
-    CandidateType.HOST: "An address of this machine",
-    CandidateType.SRFLX: "A server sees this machine as",
-    CandidateType.PRFLX: "The other side sees this machine as",
-    CandidateType.RELAY: "A server lends",
-}
-
-
-def _way(event: Any) -> str:
-    """One pair in words: kinds and places."""
-    local, remote = event.local, event.remote
-    return f"{local.type} {_place(local)} to {remote.type} {_place(remote)}"
 
 
 def _pair_changed(event: said.PairChanged) -> Told | None:
     reason = f": {event.reason}" if event.reason else ""
     if event.state is PairState.SUCCEEDED:
-        return MomentKind.WORKS, f"Works: {_way(event)}"
+        return MomentKind.WORKS, "This way works"
     if event.state is PairState.FAILED:
-        return MomentKind.FAILED_PAIR, f"Does not work: {_way(event)}{reason}"
+        return MomentKind.FAILED_PAIR, f"This way does not work{reason}"
     if event.state is PairState.IN_PROGRESS:
         return None  # the check itself tells
-    return MomentKind.PAIR, f"May be tried: {_way(event)}{reason}"
+    return MomentKind.PAIR, f"A way to try{reason}"
 
 
 _WORDS: dict[type, Callable[[Any], Told | None]] = {
     said.Gathered: lambda event: (MomentKind.GATHERED, "Every server has answered or had its time"),
     said.PairChanged: _pair_changed,
-    said.Nominated: lambda event: (MomentKind.NOMINATED, f"Taken: {_way(event)}"),
+    said.Nominated: lambda event: (MomentKind.NOMINATED, "This way is taken"),
     said.Completed: lambda event: (MomentKind.COMPLETED, "Both sides have agreed on the path"),
     said.Interrupted: lambda event: (MomentKind.INTERRUPTED, "The other side is silent: the path is interrupted"),
     said.Recovered: lambda event: (MomentKind.RECOVERED, "The other side is heard again"),

@@ -15,8 +15,8 @@ def test_a_decision_becomes_a_line_with_its_time_and_its_pair() -> None:
     timeline.take(Nominated("0", LOCAL, REMOTE), 101.0)
     failed, nominated = timeline.moments
     assert (failed.at, failed.kind, failed.flow) == (0.5, MomentKind.FAILED_PAIR, "0")
-    assert failed.text == "Does not work: host 192.0.2.1:4000 to srflx [2001:db8::1]:5000: no answer"
-    assert (nominated.local, nominated.remote) == ("192.0.2.1:4000", "[2001:db8::1]:5000")
+    assert failed.text == "This way does not work: no answer"
+    assert (nominated.local, nominated.remote) == ("host 192.0.2.1:4000", "srflx [2001:db8::1]:5000")
 
 
 def test_what_is_said_of_a_failure_is_kept_as_it_is() -> None:
