@@ -123,13 +123,13 @@ class PathSide:
         if leg is not self.leg:
             return
         if isinstance(event, ice_events.Interrupted):
-            self._silent.add(event.stream)
+            self._silent.add(event.flow)
             self._call.feed(Input.PATH_INTERRUPTED)
-        elif isinstance(event, ice_events.Recovered):
-            self._silent.discard(event.stream)
+        elif isinstance(event, ice_events.Recovered) and event.flow in self._silent:
+            self._silent.discard(event.flow)
             if not self._silent:
                 self._call.feed(Input.PATH_RECOVERED)
-        elif isinstance(event, ice_events.Failed) and leg.ready:
+        elif isinstance(event, ice_events.ConsentExpired | ice_events.Failed) and leg.ready:
             self._call.set_end(EndedBy.FAILURE, EndKind.NETWORK_LOST, None, event.reason)
             self._call.feed(Input.PATH_LOST)
 

@@ -345,7 +345,7 @@ class IceCore:
             event = agent.events.popleft()
             self.events.append((leg, event))
             if isinstance(event, Nominated):
-                self._open_channel(leg, event.stream, now)
+                self._open_channel(leg, event.flow, now)
 
     def _open_channel(self, leg: IceLeg, stream: str, now: float) -> None:
         """Spare the overhead of Send indications where the selected pair is relayed."""

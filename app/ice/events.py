@@ -1,4 +1,7 @@
-"""What an ICE session tells its owner, as frozen events in the order in which things happened."""
+"""What an ICE session tells its owner, as frozen events in the order in which things happened.
+
+One event per decision. `flow` names one component of one stream (app/ice/flows.py).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,33 @@ from app.ice.candidates import Candidate
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateGathered:
+    """A candidate of ours was found; with trickle it is to be signalled."""
+
+    flow: str
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """All servers have answered or had their time; the local descriptions are final."""
 
 
 @dataclass(frozen=True, slots=True)
-class PairChanged:
-    """A candidate pair came into being or changed its state; `reason` says in words why, where there is one."""
+class PairFormed:
+    """A candidate pair came into being."""
 
-    stream: str
+    flow: str
+    local: Candidate
+    remote: Candidate
+    state: PairState
+
+
+@dataclass(frozen=True, slots=True)
+class PairChanged:
+    """A candidate pair changed its state; `reason` says in words why, where there is one."""
+
+    flow: str
     local: Candidate
     remote: Candidate
     state: PairState
@@ -25,46 +46,132 @@ class PairChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class BindingRequestSeen:
-    """The first authenticated check for this stream has come in: the peer has our description (RFC 8839 7.1.1)."""
+class CheckSent:
+    """A check left; `attempt` counts from 1. `consent` marks those that only keep watch over a chosen pair."""
 
-    stream: str
+    flow: str
+    local: Candidate
+    remote: Candidate
+    nominating: bool
+    attempt: int
+    consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Nominated:
-    """This stream's data goes over this pair from now on."""
+class CheckAnswered:
+    """The peer answered a check; `rtt_s` is None where a retransmission makes the round trip ambiguous."""
 
-    stream: str
+    flow: str
+    local: Candidate
+    remote: Candidate
+    rtt_s: float | None
+    consent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRequestSeen:
+    """The first authenticated check for this flow has come in: the peer has our description (RFC 8839 7.1.1)."""
+
+    flow: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged:
+    """A role conflict was settled, or the peer is lite (RFC 8445 sections 6.1.1 and 7.3.1.1)."""
+
+    controlling: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nominating:
+    """We control, and this pair was picked: data goes over it from now on, the peer is being told."""
+
+    flow: str
     local: Candidate
     remote: Candidate
 
 
 @dataclass(frozen=True, slots=True)
+class Nominated:
+    """Both sides agree on this pair."""
+
+    flow: str
+    local: Candidate
+    remote: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Every flow has its pair decided: data may flow both ways (RFC 8445 section 12)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
-    """Every stream has its selected pair."""
+    """The nomination of every flow is confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Nothing comes over this flow's pair and a burst of checks stays unanswered: time to prepare, not to alarm."""
+
+    flow: str
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """Consent checks of this stream stay unanswered; the path may come back."""
+    """This flow's pair has been silent so long that a person should be told; it may come back."""
 
-    stream: str
+    flow: str
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """An interrupted stream's path answers again."""
+    """A flow that was Silent or Interrupted answers again."""
 
-    stream: str
+    flow: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentExpired:
+    """The peer has not answered for so long that no data may be sent any more (RFC 7675); checks go on."""
+
+    flow: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """After consent had expired a check was answered: a restart would find the peer now."""
+
+    flow: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No path was found for this stream, or its path was lost for good; `reason` is one sentence for a person."""
+    """No path was found for this flow; `reason` is one sentence for a person. Never after Connected."""
 
-    stream: str
+    flow: str
     reason: str
 
 
-IceEvent = Gathered | PairChanged | BindingRequestSeen | Nominated | Completed | Interrupted | Recovered | Failed
+IceEvent = (
+    CandidateGathered
+    | Gathered
+    | PairFormed
+    | PairChanged
+    | CheckSent
+    | CheckAnswered
+    | BindingRequestSeen
+    | RoleChanged
+    | Nominating
+    | Nominated
+    | Connected
+    | Completed
+    | Silent
+    | Interrupted
+    | Recovered
+    | ConsentExpired
+    | Reachable
+    | Failed
+)
