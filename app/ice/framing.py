@@ -1,4 +1,6 @@
-"""STUN messages and ChannelData out of a byte stream: TURN over TCP and TLS (RFC 8656 section 12.5)."""
+"""Messages out of a byte stream: STUN and ChannelData over TCP and TLS (RFC 8656 section 12.5), and the frames of
+ICE over TCP (RFC 4571).
+"""
 
 from __future__ import annotations
 
@@ -31,3 +33,37 @@ class StunFramer:
             messages.append(bytes(self._buffer[:size]))
             del self._buffer[:size]
         return messages
+
+
+def frame(data: bytes) -> bytes:
+    """Put a datagram's length before it (RFC 4571 section 2); at most 65,535 bytes."""
+    return len(data).to_bytes(2, "big") + data
+
+
+class LengthFramer:
+    """Cuts a byte stream into the datagrams that `frame` put in.
+
+    The buffer is bounded by the longest frame there can be, 65,537 bytes, plus what one read brings.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take more bytes; gives the datagrams they complete. Any bytes are a valid stream."""
+        self._buffer += data
+        messages = []
+        at = 0
+        while len(self._buffer) >= at + 2:
+            end = at + 2 + int.from_bytes(self._buffer[at : at + 2], "big")
+            if len(self._buffer) < end:
+                break
+            messages.append(bytes(self._buffer[at + 2 : end]))
+            at = end
+        del self._buffer[:at]
+        return messages
+
+    @property
+    def awaited(self) -> int:
+        """How long the datagram is that has begun and is not complete; 0 when there is none."""
+        return int.from_bytes(self._buffer[:2], "big") if len(self._buffer) >= 2 else 0
