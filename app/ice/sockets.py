@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 from app.ice.framing import StunFramer
 from app.ice.stun import Address, StunError
@@ -107,8 +108,7 @@ class TurnConnection(asyncio.Protocol):
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self.address = transport.get_extra_info("sockname")[:2]
         self.server = transport.get_extra_info("peername")[:2]
 

@@ -14,6 +14,7 @@ import os
 import socket
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import cast
 
 from app.ice.framing import LengthFramer, frame
 from app.ice.sockets import MAX_UNSENT_BYTES
@@ -49,13 +50,12 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self.opened_at = asyncio.get_running_loop().time()
         if not self.remote[1]:
             self.remote = transport.get_extra_info("peername")[:2]
             if not self._owner.admit(self):
-                transport.abort()
+                self._transport.abort()
                 self._transport = None
                 return
         while self.waiting:

@@ -62,6 +62,13 @@ async def test_datagrams_go_both_ways_over_one_connection() -> None:
     server.base.close()
 
 
+def test_the_same_on_the_loop_that_the_engine_uses() -> None:
+    uvloop = pytest.importorskip("uvloop", reason="not on this system")
+    uvloop.run(test_datagrams_go_both_ways_over_one_connection())
+    uvloop.run(test_a_lost_connection_is_told_on_both_sides())
+    uvloop.run(test_a_refused_connection_is_told_at_once_and_not_tried_again())
+
+
 async def test_a_listener_reaches_only_who_has_connected() -> None:
     server = End(True)
     assert not server.base.send(b"hello", (HOST, 5555))
