@@ -155,6 +155,23 @@ class Failed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RestartBegun:
+    """A next generation of candidates and credentials is being made; the path goes on as it is (RFC 8445 section 9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The next generation is connected and carries the data from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartFailed:
+    """The next generation found no path and is given up; the one before goes on. `reason` is one sentence."""
+
+    reason: str
+
+
 IceEvent = (
     CandidateGathered
     | Gathered
@@ -174,4 +191,7 @@ IceEvent = (
     | ConsentExpired
     | Reachable
     | Failed
+    | RestartBegun
+    | Restarted
+    | RestartFailed
 )

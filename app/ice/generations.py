@@ -1,0 +1,218 @@
+"""The path toward one far end across ICE restarts: session after session, the next made before the last is given up.
+
+A restart (RFC 8445 section 9) is a whole new session with sockets, credentials and candidates of its own beside the
+one that carries the call. Data goes over the old one until the new one is connected, and what still comes in on the old
+one afterwards is taken for a while, since the far end may change over later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from app.events import IceSnapshot
+from app.ice.candidates import Candidate, IceDescription
+from app.ice.config import IceConfig
+from app.ice.events import Completed, Connected, Failed, IceEvent, RestartBegun, Restarted, RestartFailed
+from app.ice.flows import split_flow
+from app.ice.session import IceSession
+from app.owned_tasks import OwnedTasks
+
+LINGER_S = 3.0  # how long a generation that was replaced still receives
+
+OnEvent = Callable[[IceEvent], None]
+
+
+class IcePath:
+    """Has the face of an IceSession, and `restart` besides. Use it on one event loop only; close it always.
+
+    `on_event` hears everything of the generation that carries the call; of the next one how it comes about, and at its
+    end `Restarted`, or `RestartFailed` after which everything is as before; of one that was replaced nothing.
+    """
+
+    def __init__(
+        self,
+        config: IceConfig,
+        controlling: bool,
+        flows: Sequence[str],
+        *,
+        on_event: OnEvent,
+        _fork_of: IceSession | None = None,
+    ) -> None:
+        self.restarts = 0
+        self.on_datagram: Callable[[str, bytes], None] = lambda stream, data: None
+        self._config = config
+        self._flows = list(flows)
+        self._on_event = on_event
+        self._next: IceSession | None = None
+        self._replaced: dict[IceSession, asyncio.TimerHandle] = {}
+        self._tasks = OwnedTasks("ICE generations")
+        self._current = self._open(controlling, _fork_of)
+
+    def _open(self, controlling: bool, fork_of: IceSession | None = None) -> IceSession:
+        session: IceSession
+
+        def told(event: IceEvent) -> None:
+            self._told(session, event)
+
+        if fork_of is not None:
+            session = fork_of.fork(on_event=told)
+        else:
+            session = IceSession(self._config, controlling, self._flows, on_event=told)
+        session.on_datagram = lambda stream, data: self.on_datagram(stream, data)
+        return session
+
+    def fork(self, *, on_event: OnEvent) -> IcePath:
+        """Make the path toward a further far end of the same offer; see IceSession.fork."""
+        return IcePath(self._config, True, self._flows, on_event=on_event, _fork_of=self._current)
+
+    # Generations -----------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> IceSession:
+        """The generation that carries the call."""
+        return self._current
+
+    @property
+    def next(self) -> IceSession | None:
+        """The generation that is being made; None between restarts."""
+        return self._next
+
+    def restart(self, controlling: bool, config: IceConfig | None = None) -> IceSession:
+        """Begin the next generation, giving up one that is under way, and give it.
+
+        The owner gathers for it, signals its descriptions, and starts its checks; it takes over by itself once it is
+        connected. `config` is for this and all later ones.
+        """
+        self.abandon()
+        self._config = config or self._config
+        self._next = self._open(controlling)
+        self._on_event(RestartBegun())
+        return self._next
+
+    def abandon(self) -> None:
+        """Give up the next generation, if there is one: everything goes on over the current one."""
+        given_up, self._next = self._next, None
+        if given_up is not None:
+            self._tasks.start(given_up.close(), "close what was not needed")
+
+    def adopt(self) -> None:
+        """Let the next generation carry the call from now on: it is connected, or the peer has no ICE to check it."""
+        if self._next is None:
+            return
+        old, self._current, self._next = self._current, self._next, None
+        self.restarts += 1
+        loop = asyncio.get_running_loop()
+        self._replaced[old] = loop.call_later(LINGER_S, self._retire, old)
+        self._on_event(Restarted())
+
+    def _retire(self, session: IceSession) -> None:
+        if self._replaced.pop(session, None) is not None:
+            self._tasks.start(session.close(), "close what was replaced")
+
+    def _told(self, session: IceSession, event: IceEvent) -> None:
+        if session is self._current:
+            self._on_event(event)
+        elif session is not self._next:
+            return
+        elif isinstance(event, Failed):
+            self.abandon()
+            self._on_event(RestartFailed(event.reason))
+        elif isinstance(event, Connected | Completed):
+            self.adopt()
+            self._on_event(event)
+        else:
+            self._on_event(event)
+
+    # The face of a session ---------------------------------------------------------------------------------
+
+    def expect_forks(self, expected: bool) -> None:
+        """See IceSession.expect_forks."""
+        self._current.expect_forks(expected)
+
+    async def gather(self) -> None:
+        """See IceSession.gather."""
+        await self._current.gather()
+
+    def local(self, stream: str) -> IceDescription:
+        """Give what is to be signalled for this stream."""
+        return self._current.local(stream)
+
+    def default_candidate(self, stream: str) -> Candidate | None:
+        """Give the candidate for the m= and c= lines."""
+        return self._current.default_candidate(stream)
+
+    def set_remote(self, stream: str, description: IceDescription) -> None:
+        """Take the peer's description for the generation that carries the call."""
+        self._current.set_remote(stream, description)
+
+    def remove_stream(self, stream: str) -> None:
+        """Forget a stream that was refused or bundled into another, also in later generations."""
+        self._flows = [flow for flow in self._flows if split_flow(flow)[0] != stream]
+        self._current.remove_stream(stream)
+
+    def start_checks(self) -> None:
+        """Begin the connectivity checks."""
+        self._current.start_checks()
+
+    async def wait_completed(self) -> None:
+        """Return once every stream has its selected pair; raises IceFailed with a sentence."""
+        await self._current.wait_completed()
+
+    def send(self, stream: str, data: bytes) -> bool:
+        """Send one datagram over the generation that carries the call, or where that has lost its way over the next."""
+        if self._current.send(stream, data):
+            return True
+        return self._next is not None and self._next.send(stream, data)
+
+    def use_plain(self, stream: str, remote_host: str, remote_port: int) -> None:
+        """Do without ICE; see IceSession.use_plain."""
+        self._current.use_plain(stream, remote_host, remote_port)
+
+    def selected(self, stream: str) -> tuple[Candidate, Candidate] | None:
+        """Give the selected pair (local, remote)."""
+        return self._current.selected(stream)
+
+    def snapshot(self) -> IceSnapshot:
+        """Give everything that is known at this moment; a restart under way is part of it."""
+        found = self._current.snapshot()
+        if self._next is not None:
+            found = joined(found, self._next.snapshot())
+        return replace(found, restarts=self.restarts)
+
+    def counters(self) -> dict[str, int]:
+        """Give how many datagrams were dropped and why, by reason."""
+        return self._current.counters()
+
+    def binding_request_seen(self, stream: str) -> bool:
+        """Tell whether an authenticated check has come in for this stream."""
+        return self._current.binding_request_seen(stream)
+
+    async def close(self) -> None:
+        """Release what every generation holds; safe to call twice."""
+        for timer in self._replaced.values():
+            timer.cancel()
+        sessions = [self._current, *([self._next] if self._next is not None else []), *self._replaced]
+        self._next = None
+        self._replaced.clear()
+        await asyncio.gather(*(session.close() for session in sessions))
+        await self._tasks.finish()
+
+
+def joined(current: IceSnapshot, coming: IceSnapshot) -> IceSnapshot:
+    """Put the candidates and pairs of a generation under way behind those of the current one.
+
+    Nothing of it counts as selected: no data goes that way yet.
+    """
+    behind = (
+        replace(pair, local=pair.local + len(current.local), remote=pair.remote + len(current.remote), selected=False)
+        for pair in coming.pairs
+    )
+    return replace(
+        current,
+        local=current.local + coming.local,
+        remote=current.remote + coming.remote,
+        pairs=(*current.pairs, *behind),
+        problems=tuple(dict.fromkeys(current.problems + coming.problems)),
+    )
