@@ -36,7 +36,6 @@ from tests.lab.wire import Wire
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK_V4 = ipaddress.IPv4Network("10.77.0.0/24")
 NETWORK_V6 = ipaddress.IPv6Network("fd77::/64")
-HUB_V4, HUB_V6 = str(NETWORK_V4[254]), str(NETWORK_V6[254])
 SILENT_V4 = "192.0.2.53"  # of the documentation range (RFC 5737): routed into the hub, where nobody answers
 TOOLS = ("ip", "nft", "ethtool", "tcpdump")
 
@@ -45,6 +44,8 @@ _LOCKS = Path(tempfile.gettempdir()) / "parley-lab-locks"
 _NETNS = Path("/run/netns")
 _RESOLVERS = Path("/etc/netns")
 _CLONE_NEWNET = 0x40000000
+# An IPv6 address that is first tried out for a second can ask for no neighbour until then.
+_NO_TRIAL = ("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
 
 
 def missing() -> str | None:
@@ -90,19 +91,21 @@ class Host:
     def run(self, *command: str) -> str:
         return run(*self.command(*command))
 
-    def open_socket(self, kind: socket.SocketKind = socket.SOCK_DGRAM, *, port: int = 0) -> socket.socket:
-        """Open an IPv4 or IPv6 socket of this process that stands on this host."""
+    def open_socket(
+        self, kind: socket.SocketKind = socket.SOCK_DGRAM, *, port: int = 0, address: str | None = None
+    ) -> socket.socket:
+        """Open an IPv4 or IPv6 socket of this process that stands on this host, at its first address or another."""
         with ThreadPoolExecutor(1) as elsewhere:  # a thread moves alone, and ends there
-            return elsewhere.submit(self._open_socket, kind, port).result()
+            return elsewhere.submit(self._open_socket, kind, port, address or self.address).result()
 
-    def _open_socket(self, kind: socket.SocketKind, port: int) -> socket.socket:
+    def _open_socket(self, kind: socket.SocketKind, port: int, address: str) -> socket.socket:
         libc = ctypes.CDLL(None, use_errno=True)
         with (_NETNS / self.namespace).open() as namespace:
             if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), f"cannot enter {self.namespace}")
-        opened = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, kind)
+        opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
         opened.settimeout(10)
-        opened.bind((self.address, port))
+        opened.bind((address, port))
         return opened
 
     def popen(self, *command: str, **options: object) -> subprocess.Popen[str]:
@@ -111,6 +114,8 @@ class Host:
 
 class Lab:
     """Use as a context: makes the hosts, and takes everything away again whatever happened in between."""
+
+    network_v4, network_v6 = NETWORK_V4, NETWORK_V6
 
     def __init__(
         self,
@@ -123,21 +128,20 @@ class Lab:
         assert v4 or v6
         self._v4, self._v6, self._wires = v4, v6, dict(wires or {})
         self.prefix = f"{_MARK}-{secrets.token_hex(3)}"
-        self.hub = Host("hub", f"{self.prefix}-hub", HUB_V4 if v4 else None, HUB_V6 if v6 else None)
-        self.hosts = {
-            name: Host(
-                name,
-                f"{self.prefix}-{name}",
-                str(NETWORK_V4[10 + index]) if v4 else None,
-                str(NETWORK_V6[0x10 + index]) if v6 else None,
-            )
-            for index, name in enumerate(hosts)
-        }
+        hub_v4, hub_v6 = str(self.network_v4[254]), str(self.network_v6[254])
+        self.hub = Host("hub", f"{self.prefix}-hub", hub_v4 if v4 else None, hub_v6 if v6 else None)
+        self.hosts = {name: self._host_at(name, index) for index, name in enumerate(hosts)}
         self._wire_processes: list[subprocess.Popen[str]] = []
         self._lock: IO[str] | None = None
 
     def __getitem__(self, name: str) -> Host:
         return self.hosts[name]
+
+    def _host_at(self, name: str, index: int) -> Host:
+        """Give the host that has the addresses of this place on the hub's network."""
+        v4 = str(self.network_v4[10 + index]) if self._v4 else None
+        v6 = str(self.network_v6[0x10 + index]) if self._v6 else None
+        return Host(name, f"{self.prefix}-{name}", v4, v6)
 
     def __enter__(self) -> Lab:
         remove_leftovers()
@@ -185,26 +189,21 @@ class Lab:
     def _make_hub(self) -> None:
         run("ip", "netns", "add", self.hub.namespace)
         hub = ("ip", "-n", self.hub.namespace)
+        self.hub.run("sysctl", "-qw", *_NO_TRIAL)
         run(*hub, "link", "set", "lo", "up")
         run(*hub, "link", "add", "br0", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
         run(*hub, "link", "set", "br0", "up")
         # What is for nobody here ends in the hub without an answer, as in a silent network.
         self.hub.run("sysctl", "-qw", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
         if self._v4:
-            run(*hub, "addr", "add", f"{HUB_V4}/{NETWORK_V4.prefixlen}", "dev", "br0")
+            run(*hub, "addr", "add", f"{self.hub.v4}/{self.network_v4.prefixlen}", "dev", "br0")
         if self._v6:
-            run(*hub, "-6", "addr", "add", f"{HUB_V6}/{NETWORK_V6.prefixlen}", "dev", "br0", "nodad")
+            run(*hub, "-6", "addr", "add", f"{self.hub.v6}/{self.network_v6.prefixlen}", "dev", "br0", "nodad")
 
     def _make_host(self, host: Host, index: int) -> None:
-        run("ip", "netns", "add", host.namespace)
-        resolver = _RESOLVERS / host.namespace / "resolv.conf"
-        resolver.parent.mkdir(parents=True)
-        resolver.write_text(f"nameserver {SILENT_V4}\noptions timeout:1 attempts:1\n")
+        make_namespace(host, v6=self._v6)
         inside = ("ip", "-n", host.namespace)
         hub = ("ip", "-n", self.hub.namespace)
-        run(*inside, "link", "set", "lo", "up")
-        if not self._v6:
-            host.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
         near = f"near-{host.name}" if host.name in self._wires else _port(host.name)
         mac = f"02:77:00:00:00:{0x10 + index:02x}"
         run(*inside, "link", "add", "eth0", "address", mac, "type", "veth", "peer", near, "netns", self.hub.namespace)
@@ -219,12 +218,12 @@ class Lab:
         run(*inside, "link", "set", "eth0", "up")
         if host.name in self._wires:
             self._start_wire(self._wires[host.name], near, f"far-{host.name}")
-        if self._v4:
-            run(*inside, "addr", "add", f"{host.v4}/{NETWORK_V4.prefixlen}", "dev", "eth0")
-            run(*inside, "route", "add", "default", "via", HUB_V4)
-        if self._v6:
-            run(*inside, "-6", "addr", "add", f"{host.v6}/{NETWORK_V6.prefixlen}", "dev", "eth0", "nodad")
-            run(*inside, "-6", "route", "add", "default", "via", HUB_V6)
+        if host.v4:
+            run(*inside, "addr", "add", f"{host.v4}/{self.network_v4.prefixlen}", "dev", "eth0")
+            run(*inside, "route", "add", "default", "via", f"{self.hub.v4}")
+        if host.v6:
+            run(*inside, "-6", "addr", "add", f"{host.v6}/{self.network_v6.prefixlen}", "dev", "eth0", "nodad")
+            run(*inside, "-6", "route", "add", "default", "via", f"{self.hub.v6}")
 
     def _no_offloads(self, host: Host, inner: str, *in_hub: str) -> None:
         """A frame that a program forwards must carry its own checksums and fit the wire."""
@@ -240,6 +239,28 @@ class Lab:
         self._wire_processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", "the wire did not start"
+
+
+def make_namespace(host: Host, *, v6: bool) -> None:
+    """Make the place a host stands in, without any network yet; its name server is a silent one."""
+    run("ip", "netns", "add", host.namespace)
+    resolver = _RESOLVERS / host.namespace / "resolv.conf"
+    resolver.parent.mkdir(parents=True)
+    resolver.write_text(f"nameserver {SILENT_V4}\noptions timeout:1 attempts:1\n")
+    run("ip", "-n", host.namespace, "link", "set", "lo", "up")
+    if v6:
+        host.run("sysctl", "-qw", *_NO_TRIAL)
+    else:
+        host.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+
+
+def remove_namespaces(*hosts: Host) -> None:
+    """Take these hosts away with whatever still runs on them."""
+    for host in hosts:
+        _end_processes(host.namespace)
+    for host in hosts:
+        run("ip", "netns", "del", host.namespace)
+        shutil.rmtree(_RESOLVERS / host.namespace)
 
 
 def remove_leftovers() -> None:
