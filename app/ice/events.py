@@ -156,6 +156,19 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayLost:
+    """An allocation is gone, or will be in a minute or two; `carries`: this flow's data goes through it.
+
+    The path cannot come back over it: a restart, which allocates anew, is the only way on.
+    """
+
+    flow: str
+    server: str
+    reason: str
+    carries: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RestartBegun:
     """A next generation of candidates and credentials is being made; the path goes on as it is (RFC 8445 section 9)."""
 
@@ -191,6 +204,7 @@ IceEvent = (
     | ConsentExpired
     | Reachable
     | Failed
+    | RelayLost
     | RestartBegun
     | Restarted
     | RestartFailed
