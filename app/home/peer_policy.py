@@ -17,6 +17,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Addresses that embed an IPv4 address are judged by that one too, or ::ffff:127.0.0.1 and its like get through.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
+_MAX_VERDICTS = 4096
 
 
 class PeerPolicy:
@@ -26,9 +27,21 @@ class PeerPolicy:
         self._allow_own = allow_own
         self._is_relay = is_relay
         self._own: frozenset[IPAddress] = frozenset()
+        self._verdicts: dict[str, bool] = {}
 
     def set_own_addresses(self, hosts: Iterable[str]) -> None:
         self._own = frozenset(_parse(host) for host in hosts)
+        self._verdicts.clear()
+
+    def is_open(self, host: str) -> bool:
+        """Say whether every port of this address may be named; asked for each datagram, and so remembered."""
+        verdict = self._verdicts.get(host)
+        if verdict is None:
+            if len(self._verdicts) >= _MAX_VERDICTS:
+                self._verdicts.clear()
+            verdict = self._permits_address(host) and (self._allow_own or not self.is_own(host))
+            self._verdicts[host] = verdict
+        return verdict
 
     def permits(self, peer: tuple[str, int]) -> bool:
         """Say whether a permission, a channel or a datagram may name this peer (address, port)."""

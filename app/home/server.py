@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 HomeEvent = ContactsChanged
 _OWN_ADDRESSES_EVERY_S = 10.0
+_TURNS_PORT = 5349  # RFC 8656 section 6
 
 
 class HomeServer:
@@ -45,12 +46,13 @@ class HomeServer:
         self._users = Users(config.users)
         self._names = OwnNames((config.realm, *config.names, socket.gethostname()))
         self._hosts = _hosts(config)
+        tls = _tls_context(config)
         self._sip = SipSockets(
             self._hosts,
             config.sip_port,
             on_message=self._received,
             on_failed=self._send_failed,
-            tls=_tls_context(config),
+            tls=tls,
             tls_port=config.tls_port or (config.sip_port + 1 if config.sip_port else 0),
         )
         secret = secrets.token_bytes(32)
@@ -73,6 +75,8 @@ class HomeServer:
             limits=config.turn_limits,
             relay_host=config.relay_host,
             allow_own_peers=config.allow_own_peers,
+            tls=tls,
+            tls_port=config.turn_tls_port or (_TURNS_PORT if config.turn_port else 0),
         )
         self._alarm = Alarm(self._timeout)
         self._refresh: asyncio.TimerHandle | None = None
@@ -83,7 +87,7 @@ class HomeServer:
         self._loop = asyncio.get_running_loop()
         await self._sip.start()
         try:
-            self._turn.start()
+            await self._turn.start()
         except HomeError:
             await self._sip.close()
             raise
@@ -113,7 +117,14 @@ class HomeServer:
 
     @property
     def turn_address(self) -> HostPort:
+        """Where relays are to be had, over UDP and TCP."""
         return HostPort(self._public_host(), self._turn.port)
+
+    @property
+    def turns_address(self) -> HostPort | None:
+        """Where relays are to be had over TLS; None without a certificate."""
+        port = self._turn.tls_port
+        return HostPort(self._public_host(), port) if port is not None else None
 
     def counters(self) -> dict[str, int]:
         """What was served, refused and dropped so far, and what is held now; names begin with sip_ or turn_."""

@@ -18,6 +18,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 
 import ifaddr
 
@@ -34,15 +35,27 @@ _PER_WAKEUP = 64  # datagrams read before other sockets get their turn
 _RECEIVE_BUFFER_BYTES = 1 << 20
 # Python's socket module does not name IP_PKTINFO; both values are part of the platforms' ABI.
 _IP_PKTINFO = {"linux": 8, "darwin": 26}.get(sys.platform)
+# Nor does it name these, of Linux: whether a datagram may be cut into fragments, on the way and here.
+_IP_MTU_DISCOVER, _PMTUDISC_DONT, _PMTUDISC_DO = 10, 0, 2
+_IPV6_DONTFRAG = 62
+CAN_FORBID_FRAGMENTS = sys.platform == "linux"
 _IN_PKTINFO = struct.Struct("=I4s4s")
 _IN6_PKTINFO = struct.Struct("=16sI")
 
 
 class UdpSocket:
-    """A bound UDP socket on the running loop. `on_drained` is called after each batch of datagrams."""
+    """A bound UDP socket on the running loop. `on_drained` is called after each batch of datagrams.
+
+    `fragments`: what it sends may be cut into fragments on the way (DF is not set) unless a datagram forbids it.
+    """
 
     def __init__(
-        self, sock: socket.socket, on_datagram: OnDatagram, on_drained: Callable[[], None] | None = None
+        self,
+        sock: socket.socket,
+        on_datagram: OnDatagram,
+        on_drained: Callable[[], None] | None = None,
+        *,
+        fragments: bool = False,
     ) -> None:
         self._sock = sock
         self._on_datagram = on_datagram
@@ -52,20 +65,30 @@ class UdpSocket:
         self.address: Address = (host, port)
         self._is_ipv6 = sock.family == socket.AF_INET6
         self._asks_kernel = ipaddress.ip_address(host).is_unspecified and _ask_for_local_address(sock)
+        if fragments:
+            self._allow_fragments(True)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._readable)
 
     @classmethod
     def open(
-        cls, host: str, port: int, on_datagram: OnDatagram, on_drained: Callable[[], None] | None = None
+        cls,
+        host: str,
+        port: int,
+        on_datagram: OnDatagram,
+        on_drained: Callable[[], None] | None = None,
+        *,
+        fragments: bool = False,
     ) -> UdpSocket:
         """Bind and start reading; OSError when the address cannot be had."""
-        return cls(bind(socket.SOCK_DGRAM, host, port), on_datagram, on_drained)
+        return cls(bind(socket.SOCK_DGRAM, host, port), on_datagram, on_drained, fragments=fragments)
 
-    def send(self, data: bytes, to: Address, local_host: str | None = None) -> bool:
+    def send(self, data: bytes, to: Address, local_host: str | None = None, *, dont_fragment: bool = False) -> bool:
         """Send now or drop: a full buffer or an unreachable address is counted and costs nothing else."""
         try:
-            if self._asks_kernel and local_host is not None:
+            if dont_fragment:
+                self._send_whole(data, to)
+            elif self._asks_kernel and local_host is not None:
                 self._sock.sendmsg([data], [_local_address_message(local_host)], 0, to)
             else:
                 self._sock.sendto(data, to)
@@ -74,6 +97,23 @@ class UdpSocket:
             log.debug("cannot send %d bytes to %s: %s", len(data), to, error)
             return False
         return True
+
+    def _send_whole(self, data: bytes, to: Address) -> None:
+        """Send one datagram with DF set; too long for the way, it is lost, as its sender wished."""
+        self._allow_fragments(False)
+        try:
+            self._sock.sendto(data, to)
+        finally:
+            self._allow_fragments(True)
+
+    def _allow_fragments(self, allowed: bool) -> None:
+        if not CAN_FORBID_FRAGMENTS:
+            return
+        if self._is_ipv6:
+            self._sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_DONTFRAG, not allowed)
+        else:
+            how = _PMTUDISC_DONT if allowed else _PMTUDISC_DO
+            self._sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, how)
 
     def close(self) -> None:
         if self._sock.fileno() >= 0:
@@ -103,9 +143,9 @@ class UdpSocket:
         data, ancillary, _, source = self._sock.recvmsg(_MAX_DATAGRAM, 128)
         for level, kind, content in ancillary:
             if self._is_ipv6 and level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-                return data, source[:2], str(ipaddress.IPv6Address(content[:16]))
+                return data, source[:2], _host(content[:16])
             if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                return data, source[:2], str(ipaddress.IPv4Address(_IN_PKTINFO.unpack(content[:12])[2]))
+                return data, source[:2], _host(content[8:12])
         return data, source[:2], self.address[0]
 
 
@@ -193,6 +233,12 @@ def _ask_for_local_address(sock: socket.socket) -> bool:
     return True
 
 
+@lru_cache(maxsize=256)
+def _host(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed))
+
+
+@lru_cache(maxsize=256)
 def _local_address_message(host: str) -> tuple[int, int, bytes]:
     """Give the ancillary item that makes the kernel send from this address."""
     address = ipaddress.ip_address(host)

@@ -1,16 +1,17 @@
 """A STUN and TURN server without sockets: Binding, and relaying over UDP. RFC 8489, RFC 8656.
 
-The owner of the sockets hands in what arrives (`receive` from clients, `receive_from_peer` at a relayed
-address), calls `handle_timeout` when `next_timeout` says so, and carries out `take_outputs` after each. Every
-quantity that a stranger or a user can grow has a bound in `TurnLimits`; a request that nobody signed is answered
-only as often as the rate limit lets it, so that a forged source address gains nothing.
+The owner of the sockets hands in what arrives (`receive` from clients over datagrams or cut out of a stream,
+`receive_from_peer` at a relayed address), tells when a connection ended (`path_closed`), calls `handle_timeout` when
+`next_timeout` says so, and carries out `take_outputs` after each. For packets that are only passed on, `relaying` gives
+what to send at once. Every quantity that a stranger or a user can grow has a bound in `TurnLimits`; a request that
+nobody signed is answered only as often as the rate limit lets it, so that a forged source address gains nothing.
 
-Not offered: TCP relaying (442), DONT-FRAGMENT (420), port reservation (508), a second address family in one
-allocation (ADDRESS-ERROR-CODE 440).
+Not offered: relaying to TCP peers (442).
 """
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,28 +19,27 @@ from dataclasses import dataclass, field
 
 from app.home.limits import SourceLimiter, TokenBucket
 from app.home.peer_policy import PeerPolicy
-from app.home.turn_allocations import FIRST_CHANNEL, LAST_CHANNEL, Allocation, Conflict, FiveTuple, TooMany
-from app.home.turn_auth import Credentials, LongTermAuth, Refusal
-from app.home.turn_io import CloseRelay, OpenRelay, Output, SendToClient, SendToPeer, TurnLimits
-from app.ice.stun import (
-    Address,
-    Attribute,
-    Message,
-    MessageClass,
-    Method,
-    StunError,
-    encode_channel_data,
-    parse_channel_data,
+from app.home.turn_allocations import (
+    FIRST_CHANNEL,
+    LAST_CHANNEL,
+    Allocation,
+    Conflict,
+    FiveTuple,
+    Relay,
+    TooMany,
+    family_of,
 )
+from app.home.turn_auth import Credentials, LongTermAuth, Refusal
+from app.home.turn_books import RESERVATION_LIFETIME_S, Books, Reservation
+from app.home.turn_io import CloseRelay, OpenRelay, Output, SendToClient, SendToPeer, TurnLimits
+from app.home.turn_relaying import Relaying
+from app.home.turn_wishes import IPV4, IPV6, TOKEN_BYTES, Refused, Wish, granted_lifetime, requested_family
+from app.ice.stun import Address, Attribute, Message, MessageClass, Method, StunError
 from app.noise import Noise
 
 log = logging.getLogger(__name__)
 
-DEFAULT_LIFETIME_S = 600  # RFC 8656 section 3.2
-MAX_LIFETIME_S = 3600
-_MAX_PAYLOAD = 65000  # more would not fit a datagram once framed as an indication
-_UDP = 17
-_IPV4, _IPV6 = 1, 2
+_RESERVED = 0  # in place of an address family: the port that is only kept
 _KNOWN = frozenset(
     {
         Attribute.USERNAME,
@@ -63,26 +63,21 @@ _KNOWN = frozenset(
 
 @dataclass(slots=True)
 class _Pending:
-    """An Allocate that waits for its socket."""
+    """An Allocate that waits for its sockets: `waiting` and `opened` by what each is for, a family or _RESERVED."""
 
     request: Message
     path: FiveTuple
     user: Credentials
-    lifetime_s: int
-    second_family_refused: bool
-
-
-@dataclass(slots=True)
-class _Refused(Exception):
-    """The request is answered with this error."""
-
-    code: int
-    reason: str
-    unknown: tuple[int, ...] = field(default=())
+    wish: Wish
+    waiting: dict[int, int] = field(default_factory=dict)
+    opened: dict[int, tuple[int, Address]] = field(default_factory=dict)
 
 
 class TurnServer:
-    """See the module. `key_of` gives the long-term key of a user name, or None; `secret` signs nonces."""
+    """See the module. `key_of` gives the long-term key of a user name, or None; `secret` signs nonces.
+
+    `dont_fragment`: the owner of the sockets can set the DF bit of one datagram; otherwise who asks for it gets 420.
+    """
 
     def __init__(
         self,
@@ -93,25 +88,25 @@ class TurnServer:
         limits: TurnLimits | None = None,
         families: Iterable[int] = (4,),
         allow_own_peers: bool = False,
+        dont_fragment: bool = False,
     ) -> None:
-        self.counters: Counter[str] = Counter()
+        self._counters: Counter[str] = Counter()
         self._noise = Noise(log, "datagrams that are no STUN")
         self._limits = limits or TurnLimits()
         self._auth = LongTermAuth(realm, key_of, secret)
+        self._secret = secret
         self._families = frozenset(families)
-        self._policy = PeerPolicy(allow_own=allow_own_peers, is_relay=lambda peer: peer in self._by_relayed)
-        self._unsigned = SourceLimiter(
-            self._limits.unsigned_per_s,
-            self._limits.unsigned_per_s * 2,
-            total_rate_per_s=self._limits.unsigned_total_per_s,
-            total_burst=self._limits.unsigned_total_per_s,
+        self._known = _KNOWN | {Attribute.DONT_FRAGMENT} if dont_fragment else _KNOWN
+        self._books = Books(lambda relay_id: self._outputs.append(CloseRelay(relay_id)))
+        self._policy = PeerPolicy(allow_own=allow_own_peers, is_relay=lambda peer: peer in self._books.by_relayed)
+        self.relaying = Relaying(
+            self._books, self._policy, lambda framed: self._outputs.append(SendToClient(framed.path, framed.data))
         )
-        self._by_path: dict[FiveTuple, Allocation] = {}
-        self._by_relay: dict[int, Allocation] = {}
-        self._by_relayed: dict[Address, Allocation] = {}
+        limits = self._limits
+        self._unsigned = _limiter(limits.unsigned_per_s, limits.unsigned_total_per_s)
+        self._unsigned_streams = _limiter(limits.unsigned_stream_per_s, limits.unsigned_stream_total_per_s)
         self._pending: dict[int, _Pending] = {}
         self._last_relay_id = 0
-        self._next_expiry: float | None = None
         self._outputs: list[Output] = []
         self._handlers: dict[int, Callable[[Message, FiveTuple, Credentials, float], Message | None]] = {
             Method.ALLOCATE: self._allocate,
@@ -124,7 +119,17 @@ class TurnServer:
 
     @property
     def allocations(self) -> int:
-        return len(self._by_path)
+        return len(self._books)
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What was answered, refused, relayed and dropped so far."""
+        counters = self._counters + self._books.counters
+        counters.update(self.relaying.counters())
+        return counters
+
+    def has_allocation(self, path: FiveTuple) -> bool:
+        return path in self._books.by_path
 
     def set_own_addresses(self, hosts: Iterable[str]) -> None:
         """Tell which addresses this machine has: they are no peers."""
@@ -135,22 +140,29 @@ class TurnServer:
         return outputs
 
     def next_timeout(self) -> float | None:
-        return self._next_expiry
+        return self._books.next_expiry
 
     def handle_timeout(self, now: float) -> None:
-        for allocation in [each for each in self._by_path.values() if each.expires_at <= now]:
-            self.counters["expired"] += 1
-            self._drop(allocation, "expired")
+        self._books.expire(now)
 
     def drop_user(self, username: str) -> None:
         """End everything a user holds, because the user was removed or has a new password."""
-        for allocation in [each for each in self._by_path.values() if each.username == username]:
-            self._drop(allocation, "user dropped")
+        self._books.drop_user(username)
+
+    def path_closed(self, path: FiveTuple) -> None:
+        """The connection of a client is gone, and its allocation with it."""
+        allocation = self._books.by_path.get(path)
+        if allocation is not None:
+            self._books.drop(allocation, "ended with its connection")
+        for relay_id in [each for each, pending in self._pending.items() if pending.path == path]:
+            del self._pending[relay_id]  # what is opened for it is closed again at once
 
     def receive(self, data: bytes, path: FiveTuple, now: float) -> None:
-        """Take one datagram from a client."""
-        if data and 0x40 <= data[0] <= 0x4F:
-            self._receive_channel_data(data, path, now)
+        """Take one datagram, or one message of a stream, from a client."""
+        if data and 0x40 <= data[0] <= 0x7F:
+            sent = self.relaying.channel_data(data, path, now)
+            if sent is not None:
+                self._outputs.append(SendToPeer(*sent))
             return
         try:
             message = Message.parse(data)
@@ -159,64 +171,30 @@ class TurnServer:
             elif message.message_class is MessageClass.INDICATION and message.method == Method.SEND:
                 self._receive_send(message, path, now)
         except StunError as error:
-            self.counters["malformed"] += 1
+            self.relaying.malformed += 1
             self._noise.add(path, error)
 
     def receive_from_peer(self, relay_id: int, data: bytes, peer: Address, now: float) -> None:
-        """Take one datagram that arrived at a relayed address, RFC 8656 section 11.3."""
-        allocation = self._by_relay.get(relay_id)
-        if allocation is None or allocation.expires_at <= now:
-            return
-        if not allocation.permits(peer[0], now):
-            self.counters["peer_without_permission"] += 1
-            return
-        if not self._carry(allocation, data, now):
-            return
-        channel = allocation.channel_to(peer, now)
-        if channel is not None:
-            framed = encode_channel_data(channel, data)
-        else:
-            indication = Message(Method.DATA, MessageClass.INDICATION, self._indication_id())
-            indication.add_address(Attribute.XOR_PEER_ADDRESS, peer).add(Attribute.DATA, data)
-            framed = indication.encode()
-        self._outputs.append(SendToClient(allocation.path, framed))
+        """Take one datagram that arrived at a relayed address."""
+        framed = self.relaying.from_peer(relay_id, data, peer, now)
+        if framed is not None:
+            self._outputs.append(SendToClient(framed.path, framed.data))
 
     def relay_opened(self, relay_id: int, relayed: Address, now: float) -> None:
-        """The socket asked for by OpenRelay is bound to this address: the Allocate succeeds."""
+        """The socket asked for by OpenRelay is bound to this address: with its last socket the Allocate succeeds."""
         pending = self._pending.pop(relay_id, None)
         if pending is None:
             self._outputs.append(CloseRelay(relay_id))
             return
-        response = pending.request.success()
-        response.add_address(Attribute.XOR_RELAYED_ADDRESS, relayed)
-        response.add_number(Attribute.LIFETIME, pending.lifetime_s)
-        response.add_address(Attribute.XOR_MAPPED_ADDRESS, pending.path.client)
-        if pending.second_family_refused:
-            response.add(Attribute.ADDRESS_ERROR_CODE, bytes((_IPV6, 0, 4, 40)) + b"Not offered")
-        data = response.encode(pending.user.key, fingerprint=pending.request.has_fingerprint)
-        allocation = Allocation(
-            relay_id,
-            pending.path,
-            pending.user.username,
-            relayed,
-            now + pending.lifetime_s,
-            pending.request.transaction_id,
-            data,
-            TokenBucket(self._limits.bytes_per_s, self._limits.bytes_per_s, now),
-            self._limits.permissions,
-            self._limits.channels,
-        )
-        self._by_path[pending.path] = self._by_relay[relay_id] = self._by_relayed[relayed] = allocation
-        self.counters["allocated"] += 1
-        log.info("%s: relays at %s:%d for %s", pending.path, *relayed, pending.user.username)
-        self._expiry_changed()
-        self._outputs.append(SendToClient(pending.path, data))
+        pending.opened[pending.waiting.pop(relay_id)] = (relay_id, relayed)
+        self._settle(pending, now)
 
-    def relay_failed(self, relay_id: int) -> None:
-        """No socket could be bound: 508, RFC 8656 section 7.2."""
+    def relay_failed(self, relay_id: int, now: float) -> None:
+        """No socket could be bound: 508, unless one of another family could, RFC 8656 section 7.2."""
         pending = self._pending.pop(relay_id, None)
         if pending is not None:
-            self._answer(pending.request.failure(508, "No port left"), pending.request, pending.path, pending.user)
+            del pending.waiting[relay_id]
+            self._settle(pending, now)
 
     # Requests ---------------------------------------------------------------------------------------------
 
@@ -233,28 +211,28 @@ class TurnServer:
             self._refuse_stranger(user, request, path, now)
             return
         try:
-            unknown = request.unknown_required(_KNOWN)
+            unknown = request.unknown_required(self._known)
             if unknown:
-                raise _Refused(420, "Unknown attribute", unknown)
+                raise Refused(420, "Unknown attribute", unknown)
             response = handler(request, path, user, now)
-        except _Refused as refused:
-            self.counters[f"refused_{refused.code}"] += 1
+        except Refused as refused:
+            self._counters[f"refused_{refused.code}"] += 1
             response = request.failure(refused.code, refused.reason)
             if refused.unknown:
                 response.add_unknown(refused.unknown)
         except StunError as error:
             log.debug("%s: %s", path, error)
-            self.counters["refused_400"] += 1
+            self._counters["refused_400"] += 1
             response = request.failure(400, "Bad request")
         if response is not None:
             self._answer(response, request, path, user)
 
     def _binding(self, request: Message, path: FiveTuple, now: float) -> None:
-        unknown = request.unknown_required(_KNOWN)
+        unknown = request.unknown_required(self._known)
         if unknown:
             response = request.failure(420, "Unknown attribute").add_unknown(unknown[:8])
         else:
-            self.counters["bindings"] += 1
+            self._counters["bindings"] += 1
             response = request.success().add_address(Attribute.XOR_MAPPED_ADDRESS, path.client)
         self._answer_unsigned(response, request, path, now)
 
@@ -262,86 +240,135 @@ class TurnServer:
         if why is Refusal.INCOMPLETE:
             self._answer_unsigned(request.failure(400, "Credentials incomplete"), request, path, now)
             return
-        self.counters["stale_nonce" if why is Refusal.STALE else "unauthorized"] += 1
+        self._counters["stale_nonce" if why is Refusal.STALE else "unauthorized"] += 1
         code, reason = (438, "Stale nonce") if why is Refusal.STALE else (401, "Unauthorized")
         failure = self._auth.challenge(request.failure(code, reason), path.client, now)
         self._answer_unsigned(failure, request, path, now)
 
     def _answer_unsigned(self, response: Message, request: Message, path: FiveTuple, now: float) -> None:
         """Answer a request that anybody may have sent, in anybody's name: not more often than the limit lets."""
-        if self._unsigned.allow(path.client[0], now):
+        limiter = self._unsigned_streams if path.is_stream else self._unsigned
+        if limiter.allow(path.client[0], now):
             self._outputs.append(SendToClient(path, response.encode(fingerprint=request.has_fingerprint)))
         else:
-            self.counters["rate_limited"] += 1
+            self._counters["rate_limited"] += 1
 
-    def _answer(self, response: Message, request: Message, path: FiveTuple, user: Credentials) -> None:
-        self._outputs.append(SendToClient(path, response.encode(user.key, fingerprint=request.has_fingerprint)))
+    def _answer(self, response: Message, request: Message, path: FiveTuple, user: Credentials) -> bytes:
+        data = response.encode(user.key, fingerprint=request.has_fingerprint)
+        self._outputs.append(SendToClient(path, data))
+        return data
+
+    # Allocate, RFC 8656 section 7.2 -----------------------------------------------------------------------
 
     def _allocate(self, request: Message, path: FiveTuple, user: Credentials, now: float) -> Message | None:
-        """RFC 8656 section 7.2."""
-        existing = self._living(path, now)
+        existing = self._books.living(path, now)
         if existing is not None:
             if existing.transaction_id != request.transaction_id:
-                raise _Refused(437, "This address already has an allocation")
+                raise Refused(437, "This address already has an allocation")
             self._outputs.append(SendToClient(path, existing.response))
             return None
         if any(pending.path == path for pending in self._pending.values()):
             return None  # a retransmission; the socket is being bound
-        transport = request.get(Attribute.REQUESTED_TRANSPORT)
-        if transport is None or len(transport) != 4:
-            raise _Refused(400, "REQUESTED-TRANSPORT is missing")
-        if transport[0] != _UDP:
-            raise _Refused(442, "Only UDP is relayed")
-        ipv6 = self._requested_family(request)
-        self._check_quota(user.username)
-        self._last_relay_id += 1
-        relay_id = self._last_relay_id
-        self._pending[relay_id] = _Pending(
-            request, path, user, _granted_lifetime(request), request.has(Attribute.ADDITIONAL_ADDRESS_FAMILY)
-        )
-        self._outputs.append(OpenRelay(relay_id, path, ipv6, request.has(Attribute.EVEN_PORT)))
+        wish = Wish.read(request)
+        pending = _Pending(request, path, user, wish)
+        if wish.token is not None:
+            reserved = self._books.redeem(wish.token, user.username, now)
+            if reserved is None:
+                raise Refused(508, "No such reservation")
+            pending.opened[family_of(reserved.address[0])] = (reserved.relay_id, reserved.address)
+            self._settle(pending, now)
+            return None
+        offered = [family for family in wish.families if family in self._families]
+        if not offered:
+            raise Refused(440, "Address family not offered")
+        self._check_quota(user.username, len(offered) + wish.reserve)
+        for family in offered:
+            relay_id = self._wait(pending, family)
+            reserve_id = self._wait(pending, _RESERVED) if wish.reserve else None
+            self._outputs.append(OpenRelay(relay_id, path, family == 6, wish.even_port, reserve_id))
         return None
 
-    def _requested_family(self, request: Message) -> bool:
-        """Say whether an IPv6 address is asked for; refuse what does not go together, RFC 8656 section 7.2."""
-        family = request.get(Attribute.REQUESTED_ADDRESS_FAMILY)
-        second = request.get(Attribute.ADDITIONAL_ADDRESS_FAMILY)
-        even = request.get(Attribute.EVEN_PORT)
-        reserve = even is not None and even[:1] >= b"\x80"
-        token = request.has(Attribute.RESERVATION_TOKEN)
-        if (even is not None and len(even) != 1) or (token and (even is not None or family is not None)):
-            raise _Refused(400, "These attributes do not go together")
-        if second is not None and (family is not None or token or reserve or second[:1] != bytes((_IPV6,))):
-            raise _Refused(400, "These attributes do not go together")
-        if token or reserve:
-            raise _Refused(508, "Ports are not reserved here")
-        wanted = family[:1] if family else bytes((_IPV4,))
-        versions = {bytes((_IPV4,)): 4, bytes((_IPV6,)): 6}
-        if versions.get(wanted) not in self._families:
-            raise _Refused(440, "Address family not offered")
-        return wanted == bytes((_IPV6,))
+    def _wait(self, pending: _Pending, purpose: int) -> int:
+        self._last_relay_id += 1
+        pending.waiting[self._last_relay_id] = purpose
+        self._pending[self._last_relay_id] = pending
+        return self._last_relay_id
 
-    def _check_quota(self, username: str) -> None:
-        held = sum(each.username == username for each in self._by_path.values())
-        held += sum(each.user.username == username for each in self._pending.values())
-        if held >= self._limits.allocations_per_user:
-            raise _Refused(486, "Allocation quota reached")
-        if len(self._by_path) + len(self._pending) >= self._limits.allocations:
-            raise _Refused(508, "The server is full")
+    def _settle(self, pending: _Pending, now: float) -> None:
+        """Answer an Allocate once all of its sockets are bound or refused."""
+        if pending.waiting:
+            return
+        relays = {family: each for family, each in pending.opened.items() if family != _RESERVED}
+        reserved = pending.opened.get(_RESERVED)
+        if not relays or (pending.wish.reserve and reserved is None):
+            self._outputs.extend(CloseRelay(relay_id) for relay_id, _ in pending.opened.values())
+            self._counters["refused_508"] += 1
+            self._answer(pending.request.failure(508, "No port left"), pending.request, pending.path, pending.user)
+            return
+        self._grant(pending, relays, reserved, now)
+
+    def _grant(
+        self,
+        pending: _Pending,
+        relays: dict[int, tuple[int, Address]],
+        reserved: tuple[int, Address] | None,
+        now: float,
+    ) -> None:
+        request, wish, username = pending.request, pending.wish, pending.user.username
+        response = request.success()
+        for _, address in relays.values():
+            response.add_address(Attribute.XOR_RELAYED_ADDRESS, address)
+        response.add_number(Attribute.LIFETIME, wish.lifetime_s)
+        if reserved is not None:
+            token = hmac.digest(self._secret, b"token %d" % reserved[0], "sha256")[:TOKEN_BYTES]
+            self._books.reserve(token, Reservation(*reserved, username, now + RESERVATION_LIFETIME_S))
+            response.add(Attribute.RESERVATION_TOKEN, token)
+        response.add_address(Attribute.XOR_MAPPED_ADDRESS, pending.path.client)
+        if wish.token is None:
+            for family in wish.families:
+                if family not in relays:
+                    response.add(Attribute.ADDRESS_ERROR_CODE, self._why_not(family))
+        allocation = Allocation(
+            pending.path,
+            username,
+            {family: Relay(*each, now + wish.lifetime_s) for family, each in relays.items()},
+            request.transaction_id,
+            self._answer(response, request, pending.path, pending.user),
+            TokenBucket(self._limits.bytes_per_s, self._limits.bytes_per_s, now),
+            self._limits.permissions,
+            self._limits.channels,
+        )
+        self._books.add(allocation)
+
+    def _why_not(self, family: int) -> bytes:
+        """Say why one of two families is missing: not offered (440), or no port left (508)."""
+        code, words = (5 * 256 + 8, b"No port left") if family in self._families else (4 * 256 + 40, b"Not offered")
+        return bytes((IPV6 if family == 6 else IPV4, 0)) + code.to_bytes(2, "big") + words
+
+    def _check_quota(self, username: str, more: int) -> None:
+        pending = list(self._pending.values())
+        held = self._books.sockets_of(username) + sum(each.user.username == username for each in pending)
+        if held + more > self._limits.allocations_per_user:
+            raise Refused(486, "Allocation quota reached")
+        if self._books.sockets + len(pending) + more > self._limits.allocations:
+            raise Refused(508, "The server is full")
+
+    # Requests for an allocation ---------------------------------------------------------------------------
 
     def _refresh(self, request: Message, path: FiveTuple, user: Credentials, now: float) -> Message:
-        """RFC 8656 section 8.2."""
+        """RFC 8656 section 8.2: both relays of a dual allocation, or the one whose family is named."""
         allocation = self._allocation_of(path, user, now)
-        family = request.get(Attribute.REQUESTED_ADDRESS_FAMILY)
-        if family is not None and family[:1] != bytes((_IPV6 if allocation.is_ipv6 else _IPV4,)):
-            raise _Refused(443, "The allocation has another address family")
-        lifetime_s = 0
-        if request.number(Attribute.LIFETIME) == 0:
-            self._drop(allocation, "released")
-        else:
-            lifetime_s = _granted_lifetime(request)
-            allocation.expires_at = now + lifetime_s
-            self._expiry_changed()
+        family = requested_family(request)
+        if family is not None and family not in allocation.relays:
+            raise Refused(443, "The allocation has another address family")
+        chosen = [relay for relay in allocation.relays.values() if family in (None, relay.family)]
+        lifetime_s = 0 if request.number(Attribute.LIFETIME) == 0 else granted_lifetime(request)
+        for relay in chosen:
+            if lifetime_s:
+                relay.expires_at = now + lifetime_s
+            else:
+                self._books.drop_relay(allocation, relay, "released")
+        self._books.expiry_changed()
         return request.success().add_number(Attribute.LIFETIME, lifetime_s)
 
     def _create_permission(self, request: Message, path: FiveTuple, user: Credentials, now: float) -> Message:
@@ -349,11 +376,11 @@ class TurnServer:
         allocation = self._allocation_of(path, user, now)
         peers = request.addresses(Attribute.XOR_PEER_ADDRESS)
         if not peers:
-            raise _Refused(400, "XOR-PEER-ADDRESS is missing")
+            raise Refused(400, "XOR-PEER-ADDRESS is missing")
         for peer in peers:
-            self._check_peer(allocation, peer)
+            self._relay_to(allocation, peer)
         if not allocation.room_for({host for host, _ in peers}, now):
-            raise _Refused(508, "Too many permissions")
+            raise Refused(508, "Too many permissions")
         for host, _ in peers:
             allocation.permit(host, now)
         return request.success()
@@ -364,106 +391,45 @@ class TurnServer:
         number = request.channel_number()
         peer = request.address(Attribute.XOR_PEER_ADDRESS)
         if number is None or peer is None:
-            raise _Refused(400, "CHANNEL-NUMBER or XOR-PEER-ADDRESS is missing")
+            raise Refused(400, "CHANNEL-NUMBER or XOR-PEER-ADDRESS is missing")
         if not FIRST_CHANNEL <= number <= LAST_CHANNEL:
-            raise _Refused(400, "Channel number out of range")
-        self._check_peer(allocation, peer)
+            raise Refused(400, "Channel number out of range")
+        relay = self._relay_to(allocation, peer)
         try:
-            allocation.bind(number, peer, now)
+            allocation.bind(number, peer, relay, now)
         except Conflict:
-            raise _Refused(400, "Channel or peer is already bound") from None
+            raise Refused(400, "Channel or peer is already bound") from None
         except TooMany:
-            raise _Refused(508, "Too many channels or permissions") from None
+            raise Refused(508, "Too many channels or permissions") from None
         return request.success()
 
     def _allocation_of(self, path: FiveTuple, user: Credentials, now: float) -> Allocation:
-        allocation = self._living(path, now)
+        allocation = self._books.living(path, now)
         if allocation is None:
-            raise _Refused(437, "No allocation at this address")
+            raise Refused(437, "No allocation at this address")
         if allocation.username != user.username:
-            raise _Refused(441, "The allocation is another user's")
+            raise Refused(441, "The allocation is another user's")
         return allocation
 
-    def _check_peer(self, allocation: Allocation, peer: Address) -> None:
-        if (":" in peer[0]) != allocation.is_ipv6:
-            raise _Refused(443, "The peer has another address family")
+    def _relay_to(self, allocation: Allocation, peer: Address) -> Relay:
+        """Give the relay of the peer's family, or refuse the peer."""
+        relay = allocation.relays.get(family_of(peer[0]))
+        if relay is None:
+            raise Refused(443, "The peer has another address family")
         if not self._policy.permits(peer):
-            raise _Refused(403, "This peer is not relayed to")
-
-    # Relaying ---------------------------------------------------------------------------------------------
+            raise Refused(403, "This peer is not relayed to")
+        return relay
 
     def _receive_send(self, indication: Message, path: FiveTuple, now: float) -> None:
-        """RFC 8656 section 11.2; what is wrong is dropped without a word."""
-        allocation = self._living(path, now)
         peer = indication.address(Attribute.XOR_PEER_ADDRESS)
         data = indication.get(Attribute.DATA)
-        if allocation is None or peer is None or data is None or indication.unknown_required(_KNOWN):
-            self.counters["dropped"] += 1
+        if peer is None or data is None or indication.unknown_required(self._known):
+            self.relaying.dropped += 1
             return
-        self._send(allocation, peer, data, now)
-
-    def _receive_channel_data(self, data: bytes, path: FiveTuple, now: float) -> None:
-        """RFC 8656 section 12.6."""
-        allocation = self._living(path, now)
-        try:
-            number, payload = parse_channel_data(data)
-        except StunError:
-            self.counters["malformed"] += 1
-            return
-        peer = allocation.peer_of(number, now) if allocation is not None else None
-        if allocation is None or peer is None:
-            self.counters["dropped"] += 1
-            return
-        self._send(allocation, peer, payload, now)
-
-    def _send(self, allocation: Allocation, peer: Address, data: bytes, now: float) -> None:
-        if not allocation.permits(peer[0], now) or not self._policy.permits(peer):
-            self.counters["dropped"] += 1
-            return
-        if not self._carry(allocation, data, now):
-            return
-        neighbour = self._by_relayed.get(peer)
-        if neighbour is not None:
-            self.receive_from_peer(neighbour.relay_id, data, allocation.relayed, now)
-        else:
-            self._outputs.append(SendToPeer(allocation.relay_id, peer, data))
-
-    def _carry(self, allocation: Allocation, data: bytes, now: float) -> bool:
-        """Count one datagram against the allocation's share of the line."""
-        if len(data) > _MAX_PAYLOAD or not allocation.traffic.take(now, len(data) + 28):
-            self.counters["over_rate"] += 1
-            return False
-        self.counters["relayed_packets"] += 1
-        self.counters["relayed_bytes"] += len(data)
-        return True
-
-    # Keeping ----------------------------------------------------------------------------------------------
-
-    def _living(self, path: FiveTuple, now: float) -> Allocation | None:
-        allocation = self._by_path.get(path)
-        if allocation is not None and allocation.expires_at <= now:
-            self._drop(allocation, "expired")
-            return None
-        return allocation
-
-    def _drop(self, allocation: Allocation, why: str) -> None:
-        log.info("%s: relay at %s:%d %s", allocation.path, *allocation.relayed, why)
-        del self._by_path[allocation.path]
-        del self._by_relay[allocation.relay_id]
-        del self._by_relayed[allocation.relayed]
-        self._outputs.append(CloseRelay(allocation.relay_id))
-        self._expiry_changed()
-
-    def _expiry_changed(self) -> None:
-        self._next_expiry = min((each.expires_at for each in self._by_path.values()), default=None)
-
-    def _indication_id(self) -> bytes:
-        """Give the next transaction id for an indication; nobody answers it, so it need only differ."""
-        self.counters["indications"] += 1
-        return self.counters["indications"].to_bytes(12, "big")
+        sent = self.relaying.indication(peer, data, path, now)
+        if sent is not None:
+            self._outputs.append(SendToPeer(*sent, indication.has(Attribute.DONT_FRAGMENT)))
 
 
-def _granted_lifetime(request: Message) -> int:
-    """Give the lifetime in seconds: what was asked for, within the default and the maximum, section 7.2."""
-    asked = request.number(Attribute.LIFETIME)
-    return min(max(asked or DEFAULT_LIFETIME_S, DEFAULT_LIFETIME_S), MAX_LIFETIME_S)
+def _limiter(per_s: float, total_per_s: float) -> SourceLimiter:
+    return SourceLimiter(per_s, per_s * 2, total_rate_per_s=total_per_s, total_burst=total_per_s)

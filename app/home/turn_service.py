@@ -1,4 +1,4 @@
-"""Runs the TURN core on sockets: the port clients know, and one socket per allocation.
+"""Runs the TURN core on sockets: the ports clients know (UDP and TCP on one, TLS on another), and one per relay.
 
 Knows asyncio and sockets; what to answer is `turn_core`'s business.
 """
@@ -9,23 +9,31 @@ import asyncio
 import ipaddress
 import logging
 import secrets
+import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable
 
-from app.home.sockets import Address, Alarm, UdpSocket, cannot_listen, own_addresses
+from app.home.errors import HomeError
+from app.home.sockets import CAN_FORBID_FRAGMENTS, Address, Alarm, UdpSocket, bind, cannot_listen, own_addresses
 from app.home.turn_allocations import FiveTuple
 from app.home.turn_core import TurnServer
 from app.home.turn_io import CloseRelay, OpenRelay, SendToClient, SendToPeer, TurnLimits
+from app.home.turn_streams import TurnStreams
 
 log = logging.getLogger(__name__)
 
 RELAY_PORTS = (49152, 65535)  # RFC 8656 section 7.2
 _PORT_ATTEMPTS = 40
+_BIND_ATTEMPTS = 20
 _OWN_ADDRESSES_EVERY_S = 10.0
 
 
 class TurnService:
-    """A TURN server on UDP. `hosts` are numeric addresses to listen at; port 0 takes any free one."""
+    """A TURN server over UDP and TCP on `port`, and over TLS on `tls_port` where there is a certificate.
+
+    `hosts` are numeric addresses to listen at; port 0 takes any free one. All calls on the loop that started it.
+    """
 
     def __init__(
         self,
@@ -37,9 +45,13 @@ class TurnService:
         limits: TurnLimits | None = None,
         relay_host: str | None = None,
         allow_own_peers: bool = False,
+        tls: ssl.SSLContext | None = None,
+        tls_port: int = 0,
     ) -> None:
         self._hosts = hosts
         self._port = port
+        self._tls = tls
+        self._tls_port = tls_port
         self._relay_host = relay_host
         self._core = TurnServer(
             realm,
@@ -48,8 +60,20 @@ class TurnService:
             limits=limits,
             families={6 if ":" in host else 4 for host in hosts},
             allow_own_peers=allow_own_peers,
+            dont_fragment=CAN_FORBID_FRAGMENTS,
+        )
+        self._relaying = self._core.relaying
+        limits = limits or TurnLimits()
+        self._streams = TurnStreams(
+            on_message=self._from_stream,
+            on_drained=self._carry_out,
+            on_closed=self._stream_closed,
+            has_allocation=self._core.has_allocation,
+            max_connections=limits.connections,
+            max_per_source=limits.connections_per_source,
         )
         self._sockets: list[UdpSocket] = []
+        self._by_host: dict[str, UdpSocket] = {}  # at most one for each address of this machine
         self._relays: dict[int, UdpSocket] = {}
         self._own: list[str] = []
         self._alarm = Alarm(self._timeout)
@@ -60,43 +84,107 @@ class TurnService:
         return self._port
 
     @property
+    def tls_port(self) -> int | None:
+        """The port for TLS, once started; None without a certificate."""
+        return self._tls_port if self._tls is not None else None
+
+    @property
     def allocations(self) -> int:
         return self._core.allocations
 
     def counters(self) -> Counter[str]:
         counters = Counter(self._core.counters)
+        counters.update(self._streams.counters)
         for each in (*self._sockets, *self._relays.values()):
             counters.update(each.counters)
+        counters["connections_now"] = len(self._streams)
         return counters
 
     def drop_user(self, username: str) -> None:
         self._core.drop_user(username)
         self._carry_out()
 
-    def start(self) -> None:
-        """Listen; HomeError says in words why that is not possible."""
+    async def start(self) -> None:
+        """Listen; HomeError says in words why that is not possible, and leaves no port open."""
         self._loop = asyncio.get_running_loop()
         self._note_own_addresses()
+        try:
+            for sock in self._bind_pairs():
+                await self._streams.listen(sock)
+            if self._tls is not None:
+                await self._listen_tls(self._tls)
+        except HomeError:
+            self.close()
+            raise
+
+    def _bind_pairs(self) -> list[socket.socket]:
+        """Bind UDP and TCP of all hosts to one port; where any port will do, try until one is free for both."""
+        for attempt in range(_BIND_ATTEMPTS):
+            streams: list[socket.socket] = []
+            port = self._port
+            try:
+                for host in self._hosts:
+                    streams.append(bind(socket.SOCK_STREAM, host, port))
+                    port = streams[-1].getsockname()[1]
+                    self._sockets.append(UdpSocket.open(host, port, self._from_client, self._carry_out))
+            except OSError as error:
+                for sock in streams:
+                    sock.close()
+                for each in self._sockets:
+                    each.close()
+                self._sockets.clear()
+                if self._port or attempt == _BIND_ATTEMPTS - 1:
+                    raise cannot_listen("TURN", host, port, error) from error
+            else:
+                self._port = port
+                return streams
+        raise HomeError("No port is free for TURN.")
+
+    async def _listen_tls(self, context: ssl.SSLContext) -> None:
         for host in self._hosts:
             try:
-                opened = UdpSocket.open(host, self._port, self._from_client, self._carry_out)
+                sock = bind(socket.SOCK_STREAM, host, self._tls_port)
             except OSError as error:
-                self.close()
-                raise cannot_listen("TURN", host, self._port, error) from error
-            self._sockets.append(opened)
-            self._port = opened.address[1]
+                raise cannot_listen("TURN over TLS", host, self._tls_port, error) from error
+            self._tls_port = sock.getsockname()[1]
+            await self._streams.listen(sock, context)
 
     def close(self) -> None:
         self._alarm.cancel()
         if self._own_timer is not None:
             self._own_timer.cancel()
+        self._streams.close()
         for each in (*self._sockets, *self._relays.values()):
             each.close()
         self._sockets.clear()
         self._relays.clear()
 
+    # Packets ------------------------------------------------------------------------------------------------
+
     def _from_client(self, data: bytes, source: Address, local: str) -> None:
-        self._core.receive(data, FiveTuple(source, (local, self._port)), self._loop.time())
+        self._received(data, FiveTuple(source, (local, self._port)))
+
+    def _from_stream(self, data: bytes, path: FiveTuple) -> None:
+        self._received(data, path)
+
+    def _received(self, data: bytes, path: FiveTuple) -> None:
+        """Pass ChannelData on at once; everything else is the core's."""
+        if not data or not 0x40 <= data[0] <= 0x7F:
+            self._core.receive(data, path, self._loop.time())
+            return
+        sent = self._relaying.channel_data(data, path, self._loop.time())
+        if sent is not None:
+            self._relays[sent[0]].send(sent[2], sent[1])
+
+    def _send_to_client(self, data: bytes, path: FiveTuple) -> None:
+        if path.transport == "udp":
+            self._socket_for(path.server[0]).send(data, path.client, path.server[0])
+        else:
+            self._streams.send(data, path)
+
+    def _stream_closed(self, path: FiveTuple) -> None:
+        self._core.path_closed(path)
+        self._carry_out()
 
     def _carry_out(self) -> None:
         """Do what the core asks for until it asks for nothing more, then set its timer."""
@@ -104,45 +192,62 @@ class TurnService:
             for output in outputs:
                 match output:
                     case SendToClient(path, data):
-                        self._socket_for(path).send(data, path.client, path.server[0])
-                    case SendToPeer(relay_id, peer, data):
+                        self._send_to_client(data, path)
+                    case SendToPeer(relay_id, peer, data, dont_fragment):
                         relay = self._relays.get(relay_id)
                         if relay is not None:
-                            relay.send(data, peer)
+                            relay.send(data, peer, dont_fragment=dont_fragment)
                     case OpenRelay():
                         self._open_relay(output)
                     case CloseRelay(relay_id):
                         relay = self._relays.pop(relay_id, None)
                         if relay is not None:
                             relay.close()
+        self._streams.flush()
         self._alarm.set(self._core.next_timeout())
 
-    def _socket_for(self, path: FiveTuple) -> UdpSocket:
-        wants_ipv6 = ":" in path.server[0]
-        exact = (each for each in self._sockets if each.address[0] == path.server[0])
-        family = (each for each in self._sockets if (":" in each.address[0]) == wants_ipv6)
-        return next(exact, None) or next(family)
+    def _socket_for(self, host: str) -> UdpSocket:
+        """Give the socket that serves this address of ours: its own, or that of all addresses of its family."""
+        chosen = self._by_host.get(host)
+        if chosen is None:
+            wants_ipv6 = ":" in host
+            exact = (each for each in self._sockets if each.address[0] == host)
+            family = (each for each in self._sockets if (":" in each.address[0]) == wants_ipv6)
+            chosen = self._by_host[host] = next(exact, None) or next(family)
+        return chosen
+
+    # Relays -------------------------------------------------------------------------------------------------
 
     def _open_relay(self, wish: OpenRelay) -> None:
         host = self._relay_host_for(wish)
-        relay_id = wish.relay_id
-
-        def arrived(data: bytes, peer: Address, _local: str) -> None:
-            self._core.receive_from_peer(relay_id, data, peer, self._loop.time())
-
+        ids = (wish.relay_id,) if wish.reserve_id is None else (wish.relay_id, wish.reserve_id)
         for _ in range(_PORT_ATTEMPTS):
             port = RELAY_PORTS[0] + secrets.randbelow(RELAY_PORTS[1] - RELAY_PORTS[0] + 1)
             port -= port % 2 if wish.even_port else 0
+            opened: list[UdpSocket] = []
             try:
-                relay = UdpSocket.open(host, port, arrived, self._carry_out)
+                for offset, relay_id in enumerate(ids):
+                    opened.append(self._bind_relay(host, port + offset, relay_id))
             except OSError as error:
                 log.debug("relay at %s:%d: %s", host, port, error)
+                for relay in opened:
+                    relay.close()
                 continue
-            self._relays[relay_id] = relay
-            self._core.relay_opened(relay_id, relay.address, self._loop.time())
+            self._relays.update(zip(ids, opened, strict=True))
+            for relay_id in reversed(ids):
+                self._core.relay_opened(relay_id, self._relays[relay_id].address, self._loop.time())
             return
         log.warning("No relay port could be opened at %s", host)
-        self._core.relay_failed(relay_id)
+        for relay_id in reversed(ids):
+            self._core.relay_failed(relay_id, self._loop.time())
+
+    def _bind_relay(self, host: str, port: int, relay_id: int) -> UdpSocket:
+        def arrived(data: bytes, peer: Address, _local: str) -> None:
+            framed = self._relaying.from_peer(relay_id, data, peer, self._loop.time())
+            if framed is not None:
+                self._send_to_client(framed[1], framed[0])
+
+        return UdpSocket.open(host, port, arrived, self._carry_out, fragments=True)
 
     def _relay_host_for(self, wish: OpenRelay) -> str:
         """Give the address to relay at: the configured one, or the one the client knows this server by.

@@ -13,6 +13,11 @@ class StunFramer:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a message has begun that is not whole yet."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take more bytes; gives the messages they complete. StunError when the stream is no STUN at all.
 
@@ -24,7 +29,7 @@ class StunFramer:
             first, length = self._buffer[0], int.from_bytes(self._buffer[2:4], "big")
             if first < 4:
                 size = HEADER_SIZE + length
-            elif 0x40 <= first <= 0x4F:
+            elif 0x40 <= first <= 0x7F:  # RFC 5766 had channels beyond 0x4FFF, and a stream holds nothing else
                 size = 4 + length + -length % 4
             else:
                 raise StunError(f"no STUN message starts with {first:#04x}")

@@ -132,7 +132,9 @@ def test_second_allocate_on_the_same_address_is_437(ada: Client) -> None:
         ((UDP, (Attribute.REQUESTED_ADDRESS_FAMILY, bytes((9, 0, 0, 0)))), 440),
         ((UDP, (Attribute.RESERVATION_TOKEN, bytes(8))), 508),
         ((UDP, (Attribute.RESERVATION_TOKEN, bytes(8)), (Attribute.EVEN_PORT, b"\0")), 400),
-        ((UDP, (Attribute.EVEN_PORT, b"\x80")), 508),
+        ((UDP, (Attribute.RESERVATION_TOKEN, bytes(4))), 400),
+        ((UDP, (Attribute.EVEN_PORT, b"\x80"), (Attribute.ADDITIONAL_ADDRESS_FAMILY, bytes((2, 0, 0, 0)))), 400),
+        ((UDP, (Attribute.ADDITIONAL_ADDRESS_FAMILY, bytes((1, 0, 0, 0)))), 400),
         (
             (
                 UDP,
@@ -176,6 +178,122 @@ def test_ipv6_allocation_where_offered() -> None:
     assert code(ada.permit(PEER)) == 443
     assert code(ada.permit(("2001:db8::9", 1))) is None
     assert code(ada.ask(Method.REFRESH, (int(Attribute.REQUESTED_ADDRESS_FAMILY), bytes((1, 0, 0, 0))))) == 443
+
+
+BOTH = (int(Attribute.ADDITIONAL_ADDRESS_FAMILY), bytes((2, 0, 0, 0)))
+ONLY_IPV6 = (int(Attribute.REQUESTED_ADDRESS_FAMILY), bytes((2, 0, 0, 0)))
+PEER_IPV6 = ("2001:db8::9", 1)
+
+
+def test_one_allocation_relays_in_both_families() -> None:
+    core = Core(families=(4, 6))
+    ada = Client(core)
+    answer = ada.allocate(BOTH)
+    assert answer.addresses(Attribute.XOR_RELAYED_ADDRESS) == [("198.51.100.1", 50001), ("2001:db8::1", 50002)]
+    assert not answer.has(Attribute.ADDRESS_ERROR_CODE)
+    assert code(ada.permit(PEER, PEER_IPV6)) is None
+    ada.send(b"4")
+    ada.send(b"6", PEER_IPV6)
+    assert [(each.relay_id, each.data) for each in core.to_peers] == [(1, b"4"), (2, b"6")]
+    assert code(ada.bind(0x4001, PEER_IPV6)) is None
+    assert code(ada.ask(Method.REFRESH, lifetime(0), ONLY_IPV6)) is None
+    assert core.closed == [2]
+    ada.raw(encode_channel_data(0x4001, b"too late"))
+    ada.send(b"6", PEER_IPV6)
+    ada.send(b"4")
+    assert [each.data for each in core.to_peers] == [b"4", b"6", b"4"]
+    assert code(ada.permit(PEER_IPV6)) == 443
+    core.advance(601)
+    assert core.closed == [2, 1]
+    assert core.server.allocations == 0
+
+
+def test_a_second_family_without_a_port_is_508_inside_the_success() -> None:
+    core = Core(families=(4, 6))
+    ada = Client(core)
+    ada.learn_nonce()
+    core.server.receive(ada.sign(ada.request(Method.ALLOCATE, UDP, BOTH)), ada.path, core.now)
+    core.server.take_outputs()
+    core.server.relay_failed(2, core.now)
+    core.server.relay_opened(1, ("198.51.100.1", 50001), core.now)
+    core.drain()
+    answer = Message.parse(core.to_clients[ada.path.client][0])
+    assert (answer.get(Attribute.ADDRESS_ERROR_CODE) or b"")[:4] == bytes((2, 0, 5, 8))
+    assert answer.addresses(Attribute.XOR_RELAYED_ADDRESS) == [("198.51.100.1", 50001)]
+
+
+def test_a_reserved_port_is_had_with_its_token(core: Core, ada: Client) -> None:
+    answer = ada.allocate((int(Attribute.EVEN_PORT), b"\x80"))
+    token = answer.get(Attribute.RESERVATION_TOKEN)
+    assert token is not None
+    assert len(token) == 8
+    wish = (int(Attribute.RESERVATION_TOKEN), token)
+    assert code(Client(core, "bob", ("203.0.113.6", 6000)).allocate(wish)) == 508
+    second = Client(core, "ada", ("203.0.113.5", 6001))
+    assert second.allocate(wish).address(Attribute.XOR_RELAYED_ADDRESS) == ("198.51.100.1", 50001)
+    assert code(Client(core, "ada", ("203.0.113.5", 6002)).allocate(wish)) == 508
+    core.advance(700)
+    assert sorted(core.closed) == [1, 2]
+
+
+def test_a_reserved_port_nobody_asks_for_is_closed_after_half_a_minute(core: Core, ada: Client) -> None:
+    wish = (int(Attribute.RESERVATION_TOKEN), ada.allocate((int(Attribute.EVEN_PORT), b"\x80")).get(0x0022) or b"")
+    core.advance(31)
+    assert core.closed == [2]
+    assert code(Client(core, "ada", ("203.0.113.5", 6001)).allocate(wish)) == 508
+
+
+def test_dont_fragment_where_the_sockets_can() -> None:
+    core = Core(dont_fragment=True)
+    ada = Client(core)
+    assert code(ada.allocate((int(Attribute.DONT_FRAGMENT), b""))) is None
+    ada.permit(PEER)
+    ada.send(b"may be cut")
+    ada.send(b"may not", dont_fragment=True)
+    assert [each.dont_fragment for each in core.to_peers] == [False, True]
+
+
+def test_reserved_ports_count_against_the_quota() -> None:
+    core = Core(limits=TurnLimits(allocations_per_user=2))
+    reserve = (int(Attribute.EVEN_PORT), b"\x80")
+    assert code(Client(core, "ada", ("203.0.113.5", 1)).allocate(reserve)) is None
+    assert code(Client(core, "ada", ("203.0.113.5", 2)).allocate()) == 486
+
+
+# Streams -------------------------------------------------------------------------------------------------
+
+
+def test_channel_data_over_a_stream_is_padded(core: Core) -> None:
+    ada = Client(core, transport="tcp")
+    ada.allocate()
+    ada.bind(0x4001)
+    core.from_peer(ada.relay_id, b"hello")
+    assert core.to_clients.pop(ada.path.client) == [encode_channel_data(0x4001, b"hello") + bytes(3)]
+    ada.raw(encode_channel_data(0x4001, b"hello") + bytes(3))
+    assert core.to_peers[-1].data == b"hello"
+
+
+def test_the_end_of_a_connection_ends_its_allocation(core: Core) -> None:
+    ada, other = Client(core, transport="tls"), Client(core, transport="tcp")
+    ada.allocate()
+    other.allocate()
+    core.server.path_closed(ada.path)
+    core.server.path_closed(ada.path)
+    core.drain()
+    assert core.closed == [1]
+    assert core.server.allocations == 1
+
+
+def test_a_socket_opened_for_a_connection_that_ended_is_closed(core: Core) -> None:
+    ada = Client(core, transport="tcp")
+    ada.learn_nonce()
+    core.server.receive(ada.sign(ada.request(Method.ALLOCATE, UDP)), ada.path, core.now)
+    assert len(core.server.take_outputs()) == 1
+    core.server.path_closed(ada.path)
+    core.server.relay_opened(1, ("198.51.100.1", 50001), core.now)
+    core.drain()
+    assert core.closed == [1]
+    assert core.server.allocations == 0
 
 
 def test_quota_per_user_and_in_total() -> None:
@@ -301,7 +419,7 @@ def test_channel_ends_after_600_seconds(core: Core, ada: Client) -> None:
     assert code(ada.bind(0x4000, ("203.0.113.10", 1))) is None
 
 
-@pytest.mark.parametrize("number", [0, 0x3FFF, 0x5000, 0x7FFF, 0xFFFF])
+@pytest.mark.parametrize("number", [0, 0x3FFF, 0x7FFF, 0x8000, 0xFFFF])
 def test_channel_number_out_of_range(ada: Client, number: int) -> None:
     ada.allocate()
     assert code(ada.bind(number)) == 400

@@ -34,7 +34,7 @@ def make_service(hosts: tuple[str, ...] = ("127.0.0.1",), *, allow_own_peers: bo
 @pytest.fixture
 async def service() -> AsyncIterator[TurnService]:
     service = make_service()
-    service.start()
+    await service.start()
     yield service
     service.close()
 
@@ -105,7 +105,7 @@ async def test_an_answer_comes_from_the_address_that_was_asked() -> None:
     """A wildcard socket would answer a client on a network address from that address, also when asked at loopback."""
     network = next((host for host in own_addresses() if ":" not in host and not host.startswith("127.")), None)
     service = make_service(("0.0.0.0",))
-    service.start()
+    await service.start()
     try:
         for asked in ("127.0.0.1", "127.0.0.2", *([network] if network else [])):
             seen, answered_from = await bind_address((asked, service.port), host=network or "127.0.0.1")
@@ -119,7 +119,7 @@ async def test_ipv6_is_served_beside_ipv4() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     service = make_service(("0.0.0.0", "::"))
-    service.start()
+    await service.start()
     try:
         seen, answered_from = await bind_address(("::1", service.port), host="::1")
         assert seen is not None
@@ -132,7 +132,7 @@ async def test_ipv6_is_served_beside_ipv4() -> None:
 async def test_a_port_in_use_is_said_in_words(service: TurnService) -> None:
     second = TurnService(("127.0.0.1",), service.port, REALM, lambda _: None)
     with pytest.raises(HomeError, match="in use"):
-        second.start()
+        await second.start()
 
 
 async def test_ten_thousand_random_datagrams_leave_it_serving(service: TurnService) -> None:
@@ -161,7 +161,7 @@ async def test_coturns_client_loses_nothing() -> None:
     """turnutils_uclient, two allocations that send to each other. Not over channels: it numbers them as RFC 5766 did,
     beyond the range that RFC 8656 leaves."""
     service = make_service()
-    service.start()
+    await service.start()
     try:
         process = await asyncio.create_subprocess_exec(
             "turnutils_uclient", "-u", "ada", "-w", "secret", "-p", str(service.port), "-y", "-s", "-c", "-n", "20",
@@ -180,7 +180,7 @@ async def test_coturns_client_loses_nothing() -> None:
 async def test_limits_reach_the_core() -> None:
     users = Users([HomeUser.from_password("ada", REALM, "secret")])
     service = TurnService(("127.0.0.1",), 0, REALM, users.turn_key, limits=TurnLimits(allocations_per_user=0))
-    service.start()
+    await service.start()
     try:
         with pytest.raises(aioice.stun.TransactionFailed, match="486"):
             await aioice.turn.create_turn_endpoint(

@@ -59,14 +59,17 @@ class Core:
                 self.to_clients.setdefault(path.client, []).append(data)
             case SendToPeer():
                 self.to_peers.append(output)
-            case OpenRelay(relay_id, path, ipv6):
+            case OpenRelay(relay_id, path, ipv6, _even, reserve_id):
                 self.opened.append(output)
-                if not self.ports_left:
-                    self.server.relay_failed(relay_id)
-                    return
-                self._next_port += 1
-                self.relays[relay_id] = ("2001:db8::1" if ipv6 else path.server[0], self._next_port)
-                self.server.relay_opened(relay_id, self.relays[relay_id], self.now)
+                for each in (reserve_id, relay_id):
+                    if each is None:
+                        continue
+                    if not self.ports_left:
+                        self.server.relay_failed(each, self.now)
+                        continue
+                    self._next_port += 1
+                    self.relays[each] = ("2001:db8::1" if ipv6 else path.server[0], self._next_port)
+                    self.server.relay_opened(each, self.relays[each], self.now)
             case CloseRelay(relay_id):
                 self.closed.append(relay_id)
 
@@ -75,11 +78,17 @@ class Client:
     """One client address. `ask` signs a request like a user does, once a nonce is known."""
 
     def __init__(
-        self, core: Core, name: str = "ada", address: Address = ("203.0.113.5", 6000), password: str | None = None
+        self,
+        core: Core,
+        name: str = "ada",
+        address: Address = ("203.0.113.5", 6000),
+        password: str | None = None,
+        *,
+        transport: str = "udp",
     ) -> None:
         self.core = core
         self.name = name
-        self.path = FiveTuple(address, SERVER)
+        self.path = FiveTuple(address, SERVER, transport)
         user = HomeUser.from_password(name, REALM, password or f"{name}-secret")
         self.key = bytes.fromhex(user.ha1_md5)
         self.nonce: str | None = None
@@ -131,9 +140,11 @@ class Client:
         request = self.request(Method.CHANNEL_BIND).add_channel_number(number)
         return self.answer(self.sign(request.add_address(Attribute.XOR_PEER_ADDRESS, peer)))
 
-    def send(self, data: bytes, peer: Address = PEER) -> list[bytes]:
+    def send(self, data: bytes, peer: Address = PEER, *, dont_fragment: bool = False) -> list[bytes]:
         indication = Message(Method.SEND, MessageClass.INDICATION, bytes(12))
         indication.add_address(Attribute.XOR_PEER_ADDRESS, peer).add(Attribute.DATA, data)
+        if dont_fragment:
+            indication.add(Attribute.DONT_FRAGMENT)
         return self.raw(indication.encode())
 
     @property
