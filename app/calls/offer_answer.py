@@ -49,6 +49,7 @@ class LocalStream:
     codecs: tuple[CodecPlan, ...] = ()  # as already negotiated, with the numbers in use; empty: by the terms
     rtx: int | None = None  # as already negotiated
     sdes_key: SdesKey | None = field(default=None, repr=False)  # of this side's own sending
+    ended: bool = False  # with trickle: no candidate will follow
 
 
 Line = LocalStream | MediaDescription
@@ -138,7 +139,8 @@ def _session(
     security: str,
 ) -> SessionDescription:
     if any(stream.ice for stream in streams):
-        attributes.append(("ice-options", "ice2"))
+        options = dict.fromkeys(option for stream in streams if stream.ice for option in stream.ice.options)
+        attributes.append(("ice-options", " ".join(options)))
         paces = [stream.ice.pacing_ms for stream in streams if stream.ice and stream.ice.pacing_ms]
         if paces:
             attributes.append(("ice-pacing", str(max(paces))))
@@ -167,6 +169,8 @@ def _stream_lines(
     if stream.ice is not None:
         lines += [("ice-ufrag", stream.ice.ufrag), ("ice-pwd", stream.ice.pwd)]
         lines += [("candidate", str(candidate)) for candidate in stream.ice.candidates]
+        if stream.ended:
+            lines.append(("end-of-candidates", None))
         if stream.remote_candidates:
             pairs = " ".join(f"{i + 1} {place.host} {place.port}" for i, place in enumerate(stream.remote_candidates))
             lines.append(("remote-candidates", pairs))
@@ -351,6 +355,8 @@ def _answer_section(
     if entry.ice is not None and local.ice is not None and not bundled_behind:
         lines += [("ice-ufrag", local.ice.ufrag), ("ice-pwd", local.ice.pwd)]
         lines += [("candidate", str(candidate)) for candidate in local.ice.candidates]
+        if local.ended:
+            lines.append(("end-of-candidates", None))
     elif entry.ice is None and offered_ice is not None and not bundled_behind:
         lines.append(("ice-mismatch", None))
     extension = entry.plan.mid_extension_id

@@ -52,12 +52,25 @@ def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescr
         except ParseError:
             continue  # RFC 8839 section 5.1: a candidate that is not understood is ignored
     options = tuple((description.attribute_of(media, "ice-options") or "").split())
+    if media.has("end-of-candidates") or description.has("end-of-candidates"):
+        options = tuple(option for option in options if option != "trickle")  # it is whole: nothing is to be awaited
     pacing = description.attribute("ice-pacing") or ""
     pacing_ms = int(pacing) if pacing.isascii() and pacing.isdigit() and len(pacing) <= 5 else None
     try:
         return IceDescription(ufrag, pwd, tuple(candidates), options, description.has("ice-lite"), pacing_ms or None)
     except ParseError as error:
         raise DescriptionError(str(error)) from error
+
+
+def trickles(description: SessionDescription) -> bool:
+    """Whether candidates may follow this description, or its answer: RFC 8840 section 4.1.
+
+    Every m-line that is not refused needs a mid then, by which later candidates name it.
+    """
+    lines = [media for media in description.media if media.port or media.has("bundle-only")]
+    return bool(lines) and all(
+        media.mid and "trickle" in (description.attribute_of(media, "ice-options") or "").split() for media in lines
+    )
 
 
 def address_of(description: SessionDescription, media: MediaDescription) -> HostPort | None:
