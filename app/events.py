@@ -275,8 +275,9 @@ class HomeChanged:
 
     running: bool
     sip_address: str | None = None
-    turn_address: str | None = None
+    turn_address: str | None = None  # over UDP and TCP
     sentence: str | None = None
+    turns_address: str | None = None  # over TLS, where there is a certificate
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,8 +143,11 @@ def _home_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--md5-only", action="store_true", help="challenge with MD5 alone, for old phones that give up at SHA-256"
     )
-    group.add_argument("--tls-cert", type=flags.existing_file, metavar="FILE", help="serve SIP over TLS too")
+    group.add_argument("--tls-cert", type=flags.existing_file, metavar="FILE", help="serve SIP and TURN over TLS too")
     group.add_argument("--tls-key", type=flags.existing_file, metavar="FILE", help="the key of --tls-cert")
+    group.add_argument(
+        "--turn-tls-port", type=flags.port, default=5349, metavar="PORT", help="of TURN over TLS (default: 5349)"
+    )
     group.add_argument(
         "--allow-loopback-peers", action="store_true", help="let the relay reach this machine itself (tests only)"
     )

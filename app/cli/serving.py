@@ -24,6 +24,7 @@ async def home(args: argparse.Namespace, console: Console, started_at: float) ->
             listen=args.listen,
             sip_port=args.sip_port,
             turn_port=args.turn_port,
+            turn_tls_port=args.turn_tls_port,
             realm=args.realm,
             users=tuple(args.user),
             tls_certificate=args.tls_cert,
@@ -44,8 +45,16 @@ async def home(args: argparse.Namespace, console: Console, started_at: float) ->
         deadline = None if args.for_seconds is None else loop.time() + args.for_seconds
         while (event := await run.next_event(deadline)) is not None:
             if isinstance(event, HomeChanged) and event.running:
-                words = f"serving SIP at {event.sip_address} and TURN at {event.turn_address}; Ctrl-C stops"
-                console.event("serving", words, sip=event.sip_address, turn=event.turn_address, users=len(args.user))
+                over_tls = f" (TLS at {event.turns_address})" if event.turns_address else ""
+                words = f"serving SIP at {event.sip_address} and TURN at {event.turn_address}{over_tls}; Ctrl-C stops"
+                console.event(
+                    "serving",
+                    words,
+                    sip=event.sip_address,
+                    turn=event.turn_address,
+                    turns=event.turns_address,
+                    users=len(args.user),
+                )
             else:
                 tell(console, event)
         console.report({"served_s": round(console.now, 3)}, "")

@@ -266,7 +266,7 @@ class EngineCore:
                 raise
             return
         self._people.set_echo(self._home.echo_uri)
-        self._publish(HomeChanged(True, str(self._home.sip_address), str(self._home.turn_address)))
+        self._publish(self._home.serving())
 
     async def _announce(self, sip: SipEndpoint) -> None:
         from app.engine.neighbourhood import Neighbourhood

@@ -14,6 +14,7 @@ from app.calls.services import CallServices
 from app.diagnosis.causes import explain_end
 from app.engine.errors import EngineError
 from app.engine.options import HomeOptions
+from app.events import HomeChanged
 from app.home.accounts import HomeUser
 from app.home.config import HomeConfig
 from app.home.errors import HomeError
@@ -49,6 +50,7 @@ class EngineHome:
             listen=(options.listen,),
             sip_port=options.sip_port,
             turn_port=options.turn_port,
+            turn_tls_port=options.turn_tls_port,
             users=users,
             realm=options.realm,
             tls_cert=str(options.tls_certificate) if options.tls_certificate else None,
@@ -94,10 +96,16 @@ class EngineHome:
         assert self._server is not None
         return self._server.sip_address
 
-    @property
-    def turn_address(self) -> HostPort:
+    def serving(self) -> HomeChanged:
+        """Tell where this server is reached."""
         assert self._server is not None
-        return self._server.turn_address
+        turns = self._server.turns_address
+        return HomeChanged(
+            True,
+            str(self._server.sip_address),
+            str(self._server.turn_address),
+            turns_address=str(turns) if turns is not None else None,
+        )
 
     @property
     def echo_uri(self) -> str:

@@ -25,6 +25,7 @@ class HomeOptions:
     listen: str = "127.0.0.1"
     sip_port: int = 0
     turn_port: int = 0
+    turn_tls_port: int = 0
     realm: str = "parley"
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # (name, password)
     tls_certificate: Path | None = None

@@ -91,7 +91,9 @@ def test_home_serves_for_a_while_and_hides_passwords(profile_dir: Path) -> None:
     )
     out, err = program.communicate(timeout=30)
     assert program.returncode == 0, err
-    assert lines_of(out)[0]["event"] == "serving"
+    serving = lines_of(out)[0]
+    assert serving["event"] == "serving"
+    assert (serving["sip"], serving["turn"], serving["turns"]) == ("127.0.0.1:46060", "127.0.0.1:46478", None)
     assert "hunter2" not in out + err
 
 
