@@ -20,7 +20,8 @@ MAX_CONTACTS = 2000
 class Binding:
     """One contact of one user. `hop` is the path on which the registration came: back through the same NAT.
 
-    `expires_at` None means for as long as the server runs (a contact of this very program).
+    `expires_at` None means for as long as the server runs (a contact of this very program). `translated`: what the
+    phone calls itself is not where the registration came from, so a NAT stands before it, whatever the contact says.
     """
 
     uri: SipUri
@@ -32,6 +33,7 @@ class Binding:
     params: tuple[tuple[str, str | None], ...] = ()
     instance: str | None = None  # +sip.instance: the same phone with another address
     added_at: float = 0.0
+    translated: bool = False
 
     def seconds_left(self, now: float) -> int:
         return 3600 if self.expires_at is None else max(0, round(self.expires_at - now))

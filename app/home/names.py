@@ -70,6 +70,15 @@ def way_back(request: Request, contact: Uri, source: Hop) -> Hop | None:
     return source
 
 
+def is_translated(request: Request, source: Hop) -> bool:
+    """Say whether a NAT changed the address on the way here: the sender's own Via names another (RFC 3581 section 4).
+
+    Its contact does not tell: a phone that has learned its public address registers that.
+    """
+    sent_by = _canonical(request.vias[-1].host)
+    return is_numeric(sent_by) and sent_by != _canonical(source.remote.host)
+
+
 def is_numeric(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 
 from app.home.location import Binding, Change, Location
-from app.home.names import OwnNames, hop_of, way_back
+from app.home.names import OwnNames, hop_of, is_translated, way_back
 from app.sip.hops import Hop
 from app.sip.message import Request, Response, response_to
 from app.sip.uri import NameAddr, SipUri
@@ -134,6 +134,7 @@ class Registrar:
             tuple((name, value) for name, value in contact.params if name.lower() not in ("expires", "q")),
             contact.param("+sip.instance"),
             now,
+            is_translated(request, source),
         )
 
 

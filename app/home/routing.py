@@ -150,8 +150,10 @@ class Router:
         if direct is not None and (not hops or not _same_end(hops[0], direct)):
             reachable = flow is None or flow.remote.host == direct.remote.host
             hops += [direct] if reachable or not hops else []
-        if large and hops and hops[0].transport == "udp" and direct is not None and _same_end(hops[0], direct):
+        by_flow = bool(hops) and hops[0].transport == "udp" and not binding.translated
+        if large and by_flow and direct is not None and _same_end(hops[0], direct):
             # No NAT in between, so the contact can be reached by TCP too, which large requests want; UDP if it is not.
+            # Behind a NAT the attempt would be dropped silently, and the call would wait for seconds.
             hops.insert(0, Hop("tcp", direct.remote))
         return tuple(self._with_local(hop) for hop in hops if not self._names.is_own_hop(hop))
 

@@ -93,6 +93,7 @@ class Phone:
         contact: str | None = None,
         connection: int | None = None,
         rport: bool = True,
+        via: str | None = None,
     ) -> None:
         self.world = world
         self.name = name
@@ -101,6 +102,7 @@ class Phone:
         self.hop = Hop(transport, HostPort(host, port), SERVER, connection)
         self.contact = contact or f"<sip:{name}@{host}:{port}{';transport=tcp' if transport == 'tcp' else ''}>"
         self.rport = rport
+        self.via = via or str(self.hop.remote)
         self._count = 0
         self._nonce_count = 0
         world.phones[(transport, self.hop.remote)] = self
@@ -123,7 +125,7 @@ class Phone:
     ) -> Request:
         self._count += 1
         made = Headers()
-        via = f"SIP/2.0/{self.hop.transport.upper()} {self.hop.remote}"
+        via = f"SIP/2.0/{self.hop.transport.upper()} {self.via}"
         made.add("Via", f"{via};branch=z9hG4bK{self.name}{self._count}{';rport' if self.rport else ''}")
         made.add("Max-Forwards", "70")
         made.add("From", f"<{sender or f'sip:{self.name}@{self.hop.remote.host}'}>;tag={self.name}")
