@@ -92,6 +92,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def seconds(value: float) -> str:
+    """Give a short time as "12 ms", "1.4 s" or "42 s"."""
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
+
+
 def size(count: int) -> str:
     """Give a number of bytes as "512 B", "2 kB" or "41 MB"."""
     value = float(count)

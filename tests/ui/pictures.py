@@ -118,6 +118,8 @@ def empty(stage: Stage) -> None:
     stage.window.rail.chosen.emit("history")
     stage.window.toggle_pane()
     stage.shoot("empty-history-pane")
+    stage.pane.tabs.setCurrentWidget(stage.pane.timeline)
+    stage.shoot("empty-timeline")
 
 
 def ringing(stage: Stage) -> None:
@@ -125,6 +127,9 @@ def ringing(stage: Stage) -> None:
     ice = scenes.snapshot(IceState.CHECKING, selected=None)
     stage.tell(CallChanged(scenes.call(CallState.CONNECTING)), FiguresChanged(scenes.no_figures(ice=ice)))
     stage.shoot("connecting")
+    stage.pane.tabs.setCurrentWidget(stage.pane.timeline)
+    stage.shoot("connecting-timeline")
+    stage.pane.tabs.setCurrentWidget(stage.pane.path)
     stage.tell(CallChanged(scenes.call(CallState.RINGING)), FiguresChanged(scenes.no_figures(ice=scenes.snapshot())))
     stage.shoot("ringing")
 
@@ -134,9 +139,19 @@ def talking(stage: Stage) -> None:
     stage.shoot("call")
     stage.window.toggle_pane()
     stage.shoot("call-path")
-    stage.pane.tabs.setCurrentIndex(1)
+    stage.pane.path.verticalScrollBar().setValue(10_000)
+    stage.shoot("call-path-below")
+    stage.pane.tabs.setCurrentWidget(stage.pane.timeline)
+    stage.pane.timeline.checks.choose(1)
+    stage.shoot("call-timeline")
+    stage.context.book.take_figures(scenes.figures(step=200, ice=scenes.restarted()))
+    stage.shoot("call-timeline-restarted")
+    stage.pane.tabs.setCurrentWidget(stage.pane.path)
+    stage.shoot("call-path-restarted")
+    stage.context.book.take_figures(scenes.figures(step=200))
+    stage.pane.tabs.setCurrentWidget(stage.pane.quality)
     stage.shoot("call-quality")
-    stage.pane.tabs.setCurrentIndex(2)
+    stage.pane.tabs.setCurrentWidget(stage.pane.signalling)
     stage.pane.signalling.view.setCurrentIndex(stage.pane.signalling.model.index(2, 0))
     stage.shoot("call-signalling")
     stage.window.toggle_pane()
@@ -198,6 +213,8 @@ def narrow(stage: Stage) -> None:
     stage.shoot("narrow-call")
     stage.window.toggle_pane()
     stage.shoot("narrow-pane")
+    stage.pane.tabs.setCurrentWidget(stage.pane.timeline)
+    stage.shoot("narrow-timeline")
 
 
 SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {

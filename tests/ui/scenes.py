@@ -19,19 +19,24 @@ from app.events import (
     CallStep,
     CandidateInfo,
     CandidateType,
+    ConsentInfo,
     Contact,
     DeviceInfo,
     Direction,
     EndedBy,
     EndKind,
     HistoryEntry,
+    IceMoment,
     IceSnapshot,
     IceState,
     Milestones,
+    MomentKind,
     PairInfo,
     PairState,
     Presence,
     SecurityInfo,
+    ServerInfo,
+    ServerState,
     SipTrace,
     VideoStats,
 )
@@ -129,6 +134,76 @@ REMOTE = (
 )
 
 
+SERVERS = (
+    ServerInfo("stun.home:3478", "stun", "udp", ServerState.ANSWERED, "203.0.113.11:40213", rtt_s=0.012),
+    ServerInfo(
+        "turn.home:3478", "turn", "udp", ServerState.ANSWERED, "203.0.113.11:40213", "203.0.113.1:49160", rtt_s=0.031
+    ),
+    ServerInfo(
+        "old.example.org:5349",
+        "turn",
+        "tls",
+        ServerState.REFUSED,
+        problem="The TURN server old.example.org:5349 is not trusted: certificate has expired. Check its name and CA.",
+    ),
+)
+NAT = "This machine is behind a NAT that keeps one address for all servers: direct calls work with most peers."
+
+_STORY: tuple[tuple[float, MomentKind, str, str | None, str | None, float | None], ...] = (
+    (10.0, MomentKind.CANDIDATE, "An address of this machine was found", "host 192.168.1.10:40213", None, None),
+    (10.012, MomentKind.CANDIDATE, "A server tells how it sees this machine", "srflx 203.0.113.11:40213", None, None),
+    (10.031, MomentKind.CANDIDATE, "A server lends an address", "relay 203.0.113.1:49160", None, None),
+    (10.032, MomentKind.GATHERED, "Every server has answered or had its time", None, None, None),
+    (10.2, MomentKind.PAIR, "A way to try", "host 192.168.1.10:40213", "host 192.168.2.10:5113", None),
+    (10.2, MomentKind.CHECK, "A check left", "host 192.168.1.10:40213", "host 192.168.2.10:5113", None),
+    (10.22, MomentKind.CHECK, "A check left", "host 192.168.1.10:40213", "srflx 198.51.100.7:5113", None),
+    (10.238, MomentKind.ANSWER, "It was answered", "host 192.168.1.10:40213", "srflx 198.51.100.7:5113", 0.018),
+    (10.238, MomentKind.WORKS, "This way works", "host 192.168.1.10:40213", "srflx 198.51.100.7:5113", None),
+    (10.24, MomentKind.CHECK, "A check left", "relay 203.0.113.1:49160", "srflx 198.51.100.7:5113", None),
+    (10.242, MomentKind.CHECK, "The nominating check left", "host 192.168.1.10:40213", "srflx 198.51.100.7:5113", None),
+    (10.26, MomentKind.NOMINATED, "This way is taken", "srflx 203.0.113.11:40213", "srflx 198.51.100.7:5113", None),
+    (10.262, MomentKind.CONNECTED, "Sound and picture may flow both ways", None, None, None),
+    (10.285, MomentKind.ANSWER, "It was answered", "relay 203.0.113.1:49160", "srflx 198.51.100.7:5113", 0.045),
+    (
+        10.29,
+        MomentKind.FAILED_PAIR,
+        "This way does not work: no answer",
+        "host 192.168.1.10:40213",
+        "host 192.168.2.10:5113",
+        None,
+    ),
+)
+
+
+def moments(generation: int = 0, after: float = 0.0) -> tuple[IceMoment, ...]:
+    """How the selected pair of `snapshot` came about, once more `after` seconds later for each restart."""
+    return tuple(
+        IceMoment(at + after, kind, text, "0", local, remote, rtt_s, generation)
+        for at, kind, text, local, remote, rtt_s in _STORY
+    )
+
+
+def restarted() -> IceSnapshot:
+    """The path after a silence and a restart that brought it back."""
+    between = (
+        IceMoment(70.0, MomentKind.SILENT, "Nothing heard for a moment: another way is prepared", "0"),
+        IceMoment(71.3, MomentKind.INTERRUPTED, "The other side is silent: the path is interrupted", "0"),
+        IceMoment(71.4, MomentKind.RESTART, "Looking for a new way: this machine has another address", generation=1),
+    )
+    end = (IceMoment(71.9, MomentKind.RESTARTED, "The call goes on over the new way", generation=1),)
+    line = moments() + between + moments(1, 61.4) + end
+    found = snapshot()
+    pairs = tuple(
+        replace(
+            pair,
+            started_at=pair.started_at and pair.started_at + 61.4,
+            finished_at=pair.finished_at and pair.finished_at + 61.4,
+        )
+        for pair in found.pairs
+    )
+    return replace(found, pairs=pairs, generation=1, restarts=1, timeline=line)
+
+
 def snapshot(state: IceState = IceState.COMPLETED, *, selected: int | None = 1) -> IceSnapshot:
     """Four pairs: one failed, one direct that is selected, a relayed one that works, one still waiting."""
     works, failed_, waits = PairState.SUCCEEDED, PairState.FAILED, PairState.WAITING
@@ -139,7 +214,20 @@ def snapshot(state: IceState = IceState.COMPLETED, *, selected: int | None = 1) 
         PairInfo(2, 2, waits, False, False, 72057589759737855, None, 0, 0),
     )
     chosen = tuple(replace(pair, selected=number == selected) for number, pair in enumerate(pairs))
-    return IceSnapshot("controlling", state, LOCAL, REMOTE, chosen, 0.03, 0.041)
+    consent = (ConsentInfo("0", "interrupted" if state is IceState.INTERRUPTED else "fresh", 261.9, 260.3, 290.3),)
+    return IceSnapshot(
+        "controlling",
+        state,
+        LOCAL,
+        REMOTE,
+        chosen,
+        0.03,
+        0.041,
+        timeline=moments() if selected is not None else moments()[:10],
+        servers=SERVERS,
+        nat=NAT,
+        consent=consent if selected is not None else (),
+    )
 
 
 def figures(call_id: str = "c1", *, step: int = 40, ice: IceSnapshot | None = None) -> CallFigures:

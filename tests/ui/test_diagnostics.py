@@ -45,7 +45,8 @@ def test_it_fills_while_the_call_is_being_set_up(pane: DiagnosticsPane, tell: Te
     assert first.cells[2] == ("✓ selected", "3 checks")
     assert first.cells[1] == ("198.51.100.7:5113", "7277816997797167103")
     assert pane.path.pairs.rows[1].cells[2][0] == "no answer"
-    assert pane.path.checks.count == 3
+    pane.tabs.setCurrentWidget(pane.timeline)
+    assert pane.timeline.checks.count == 3
 
 
 def test_candidates_of_both_sides(pane: DiagnosticsPane, tell: Tell, qtbot: QtBot) -> None:

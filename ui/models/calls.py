@@ -93,6 +93,11 @@ class CallBook(QObject):
     def engine_now(self) -> float | None:
         return None if self._clock_offset is None else time.monotonic() - self._clock_offset
 
+    def time_of_day(self, at: float) -> str:
+        """Give a moment of the engine's clock as people read it; "" before the clock is known."""
+        now = self.engine_now()
+        return "" if now is None else time.strftime("%H:%M:%S", time.localtime(time.time() - (now - at)))
+
     def talked_for(self, call: CallInfo) -> float | None:
         """Give the seconds since the call connected, or how long it lasted; None when it never did."""
         if call.connected_at is None:

@@ -7,7 +7,6 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
 from app.events import CandidateInfo
-from ui.models.pairs import end_point
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -24,8 +23,13 @@ class CandidatesModel(QAbstractTableModel):
 
     def __init__(self, whose: str) -> None:
         super().__init__()
-        self._columns = (whose, "Kind", "Priority", "From")
+        self._columns = (whose, "Kind", "Priority", "From", "Flow")
         self.candidates: tuple[CandidateInfo, ...] = ()
+
+    @property
+    def flows(self) -> int:
+        """Over how many flows they spread; with one, nobody needs the last column."""
+        return len({candidate.flow for candidate in self.candidates})
 
     def set_candidates(self, candidates: tuple[CandidateInfo, ...]) -> None:
         if candidates == self.candidates:
@@ -63,6 +67,6 @@ class CandidatesModel(QAbstractTableModel):
         return None
 
     @staticmethod
-    def _cells(candidate: CandidateInfo) -> tuple[str, str, str, str]:
+    def _cells(candidate: CandidateInfo) -> tuple[str, ...]:
         origin = candidate.server or candidate.interface or "–"
-        return end_point(candidate), str(candidate.type), str(candidate.priority), origin
+        return candidate.place, str(candidate.type), str(candidate.priority), origin, candidate.flow

@@ -13,11 +13,12 @@ from ui.models.ladder import as_text
 from ui.panels.path_tab import PathTab
 from ui.panels.quality_tab import QualityTab
 from ui.panels.signalling_tab import SignallingTab
+from ui.panels.timeline_tab import TimelineTab
 from ui.widgets.basics import icon_button, label, tint
 
 
 class DiagnosticsPane(QWidget):
-    """Follows the call that the book says is the subject; repaints at most ten times a second."""
+    """Follows the call that the book says is the subject; repaints at most four times a second."""
 
     close_wanted = Signal()
 
@@ -47,15 +48,17 @@ class DiagnosticsPane(QWidget):
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.tabBar().setExpanding(False)
         self.path = PathTab(context.theme)
+        self.timeline = TimelineTab(context.theme)
         self.quality = QualityTab(context.theme)
         self.signalling = SignallingTab(context)
         self.tabs.addTab(self.path, "Path")
+        self.tabs.addTab(self.timeline, "Time line")
         self.tabs.addTab(self.quality, "Quality")
         self.tabs.addTab(self.signalling, "Signalling")
         box.addWidget(self.tabs, 1)
         self._late = QTimer(self)
         self._late.setSingleShot(True)
-        self._late.setInterval(100)
+        self._late.setInterval(250)
         self._late.timeout.connect(self.refresh)
         context.book.subject_changed.connect(self._later)
         context.book.figures_changed.connect(lambda call_id: self._later())
@@ -68,8 +71,14 @@ class DiagnosticsPane(QWidget):
         self.title.setText(self._title(record))
         self.signalling.show_call(record)
         shown = self.tabs.currentWidget()
-        if shown is self.path or shown is self.quality:
+        if shown is self.path:
+            self._show_path(record)
+        elif shown is self.timeline or shown is self.quality:
             shown.show_call(record)
+
+    def _show_path(self, record: CallRecord | None) -> None:
+        book = self._context.book
+        self.path.show_call(record, book.engine_now(), book.time_of_day)
 
     def _later(self) -> None:
         if self.isVisible() and not self._late.isActive():
@@ -87,9 +96,11 @@ class DiagnosticsPane(QWidget):
 
     def _copy(self) -> None:
         record = self._context.book.subject
-        self.path.show_call(record)
+        self._show_path(record)
+        self.timeline.show_call(record)
         self.quality.show_call(record)
         traces = record.traces if record else ()
-        parts = [self.title.text(), self.path.as_text(), self.quality.as_text(), "Messages", as_text(traces)]
+        parts = [self.title.text(), self.path.as_text(), self.timeline.as_text(), self.quality.as_text()]
+        parts += ["Messages", as_text(traces)]
         QGuiApplication.clipboard().setText("\n\n".join(parts))
         self._context.say("Everything shown here is on the clipboard.", "good")

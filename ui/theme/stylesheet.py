@@ -152,7 +152,8 @@ def _tables(t: Tokens) -> str:
     return f"""
 QListView, QTableView {{ background: transparent; border: none; outline: none; }}
 QTableView {{ font-size: 12px; gridline-color: transparent; alternate-background-color: transparent; }}
-QTableView:focus, QListView#ladder:focus {{ border: 1px solid {t.accent}; border-radius: 6px; }}
+QTableView:focus, QListView#ladder:focus, QListView#momentList:focus {{ border: 1px solid {t.accent};
+    border-radius: 6px; }}
 QHeaderView {{ background: transparent; }}
 QHeaderView::section {{ background: transparent; color: {t.muted}; border: none; border-bottom: 1px solid {t.line};
     padding: 5px 4px; font-size: 12px; font-weight: 400; }}

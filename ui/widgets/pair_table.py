@@ -13,13 +13,14 @@ from PySide6.QtWidgets import (
     QTableView,
 )
 
-from ui.models.pairs import ROW, PairRow
+from ui.models.cells import ROW, CellsModel, CellsRow
 from ui.theme.manager import Theme
 
 Index = QModelIndex | QPersistentModelIndex
 _ROW_HEIGHT = 28
 _PAIR_HEIGHT = 46
 _MARK = 13
+_MEASURED_ROWS = 24  # how many rows the width of a column is fitted to; a hundred pairs would cost as much again
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -48,42 +49,46 @@ class QuietTable(QTableView):
         header.setSectionsClickable(False)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setResizeContentsPrecision(_MEASURED_ROWS)
         header.setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
-        model.modelReset.connect(self._fit)
+        for changed in (model.modelReset, model.rowsInserted, model.rowsRemoved):
+            changed.connect(self._fit)
         self._fit()
 
     def sizeHint(self) -> QSize:
         return QSize(200, self.height())
 
-    def _fit(self) -> None:
+    def _fit(self, *where: object) -> None:
         self.setFixedHeight(
             self.horizontalHeader().sizeHint().height() + self.model().rowCount() * self._row_height + 2
         )
 
 
 class CellDelegate(QStyledItemDelegate):
-    """Paints one cell; a pair's has two lines, the state a mark before it, the selected pair a ground of its own."""
+    """Paints one cell: of a CellsRow two lines, a mark before the state, a ground of its own where it is selected."""
 
     def __init__(self, theme: Theme, table: QTableView) -> None:
         super().__init__(table)
         self._theme = theme
+        model = table.model()
+        self._marked = model.marked if isinstance(model, CellsModel) else -1
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         row = index.data(ROW)
-        pair = row if isinstance(row, PairRow) else None
+        pair = row if isinstance(row, CellsRow) else None
         lines = str(index.data()).split("\n")
         strong = _strong(pair, index.column())
         widths = [
             QFontMetricsF(_font(option.font, bold=strong and number == 0, small=number > 0)).horizontalAdvance(line)
             for number, line in enumerate(lines)
         ]
-        mark = _MARK if pair is not None and index.column() == 2 else 0
+        mark = _MARK if pair is not None and index.column() == self._marked else 0
         return QSize(round(max(widths)) + 10 + mark, _PAIR_HEIGHT if pair is not None else _ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         tokens = self._theme.tokens
         row = index.data(ROW)
-        pair = row if isinstance(row, PairRow) else None
+        pair = row if isinstance(row, CellsRow) else None
         area = QRectF(option.rect)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -92,7 +97,7 @@ class CellDelegate(QStyledItemDelegate):
         painter.setPen(QPen(QColor(tokens.line), 1))
         painter.drawLine(area.bottomLeft(), area.bottomRight())
         inner = area.adjusted(4, 0, -4, 0)
-        if pair is not None and index.column() == 2 and not pair.selected:
+        if pair is not None and index.column() == self._marked and not pair.selected:
             colour = {"good": tokens.good, "bad": tokens.bad}.get(pair.tone, tokens.muted)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colour))
@@ -111,7 +116,7 @@ class CellDelegate(QStyledItemDelegate):
         lines: list[str],
         side: Qt.AlignmentFlag,
         base: QFont,
-        pair: PairRow | None,
+        pair: CellsRow | None,
         column: int,
     ) -> None:
         tokens = self._theme.tokens
@@ -121,13 +126,13 @@ class CellDelegate(QStyledItemDelegate):
             painter.setFont(font)
             painter.setPen(QColor(tokens.text if number == 0 else tokens.muted))
             place = area if pair is None else QRectF(area.left(), area.top() + 4 + 18 * number, area.width(), 20)
-            if pair is not None and column == 2 and not selected and number == 0:
+            if pair is not None and column == self._marked and not selected and number == 0:
                 place = place.adjusted(_MARK, 0, 0, 0)
             text = QFontMetricsF(font).elidedText(line, Qt.TextElideMode.ElideMiddle, place.width() + 1)
             painter.drawText(place, side | Qt.AlignmentFlag.AlignVCenter, text)
 
 
-def _strong(pair: PairRow | None, column: int) -> bool:
+def _strong(pair: CellsRow | None, column: int) -> bool:
     """Tell whether a cell's first line is in bold: what says that the pair is selected, and its round trip."""
     return pair is not None and pair.selected and column in (2, 3)
 
