@@ -58,9 +58,9 @@ from app.media.certificate import Certificate
 from app.media.loading import loaded
 from app.owned_tasks import OwnedTasks
 from app.people.store import StoreThread
-from app.settings import Account, Settings
+from app.settings import Account, Settings, TrickleMode
 from app.sip import events as sip_events
-from app.sip.config import SipConfig
+from app.sip.config import SipConfig, extensions
 from app.sip.endpoint import SipEndpoint
 from app.sip.errors import SipError
 from app.sip.uri import SipUri
@@ -146,9 +146,8 @@ class EngineCore:
     def _network_changed(self) -> None:
         """Be found at the new address at once, not at the next refresh."""
         log.info("the network of this machine has changed")
-        account = self.account
-        if self._sip is not None and account is not None and account.register:
-            self._sip.refresh_registration()
+        if self._sip is not None:
+            self._sip.network_changed()
 
     def _open_files(self) -> None:
         """Open what this run writes down of the wire. Blocks."""
@@ -186,6 +185,7 @@ class EngineCore:
             account=account,
             password=(lambda: self._kept.password(account.address)) if account else None,
             ca_file=settings.network.ca_file,
+            supported=extensions(trickle=settings.network.trickle is not TrickleMode.OFF),
         )
         try:
             self._sip = SipEndpoint(config, on_event=self._on_sip, on_trace=self._trace.add)
@@ -199,8 +199,7 @@ class EngineCore:
             certificate=self._certificate,
             clock=self._clock,
             explain=explain_end,
-            on_change=lambda call: None,
-            on_problem=lambda call, sentence: None,
+            peers=self._people.peers,
         )
         self._calls = EngineCalls(
             services, self._people, self._publish, ring=self._options.ring, on_idle=self._restart_if_due
@@ -217,7 +216,7 @@ class EngineCore:
             self._of_endpoint.start(self._announce(self._sip), "find neighbours")
         if self._options.watch_presence:
             people = self._people
-            self._of_endpoint.start(watch_presence(self._sip, lambda: people.watched, people.set_presence), "presence")
+            self._of_endpoint.start(watch_presence(self._sip, lambda: people.watched, people.learn), "presence")
 
     async def _stop_sip(self) -> None:
         await self._of_endpoint.close()

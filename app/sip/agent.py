@@ -196,6 +196,21 @@ class UserAgent:
             session.start()
         return session
 
+    def hurry(self) -> None:
+        """The network is back, or may be: send everything unanswered again now instead of after its long interval."""
+        with self.turn():
+            self.layer.hurry(self.now)
+            self.registration.hurry()
+            for session in self.sessions:
+                session.hurry()
+
+    def network_changed(self) -> None:
+        """This machine has other addresses: nothing that was learned of them is true, and the account must follow."""
+        with self.turn():
+            self.identity.forget_learned()
+            self.registration.refresh()
+            self.hurry()
+
     def request_outside(self, method: str, target: str | Uri, owner: ErrandOwner) -> Errand:
         """Send a request outside any dialog, such as OPTIONS."""
         uri = self.identity.target(target)

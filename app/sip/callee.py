@@ -127,6 +127,11 @@ class CalleeSide:
         else:
             self.refuse(480, None, [("Reason", str(reason)) for reason in reasons])
 
+    def hurry(self) -> None:
+        """The far end may be reachable again: send what it has not confirmed."""
+        if self._keeper is not None:
+            self._keeper.hurry()
+
     def close(self) -> None:
         self.provisionals.abandon()
         self._session.agent.cancel_timer(self._again_key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from app.events import RegistrationState
@@ -140,9 +140,20 @@ class SipEndpoint:
     def unregister(self) -> None:
         self._agent.registration.stop()
 
-    def refresh_registration(self) -> None:
-        """Register at once, e.g. because the network changed."""
-        self._agent.registration.refresh()
+    def network_changed(self, gone: Collection[str] = ()) -> None:
+        """The machine's addresses are others than before; `gone` are those that it no longer has.
+
+        What was learned about the way to and from others is forgotten, connections are opened anew, the account is
+        registered from where we are now, and requests that nobody has answered are sent again. Calls are moved by
+        their owner, with a re-INVITE.
+        """
+        self._transports.network_changed(gone)
+        self._agent.network_changed()
+
+    def hurry(self) -> None:
+        """The network may be back: what nobody has answered is sent again now, not after its long interval."""
+        self._transports.renew_stalled()
+        self._agent.hurry()
 
     def invite(
         self,

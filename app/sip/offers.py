@@ -2,11 +2,15 @@
 
 RFC 3261 section 14, RFC 3311 section 5, RFC 3262 section 5, RFC 3264 section 4. At any time one offer is open, either
 ours or theirs; this file keeps that rule, also for the first INVITE's offer.
+
+An offer that nobody answers changes nothing: whether the far end is still there is seen by the path of the call, which
+may come back long after a transaction has given up. Only 481 says that the far end has no such call any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +27,15 @@ from app.sip.transactions import TIMED_OUT, ServerTransaction
 if TYPE_CHECKING:
     from app.sip.sessions import InviteSession
 
+log = logging.getLogger(__name__)
+
 MAX_GLARE_RETRIES = 4
+GLARE_OWNER_CS = (210, 400)  # hundredths of a second: RFC 3261 section 14.1, for whoever made the Call-ID
+GLARE_OTHER_CS = (0, 50)  # of the 0 to 200 that it leaves the other one: a call may be silent meanwhile
+
+Body = bytes | Callable[[], bytes]
+"""A description, or who writes it when its turn has come; an empty one means that nothing is left to be said."""
+
 _OVER = (SessionState.ENDING, SessionState.ENDED, SessionState.CANCELLING)
 
 
@@ -32,7 +44,7 @@ class _Ours:
     """An offer of ours: waiting for its turn (no errand yet), or under way."""
 
     method: str
-    body: bytes
+    body: Body
     content_type: str
     dialog_tag: str | None
     errand: Errand | None = None
@@ -81,7 +93,7 @@ class Offers:
 
     # Ours --------------------------------------------------------
 
-    def offer(self, method: str, body: bytes, content_type: str, dialog_tag: str | None = None) -> None:
+    def offer(self, method: str, body: Body, content_type: str, dialog_tag: str | None = None) -> None:
         session = self._session
         if session.state in _OVER:
             raise SessionError(f"A session that is {session.state} cannot be changed")
@@ -102,11 +114,15 @@ class Offers:
         dialog = self._dialog_for(waiting.dialog_tag)
         if dialog is None:
             return
-        self._waiting, self._ours = None, waiting
+        self._waiting = None
         self._session.agent.cancel_timer(self._glare_key)
+        body = waiting.body if isinstance(waiting.body, bytes) else waiting.body()
+        if not body:
+            return
+        self._ours = waiting
         request = dialog.build(waiting.method)
         request.headers.add("Content-Type", waiting.content_type)
-        request.body = waiting.body
+        request.body = body
         waiting.dialog = dialog
         waiting.errand = self._session.send(request, dialog, self)
 
@@ -126,7 +142,7 @@ class Offers:
             self._done(ours, response.status, response.body)
         elif response.status == 491 and ours.retries < MAX_GLARE_RETRIES:
             self._retry_after_glare(ours)
-        elif response.status in (408, 481):
+        elif response.status == 481:
             self._ours = None
             self._session.time_out("The far end no longer knows this call")
         else:
@@ -136,22 +152,19 @@ class Offers:
         ours = self._ours
         if ours is None or errand is not ours.errand:
             return
-        if cause == TIMED_OUT:
-            self._ours = None
-            self._session.time_out("The far end does not answer any more")
-        else:
-            self._done(ours, 503, b"")  # a re-INVITE that cannot be sent changes nothing
+        self._done(ours, 408 if cause == TIMED_OUT else 503, b"")
 
     def _done(self, ours: _Ours, status: int, body: bytes) -> None:
         self._ours = None
         self._session.emit(OfferAnswered(self._session, status, body, ours.method))
-        self.go_on()
+        # What waits is written only after its owner has read this answer.
+        self._session.agent.at(self._turn_key, 0.0, self.go_on)
 
     def _retry_after_glare(self, ours: _Ours) -> None:
         """Section 14.1: whoever made the Call-ID waits longer, in steps of 10 ms."""
         session = self._session
         own_call_id = session.request.call_id == session.call_id and session.role == "caller"
-        low, high = (210, 400) if own_call_id else (0, 200)
+        low, high = GLARE_OWNER_CS if own_call_id else GLARE_OTHER_CS
         wait_s = session.agent.rng.randint(low, high) / 100
         self._ours = None
         again = _Ours(ours.method, ours.body, ours.content_type, ours.dialog_tag, retries=ours.retries + 1)
@@ -181,6 +194,10 @@ class Offers:
     @property
     def _glare_key(self) -> tuple[int, str]:
         return (id(self), "glare")
+
+    @property
+    def _turn_key(self) -> tuple[int, str]:
+        return (id(self), "turn")
 
     # Theirs --------------------------------------------------------
 
@@ -267,12 +284,21 @@ class Offers:
             self.refuse(487, None)
 
     def _no_ack(self) -> None:
+        """The far end went out of reach in the middle of a change: as with an offer that nobody answers."""
+        log.info("%r: the far end never confirmed a change of the call", self._session)
         self._keeper = None
-        self._session.time_out("The far end does not confirm a change of the call")
+        self._offer_in_answer = False
+        self.go_on()
+
+    def hurry(self) -> None:
+        """The far end may be reachable again: what it has not confirmed is said again at once."""
+        if self._keeper is not None:
+            self._keeper.hurry()
 
     def close(self) -> None:
         """The session ends: what the far end asked gets its answer, ours is forgotten."""
         self._session.agent.cancel_timer(self._glare_key)
+        self._session.agent.cancel_timer(self._turn_key)
         self._waiting = self._ours = None
         if self._theirs is not None:
             self.refuse(487, None)

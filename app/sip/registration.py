@@ -46,6 +46,7 @@ class Registration:
         self._contact: str | None = None  # as bound by the last 2xx
         self._hop: Hop | None = None
         self._failures = 0
+        self._failed_silently = False  # the last attempt: no answer, or no way to ask
         self._moves = 0
 
     def start(self, expires_s: int) -> None:
@@ -70,12 +71,16 @@ class Registration:
                 self._change(RegistrationState.UNREGISTERED)
 
     def refresh(self) -> None:
-        """Register again at once, e.g. from another network: what we learned of our address is forgotten."""
+        """Register again at once, e.g. from another network."""
         with self._agent.turn():
             if self._wanted_s:
-                self._agent.identity.forget_learned()
                 self._failures = self._moves = 0
                 self._send(self._wanted_s)
+
+    def hurry(self) -> None:
+        """The network may be back: what failed only for want of it is tried again now."""
+        if self._wanted_s and self._failed_silently:
+            self._send(self._wanted_s)
 
     def connection_lost(self, remote: Hop) -> None:
         """A stream connection closed: calls could no longer reach us over it."""
@@ -92,6 +97,7 @@ class Registration:
             return
         if self._errand is not None:
             self._errand.abandon()
+        self._failed_silently = False
         self._agent.cancel_timer("register again")
         self._call_id = self._call_id or new_token(agent.rng, 24)
         self._tag = self._tag or new_token(agent.rng)
@@ -148,6 +154,7 @@ class Registration:
             return
         self._errand = None
         if self._wanted_s:
+            self._failed_silently = True
             self._change(RegistrationState.FAILED, None, sentence)
             self._retry_later()
         else:

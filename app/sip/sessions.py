@@ -31,7 +31,7 @@ from app.sip.events import (
 from app.sip.hops import Hop
 from app.sip.info_packages import content_type_of, judge, package_of
 from app.sip.message import Headers, Request, Response
-from app.sip.offers import Offers
+from app.sip.offers import Body, Offers
 from app.sip.reasons import Reason, reasons_of
 from app.sip.session_states import SDP, Role, SessionError, SessionState
 from app.sip.transactions import TIMED_OUT, TRANSPORT, ServerTransaction
@@ -218,15 +218,17 @@ class InviteSession:
             elif self.state is SessionState.CONFIRMED and self.dialog is not None:
                 self.send_bye(self.dialog, listed)
 
-    def reinvite(self, body: bytes, *, content_type: str = SDP) -> None:
+    def reinvite(self, body: Body, *, content_type: str = SDP) -> None:
         """Offer a change after the answer; ends in OfferAnswered. 491 is retried as RFC 3261 section 14.1 says.
 
-        While another offer or INVITE is under way it waits for its end.
+        While another offer or INVITE is under way it waits for its end; a newer call takes its place. A `body` that is
+        a function is called when its turn has come, again for each retry, and must only write. OfferAnswered tells 408
+        where no answer came and 503 where nothing could be sent: the session stands as it was.
         """
         with self.agent.turn():
             self.offers.offer("INVITE", body, content_type)
 
-    def update(self, body: bytes, *, content_type: str = SDP, dialog_tag: str | None = None) -> None:
+    def update(self, body: Body, *, content_type: str = SDP, dialog_tag: str | None = None) -> None:
         """Offer a change by UPDATE (RFC 3311), also before the answer; ends in OfferAnswered.
 
         A caller with several early dialogs names the one meant.
@@ -411,6 +413,12 @@ class InviteSession:
         event = TransportFailed if cause == TRANSPORT else SessionTimedOut
         self.emit(event(self, sentence))
         self.close()
+
+    def hurry(self) -> None:
+        """What the far end has not confirmed is sent again at once."""
+        self.offers.hurry()
+        if self._callee is not None:
+            self._callee.hurry()
 
     def close(self) -> None:
         """The last word about this session."""

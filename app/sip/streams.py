@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 MAX_UNSENT = 256 * 1024  # bytes; a peer that does not read is cut off
 MAX_NOTED = 64  # transactions remembered per connection, to be told when it breaks
+STALLED_S = 2.0
 INCOMPLETE_S = 20.0  # a connection may not hold half a message, or say nothing at all, for longer
 
 
@@ -38,6 +39,7 @@ class StreamConnection(asyncio.Protocol):
         self._opened = self._active = self._clock()
         self._half_since: float | None = None
         self._spoke = False
+        self._unanswered_since: float | None = None  # something was written, and nothing has come since
 
     # From asyncio -----------------------------------------------------
 
@@ -54,6 +56,7 @@ class StreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._active = self._clock()
+        self._unanswered_since = None
         hop = self.hop
         if hop is None:
             return
@@ -87,6 +90,7 @@ class StreamConnection(asyncio.Protocol):
             return False
         transport.write(data)
         self._active = self._clock()
+        self._unanswered_since = self._unanswered_since or self._active
         return True
 
     def note(self, transaction: int | None) -> None:
@@ -104,12 +108,25 @@ class StreamConnection(asyncio.Protocol):
             return True
         return self.inbound and not self._spoke and now - self._opened > INCOMPLETE_S
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the far end has been silent for long after something was sent: the network below may be gone.
+
+        Such a connection would come back only with TCP's own next attempt, which may be half a minute away.
+        """
+        return self._unanswered_since is not None and self._clock() - self._unanswered_since > STALLED_S
+
     def is_idle(self, idle_s: float) -> bool:
         return self._clock() - self._active > idle_s
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close without waiting for what is still to be sent: it would reach nobody."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _message(self, message: Request | Response, hop: Hop) -> None:
         self._owner.receiver.on_message(message, bytes(message), hop)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from app.settings import HostPort
 from app.sip import transaction_tables as tables
 from app.sip.editing import (
     ack_for_refusal,
@@ -70,6 +71,7 @@ class TransactionLayer:
     _by_number: dict[int, Transaction] = field(default_factory=dict)
     _merged: Counter[tuple[str, ...]] = field(default_factory=Counter)
     _answered: dict[int, ServerTransaction] = field(default_factory=dict)  # oldest first; only lingering
+    _slow: dict[HostPort, dict[int, ClientTransaction]] = field(default_factory=dict)  # unanswered for a second or more
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     # In --------------------------------------------------------
@@ -81,6 +83,8 @@ class TransactionLayer:
         else:
             learn_source(message, source)
             self._receive_request(message, source, now)
+        if source.remote in self._slow:
+            self.hurry(now, source.remote)  # it is heard again, so it may hear us again
 
     def handle_timeout(self, now: float) -> None:
         self._queue.run_due(now)
@@ -88,6 +92,18 @@ class TransactionLayer:
     def next_timeout(self) -> float | None:
         """When handle_timeout() wants to be called next; None: not before something arrives."""
         return self._queue.next()
+
+    def hurry(self, now: float, toward: HostPort | None = None) -> None:
+        """Send requests that nobody has answered again at once, and from the shortest interval on.
+
+        For when a network is back: the next regular time may be 16 s away. With `toward` only those to that place that
+        have been silent for a while.
+        """
+        slow = self._slow.get(toward, {}) if toward is not None else self._clients
+        for transaction in tuple(slow.values()):
+            if (transaction.number, "retransmit") in self._queue:
+                transaction.interval_s = self.timers.t1_s / 2
+                self._feed(transaction, Input.RETRANSMIT, now)
 
     def send_failed(self, number: int, now: float, detail: str = "") -> None:
         """What transaction `number` sent could not be delivered to the next hop."""
@@ -170,6 +186,7 @@ class TransactionLayer:
                 self._outputs.append(AckArrived(request, source, None))
         elif transaction is not None:
             self.counters["requests_repeated"] += 1
+            transaction.hop = reply_hop(request, source)  # it may have moved to another network meanwhile
             self._feed(transaction, Input.REQUEST, now, request, source)
         elif len(self._servers) >= self.max_server and not self._make_room():
             self.counters["requests_over_limit"] += 1
@@ -236,7 +253,22 @@ class TransactionLayer:
                 del self._merged[transaction.merge]
         else:
             self._clients.pop(transaction.key, None)
+            self._no_longer_slow(transaction)
         self._outputs.append(TransactionEnded(transaction))
+
+    def _note_slow(self, transaction: Transaction) -> None:
+        """Keep in mind whom to ask again as soon as anything is heard from there."""
+        if isinstance(transaction, ClientTransaction):
+            unanswered = transaction.state in (State.CALLING, State.TRYING)
+            if unanswered and transaction.interval_s >= 2 * self.timers.t1_s:
+                self._slow.setdefault(transaction.hop.remote, {})[transaction.number] = transaction
+            else:
+                self._no_longer_slow(transaction)
+
+    def _no_longer_slow(self, transaction: Transaction) -> None:
+        there = self._slow.get(transaction.hop.remote)
+        if there is not None and there.pop(transaction.number, None) is not None and not there:
+            del self._slow[transaction.hop.remote]
 
     # The executor --------------------------------------------------------
 
@@ -309,6 +341,7 @@ class TransactionLayer:
         if transaction.hop.reliable:
             return
         transaction.interval_s = interval_s
+        self._note_slow(transaction)
         self._set(transaction, "retransmit", now + interval_s, Input.RETRANSMIT)
 
     def _back_off(self, transaction: Transaction, now: float) -> None:
@@ -328,6 +361,7 @@ class TransactionLayer:
 
     def _stop_retransmit(self, transaction: Transaction, now: float) -> None:
         self._queue.cancel((transaction.number, "retransmit"))
+        self._no_longer_slow(transaction)
 
     def _stop_timeout(self, transaction: Transaction, now: float) -> None:
         self._queue.cancel((transaction.number, "timeout"))

@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
@@ -154,6 +155,25 @@ class Transports:
             del self._routes[next(iter(self._routes))]
         self._routes[address] = (loop_time + ROUTE_REMEMBERED_S, host)
         return HostPort(host, self.port)
+
+    def network_changed(self, gone: Collection[str]) -> None:
+        """The machine's addresses are others: routes are looked up anew, connections from a vanished one are closed.
+
+        Whoever waits for an answer over one of those learns that it is lost, and asks again over a new one.
+        """
+        self._routes.clear()
+        for connection in tuple(self._connections.values()):
+            local = connection.hop.local if connection.hop is not None else None
+            if local is not None and local.host in gone:
+                log.info("Closing %s: this machine no longer has the address %s", connection.hop, local.host)
+                connection.abort()
+
+    def renew_stalled(self) -> None:
+        """The network may be back: close connections that have been silent since something was sent over them."""
+        for connection in tuple(self._connections.values()):
+            if connection.is_stalled:
+                log.info("Closing %s, which does not answer, for a new connection", connection.hop)
+                connection.abort()
 
     # Out ----------------------------------------------------------------
 

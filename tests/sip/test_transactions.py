@@ -449,3 +449,45 @@ def test_timers_fire_in_order_and_a_moved_one_fires_once():
     queue.run_due(10.0)
     assert fired == ["b", "a moved"]
     assert queue.next() is None
+
+
+# A network that comes back ----------------------------------------------------------------------------------
+
+
+def test_what_is_hurried_is_sent_at_once_and_backs_off_anew():
+    element = Element()
+    element.send("INVITE")
+    element.send("BYE")
+    element.until(10)
+    element.layer.hurry(element.now)
+    element.until(12)
+    assert element.sent("INVITE")[-3:] == [10, 10.5, 11.5]
+    assert [at for at in element.sent("BYE") if at >= 10] == [10, 10.5, 11.5]
+    element.until(100)
+    assert {at for at, _ in element.all(TransactionFailed)} == {32.0}
+
+
+def test_a_place_that_is_heard_again_is_asked_again_but_an_answer_repeats_nothing():
+    element = Element()
+    invite = element.send("INVITE")
+    element.until(5)
+    other = request("OPTIONS")
+    element.arrive(other)
+    assert element.sent("INVITE")[-1] == 5
+    before = len(element.sent("INVITE"))
+    element.arrive(request("OPTIONS"), FAR)
+    assert len(element.sent("INVITE")) == before, "only one that has been silent for a second is repeated"
+    element.until(20)
+    element.answer(invite, 200)
+    count = len(element.sent("INVITE"))
+    element.arrive(request("MESSAGE"))
+    assert len(element.sent("INVITE")) == count
+
+
+def test_a_repeated_request_is_answered_where_it_comes_from_now():
+    element = Element()
+    transaction = element.arrived(request("OPTIONS"))
+    element.respond(transaction, 200)
+    moved = Hop("udp", HostPort("192.0.2.77", 5060), FAR.local)
+    element.arrive(request("OPTIONS"), moved)
+    assert transaction.hop.remote == moved.remote
