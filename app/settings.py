@@ -18,6 +18,14 @@ class IcePolicy(StrEnum):
     OFF = "off"  # no ICE: plain c=/m= addresses
 
 
+class TrickleMode(StrEnum):
+    """Whether a call's addresses may be told as they are found (RFC 8838, RFC 8840)."""
+
+    AUTO = "auto"  # to whoever is known to understand it; everybody else gets all addresses in the offer
+    ALWAYS = "always"  # the offer leaves at once, whoever is called
+    OFF = "off"  # no word of it: offers and answers have all addresses
+
+
 class Encryption(StrEnum):
     """What protects the media."""
 
@@ -37,13 +45,17 @@ class SipTransport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """A host name or address with a port; `str()` gives `host:port`, IPv6 in brackets."""
+    """A host name or address with a port; `str()` gives `host:port`, IPv6 in brackets.
+
+    Port 0, where it is allowed, means that none was named: the DNS (SRV) or the default of the protocol tells it.
+    """
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else host
 
     @classmethod
     def parse(cls, text: str, default_port: int | None = None) -> HostPort:
@@ -71,12 +83,17 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True)
 class TurnServer:
-    """A TURN server with the user that may allocate there; the password is in the keyring or passed beside."""
+    """A TURN server with the user that may allocate there; password or secret are in the keyring or passed beside.
+
+    With a `secret` shared with the server, user name and password are made anew for each relay and end by themselves
+    (the "REST" scheme of TURN servers); `username` may then be empty.
+    """
 
     server: HostPort
     transport: str = "udp"  # "udp", "tcp" or "tls"
     username: str = ""
     password: str = field(default="", repr=False)  # only in memory, never in the settings file
+    secret: str = field(default="", repr=False)  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +116,9 @@ class NetworkSettings:
     interfaces: tuple[str, ...] = ()  # names or addresses; empty: all that are up, loopback only if alone
     sip_port: int | None = None  # None: 5060 where free, otherwise any
     ca_file: str | None = None
+    proxy: str = ""  # URL of a proxy for TURN over TCP and TLS; "" means as the environment says
     find_neighbours: bool = True  # announce and look for other Parleys on the local network
+    trickle: TrickleMode = TrickleMode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +155,10 @@ class Settings:
     display_name: str = ""  # how neighbours and callees see this person; "" means the login name
     ring_volume: float = 0.8  # 0 to 1
     no_answer_after_s: float = 60.0  # an unanswered incoming call ends with 480 after this
+
+
+def without_user_info(url: str) -> str:
+    """Cut user name and password out of a URL, such as a proxy's: they are secrets."""
+    scheme, mark, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}" if mark else url.rpartition("@")[2]

@@ -6,7 +6,7 @@ leaves at once; to anybody else it leaves with every candidate (half trickle, RF
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from app.sip.errors import ParseError
 from app.sip.uri import SipUri, parse_uri
@@ -15,11 +15,11 @@ MAX_PEERS = 500
 
 
 class KnownPeers:
-    """By address; the ones that were met longest ago are forgotten first. `on_learned` keeps what is new for good."""
+    """By address; the ones that were met longest ago are forgotten first."""
 
-    def __init__(self, known: Iterable[str] = (), on_learned: Callable[[str, bool], None] | None = None) -> None:
+    def __init__(self, known: Iterable[str] = ()) -> None:
         self._trickling = dict.fromkeys(known)
-        self._on_learned = on_learned
+        self._news: dict[str, bool] = {}
 
     def trickles(self, uri: str) -> bool:
         """Whether the phones at this address are known to take candidates later."""
@@ -34,8 +34,15 @@ class KnownPeers:
             self._trickling[key] = None
             while len(self._trickling) > MAX_PEERS:
                 del self._trickling[next(iter(self._trickling))]
-        if before != trickles and self._on_learned is not None:
-            self._on_learned(key, trickles)
+        if before != trickles:
+            self._news[key] = trickles
+            while len(self._news) > MAX_PEERS:
+                del self._news[next(iter(self._news))]
+
+    def take_news(self) -> dict[str, bool]:
+        """What was learned since this was last asked, by address as `__init__` takes it: to be kept for good."""
+        news, self._news = self._news, {}
+        return news
 
 
 def _key(uri: str) -> str:

@@ -137,7 +137,7 @@ class PathSide:
         if isinstance(event, FirstMedia):
             self._call.mark("first_audio" if event.kind == "audio" else "first_video")
         elif isinstance(event, DeviceTrouble):
-            self._call.services.on_problem(self._call, event.sentence)
+            self._call.services.on_problem(self._call, event.sentence, "device")
         elif isinstance(event, PeerClosed) and leg is self.leg and not self._farewell:
             self._farewell = True
             self._call.tasks.start(self._wait_for_bye(), "wait for the BYE")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from app.calls.known_peers import KnownPeers
 from app.events import EndedBy, EndKind
 from app.ice.config import IceConfig
 from app.media.certificate import Certificate
@@ -14,6 +15,12 @@ from app.sip.endpoint import SipEndpoint
 
 if TYPE_CHECKING:
     from app.calls.call import Call
+
+
+class TellProblem(Protocol):
+    """Told of something that a person should know of a call; `about` as in app.events.Problem."""
+
+    def __call__(self, call: Call, sentence: str, about: str) -> None: ...
 
 
 class Explain(Protocol):
@@ -34,6 +41,7 @@ class CallServices:
     certificate: Certificate
     clock: Callable[[], float]  # seconds since the engine started
     explain: Explain
-    on_change: Callable[[Call], None]
-    on_problem: Callable[[Call, str], None]
+    on_change: Callable[[Call], None] = lambda call: None
+    on_problem: TellProblem = lambda call, sentence, about: None
+    peers: KnownPeers = field(default_factory=KnownPeers)
     echo: bool = False

@@ -1,8 +1,8 @@
 """Candidates that come after the descriptions, toward one far end and from it: RFC 8838, RFC 8840.
 
-Each body repeats everything told so far of this ICE generation, in the same order (RFC 8840 section 4.4), so that a lost
-or overtaken one harms nothing. What comes together goes together: a body is made COLLECT_S after its first news. A body
-of another generation is passed over.
+Each body repeats everything told so far of this ICE generation, in the same order (RFC 8840 section 4.4), so that a
+lost or overtaken one harms nothing. What comes together goes together: a body is made COLLECT_S after its first news.
+A body of another generation is passed over.
 
 Neither side knows SIP here: the owner says when the dialog is there, and sends what `send` is given.
 """

@@ -15,6 +15,7 @@ from app.settings import (
     IcePolicy,
     Settings,
     SipTransport,
+    TrickleMode,
     TurnServer,
 )
 
@@ -63,6 +64,9 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ice-policy", type=IcePolicy, choices=list(IcePolicy), help="which paths may be used")
     group.add_argument(
         "--interface", action="append", metavar="NAME", help="repeatable: an interface or address, e.g. eth0 or lo"
+    )
+    group.add_argument(
+        "--trickle", type=TrickleMode, choices=list(TrickleMode), help="tell addresses as they are found: default auto"
     )
     group.add_argument("--sip-port", type=port, metavar="PORT", help="default: 5060, or any when it is taken")
     group.add_argument("--ca-file", type=existing_file, metavar="PEM", help="authorities to trust for TLS")
@@ -134,6 +138,7 @@ def _network(args: argparse.Namespace, settings: Settings):  # type: ignore[no-u
         ice_policy=getattr(args, "ice_policy", None) or network.ice_policy,
         interfaces=tuple(getattr(args, "interface", None) or network.interfaces),
         sip_port=getattr(args, "sip_port", None) or network.sip_port,
+        trickle=getattr(args, "trickle", None) or network.trickle,
         ca_file=str(args.ca_file) if getattr(args, "ca_file", None) else network.ca_file,
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.calls.call import Call
 from app.calls.manager import CallManager
-from app.calls.services import CallServices
+from app.calls.services import CallServices, TellProblem
 from app.engine.history import history_entry
 from app.engine.people import People
 from app.events import (
@@ -125,13 +125,14 @@ class EngineCalls:
         self._saved_connected.discard(call.call_id)
         self._publish(FiguresChanged(figures))
         self._save(call)
+        self._saving.start(self._people.save_peers(), "keep what phones can do")
 
     def _save(self, call: Call) -> None:
         entry = history_entry(call.info, call.figures(), self._services.clock())
         self._saving.start(self._people.save_call(entry), "save a call")
 
-    def _problem(self, call: Call, sentence: str) -> None:
-        self._publish(Problem("device", sentence, call.call_id))
+    def _problem(self, call: Call, sentence: str, about: str) -> None:
+        self._publish(Problem(about, sentence, call.call_id))
 
     def _sound(self, call: Call) -> None:
         """The ring of an incoming call, the ringback of an outgoing one; silent where nobody listens."""
@@ -162,9 +163,7 @@ class EngineCalls:
                 self._on_idle()
 
 
-def services_with(
-    services: CallServices, on_change: Callable[[Call], None], on_problem: Callable[[Call, str], None]
-) -> CallServices:
+def services_with(services: CallServices, on_change: Callable[[Call], None], on_problem: TellProblem) -> CallServices:
     """The same services, telling somebody else."""
     from dataclasses import replace
 

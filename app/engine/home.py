@@ -80,8 +80,6 @@ class EngineHome:
             certificate=self._certificate,
             clock=self._clock,
             explain=explain_end,
-            on_change=lambda call: None,
-            on_problem=lambda call, sentence: None,
             echo=True,
         )
         self._echo_calls = CallManager(services, answer_at_once=True)

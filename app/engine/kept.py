@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from app.engine.options import EngineOptions
 from app.people.profile import Profile
 from app.people.settings_file import load_settings, save_settings
-from app.settings import Account, Settings, TurnServer
+from app.settings import Account, Settings, TrickleMode, TurnServer
 
 if TYPE_CHECKING:
     from app.people.secrets import Secrets
@@ -113,7 +113,15 @@ def turn_secret_name(server: TurnServer) -> str:
 def endpoint_facts(settings: Settings) -> tuple[object, ...]:
     """What the SIP endpoint is built from: a change here needs a new one."""
     network = settings.network
-    return network.sip_port, network.interfaces, network.ca_file, network.find_neighbours, settings.display_name
+    trickles = network.trickle is not TrickleMode.OFF
+    return (
+        network.sip_port,
+        network.interfaces,
+        network.ca_file,
+        network.find_neighbours,
+        trickles,
+        settings.display_name,
+    )
 
 
 def with_endpoint_facts_of(settings: Settings, other: Settings) -> Settings:
@@ -124,6 +132,7 @@ def with_endpoint_facts_of(settings: Settings, other: Settings) -> Settings:
         interfaces=other.network.interfaces,
         ca_file=other.network.ca_file,
         find_neighbours=other.network.find_neighbours,
+        trickle=other.network.trickle,
     )
     return replace(settings, network=network, display_name=other.display_name)
 

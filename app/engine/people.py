@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from app.calls.known_peers import KnownPeers
+from app.engine.presence import presence_of
 from app.events import Contact, Direction, EndKind, HistoryChanged, HistoryEntry, PeopleChanged, Presence
 from app.people.store import Store, StoreThread
+from app.sip.endpoint import OptionsAnswer
 
 ECHO_ID = "builtin-echo"
 HISTORY_SHOWN = 500
@@ -24,6 +27,7 @@ class People:
         self._neighbours: tuple[Contact, ...] = ()
         self._echo: Contact | None = None
         self._presence: dict[str, Presence] = {}
+        self.peers = KnownPeers()
 
     @property
     def contacts(self) -> tuple[Contact, ...]:
@@ -44,6 +48,7 @@ class People:
 
     async def load(self) -> None:
         self._kept = await self._store.run(Store.contacts)
+        self.peers = KnownPeers(await self._store.run(Store.trickling))
         self._say()
         await self._say_history()
 
@@ -72,10 +77,20 @@ class People:
         self._neighbours = neighbours
         self._say()
 
-    def set_presence(self, uri: str, presence: Presence) -> None:
+    def learn(self, uri: str, answer: OptionsAnswer) -> None:
+        """Take what an answer to OPTIONS says of a person and of their phone."""
+        if answer.trickles is not None:
+            self.peers.learn(uri, answer.trickles)
+        presence = presence_of(answer.status)
         if self._presence.get(uri) is not presence:
             self._presence[uri] = presence
             self._say()
+
+    async def save_peers(self) -> None:
+        """Keep what was learned of people's phones."""
+        news = self.peers.take_news()
+        if news:
+            await self._store.run(Store.save_trickling, news)
 
     async def save_call(self, entry: HistoryEntry) -> None:
         await self._store.run(Store.save_call, entry)

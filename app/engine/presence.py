@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from app.events import Presence
-from app.sip.endpoint import SipEndpoint
+from app.sip.endpoint import OptionsAnswer, SipEndpoint
 from app.sip.errors import SipError
 
 ROUND_S = 60.0
@@ -22,17 +22,15 @@ _OFFLINE = (404, 408, 410, 480, 604)
 
 
 async def watch_presence(
-    endpoint: SipEndpoint, watched: Callable[[], tuple[str, ...]], found: Callable[[str, Presence], None]
+    endpoint: SipEndpoint, watched: Callable[[], tuple[str, ...]], found: Callable[[str, OptionsAnswer], None]
 ) -> None:
-    """Ask round after round until cancelled."""
+    """Ask round after round until cancelled; `found` is given each answer."""
     while True:
         for uri in watched()[:MAX_WATCHED]:
             try:
-                answer = await endpoint.options(uri, timeout_s=ANSWER_S)
+                found(uri, await endpoint.options(uri, timeout_s=ANSWER_S))
             except SipError:
-                found(uri, Presence.UNKNOWN)
-                continue
-            found(uri, presence_of(answer.status))
+                continue  # an address that cannot be asked says nothing of anybody
             await asyncio.sleep(GAP_S)
         await asyncio.sleep(ROUND_S)
 

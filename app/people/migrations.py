@@ -33,6 +33,12 @@ SCRIPTS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX history_by_time ON history (started_wall);
     """,
+    """
+    CREATE TABLE trickling (
+        address TEXT PRIMARY KEY,
+        learned_wall REAL NOT NULL
+    ) STRICT;
+    """,
 )
 
 

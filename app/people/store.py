@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 CONTACT_LIMIT = 10_000
 HISTORY_LIMIT = 5_000  # older calls are dropped
+TRICKLING_LIMIT = 500  # phones remembered
 TEXT_LIMIT = 1_000
 
 P = ParamSpec("P")
@@ -158,6 +159,30 @@ class Store:
         """Say that the missed calls were looked at."""
         with self._guard("saved"), self._connection:
             self._connection.execute("UPDATE history SET seen = 1 WHERE seen = 0")
+
+    # What phones can do ----------------------------------------------------------------------------------
+
+    def trickling(self) -> tuple[str, ...]:
+        """The addresses whose phones take candidates after the offer, the one learned longest ago first."""
+        with self._guard("read"):
+            rows = self._connection.execute("SELECT address FROM trickling ORDER BY learned_wall").fetchall()
+        return tuple(row[0] for row in rows)
+
+    def save_trickling(self, news: Mapping[str, bool]) -> None:
+        """Remember (True) or forget these addresses."""
+        with self._guard("saved"), self._connection:
+            for address, trickles in news.items():
+                self._connection.execute("DELETE FROM trickling WHERE address = ?", (address[:TEXT_LIMIT],))
+                if trickles:
+                    self._connection.execute(
+                        "INSERT INTO trickling (address, learned_wall) VALUES (?, ?)",
+                        (address[:TEXT_LIMIT], time.time()),
+                    )
+            self._connection.execute(
+                "DELETE FROM trickling WHERE address IN"
+                " (SELECT address FROM trickling ORDER BY learned_wall DESC LIMIT -1 OFFSET ?)",
+                (TRICKLING_LIMIT,),
+            )
 
     @contextmanager
     def _guard(self, done: str) -> Iterator[None]:

@@ -11,6 +11,11 @@ ALLOWED_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "PRACK", "UPDATE
 SUPPORTED_EXTENSIONS = ("100rel", "ice", "trickle-ice")
 
 
+def extensions(*, trickle: bool) -> tuple[str, ...]:
+    """The option tags to announce, with or without that candidates may come later (RFC 8840)."""
+    return tuple(tag for tag in SUPPORTED_EXTENSIONS if trickle or tag != "trickle-ice")
+
+
 @dataclass(frozen=True, slots=True)
 class SipConfig:
     """Everything an endpoint needs to know.

@@ -60,6 +60,7 @@ class Party:
     registered: bool = False
     messages: list[Message] = field(default_factory=list)
     seen: list[CallInfo] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)  # about what, and the sentence
 
     async def open(self) -> None:
         self._changed = asyncio.Condition()
@@ -84,7 +85,7 @@ class Party:
             clock=lambda: time.monotonic() - zero,
             explain=explain_end,
             on_change=self._on_change,
-            on_problem=lambda call, sentence: None,
+            on_problem=lambda call, sentence, about: self.problems.append((about, sentence)),
         )
         self.manager = CallManager(services)
         if self.account is not None:

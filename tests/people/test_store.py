@@ -19,7 +19,7 @@ from app.events import CallState, CallStep, Contact, Direction, EndKind, History
 from app.people import store as store_module
 from app.people.errors import PeopleError
 from app.people.migrations import SCRIPTS, migrate
-from app.people.store import Store, StoreThread
+from app.people.store import TRICKLING_LIMIT, Store, StoreThread
 
 # Reports each line only after the store said that it is kept, then goes on until it is killed.
 WRITER = """
@@ -256,3 +256,12 @@ async def test_what_was_asked_before_close_is_kept(path: Path) -> None:
     await asyncio.sleep(0)
     await people.close()
     assert (await asked).name == "Ada"
+
+
+def test_phones_that_take_candidates_later_are_remembered_and_forgotten(store: Store) -> None:
+    store.save_trickling({"bob@example.org": True, "eve@example.org": True, "x@example.org": False})
+    assert set(store.trickling()) == {"bob@example.org", "eve@example.org"}
+    store.save_trickling({"bob@example.org": False, "eve@example.org": True})
+    assert store.trickling() == ("eve@example.org",)
+    store.save_trickling({f"{number}@example.org": True for number in range(TRICKLING_LIMIT + 3)})
+    assert len(store.trickling()) == TRICKLING_LIMIT
