@@ -57,7 +57,17 @@ class StreamPlan:
     rtx_payload_type: int | None = None  # RFC 4588, of the first video codec; None: retransmissions repeat the packet
     mid: str | None = None
     mid_extension_id: int | None = None
-    rtcp_mux: bool = True  # without it no RTCP is sent
+    rtcp_mux: bool = True  # without it RTCP has a transport of its own, or none is sent
+
+    @property
+    def rtcp_transport(self) -> str:
+        """The transport of its RTCP: its own where both are multiplexed (RFC 5761), else the one beside it."""
+        return self.transport if self.rtcp_mux else rtcp_name(self.transport)
+
+
+def rtcp_name(transport: str) -> str:
+    """Name the transport that carries RTCP apart from a transport's RTP: component 2 in the words of ICE."""
+    return f"{transport}/2"
 
 
 @dataclass(frozen=True, slots=True)

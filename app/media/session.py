@@ -71,6 +71,7 @@ class MediaSession:
         self._echo = echo
         self._devices: MediaDevices = devices if devices is not None else SettingsDevices()
         self._transports: dict[str, MediaTransport] = {}
+        self._rtcp_of: dict[str, str] = {}  # from a transport for RTCP alone to the one that it serves
         self._plans: tuple[StreamPlan, ...] = ()
         self._streams: dict[str, RtpStream] = {}
         self._tasks = OwnedTasks("media")
@@ -94,7 +95,11 @@ class MediaSession:
     # Transports ---------------------------------------------------------------------------------------------
 
     def open_transport(self, name: str, path: DatagramPath) -> None:
-        """Add a transport, or give an existing one another path (keys, counters and streams stay)."""
+        """Add a transport, or give an existing one another path (keys, counters and streams stay).
+
+        `rtcp_name(name)` is the one for the RTCP of streams without rtcp-mux: with a DTLS association of its own, or
+        the same SDES key (RFC 5764 section 4.1.2, RFC 4568). Open it before the streams are configured.
+        """
         transport = self._transports.get(name)
         if transport is not None:
             transport.path = path
@@ -105,7 +110,7 @@ class MediaSession:
             self._certificate,
             on_rtp=self._take_rtp,
             on_rtcp=self._take_rtcp,
-            on_closed=lambda closed: self._emit(PeerClosed(closed)),
+            on_closed=self._peer_closed,
         )
 
     async def secure(self, name: str, plan: SecurityPlan, *, timeout_s: float = 20.0) -> None:
@@ -148,6 +153,7 @@ class MediaSession:
             self._transport(plan.transport)
             RtpStream.codec_of(plan)
         self._plans = tuple(streams)
+        self._rtcp_of = {plan.rtcp_transport: plan.transport for plan in streams if not plan.rtcp_mux}
         self.prepare()
         if is_loaded():
             self._apply()
@@ -287,6 +293,7 @@ class MediaSession:
                 cname=secrets.token_urlsafe(12),
                 send_rtp=self._send_rtp,
                 send_rtcp=self._send_rtcp,
+                has_transport=self._transports.__contains__,
                 emit=self._emit,
                 retire=self._retire,
             )
@@ -305,6 +312,9 @@ class MediaSession:
         return stream
 
     def _take_rtp(self, transport: str, data: bytes) -> None:
+        if transport in self._rtcp_of:
+            self._transports[transport].rejected += 1
+            return
         try:
             found = self._router.route(transport, data)
         except PacketError as error:
@@ -315,9 +325,13 @@ class MediaSession:
             stream, packet = found
             stream.receive(packet, time.monotonic())
 
+    def _peer_closed(self, transport: str) -> None:
+        if transport not in self._rtcp_of:
+            self._emit(PeerClosed(transport))
+
     def _take_rtcp(self, transport: str, data: bytes) -> None:
         try:
-            self._router.route_rtcp(transport, data, time.monotonic())
+            self._router.route_rtcp(self._rtcp_of.get(transport, transport), data, time.monotonic())
         except PacketError as error:
             self._transports[transport].rejected += 1
             logger.debug("%s: %s", transport, error)
@@ -333,9 +347,9 @@ class MediaSession:
 
     def _say_bye(self) -> None:
         for stream in self._streams.values():
-            if stream.plan.rtcp_mux and stream.packets_sent:
+            if stream.has_rtcp and stream.packets_sent:
                 ssrc = stream.sender.ssrc
-                self._send_rtcp(stream.plan.transport, bytes(ReceiverReport(ssrc)) + bytes(Bye((ssrc,))))
+                self._send_rtcp(stream.plan.rtcp_transport, bytes(ReceiverReport(ssrc)) + bytes(Bye((ssrc,))))
 
     def _set_timer(self) -> None:
         if self._timer is None and not self._closed:
@@ -349,9 +363,9 @@ class MediaSession:
         if self._gate_open and now >= self._next_report:
             self._next_report = now + REPORT_S * random.uniform(0.8, 1.2)  # RFC 3550 section 6.3.1: never in step
             for stream in self._streams.values():
-                compound = stream.reports(now) if stream.plan.rtcp_mux else b""
+                compound = stream.reports(now) if stream.has_rtcp else b""
                 if compound:
-                    self._send_rtcp(stream.plan.transport, compound)
+                    self._send_rtcp(stream.plan.rtcp_transport, compound)
         self._retired = [worker for worker in self._retired if not worker.join(0)]
         self._set_timer()
 

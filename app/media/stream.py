@@ -40,6 +40,7 @@ class StreamHost:
     cname: str
     send_rtp: Callable[[str, list[bytes]], int]  # transport, packets -> how many left
     send_rtcp: Callable[[str, bytes], None]
+    has_transport: Callable[[str], bool]
     emit: Callable[[MediaEvent], None]
     retire: Callable[[Worker], None]  # a stopped worker, to be joined later
 
@@ -222,16 +223,21 @@ class RtpStream:
             return b""
         return bytes(report) + bytes(SourceName(self.sender.ssrc, self.host.cname))
 
+    @property
+    def has_rtcp(self) -> bool:
+        """Tell whether there is a way for RTCP: a peer without rtcp-mux may have named none."""
+        return self.host.has_transport(self.plan.rtcp_transport)
+
     def send_feedback(self, *packets: Nack | Pli | Fir) -> None:
         """Send feedback at once, after an empty receiver report as RFC 4585 section 3.1 wants."""
-        if not self.plan.rtcp_mux or not self.gate_open:
+        if not self.has_rtcp or not self.gate_open:
             return
         head = bytes(ReceiverReport(self.sender.ssrc)) + bytes(SourceName(self.sender.ssrc, self.host.cname))
-        self.host.send_rtcp(self.plan.transport, head + b"".join(map(bytes, packets)))
+        self.host.send_rtcp(self.plan.rtcp_transport, head + b"".join(map(bytes, packets)))
 
     def send_key_request(self) -> bool:
         """Send PLI, or FIR to a peer that has only that; False when it could not be sent."""
-        if self.source is None or not self.plan.rtcp_mux or not self.gate_open:
+        if self.source is None or not self.has_rtcp or not self.gate_open:
             return False
         if self.plan.pli or not self.plan.fir:
             self.send_feedback(Pli(self.sender.ssrc, self.source.ssrc))

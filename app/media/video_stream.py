@@ -34,7 +34,7 @@ class VideoStream(RtpStream):
         self._leaving: Worker | None = None  # the last capture's, which may still hold the camera
         self._frames_sent_before = 0
         self._player: VideoPlayWorker | None = None
-        self._assembler = FrameAssembler(with_nack=plan.nack and plan.rtcp_mux)
+        self._assembler = FrameAssembler(with_nack=plan.nack and self.has_rtcp)
         self._rtx = self._new_rtx()
         self._was_seen = False
         self._problems: dict[str, str | None] = {}

@@ -15,7 +15,7 @@ import pytest
 from app.media.codecs import OPUS, PCMA, PCMU
 from app.media.default_devices import SettingsDevices
 from app.media.errors import MediaError
-from app.media.events import FirstMedia
+from app.media.events import FirstMedia, PeerClosed
 from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
 from app.media.ports import AudioSource, VideoSource
 from app.media.rtp import build_rtp
@@ -295,8 +295,7 @@ async def test_whatever_a_peer_sends_the_call_goes_on() -> None:
 
 async def test_sound_and_picture_may_run_over_transports_of_their_own() -> None:
     async with two_ends(transports=("0", "1")) as (caller, callee):
-        for name in ("0", "1"):
-            await secure(caller, callee, name=name)
+        await secure(caller, callee, transports=("0", "1"))
         plans = [replace(audio(), mid=None, mid_extension_id=None), replace(video(transport="1"), mid=None)]
         for end in (caller, callee):
             end.session.configure(plans)
@@ -415,7 +414,7 @@ async def test_reports_give_the_round_trip_time_and_close_says_bye() -> None:
         assert any(data[1] == 201 and 203 in data[8::1] for data in caller.path.media()[-2:])
 
 
-async def test_without_rtcp_mux_no_rtcp_is_sent() -> None:
+async def test_without_rtcp_mux_and_without_a_way_for_it_no_rtcp_is_sent() -> None:
     async with two_ends() as (caller, callee):
         await secure(caller, callee, "none")
         for end in (caller, callee):
@@ -423,6 +422,35 @@ async def test_without_rtcp_mux_no_rtcp_is_sent() -> None:
             end.session.start_sending()
         await asyncio.sleep(1.2)
         assert not any(192 <= data[1] <= 223 for data in caller.path.media())
+
+
+@pytest.mark.parametrize("kind", ["dtls", "sdes", "none"])
+async def test_rtcp_apart_has_a_transport_and_keys_of_its_own(kind: str) -> None:
+    async with two_ends(transports=("0", "0/2"), delay_s=0.02) as (caller, callee):
+        await secure(caller, callee, kind, transports=("0", "0/2"))
+        for end in (caller, callee):
+            end.session.configure([replace(audio(), rtcp_mux=False), replace(video(), rtcp_mux=False)])
+            end.session.start_sending()
+        for end in (caller, callee):
+            await eventually(lambda end=end: (end.session.stats()[0] or 0).rtt_ms is not None)
+            assert end.session.dropped_datagrams == 0
+        await caller.session.close()
+        for end in (caller, callee):
+            assert not any(192 <= data[1] <= 223 for data in end.paths["0"].media())
+            assert all(192 <= data[1] <= 223 for data in end.paths["0/2"].media())
+            assert len(end.paths["0/2"].media()) >= 2
+        await asyncio.sleep(0.1)
+        assert [event for event in callee.events if isinstance(event, PeerClosed)] == (
+            [PeerClosed("0")] if kind == "dtls" else []
+        )
+
+
+async def test_rtp_on_the_way_of_rtcp_is_counted_and_dropped() -> None:
+    async with two_ends(transports=("0", "0/2")) as (caller, callee):
+        await secure(caller, callee, "none", transports=("0", "0/2"))
+        caller.session.configure([replace(audio(), rtcp_mux=False)])
+        caller.session.receive("0/2", build_rtp(96, False, 1, 1, 7, b"x" * 20))
+        assert caller.session.dropped_datagrams == 1
 
 
 async def test_plans_that_cannot_work_are_refused_and_change_nothing() -> None:

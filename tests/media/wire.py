@@ -55,6 +55,7 @@ class End:
     own_picture: FrameMailbox
     path: Path
     events: list[MediaEvent] = field(default_factory=list)
+    paths: dict[str, Path] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -84,6 +85,7 @@ async def two_ends(
         for name in transports:
             path = here.path if name == transports[0] else Path(delay_s=delay_s)
             path.to = lambda data, name=name, there=there: there.session.receive(name, data)
+            here.paths[name] = path
             here.session.open_transport(name, path)
     try:
         yield ends[0], ends[1]
@@ -91,7 +93,9 @@ async def two_ends(
         await asyncio.gather(*(end.session.close() for end in ends))
 
 
-async def secure(caller: End, callee: End, kind: Literal["dtls", "sdes", "none"] = "dtls", name: str = "0") -> None:
+async def secure(
+    caller: End, callee: End, kind: Literal["dtls", "sdes", "none"] = "dtls", *, transports: tuple[str, ...] = ("0",)
+) -> None:
     """Agree keys on both sides."""
     plans = [SecurityPlan("none"), SecurityPlan("none")]
     if kind == "dtls":
@@ -106,7 +110,8 @@ async def secure(caller: End, callee: End, kind: Literal["dtls", "sdes", "none"]
             SecurityPlan("sdes", sdes_local=keys[1], sdes_remote=keys[0]),
         ]
     await asyncio.gather(
-        caller.session.secure(name, plans[0], timeout_s=10), callee.session.secure(name, plans[1], timeout_s=10)
+        *(caller.session.secure(name, plans[0], timeout_s=10) for name in transports),
+        *(callee.session.secure(name, plans[1], timeout_s=10) for name in transports),
     )
 
 
