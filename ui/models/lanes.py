@@ -155,13 +155,13 @@ def _drawn(moments: list[IceMoment], begun: float, ended: float | None) -> tuple
 def _of_moments(marks: dict[Key, list[IceMoment]]) -> list[Lane]:
     """Give the lanes of a generation whose pairs are gone: the time line alone remembers them."""
     lanes = []
-    for (_, _, _), moments in marks.items():
+    for moments in _with_their_bases(marks):
         kinds = {moment.kind for moment in moments}
         taken, answered = MomentKind.NOMINATED in kinds, MomentKind.ANSWER in kinds
         tone = "selected" if taken else "good" if answered else "bad" if MomentKind.FAILED_PAIR in kinds else "plain"
         result = {"selected": "selected", "good": "works", "bad": "no answer", "plain": "not needed"}[tone]
         first, last = moments[0], moments[-1]
-        local, remote = first.local or "", first.remote or ""
+        local, remote = last.local or "", last.remote or ""
         lanes.append(
             Lane(
                 name=f"{local.partition(' ')[0]}–{remote.partition(' ')[0]}",
@@ -174,3 +174,17 @@ def _of_moments(marks: dict[Key, list[IceMoment]]) -> list[Lane]:
             )
         )
     return lanes
+
+
+def _with_their_bases(marks: dict[Key, list[IceMoment]]) -> list[list[IceMoment]]:
+    """Put a pair that was taken without a check of its own to the one whose check found it."""
+    rows = dict(marks)
+    for key, moments in marks.items():
+        if any(moment.kind is MomentKind.CHECK for moment in moments):
+            continue
+        for other, theirs in marks.items():
+            answered = any(moment.kind is MomentKind.ANSWER and moment.at <= moments[0].at for moment in theirs)
+            if other != key and other[0] == key[0] and other[2] == key[2] and answered:
+                rows[key] = sorted((*rows.pop(other, ()), *moments), key=lambda moment: moment.at)
+                break
+    return list(rows.values())

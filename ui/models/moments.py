@@ -97,7 +97,9 @@ class MomentsModel(QAbstractListModel):
         return line(moment) if role == Qt.ItemDataRole.ToolTipRole else None
 
     def since(self, moment: IceMoment) -> str:
-        return words.seconds(max(0.0, moment.at - self._start))
+        """Say when it was, counted from the call's start, so fine that what belongs together is told apart."""
+        after = max(0.0, moment.at - self._start)
+        return f"{after * 1000:.0f} ms" if after < 1 else f"{after:.2f} s" if after < 3600 else words.clock(after)
 
     def as_text(self) -> str:
         """Give every moment, checks too, as lines to send to somebody."""

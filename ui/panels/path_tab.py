@@ -69,6 +69,8 @@ class PathTab(QScrollArea):
         self.server_table = QuietTable("serverTable", "Servers", self.servers, stretch=2, tall=True)
         nothing = "No server was asked: none is set up, or no call has been made yet."
         self._add(box, theme, "Servers", self.server_table, nothing)
+        self.server_problems = label("", "warn", "serverProblems", wrap=True, selectable=True)
+        box.addWidget(self.server_problems)
         self.nat = label("", "muted", "natWords", wrap=True, selectable=True)
         box.addWidget(self.nat)
         self.local_table = QuietTable("localCandidates", "Your candidates", self.local, stretch=3)
@@ -102,8 +104,8 @@ class PathTab(QScrollArea):
         for title, rows in (("Pairs", self.pairs.rows), ("Servers", self.servers.rows)):
             lines += ["", title]
             lines += ["  " + "  ".join(text for cell in row.cells for text in cell if text) for row in rows]
-            lines += [f"  {row.tip}" for row in rows if row.tone == "bad"]
-        lines += [self.nat.text()] if self.nat.text() else []
+            lines += [f"  {row.tip}" for row in rows if row.tone == "bad" and rows is self.pairs.rows]
+        lines += [part.text() for part in (self.server_problems, self.nat) if part.text()]
         for title, model in (("Your candidates", self.local), ("Their candidates", self.remote)):
             lines += ["", title]
             for candidate in model.candidates:
@@ -121,6 +123,7 @@ class PathTab(QScrollArea):
         self.local_table.setColumnHidden(_FLOW, self.local.flows < 2)
         self.remote_table.setColumnHidden(_FLOW, self.remote.flows < 2)
         self._say(self.problems, "\n".join(ice.problems) if ice else "")
+        self._say(self.server_problems, "\n".join(_told_by_servers(ice)))
         self._say(self.nat, ice.nat or "" if ice else "")
         self._tell_pair(self.pair_table.currentIndex())
         for table, nothing in self._tables:
@@ -150,3 +153,9 @@ class PathTab(QScrollArea):
         box.addWidget(words_for_nothing)
         box.addWidget(table)
         self._tables.append((table, words_for_nothing))
+
+
+def _told_by_servers(ice: IceSnapshot | None) -> list[str]:
+    """Give what is wrong with the servers and is not among the problems at the head of the tab."""
+    told = [server.problem for server in ice.servers if server.problem] if ice else []
+    return [sentence for sentence in dict.fromkeys(told) if ice is not None and sentence not in ice.problems]

@@ -39,8 +39,17 @@ class Theme(QObject):
     def _apply(self, tokens: Tokens) -> None:
         self.tokens = tokens
         self._app.setPalette(palette(tokens))
+        self._app.setPalette(_box_palette(tokens), "QCheckBox")
         self._app.setStyleSheet(build(tokens))
         self.changed.emit()
+
+
+def _box_palette(tokens: Tokens) -> QPalette:
+    """Give a check box a ground that stands out: Fusion draws its edge darker than the window, unseen in the dark."""
+    result = palette(tokens)
+    if tokens is DARK:
+        result.setColor(QPalette.ColorRole.Base, QColor(tokens.line_strong))
+    return result
 
 
 def palette(tokens: Tokens) -> QPalette:
