@@ -117,6 +117,8 @@ class NetworkSettings:
     sip_port: int | None = None  # None: 5060 where free, otherwise any
     ca_file: str | None = None
     proxy: str = ""  # URL of a proxy for TURN over TCP and TLS; "" means as the environment says
+    hide_addresses: bool = False  # signal names of the local network instead of this machine's addresses
+    ice_tcp: bool = True  # paths over TCP too, for peers whose UDP is shut
     find_neighbours: bool = True  # announce and look for other Parleys on the local network
     trickle: TrickleMode = TrickleMode.AUTO
 

@@ -68,6 +68,8 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--trickle", type=TrickleMode, choices=list(TrickleMode), help="tell addresses as they are found: default auto"
     )
+    group.add_argument("--hide-addresses", action="store_true", help="show the other side no address of this machine")
+    group.add_argument("--no-ice-tcp", action="store_true", help="no paths over TCP, whatever becomes of UDP")
     group.add_argument("--sip-port", type=port, metavar="PORT", help="default: 5060, or any when it is taken")
     group.add_argument("--ca-file", type=existing_file, metavar="PEM", help="authorities to trust for TLS")
 
@@ -137,6 +139,8 @@ def _network(args: argparse.Namespace, settings: Settings):  # type: ignore[no-u
         turn_servers=turn or network.turn_servers,
         ice_policy=getattr(args, "ice_policy", None) or network.ice_policy,
         interfaces=tuple(getattr(args, "interface", None) or network.interfaces),
+        hide_addresses=getattr(args, "hide_addresses", False) or network.hide_addresses,
+        ice_tcp=network.ice_tcp and not getattr(args, "no_ice_tcp", False),
         sip_port=getattr(args, "sip_port", None) or network.sip_port,
         trickle=getattr(args, "trickle", None) or network.trickle,
         ca_file=str(args.ca_file) if getattr(args, "ca_file", None) else network.ca_file,

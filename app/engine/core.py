@@ -32,6 +32,7 @@ from app.engine.file_writer import FileWriter
 from app.engine.kept import Kept, endpoint_facts, turn_secret_name, with_endpoint_facts_of
 from app.engine.network_watch import watch_network
 from app.engine.options import EngineOptions, HomeMode
+from app.engine.path_settings import ice_config
 from app.engine.people import People
 from app.engine.presence import watch_presence
 from app.engine.targets import find_target
@@ -53,7 +54,7 @@ from app.events import (
 )
 from app.frames import FrameMailbox
 from app.ice.candidates import normal_address
-from app.ice.config import IceConfig, Timing
+from app.ice.config import IceConfig
 from app.media.certificate import Certificate
 from app.media.loading import loaded
 from app.owned_tasks import OwnedTasks
@@ -233,21 +234,12 @@ class EngineCore:
         return tuple(name for name in self._kept.settings.network.interfaces if normal_address(name) is not None)
 
     def _ice_config(self) -> IceConfig:
-        network = self._kept.settings.network
-        patience_s = self._options.ice_patience_s
-        servers = tuple(
-            server if server.password else replace(server, password=self._kept.password(turn_secret_name(server)) or "")
-            for server in network.turn_servers
-        )
-        return IceConfig(
-            stun_servers=network.stun_servers,
-            turn_servers=servers,
-            policy=network.ice_policy,
-            interfaces=network.interfaces,
-            ca_file=network.ca_file,
+        return ice_config(
+            self._kept.settings.network,
+            self._kept.password,
+            patience_s=self._options.ice_patience_s,
             clock_zero=self._zero,
             tap=self._capture.datagram if self._capture is not None else None,
-            timing=Timing() if patience_s is None else Timing(patience_s=patience_s),
         )
 
     async def _start_home(self) -> None:

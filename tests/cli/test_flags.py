@@ -72,6 +72,12 @@ def test_network_flags(tmp_path: Path) -> None:
     assert network.ice_policy is IcePolicy.RELAY
     assert network.interfaces == ("eth0", "192.0.2.7")
     assert network.sip_port == 5070
+    assert (network.hide_addresses, network.ice_tcp) == (False, True)
+
+
+def test_flags_that_hide_addresses_and_leave_tcp_out() -> None:
+    network = adjusted("--hide-addresses", "--no-ice-tcp").network
+    assert (network.hide_addresses, network.ice_tcp) == (True, False)
 
 
 def test_media_flags(tmp_path: Path) -> None:
