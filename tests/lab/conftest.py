@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.heard import speak
-from tests.lab import parley
+from tests.lab import parley, table
 from tests.lab.film import make_film
 from tests.lab.network import Lab, missing
 from tests.lab.village import QUIET, Village
@@ -74,3 +74,9 @@ def wait_until(fits: Callable[[], bool], what: str, limit_s: float = 15.0) -> No
     while not fits():
         assert time.monotonic() < deadline, f"{what} did not come within {limit_s} s"
         time.sleep(0.05)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what the NAT lab found."""
+    for text in table.all_lines(config.stash.get(table.KEPT, {})):
+        terminalreporter.write_line(text)
