@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from app.events import CandidateType
 
@@ -28,6 +29,27 @@ _TYPE_PREFERENCE = {
     CandidateType.SRFLX: 100,
     CandidateType.RELAY: 0,
 }
+_TCP_TYPE_PREFERENCE = {
+    CandidateType.HOST: 90,
+    CandidateType.PRFLX: 80,
+    CandidateType.SRFLX: 70,
+    CandidateType.RELAY: 0,
+}
+"""Below every direct UDP candidate and above every relay (RFC 6544 section 4.2 leaves the numbers to us)."""
+
+
+class TcpType(StrEnum):
+    """Who opens the connection, RFC 6544 section 4.1: `so` means both at once."""
+
+    ACTIVE = "active"
+    PASSIVE = "passive"
+    SO = "so"
+
+
+_DIRECTION_PREFERENCE = {TcpType.ACTIVE: 6, TcpType.PASSIVE: 4, TcpType.SO: 2}
+_DIRECTION_PREFERENCE_REFLEXIVE = {TcpType.SO: 6, TcpType.ACTIVE: 4, TcpType.PASSIVE: 2}
+TCP_ACTIVE_PORT = 9
+"""What an active candidate names as its port: nobody connects to it (RFC 6544 section 4.5)."""
 
 
 class IceError(Exception):
@@ -42,9 +64,19 @@ class IceFailed(Exception):
     """No path was found, or the path was lost; the message is one sentence for a person."""
 
 
-def candidate_priority(kind: CandidateType, local_preference: int, component: int = 1) -> int:
+def candidate_priority(
+    kind: CandidateType, local_preference: int, component: int = 1, protocol: str = "udp"
+) -> int:
     """Compute a candidate's priority, RFC 8445 section 5.1.2.1; local_preference 0 to 65535."""
-    return (_TYPE_PREFERENCE[kind] << 24) + (local_preference << 8) + (256 - component)
+    preference = _TCP_TYPE_PREFERENCE if protocol == "tcp" else _TYPE_PREFERENCE
+    return (preference[kind] << 24) + (local_preference << 8) + (256 - component)
+
+
+def tcp_local_preference(kind: CandidateType, tcptype: TcpType, other: int) -> int:
+    """Compute a TCP candidate's local preference, RFC 6544 section 4.2; `other` 0 to 8191 keeps them unique."""
+    reflexive = kind in (CandidateType.SRFLX, CandidateType.PRFLX)
+    direction = (_DIRECTION_PREFERENCE_REFLEXIVE if reflexive else _DIRECTION_PREFERENCE)[tcptype]
+    return (direction << 13) + other
 
 
 def pair_priority(controlling: int, controlled: int) -> int:
@@ -94,6 +126,14 @@ class Candidate:
         return normal_address(self.address) is not None
 
     @property
+    def tcptype(self) -> TcpType | None:
+        """Who opens the connection, for a TCP candidate that says so."""
+        for name, value in self.extensions:
+            if name.lower() == "tcptype" and value.lower() in set(TcpType):
+                return TcpType(value.lower())
+        return None
+
+    @property
     def transport_address(self) -> tuple[str, int]:
         return self.address, self.port
 
@@ -114,7 +154,8 @@ class Candidate:
         related = dict(reversed(pairs))
         if len(pairs) > MAX_EXTENSIONS:
             raise ParseError(f"candidate {shown} has more than {MAX_EXTENSIONS} extensions")
-        related_port = related.get("rport")
+        # The two belong together (RFC 8839 section 5.1): without the address the port means nothing.
+        related_port = related.get("rport", "0") if "raddr" in related else None
         return cls(
             foundation=foundation,
             component=_number(component, 1, 256, shown, "component"),
@@ -140,7 +181,8 @@ class IceDescription:
     """What one side says of itself for one stream: credentials, candidates, options.
 
     `options` are the a=ice-options tokens ("ice2", …). `pacing_ms` is a=ice-pacing, None when not written
-    (which means 50, RFC 8839 section 5.5).
+    (which means 50, RFC 8839 section 5.5). With `end_of_candidates` nothing follows; without it more may come if
+    the options say "trickle" (RFC 8838 section 13).
     """
 
     ufrag: str
@@ -149,6 +191,7 @@ class IceDescription:
     options: tuple[str, ...] = ()
     lite: bool = False
     pacing_ms: int | None = None
+    end_of_candidates: bool = False
 
     def __post_init__(self) -> None:
         if not _UFRAG.fullmatch(self.ufrag):
@@ -157,6 +200,11 @@ class IceDescription:
             raise ParseError("ice-pwd is not 22 to 256 ice characters (RFC 8839 section 5.4)")
         if self.pacing_ms is not None and not 1 <= self.pacing_ms <= 99999:
             raise ParseError(f"ice-pacing {self.pacing_ms} is not from 1 to 99999 milliseconds")
+
+    @property
+    def may_grow(self) -> bool:
+        """Tell whether candidates may follow."""
+        return "trickle" in self.options and not self.end_of_candidates
 
     def __repr__(self) -> str:
         return f"IceDescription(ufrag={self.ufrag!r}, {len(self.candidates)} candidates, lite={self.lite})"

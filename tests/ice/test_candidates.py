@@ -104,3 +104,19 @@ def test_made_credentials_are_long_enough_and_differ() -> None:
     assert make_credential(8, 0) == "AAAAAAAA"
     assert make_credential(24, 2**144 - 1) == "/" * 24
     IceDescription(make_credential(8, 12345), make_credential(24, 2**100))
+
+
+@pytest.mark.parametrize(
+    ("tail", "related"),
+    [
+        ("raddr 192.0.2.9", ("192.0.2.9", 0)),
+        ("rport 5000", (None, None)),
+        ("raddr 192.0.2.9 rport 7", ("192.0.2.9", 7)),
+    ],
+)
+def test_half_of_a_related_address_reads_the_same_once_written(
+    tail: str, related: tuple[str | None, int | None]
+) -> None:
+    candidate = Candidate.parse(f"1 1 udp 100 203.0.113.7 6000 typ srflx {tail}")
+    assert (candidate.related_address, candidate.related_port) == related
+    assert Candidate.parse(str(candidate)) == candidate
