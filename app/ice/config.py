@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.settings import HostPort, IcePolicy, TurnServer
 
@@ -50,6 +50,7 @@ class IceConfig:
     interfaces: tuple[str, ...] = ()
     server_timeout_s: float = 1.5  # what one silent server may cost while there are host candidates
     ca_file: str | None = None  # PEM file of authorities to trust for turns: servers
+    proxy: str = field(default="", repr=False)  # URL for TURN over TCP and TLS; "" means as the environment says
     timing: Timing = Timing()
     clock_zero: float = 0.0
     tap: Tap | None = None
