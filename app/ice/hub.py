@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence
 
+from app.ice.bases import Base
 from app.ice.config import IceConfig
 from app.ice.core import IceCore, IceLeg
 from app.ice.events import Gathered, IceEvent
 from app.ice.interfaces import choose_addresses, system_addresses
+from app.ice.servers import Servers
 from app.ice.sockets import TurnConnection, UdpSocket
 from app.ice.stun import Address
-from app.settings import HostPort, TurnServer
+from app.owned_tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,23 @@ class Hub:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._gathered = asyncio.Event()
+        self._opened = asyncio.Event()  # the sockets are there
+        self._servers_settled = asyncio.Event()
         self._all_free = asyncio.Event()  # every leg has ended and no allocation is held
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks = OwnedTasks("ICE hub")
+        self._servers = Servers(
+            config,
+            self.core,
+            self._streams,
+            tasks=self._tasks,
+            open_socket=lambda stream, base: self._open_socket(
+                stream, base.address[0], base.preference, base.interface, candidate=False
+            ),
+            take=self._take_connection,
+            arrived=self._receive,
+            changed=self._advance,
+        )
 
     def attach(self, leg: IceLeg, on_event: EventSink, on_datagram: DataSink) -> None:
         self._sinks[id(leg)] = on_event, on_datagram
@@ -51,21 +66,36 @@ class Hub:
     # Gathering -------------------------------------------------------------------------------------------
 
     async def gather(self) -> None:
-        """Open the sockets, ask all servers at once, and return when all have answered or had their time."""
-        self._loop = asyncio.get_running_loop()
-        self.core.begin_gathering(time.monotonic())
-        await self._open_sockets(self._loop)
-        config = self._config
-        turn_udp = {one.server for one in config.turn_servers if one.transport == "udp"}
-        stun = [name for name in dict.fromkeys(config.stun_servers) if name not in turn_udp]  # Allocate tells both, R1
-        async with asyncio.TaskGroup() as group:
-            for name in stun:
-                group.create_task(self._ask_stun(name))
-            for index, turn in enumerate(config.turn_servers):
-                group.create_task(self._ask_turn(index, turn))
-        self.core.all_servers_asked(time.monotonic())
-        self.flush()
+        """Gather; returns when nothing is worth waiting for any more. Safe to call twice, at the same time too."""
+        await self.gather_hosts()
         await self._gathered.wait()
+
+    async def gather_hosts(self) -> None:
+        """Open the sockets and begin to ask all servers at once; returns as soon as there are host candidates."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self.core.begin_gathering(time.monotonic())
+            self._tasks.start(self._begin(self._loop), "open sockets")
+        await self._opened.wait()
+
+    async def wait_servers(self) -> None:
+        """Return when every server has answered or had its time, also those that nobody waits for."""
+        await self.gather()
+        await self._servers_settled.wait()
+
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            await self._open_sockets(loop)
+            if self.core.legs:
+                self._servers.begin()
+                self.core.all_servers_asked(time.monotonic())
+        finally:
+            self._opened.set()
+            self.flush()
+
+    @property
+    def gathered(self) -> bool:
+        return self.core.gathered_at is not None
 
     async def _open_sockets(self, loop: asyncio.AbstractEventLoop) -> None:
         available = await loop.run_in_executor(None, system_addresses)
@@ -77,111 +107,37 @@ class Hub:
         for stream in self._streams:
             for preference, local in enumerate(addresses):
                 try:
-                    self._open_socket(loop, stream, local.address, preference, local.interface)
+                    self._open_socket(stream, local.address, preference, local.interface)
                 except OSError as error:
                     self.core.gatherer.problem(f"The address {local.address} cannot be used: {error.strerror}.")
 
     def _open_socket(
-        self, loop: asyncio.AbstractEventLoop, stream: str, host: str, preference: int, interface: str
-    ) -> None:
+        self, stream: str, host: str, preference: int, interface: str | None, *, candidate: bool = True
+    ) -> int:
+        """Open a UDP socket of a flow; gives the number of its base."""
+        assert self._loop is not None
         number = 0
 
         def arrived(data: bytes, source: Address) -> None:
             self._receive(number, data, source)
 
-        opened = UdpSocket(loop, host, arrived, self.core.counters)
-        number = self.core.add_socket(stream, opened.address, preference, interface)
+        opened = UdpSocket(self._loop, host, arrived, self.core.counters)
+        number = self.core.add_socket(stream, opened.address, preference, interface, candidate=candidate)
         self._sockets[number] = opened
+        return number
 
-    async def _ask_stun(self, name: HostPort) -> None:
-        for address in await self._resolve(name):
-            self.core.ask_stun(name, address)
+    def _take_connection(self, stream: str, connection: TurnConnection, base: Base) -> int:
+        """Make a connection to a TURN server a base of its own, beside the one it was made from."""
+        number = self.core.add_socket(
+            stream, connection.address, base.preference, base.interface, candidate=False, connection=True
+        )
+        self._sockets[number] = connection
+        return number
+
+    def _advance(self) -> None:
+        """Let the core do what is due now, and put out what it says."""
+        self.core.handle_timeout(time.monotonic())
         self.flush()
-
-    async def _ask_turn(self, index: int, turn: TurnServer) -> None:
-        addresses = await self._resolve(turn.server)
-        if turn.transport == "udp":
-            for address in addresses:
-                self.core.ask_turn(index, turn, address)
-            self.flush()
-            return
-        tls: ssl.SSLContext | None = None
-        if turn.transport == "tls":
-            try:
-                tls = await asyncio.to_thread(self._tls_context)  # reads hundreds of authorities
-            except OSError as error:  # ssl.SSLError too
-                self.core.gatherer.problem(
-                    f"The file of authorities {self._config.ca_file} cannot be used: {error.strerror or error}."
-                )
-                return
-        async with asyncio.TaskGroup() as group:
-            for stream in self._streams:
-                group.create_task(self._connect_turn(index, turn, addresses, stream, tls))
-
-    async def _connect_turn(
-        self, index: int, turn: TurnServer, addresses: list[Address], stream: str, context: ssl.SSLContext | None
-    ) -> None:
-        """Connect one stream to a TURN server over TCP or TLS, from the best base of a family it can be reached by."""
-        places = [
-            (base, address) for address in addresses if (base := self.core.best_base(stream, address)) is not None
-        ]
-        if not places:
-            return  # not found, which is said already, or of a family this machine does not have
-        base, address = places[0]
-        number = 0
-
-        def arrived(data: bytes, source: Address) -> None:
-            self._receive(number, data, source)
-
-        def lost(why: str) -> None:
-            self.core.carrier_lost(number, f"The TURN server {turn.server} is lost: {why}.", time.monotonic())
-            self.flush()
-
-        try:
-            tls = None if context is None else (context, turn.server.host)
-            async with asyncio.timeout(self._time_left()):
-                connection = await TurnConnection.open(address, base.address[0], tls, arrived, lost)
-        except ssl.SSLError as error:
-            reason = getattr(error, "verify_message", "") or error.reason or "no common protocol"
-            self.core.gatherer.problem(
-                f"The TURN server {turn.server} is not trusted: {reason}. Check its name and CA."
-            )
-        except (OSError, TimeoutError) as error:
-            reason = getattr(error, "strerror", None) or "it does not answer"
-            self.core.gatherer.problem(f"The TURN server {turn.server} cannot be reached over TCP: {reason}.")
-        else:
-            if not self.core.legs:
-                connection.close()  # the session was closed meanwhile
-                return
-            number = self.core.add_socket(stream, connection.address, base.preference, base.interface, candidate=False)
-            self._sockets[number] = connection
-            self.core.ask_turn(index, turn, connection.server, number)
-            self.flush()
-
-    def _tls_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        if self._config.ca_file is not None:
-            context.load_verify_locations(self._config.ca_file)
-        return context
-
-    def _time_left(self) -> float:
-        """Say how long names and connections may still take: what a silent server may cost, counted from the start."""
-        since = self.core.gathering_since or 0.0
-        return max(0.01, since + self._config.server_timeout_s - time.monotonic())
-
-    async def _resolve(self, name: HostPort) -> list[Address]:
-        """Look up a server: its first address of each family; none and a sentence when that fails."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._time_left()):
-                found = await loop.getaddrinfo(name.host, name.port, type=socket.SOCK_DGRAM)
-        except (OSError, TimeoutError, UnicodeError):
-            self.core.gatherer.problem(f"The server {name} was not found: check its name, and the network.")
-            return []
-        first: dict[int, Address] = {}
-        for family, _, _, _, address in found:
-            first.setdefault(family, (str(address[0]).partition("%")[0], int(address[1])))
-        return list(first.values())
 
     # Datagrams and time ----------------------------------------------------------------------------------
 
@@ -225,6 +181,10 @@ class Hub:
             sink = self._sinks.get(id(leg))
             if sink is not None:
                 _guarded(sink[0], event)
+        while core.gatherer.retries:
+            self._servers.retry(core.gatherer.retries.popleft())
+        if self.gathered and core.gatherer.settled:
+            self._servers_settled.set()
         if not core.legs and not core.gatherer.carriers():
             self._all_free.set()
         self._set_timer()
@@ -262,6 +222,7 @@ class Hub:
         self.flush()
         if self.core.legs:
             return
+        await self._tasks.close()
         try:
             async with asyncio.timeout(GOODBYE_S):
                 await self._all_free.wait()
@@ -272,7 +233,8 @@ class Hub:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._gathered.set()
+        for waited_for in (self._gathered, self._opened, self._servers_settled):
+            waited_for.set()
 
 
 def _guarded(sink: Callable[..., None], *arguments: object) -> None:

@@ -91,19 +91,29 @@ class TurnConnection(asyncio.Protocol):
     @classmethod
     async def open(
         cls,
-        server: Address,
+        place: Address | socket.socket,
         local_host: str,
         tls: tuple[ssl.SSLContext, str] | None,
         on_message: Callable[[bytes, Address], None],
         on_lost: Callable[[str], None],
     ) -> TurnConnection:
-        """Connect; `tls` is a context with the name that the certificate must show. OSError when it fails."""
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: cls(on_message, on_lost),
-            *server,
-            ssl=tls[0] if tls else None,
-            server_hostname=tls[1] if tls else None,
-            local_addr=(local_host, 0),
+        """Connect to an address, or take a socket that is connected already (through a proxy).
+
+        `tls` is a context with the name that the certificate must show. OSError when it fails.
+        """
+        loop = asyncio.get_running_loop()
+        context, name = tls or (None, None)
+        if isinstance(place, socket.socket):
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: cls(on_message, on_lost), sock=place, ssl=context, server_hostname=name
+                )
+            except BaseException:
+                place.close()
+                raise
+            return connection
+        _, connection = await loop.create_connection(
+            lambda: cls(on_message, on_lost), *place, ssl=context, server_hostname=name, local_addr=(local_host, 0)
         )
         return connection
 

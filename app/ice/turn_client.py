@@ -1,8 +1,8 @@
 """A TURN client for one allocation: allocate, keep alive, let peers in, carry their data (RFC 8656).
 
-Pure. One Allocate gives both the relayed address and our address as the server sees it. Bytes for the server
-gather in `packets`; `receive` takes what came from the server's address and gives back a peer's datagram where
-it carries one. Over TCP and TLS the caller frames what it receives; ChannelData is padded here.
+Pure. One Allocate gives the relayed addresses of both families and our address as the server sees it. Bytes for
+the server gather in `packets`; `receive` takes what came from the server's address and gives back a peer's datagram
+where it carries one. Over TCP and TLS the caller frames what it receives; ChannelData is padded here.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
 
 from app.ice.config import Timing
 from app.ice.requests import Due, RandomBits, Schedule, transaction_id
@@ -34,9 +34,22 @@ PERMISSION_REFRESH_S = 240.0  # a permission lasts 300 s, a channel 600 s; bindi
 MAX_PERMISSIONS = 64
 MAX_CHANNELS = 8
 MAX_STALE_NONCES = 3
+PROBE_RTO_S, PROBE_SENDS = 0.2, 3  # of an allocation that may be gone
+RENEW_CREDENTIALS_S = 120.0  # how long before its credentials end an allocation is said to end
 _UDP = b"\x11\0\0\0"
 _IPV6 = b"\x02\0\0\0"
-_NO_IPV6 = (420, 440)  # the server does not know the attribute, or has no such address
+_NO_FAMILY = (420, 440)  # the server does not know the attribute, or has no such address
+
+
+class Families(Enum):
+    """What an Allocate asks for, in the order in which it is tried (RFC 8656 sections 7.1 and 7.2)."""
+
+    BOTH = Attribute.ADDITIONAL_ADDRESS_FAMILY
+    V6 = Attribute.REQUESTED_ADDRESS_FAMILY
+    V4 = None
+
+
+_NEXT = {Families.BOTH: Families.V6, Families.V6: Families.V4}
 
 
 class TurnState(StrEnum):
@@ -60,6 +73,15 @@ class _Request:
     stale_nonces: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who allocates. `lasts_s`: how long the server takes them, where they are limited in time."""
+
+    username: str
+    password: str = field(default="", repr=False)
+    lasts_s: float | None = None
+
+
 @dataclass(slots=True)
 class _Renewal:
     """A permission (channel None) or a channel that is renewed at a time."""
@@ -69,39 +91,46 @@ class _Renewal:
     granted: bool = False
 
 
-class TurnClient:
-    """One allocation on one server for one local address.
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """Another server that one names instead of itself (RFC 8489 section 10); `domain` is for its certificate."""
 
-    `ipv6`: ask for a relayed IPv6 address; unasked a server gives an IPv4 one (RFC 8656 section 7.1), which is also
-    taken from a server that has no other.
+    address: Address
+    domain: str | None = None
+
+
+class TurnClient:
+    """One allocation on one server for one local address. It asks for relayed addresses of both families, and takes
+    what there is.
     """
 
     def __init__(
         self,
         name: str,
-        username: str,
-        password: str,
+        credentials: Credentials,
         timing: Timing,
         random_bits: RandomBits,
         *,
         over_stream: bool = False,
-        ipv6: bool = False,
     ) -> None:
         self.name = name
         self.state = TurnState.IDLE
         self.problem: str | None = None
         self.heard = False  # the server has answered something, be it a challenge
-        self.relayed: Address | None = None
+        self.relayed: tuple[Address, ...] = ()  # at most one of each family
         self.mapped: Address | None = None
+        self.rtt_s: float | None = None
+        self.alternate: Alternate | None = None  # failed, but may be tried there
+        self.mismatch = False  # failed because the server has another allocation for this very socket
+        self.ends_soon = False  # its credentials run out: whoever needs a relay makes another one
         self.packets: deque[bytes] = deque()
         self.permission_results: deque[tuple[Address, str | None]] = deque()
         """Peers that are let in (None) or not (why, in words); told once per wish, not at each renewal."""
-        self._username = username
-        self._password = password
+        self._credentials = credentials
         self._timing = timing
         self._random_bits = random_bits
         self._over_stream = over_stream
-        self._ipv6 = ipv6
+        self._families = Families.BOTH
         self._realm: str | None = None
         self._nonce = ""
         self._key: bytes | None = None
@@ -110,23 +139,30 @@ class TurnClient:
         self._channels: dict[Address, _Renewal] = {}
         self._peers: dict[int, Address] = {}
         self._refresh_at: float | None = None
+        self._ends_at: float | None = None
+        self._probe: _Request | None = None
 
     # Allocation ------------------------------------------------------------------------------------------
 
     def allocate(self, now: float) -> None:
         self.state = TurnState.ALLOCATING
+        if self._credentials.lasts_s is not None:
+            self._ends_at = now + max(self._credentials.lasts_s - RENEW_CREDENTIALS_S, self._credentials.lasts_s / 2)
         self._ask(Method.ALLOCATE, self._wish, self._allocated, now)
 
     def _wish(self, message: Message) -> Message:
         message.add(Attribute.REQUESTED_TRANSPORT, _UDP)
-        return message.add(Attribute.REQUESTED_ADDRESS_FAMILY, _IPV6) if self._ipv6 else message
+        wanted = self._families.value
+        return message if wanted is None else message.add(wanted, _IPV6)
 
     def _allocated(self, answer: Message | None, why: str, now: float) -> None:
-        relayed = None if answer is None else answer.address(Attribute.XOR_RELAYED_ADDRESS)
-        if answer is None or relayed is None:
+        relayed = [] if answer is None else answer.addresses(Attribute.XOR_RELAYED_ADDRESS)
+        if answer is None or not relayed:
             self._fail(why or f"The TURN server {self.name} gave no relayed address.")
             return
-        self.relayed, self.mapped = relayed, answer.address(Attribute.XOR_MAPPED_ADDRESS)
+        by_family = {":" in address[0]: address for address in reversed(relayed)}
+        self.relayed = tuple(address for address in relayed if by_family[":" in address[0]] == address)[:2]
+        self.mapped = answer.address(Attribute.XOR_MAPPED_ADDRESS)
         if self.state is TurnState.FAILED:  # given up meanwhile: hand back what came too late
             self.state = TurnState.READY
             self.close(now)
@@ -160,11 +196,28 @@ class TurnClient:
         if self.state is TurnState.CLOSING:
             self.state = TurnState.CLOSED
 
+    def unreachable(self, now: float) -> None:
+        """Take note that the network says nobody listens there (ICMP, which anybody could have sent).
+
+        While allocating it is believed; an allocation that stands is put to the test by a quick Refresh.
+        """
+        if self.state is TurnState.ALLOCATING and not self.heard:
+            self._requests.clear()
+            self._fail(f"Nothing answers at the TURN server {self.name}: check its address and that it runs.")
+        elif self.state is TurnState.READY and self._probe is None:
+            schedule = Schedule(PROBE_RTO_S, PROBE_SENDS, 2.0, now)
+            self._probe = _Request(Method.REFRESH, _lifetime(LIFETIME_S), self._probed, schedule)
+            self._send(self._probe, now, schedule)
+
+    def _probed(self, answer: Message | None, why: str, now: float) -> None:
+        self._probe = None
+        self._refreshed(answer, why, now)
+
     def _fail(self, why: str) -> None:
         if self.state in (TurnState.IDLE, TurnState.ALLOCATING, TurnState.READY):
             log.info("TURN %s failed: %s", self.name, why)
             self.state, self.problem = TurnState.FAILED, why
-            self._refresh_at = None
+            self._refresh_at = self._ends_at = self._probe = None
             self.permission_results.extend((peer, why) for peer in self._permissions)
             self._permissions.clear()
             self._channels.clear()
@@ -173,7 +226,8 @@ class TurnClient:
         """Hand the allocation back with a Refresh of lifetime 0."""
         if self.state is TurnState.READY:
             self._requests.clear()
-            self.state, self._refresh_at = TurnState.CLOSING, None
+            self.state = TurnState.CLOSING
+            self._refresh_at = self._ends_at = self._probe = None
             self._ask(Method.REFRESH, _lifetime(0), self._closed, now)
         elif self.state is not TurnState.CLOSING:
             self._requests.clear()
@@ -239,6 +293,10 @@ class TurnClient:
             now,
         )
 
+    def relayed_toward(self, peer: Address) -> Address | None:
+        """Give the relayed address that this peer's datagrams come to: the one of its family."""
+        return next((one for one in self.relayed if (":" in one[0]) == (":" in peer[0])), None)
+
     def wrap(self, peer: Address, data: bytes) -> bytes | None:
         """Frame one datagram for a peer: the bytes to send to the server; None when there is no allocation."""
         if self.state is not TurnState.READY:
@@ -276,6 +334,7 @@ class TurnClient:
         if request is None or message.method != request.method:
             return
         self.heard = True
+        self.rtt_s = request.schedule.rtt(now) or self.rtt_s
         if message.message_class is MessageClass.SUCCESS:
             if self._key is not None and not message.check_integrity(self._key):
                 log.debug("TURN %s: an answer that is not authentic", self.name)
@@ -286,27 +345,35 @@ class TurnClient:
         code, words = message.error() or (0, "")
         del self._requests[message.transaction_id]
         fresh = message.text(Attribute.NONCE), message.text(Attribute.REALM)
-        if self._ipv6 and request.method is Method.ALLOCATE and code in _NO_IPV6:
-            self._ipv6 = False
+        allocates = request.method is Method.ALLOCATE
+        if allocates and code in _NO_FAMILY and self._families in _NEXT:
+            self._families = _NEXT[self._families]
             self._send(request, now)
         elif self._may_retry(code, request, *fresh):
             self._send(request, now)
         else:
-            request.settled(None, self._refusal(request.method, code, words), now)
+            self.mismatch = allocates and code == 437
+            self.alternate = _alternate(message) if allocates and code == 300 else None
+            why = self._refusal(request.method, code, words)
+            request.settled(None, why, now)
+            if code == 437 and self.state is TurnState.READY:
+                self._fail(why)
 
     def _may_retry(self, code: int, request: _Request, nonce: str | None, realm: str | None) -> bool:
         """Take a challenge (401 once, 438 a few times) and tell whether the request can go out again."""
-        if nonce is None or not ((code == 401 and self._key is None) or code == 438):
+        # Some servers call a nonce that has grown old 401 again; the same nonce refused means the password.
+        renewed = code == 401 and self.state is TurnState.READY and nonce != self._nonce
+        if nonce is None or not ((code == 401 and self._key is None) or renewed or code == 438):
             return False
-        request.stale_nonces += code == 438
+        request.stale_nonces += self._key is not None
         if request.stale_nonces > MAX_STALE_NONCES:
             return False
         self._nonce = nonce
         if self._key is None:
-            if not self._username or realm is None:
+            if not self._credentials.username or realm is None:
                 return False
             self._realm = realm
-            self._key = long_term_key(self._username, realm, self._password)
+            self._key = long_term_key(self._credentials.username, realm, self._credentials.password)
         return True
 
     def _refusal(self, method: Method, code: int, words: str) -> str:
@@ -317,8 +384,14 @@ class TurnClient:
             return f"The TURN server {self.name} is not allowed to relay to that address."
         if code == 486:
             return f"The TURN server {self.name} gives this user no more relays: too many are in use."
+        if code == 508:
+            return f"The TURN server {self.name} has no room for another relay at the moment: try again later."
+        if code == 437:
+            return f"The TURN server {self.name} no longer knows this relay."
+        if code == 440:
+            return f"The TURN server {self.name} has no relay of the family that is needed."
         if code == 300:
-            return f"The TURN server {self.name} names another server instead; put that one into the settings."
+            return f"The TURN server {self.name} names another server instead, which cannot be used."
         return f"The TURN server {self.name} refused with {code} {words[:60]}".strip() + "."
 
     def _ask(
@@ -330,14 +403,14 @@ class TurnClient:
     ) -> None:
         self._send(_Request(method, build, settled, Schedule.start(self._timing, now)), now)
 
-    def _send(self, request: _Request, now: float) -> None:
+    def _send(self, request: _Request, now: float, schedule: Schedule | None = None) -> None:
         tid = transaction_id(self._random_bits)
         message = request.build(Message(request.method, MessageClass.REQUEST, tid))
         if self._key is not None and self._realm is not None:
-            message.add_text(Attribute.USERNAME, self._username).add_text(Attribute.REALM, self._realm)
+            message.add_text(Attribute.USERNAME, self._credentials.username).add_text(Attribute.REALM, self._realm)
             message.add_text(Attribute.NONCE, self._nonce)
         request.data = message.encode(self._key, fingerprint=True)
-        request.schedule = Schedule.start(self._timing, now, self._timing.server_rto_s)
+        request.schedule = schedule or Schedule.start(self._timing, now, self._timing.server_rto_s)
         self._requests[tid] = request
         self._advance(tid, request, now)
 
@@ -355,6 +428,8 @@ class TurnClient:
             self._advance(tid, request, now)
         if self._refresh_at is not None and now >= self._refresh_at:
             self._refresh(now)
+        if self._ends_at is not None and now >= self._ends_at:
+            self._ends_at, self.ends_soon = None, True
         for peer, renewal in list(self._permissions.items()):
             if now >= renewal.renew_at:
                 renewal.renew_at = now + PERMISSION_REFRESH_S
@@ -367,10 +442,17 @@ class TurnClient:
     def next_timeout(self) -> float | None:
         times = [request.schedule.next_at for request in self._requests.values()]
         times += [renewal.renew_at for renewal in (*self._permissions.values(), *self._channels.values())]
-        if self._refresh_at is not None:
-            times.append(self._refresh_at)
+        times += [at for at in (self._refresh_at, self._ends_at) if at is not None]
         return min(times, default=None)
 
 
 def _lifetime(seconds: int) -> Callable[[Message], Message]:
     return lambda message: message.add_number(Attribute.LIFETIME, seconds)
+
+
+def _alternate(message: Message) -> Alternate | None:
+    try:
+        address, domain = message.address(Attribute.ALTERNATE_SERVER), message.text(Attribute.ALTERNATE_DOMAIN)
+    except StunError:
+        return None
+    return None if address is None or not address[1] else Alternate(address, domain or None)

@@ -13,12 +13,13 @@ import msgspec
 from app.events import Problem
 from app.people.errors import PeopleError, in_words
 from app.people.files import move_aside, write_atomically
-from app.settings import HostPort, Settings
+from app.settings import HostPort, Settings, without_user_info
 
 logger = logging.getLogger(__name__)
 
 SIZE_LIMIT_BYTES = 1_000_000
 TEXT_LIMIT = 1000
+_MAY_NAME_NO_PORT = ("a STUN server", "a TURN server")  # the DNS tells it
 
 
 def load_settings(path: Path) -> tuple[Settings, Problem | None]:
@@ -53,9 +54,10 @@ def save_settings(path: Path, settings: Settings) -> None:
 
 
 def without_secrets(settings: Settings) -> Settings:
-    """The same settings with no password in them."""
-    servers = tuple(replace(server, password="") for server in settings.network.turn_servers)
-    return replace(settings, network=replace(settings.network, turn_servers=servers))
+    """The same settings with no password in them, a proxy's included."""
+    network = settings.network
+    servers = tuple(replace(server, password="", secret="") for server in network.turn_servers)
+    return replace(settings, network=replace(network, turn_servers=servers, proxy=without_user_info(network.proxy)))
 
 
 def _decode(data: bytes) -> Settings:
@@ -99,7 +101,7 @@ def _complaints(settings: Settings) -> Iterator[str]:
     for name, server in _servers(settings):
         if not server.host or len(server.host) > 255 or any(character.isspace() for character in server.host):
             yield f"{name} names no usable host: {server.host[:60]!r}"
-        if not 0 < server.port < 65536:
+        if not (0 if name in _MAY_NAME_NO_PORT else 1) <= server.port < 65536:
             yield f"{name} has the port {server.port}, and it must be from 1 to 65535"
     if len(settings.accounts) > 1:
         yield f"there are {len(settings.accounts)} accounts, and one is possible for now"

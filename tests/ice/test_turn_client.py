@@ -19,19 +19,22 @@ from app.ice.stun import (
     long_term_key,
     parse_channel_data,
 )
-from app.ice.turn_client import MAX_PERMISSIONS, TurnClient, TurnState
+from app.ice.turn_client import MAX_PERMISSIONS, Alternate, Credentials, TurnClient, TurnState
 
 KEY = long_term_key("alice", "lab", "secret")
 RELAYED, MAPPED = ("203.0.113.1", 50000), ("203.0.113.7", 6000)
+RELAYED_V6 = ("2001:db8::1", 50001)
 PEER: Address = ("198.51.100.9", 4000)
 
 
 class Script:
     """Holds a client and answers its requests by hand."""
 
-    def __init__(self, **how: bool) -> None:
+    def __init__(self, *, over_stream: bool = False, lasts_s: float | None = None) -> None:
         bits = random.Random(4).getrandbits
-        self.client = TurnClient("turn.test:3478", "alice", "secret", Timing(), bits, **how)
+        self.client = TurnClient(
+            "turn.test:3478", Credentials("alice", "secret", lasts_s), Timing(), bits, over_stream=over_stream
+        )
         self.now = 50.0
         self.client.allocate(self.now)
 
@@ -76,24 +79,35 @@ def test_one_allocate_after_the_challenge_gives_both_addresses() -> None:
     assert first.get(Attribute.REQUESTED_TRANSPORT) == b"\x11\0\0\0"
     assert not first.has(Attribute.USERNAME)
     script = Script().allocated()
-    assert (script.client.relayed, script.client.mapped) == (RELAYED, MAPPED)
+    assert (script.client.relayed, script.client.mapped) == ((RELAYED,), MAPPED)
 
 
-def test_over_ipv6_an_ipv6_address_is_asked_for() -> None:
-    assert not Script().request().has(Attribute.REQUESTED_ADDRESS_FAMILY)
-    script = Script(ipv6=True)
-    assert script.request().get(Attribute.REQUESTED_ADDRESS_FAMILY) == b"\x02\0\0\0"
+def test_relays_of_both_families_are_asked_for_at_once() -> None:
+    script = Script()
+    script.challenge()
+    wish = script.request()
+    assert wish.get(Attribute.ADDITIONAL_ADDRESS_FAMILY) == b"\x02\0\0\0"
+    assert not wish.has(Attribute.REQUESTED_ADDRESS_FAMILY)  # RFC 8656 section 7.1: never both
+    answer = wish.success().add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED)
+    script.give(answer.add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED_V6))
+    assert script.client.relayed == (RELAYED, RELAYED_V6)
+    assert script.client.relayed_toward(PEER) == RELAYED
+    assert script.client.relayed_toward(("2001:db8::5", 1)) == RELAYED_V6
 
 
 @pytest.mark.parametrize("code", [440, 420])
-def test_a_server_without_ipv6_relays_is_asked_for_what_it_has(code: int) -> None:
-    script = Script(ipv6=True)
+def test_a_server_with_one_family_is_asked_for_what_it_has(code: int) -> None:
+    script = Script()
     script.challenge()
     script.give(script.request().failure(code, "Address Family not Supported"))
-    again = script.request()
-    assert not again.has(Attribute.REQUESTED_ADDRESS_FAMILY)
-    script.give(again.success().add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED))
-    assert script.client.relayed == RELAYED
+    second = script.request()
+    assert second.get(Attribute.REQUESTED_ADDRESS_FAMILY) == b"\x02\0\0\0"
+    assert not second.has(Attribute.ADDITIONAL_ADDRESS_FAMILY)
+    script.give(second.failure(code, "Address Family not Supported"))
+    last = script.request()
+    assert not last.has(Attribute.REQUESTED_ADDRESS_FAMILY)
+    script.give(last.success().add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED))
+    assert script.client.relayed == (RELAYED,)
 
 
 def test_a_second_challenge_means_the_password_is_wrong() -> None:
@@ -108,7 +122,13 @@ def test_a_second_challenge_means_the_password_is_wrong() -> None:
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [(486, "no more relays"), (300, "another server"), (508, "508"), (403, "not allowed"), (400, "400 Why")],
+    [
+        (486, "no more relays"),
+        (300, "another server"),
+        (508, "no room for another relay"),
+        (403, "not allowed"),
+        (400, "400 Why"),
+    ],
 )
 def test_refusals_are_said_in_words(code: int, said: str) -> None:
     script = Script()
@@ -192,6 +212,87 @@ def test_a_refused_refresh_ends_the_allocation() -> None:
     assert script.client.wrap(PEER, b"x") is None
 
 
+def test_another_server_is_named_with_its_domain() -> None:
+    script = Script()
+    script.challenge()
+    refused = script.request().failure(300, "Try Alternate")
+    refused.add_address(Attribute.ALTERNATE_SERVER, ("203.0.113.2", 3478))
+    script.give(refused.add_text(Attribute.ALTERNATE_DOMAIN, "b.turn.test"))
+    assert script.client.state is TurnState.FAILED
+    assert script.client.alternate == Alternate(("203.0.113.2", 3478), "b.turn.test")
+
+
+def test_an_allocation_of_somebody_before_us_on_this_port_is_noticed() -> None:
+    script = Script()
+    script.challenge()
+    script.give(script.request().failure(437, "Allocation Mismatch"))
+    assert script.client.state is TurnState.FAILED
+    assert script.client.mismatch
+
+
+def test_a_nonce_that_grows_stale_during_the_call_is_replaced() -> None:
+    script = Script().allocated(lifetime_s=300)
+    for code in (438, 401):  # some servers call it 401 again, with another nonce
+        script.wait(240.2)
+        script.challenge(code, f"n{code}")
+        again = script.request()
+        assert (again.method, again.text(Attribute.NONCE)) == (Method.REFRESH, f"n{code}")
+        script.give(again.success().add_number(Attribute.LIFETIME, 300))
+    assert script.client.state is TurnState.READY
+
+
+def test_the_same_nonce_refused_during_the_call_is_the_end() -> None:
+    script = Script().allocated(lifetime_s=300)
+    script.wait(240.2)
+    script.challenge(401, "n1")
+    assert script.client.state is TurnState.FAILED
+
+
+def test_a_permission_refused_because_there_is_no_allocation_ends_it() -> None:
+    script = Script().allocated()
+    script.client.permit(PEER, script.now)
+    script.give(script.request().failure(437, "Allocation Mismatch"))
+    assert script.client.state is TurnState.FAILED
+
+
+def test_credentials_that_end_are_told_in_time() -> None:
+    script = Script(lasts_s=400)
+    script.allocated(lifetime_s=3600)
+    script.wait(270)
+    assert not script.client.ends_soon
+    script.wait(20)
+    assert script.client.ends_soon
+    assert script.client.state is TurnState.READY
+
+
+def test_where_nobody_listens_is_not_asked_again() -> None:
+    script = Script()
+    script.client.unreachable(script.now)
+    assert script.client.state is TurnState.FAILED
+    assert "Nothing answers" in (script.client.problem or "")
+    assert script.client.next_timeout() is None
+
+
+def test_an_allocation_is_not_given_up_for_what_anybody_may_have_sent() -> None:
+    script = Script().allocated()
+    script.client.unreachable(script.now)
+    probe = script.request()
+    assert probe.method == Method.REFRESH
+    script.give(probe.success().add_number(Attribute.LIFETIME, 600))
+    script.wait(5)
+    assert script.client.state is TurnState.READY
+    assert not script.client.packets
+
+
+def test_an_allocation_whose_server_is_gone_is_lost_within_a_second_and_a_half() -> None:
+    script = Script().allocated()
+    script.client.unreachable(script.now)
+    script.client.unreachable(script.now)
+    script.wait(1.5)
+    assert len(script.client.packets) == 3
+    assert script.client.state is TurnState.FAILED
+
+
 def test_permissions_are_renewed_before_their_five_minutes_are_over() -> None:
     script = Script().allocated().permitted()
     script.wait(239)
@@ -251,7 +352,7 @@ def test_data_goes_as_indications_until_the_channel_is_bound() -> None:
     assert parse_channel_data(script.client.wrap(PEER, b"hello") or b"") == (channel, b"hello")
     assert script.client.receive(encode_channel_data(channel, b"back"), script.now) == (PEER, b"back")
     assert script.client.receive(encode_channel_data(0x4999, b"other"), script.now) is None
-    script.wait(241)
+    script.wait(240.2)
     methods = [Message.parse(data).method for data in script.client.packets]
     assert Method.CHANNEL_BIND in methods
 
