@@ -196,7 +196,7 @@ class Leg:
                 self.ice.use_plain(transport.name, transport.address.host, transport.address.port)
         if self.agreement.uses_ice:
             self.ice.start_checks()
-            await self.ice.wait_completed()
+            await self.ice.wait_connected()
         for transport in self.agreement.transports:
             await self.media.secure(transport.name, transport.security)
         self.ready = True

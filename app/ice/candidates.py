@@ -64,9 +64,7 @@ class IceFailed(Exception):
     """No path was found, or the path was lost; the message is one sentence for a person."""
 
 
-def candidate_priority(
-    kind: CandidateType, local_preference: int, component: int = 1, protocol: str = "udp"
-) -> int:
+def candidate_priority(kind: CandidateType, local_preference: int, component: int = 1, protocol: str = "udp") -> int:
     """Compute a candidate's priority, RFC 8445 section 5.1.2.1; local_preference 0 to 65535."""
     preference = _TCP_TYPE_PREFERENCE if protocol == "tcp" else _TYPE_PREFERENCE
     return (preference[kind] << 24) + (local_preference << 8) + (256 - component)
@@ -154,8 +152,7 @@ class Candidate:
         related = dict(reversed(pairs))
         if len(pairs) > MAX_EXTENSIONS:
             raise ParseError(f"candidate {shown} has more than {MAX_EXTENSIONS} extensions")
-        # The two belong together (RFC 8839 section 5.1): without the address the port means nothing.
-        related_port = related.get("rport", "0") if "raddr" in related else None
+        related_port = related.get("rport")
         return cls(
             foundation=foundation,
             component=_number(component, 1, 256, shown, "component"),

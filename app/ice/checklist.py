@@ -1,4 +1,4 @@
-"""Candidate pairs and the check list of one stream: forming, pruning, ordering, picking the next check.
+"""Candidate pairs and the check list of one flow: forming, pruning, ordering, picking the next check.
 
 RFC 8445 section 6.1.2 and 6.1.4. A plain structure that the agent works on; it sends nothing and waits for
 nothing.
@@ -6,14 +6,15 @@ nothing.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.events import CandidateType, PairState
-from app.ice.candidates import Candidate, IceDescription, pair_priority
+from app.ice.candidates import Candidate, IceDescription
+from app.ice.flows import split_flow
+from app.ice.pairing import can_pair, priority_of, usable_remote
 from app.ice.stun import Address
 
 
@@ -29,6 +30,14 @@ class LocalCandidate:
     base_address: Address
     server: str | None = None
     interface: str | None = None
+
+    @property
+    def protocol(self) -> str:
+        return self.candidate.protocol
+
+
+FLOWING_GAP_S = 1.0  # datagrams closer together than this are a flow, whose end means something
+_GAP_DECAY = 0.95
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +57,9 @@ class Pair:
     sent_bytes: int = 0
     received_bytes: int = 0
     heard_at: float = 0.0  # when data or an authentic check last came
+    data_at: float = 0.0  # when data last came
+    data_gap_s: float | None = None  # while data flows: the longest recent time between two datagrams
+    trouble: str | None = None  # what the network said of the way, while its check is not given up
     checks_sent: int = 0
     reason: str | None = None
     started_at: float | None = None
@@ -71,6 +83,18 @@ class Pair:
     @property
     def unresolved(self) -> bool:
         return self.state in (PairState.FROZEN, PairState.WAITING, PairState.IN_PROGRESS)
+
+    @property
+    def direct_host(self) -> bool:
+        """Tell whether nothing translates between the two ends, as far as is known."""
+        return self.local.candidate.type is self.remote.type is CandidateType.HOST
+
+    def take_data(self, size: int, now: float) -> None:
+        """Count a datagram of the peer's data that came on this way."""
+        self.received_bytes += size
+        gap_s = now - self.data_at
+        self.data_gap_s = max(gap_s, _GAP_DECAY * (self.data_gap_s or 0.0)) if gap_s < FLOWING_GAP_S else None
+        self.data_at = self.heard_at = now
 
     def __str__(self) -> str:
         local, remote = self.local.candidate, self.remote
@@ -103,7 +127,7 @@ MAX_EARLY_CHECKS = 32
 
 @dataclass(slots=True, eq=False)
 class CheckList:
-    """Everything about one stream. `pairs` is kept in falling priority."""
+    """Everything about one flow, by whose name it goes. `pairs` is kept in falling priority."""
 
     name: str
     ufrag: str
@@ -116,13 +140,24 @@ class CheckList:
     by_key: dict[tuple[int, Address], Pair] = field(default_factory=dict)
     triggered: deque[Pair] = field(default_factory=deque)
     early: list[EarlyCheck] = field(default_factory=list)
+    chosen: Pair | None = None  # the valid pair that was decided on; selected as soon as that is confirmed
     selected: Pair | None = None
-    nominating: Pair | None = None
+    nominating: Pair | None = None  # the pair whose check tells the peer of the choice
+    remote_done: bool = False  # the peer has said that no more candidates come
+    begun_at: float | None = None
     first_valid_at: float | None = None
     completed_at: float | None = None
     learned: int = 0
     request_seen: bool = False
     failure: str | None = None
+
+    @property
+    def stream(self) -> str:
+        return split_flow(self.name)[0]
+
+    @property
+    def component(self) -> int:
+        return split_flow(self.name)[1]
 
     def valid_pairs(self) -> Iterator[Pair]:
         """Give the valid list in falling priority."""
@@ -131,8 +166,10 @@ class CheckList:
     def best_valid(self) -> Pair | None:
         return next(self.valid_pairs(), None)
 
-    def find_remote(self, address: Address) -> Candidate | None:
-        return next((remote for remote in self.remotes if remote.transport_address == address), None)
+    def find_remote(self, address: Address, protocol: str = "udp") -> Candidate | None:
+        return next(
+            (one for one in self.remotes if one.transport_address == address and one.protocol == protocol), None
+        )
 
     def find_local(self, address: Address, base: int) -> LocalCandidate | None:
         return next(
@@ -152,8 +189,10 @@ class CheckList:
         """Add the peer's candidates that can be used, at most `limit`; gives a sentence for each refusal."""
         problems = []
         for candidate in sorted(candidates, key=lambda one: one.priority, reverse=True):
+            if candidate.component != self.component:
+                continue
             problem = usable_remote(candidate)
-            if problem is None and self.find_remote(candidate.transport_address) is None:
+            if problem is None and not self._know(candidate):
                 if len(self.remotes) - self.learned >= limit:
                     problem = f"The other side offered more than {limit} addresses; the rest is not tried."
                 else:
@@ -161,6 +200,21 @@ class CheckList:
             if problem:
                 problems.append(problem)
         return problems
+
+    def _know(self, candidate: Candidate) -> bool:
+        """Tell whether this address is known; one that was only learned so far becomes what the peer calls it.
+
+        The pairs keep their place: the peer's check has already said what it thinks of the way. Whether a relay
+        stands in it, only the signalled candidate tells.
+        """
+        known = next((one for one in self.remotes if _same_place(one, candidate)), None)
+        if known is not None and known.type is CandidateType.PRFLX is not candidate.type:
+            self.learned -= 1
+            self.remotes[self.remotes.index(known)] = candidate
+            for pair in self.pairs:
+                if pair.remote is known:
+                    pair.remote = candidate
+        return known is not None
 
     def form(self, controlling: bool, room: int) -> list[Pair]:
         """Add the pairs of all candidates that are not paired yet, best first, at most `room`; gives the new ones.
@@ -220,43 +274,9 @@ class CheckList:
         return (pair for pair in self.pairs if pair.state is state and not pair.awaits_permission)
 
 
-def priority_of(local: Candidate, remote: Candidate, controlling: bool) -> int:
-    return pair_priority(*((local.priority, remote.priority) if controlling else (remote.priority, local.priority)))
-
-
-def can_pair(local: LocalCandidate, remote: Candidate) -> bool:
-    """Tell whether two candidates may be paired: same component and family, and loopback only from loopback."""
-    if local.candidate.type is CandidateType.PRFLX or local.candidate.component != remote.component:
-        return False
-    here, there = ipaddress.ip_address(local.base_address[0]), ipaddress.ip_address(remote.address)
-    if here.version != there.version or here.is_link_local != there.is_link_local:
-        return False
-    return here.is_loopback or not there.is_loopback
-
-
-def usable_remote(candidate: Candidate) -> str | None:
-    """Say in words why a candidate of the peer's is not used; None when it is, "" when that is nobody's concern."""
-    if candidate.protocol != "udp" or candidate.component != 1:
-        return ""
-    if not candidate.is_numeric:
-        return f"The other side named its address as {candidate.address[:60]}, which is not looked up."
-    ip = ipaddress.ip_address(candidate.address)
-    if ip.version == 6 and (ip.ipv4_mapped or ip.is_site_local):
-        return f"The other side offered {candidate.address}, an address that must not be used (RFC 8445 5.1.1.1)."
-    if candidate.port == 0 or ip.is_multicast or ip.is_unspecified or str(ip) == "255.255.255.255":
-        return f"The other side offered {candidate.address}:{candidate.port}, where nobody can be reached."
-    return None
-
-
-def set_initial_states(lists: Iterable[CheckList], new: Iterable[Pair]) -> None:
-    """Let one pair of each foundation wait, over all lists; the rest stays frozen (RFC 8445 section 6.1.2.6)."""
-    taken = {
-        pair.foundation
-        for checklist in lists
-        for pair in checklist.pairs
-        if pair.state in (PairState.WAITING, PairState.IN_PROGRESS, PairState.SUCCEEDED)
-    }
-    for pair in sorted(new, key=lambda one: one.priority, reverse=True):
-        if pair.foundation not in taken and pair.state is PairState.FROZEN:
-            taken.add(pair.foundation)
-            pair.state = PairState.WAITING
+def _same_place(one: Candidate, other: Candidate) -> bool:
+    return (one.transport_address, one.protocol, one.tcptype) == (
+        other.transport_address,
+        other.protocol,
+        other.tcptype,
+    )

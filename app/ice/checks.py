@@ -54,7 +54,7 @@ class Verdict:
 def reflexive_priority(pair: Pair) -> int:
     """Give the PRIORITY of a check: its local candidate's as if it were peer-reflexive (RFC 8445 section 7.1.1)."""
     mine = pair.local.candidate
-    return candidate_priority(CandidateType.PRFLX, mine.priority >> 8 & 0xFFFF, mine.component)
+    return candidate_priority(CandidateType.PRFLX, mine.priority >> 8 & 0xFFFF, mine.component, mine.protocol)
 
 
 def request(

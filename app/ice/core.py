@@ -14,12 +14,12 @@ from collections.abc import Sequence
 
 from app.events import CandidateType, IceState
 from app.ice.agent import IceAgent
-from app.ice.bases import Base, LostRelay
 from app.ice.candidates import IceDescription, IceError, normal_address
 from app.ice.checklist import ListState, LocalCandidate
 from app.ice.config import IceConfig
-from app.ice.events import Gathered, IceEvent, Nominated, RelayLost
-from app.ice.gatherer import Gatherer
+from app.ice.events import CandidateGathered, Gathered, IceEvent, Nominated, Nominating
+from app.ice.flows import flows_of
+from app.ice.gatherer import Base, Gatherer
 from app.ice.plain import PlainPath
 from app.ice.requests import RandomBits
 from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
@@ -51,7 +51,7 @@ class IceLeg:
 
     def bases_in_use(self) -> set[int]:
         lists = () if self.closed else self.agent.lists.values()
-        used = {one.selected.local.base for one in lists if one.selected is not None}
+        used = {one.chosen.local.base for one in lists if one.chosen is not None}
         return used | {path.base for path in self.plain.values()}
 
 
@@ -73,7 +73,7 @@ class IceCore:
         self.gathered_at: float | None = None
         agent = IceAgent(controlling, config.timing, random_bits)
         for stream in streams:
-            agent.add_stream(stream)
+            agent.add_flow(stream)
         self.legs = [IceLeg(agent)]
         self._found = 0  # how many of the gatherer's candidates the agents know
         self._all_asked = False
@@ -84,17 +84,10 @@ class IceCore:
     # Gathering -------------------------------------------------------------------------------------------
 
     def add_socket(
-        self,
-        stream: str,
-        address: Address,
-        preference: int,
-        interface: str | None,
-        *,
-        candidate: bool = True,
-        connection: bool = False,
+        self, stream: str, address: Address, preference: int, interface: str | None, *, candidate: bool = True
     ) -> int:
-        """Add a bound socket of a stream, or a `connection` to a TURN server; gives the number of its base."""
-        base = self.gatherer.add_base(stream, address, preference, interface, candidate, connection)
+        """Add a bound socket of a stream; gives the number of its base."""
+        base = self.gatherer.add_base(stream, address, preference, interface, candidate)
         self._hand_on_candidates()
         return base
 
@@ -107,27 +100,15 @@ class IceCore:
         for base in self._bases_toward(server):
             self.gatherer.ask_stun(base, server, name)
 
-    def ask_turn(
-        self,
-        index: int,
-        turn: TurnServer,
-        server: Address,
-        carrier: int | None = None,
-        lasts_s: float | None = None,
-    ) -> None:
-        """Allocate on a TURN server from every host base of its family, or over one connection.
-
-        `lasts_s` is how long its user name is good for, where that is limited.
-        """
+    def ask_turn(self, index: int, turn: TurnServer, server: Address, carrier: int | None = None) -> None:
+        """Allocate on a TURN server from every host base of its family, or over one connection."""
         for base in self._bases_toward(server) if carrier is None else [carrier]:
             preference = self.gatherer.bases[base].preference * RELAYS_PER_PREFERENCE + index
-            self.gatherer.ask_turn(base, server, turn, preference, lasts_s)
+            self.gatherer.ask_turn(base, server, turn, preference)
 
-    def best_base(self, stream: str, server: Address | None) -> Base | None:
-        """Give the best socket of a stream that has the server's family (None: whichever family)."""
-        known = self.gatherer.bases
-        reachable = [known[number] for number in self._bases_toward(server)] if server else list(known.values())
-        reachable = [base for base in reachable if base.candidate]
+    def best_base(self, stream: str, server: Address) -> Base | None:
+        """Give the best socket of a stream that has the server's family."""
+        reachable = [self.gatherer.bases[number] for number in self._bases_toward(server)]
         return min((one for one in reachable if one.stream == stream), key=lambda one: one.preference, default=None)
 
     def _bases_toward(self, server: Address) -> list[int]:
@@ -146,8 +127,9 @@ class IceCore:
     def _hand_on_candidates(self) -> None:
         for stream, local in self.gatherer.found[self._found :]:
             for leg in self.legs:
-                if stream in leg.agent.lists and self.gathered_at is None:
+                if stream in leg.agent.lists:
                     leg.agent.add_local(stream, local)
+                    self.events.append((leg, CandidateGathered(stream, local.candidate)))
         self._found = len(self.gatherer.found)
 
     # What the legs are told ------------------------------------------------------------------------------
@@ -162,21 +144,26 @@ class IceCore:
         self._forks_expected = expected
         self._settle(now)
 
-    def locals_of(self, leg: IceLeg, stream: str) -> list[LocalCandidate]:
-        """Give what is signalled of a stream, best first."""
-        mine = [one for one in leg.agent.lists[stream].locals if one.candidate.type is not CandidateType.PRFLX]
+    def locals_of(self, leg: IceLeg, flow: str) -> list[LocalCandidate]:
+        """Give what is signalled of a flow, best first."""
+        mine = [one for one in leg.agent.lists[flow].locals if one.candidate.type is not CandidateType.PRFLX]
         return sorted(mine, key=lambda one: one.candidate.priority, reverse=True)
 
     def local(self, leg: IceLeg, stream: str) -> IceDescription:
-        checklist = leg.agent.lists[stream]
-        candidates = tuple(one.candidate for one in self.locals_of(leg, stream))
+        """Describe a stream with the candidates of all its components that are known by now."""
+        flows = flows_of(stream, leg.agent.lists)
+        checklist = leg.agent.lists[flows[0]]
+        candidates = tuple(one.candidate for flow in flows for one in self.locals_of(leg, flow))
         pacing_ms = round(self.config.timing.pacing_s * 1000)
-        return IceDescription(checklist.ufrag, checklist.pwd, candidates, ("ice2",), pacing_ms=pacing_ms)
+        complete = self.gathered_at is not None
+        return IceDescription(
+            checklist.ufrag, checklist.pwd, candidates, ("ice2",), pacing_ms=pacing_ms, end_of_candidates=complete
+        )
 
-    def default(self, leg: IceLeg, stream: str) -> LocalCandidate | None:
+    def default(self, leg: IceLeg, flow: str) -> LocalCandidate | None:
         """Pick the candidate for m= and c=: relay, else srflx, else host; IPv4 first, since every peer has it."""
         return min(
-            self.locals_of(leg, stream),
+            (one for one in self.locals_of(leg, flow) if one.protocol == "udp"),
             key=lambda one: (_DEFAULT_ORDER.index(one.candidate.type), ":" in one.candidate.address),
             default=None,
         )
@@ -198,11 +185,17 @@ class IceCore:
         self._settle(now)
 
     def remove_stream(self, leg: IceLeg, stream: str, now: float) -> None:
-        leg.agent.remove_stream(stream, now)
-        leg.plain.pop(stream, None)
-        if not any(stream in other.agent.lists for other in self.legs if not other.closed):
-            self.gatherer.release(stream, set(), now)
-            self._doomed |= self.gatherer.sockets_of(stream)
+        """Forget a stream with all its components."""
+        for flow in flows_of(stream, leg.agent.lists):
+            self.remove_flow(leg, flow, now)
+
+    def remove_flow(self, leg: IceLeg, flow: str, now: float) -> None:
+        """Forget one component of a stream, and free what only it uses."""
+        leg.agent.remove_flow(flow, now)
+        leg.plain.pop(flow, None)
+        if not any(flow in other.agent.lists for other in self.legs if not other.closed):
+            self.gatherer.release(flow, set(), now)
+            self._doomed |= self.gatherer.sockets_of(flow)
         self._settle(now)
 
     def close_leg(self, leg: IceLeg, now: float) -> None:
@@ -224,7 +217,7 @@ class IceCore:
 
     def receive(self, base: int, data: bytes, source: Address, now: float) -> tuple[IceLeg, str, bytes] | None:
         """Take a datagram from a socket; gives (leg, stream, data) when it is a stream's data."""
-        if self.gatherer.receive_answer(base, data, source, now):
+        if self.gatherer.receive_answer(base, data, source):
             self._settle(now)
             return None
         relay = self.gatherer.relay_at(base, source)  # may be at the address of a STUN server that was asked too
@@ -233,7 +226,7 @@ class IceCore:
             if carried is None:
                 self._settle(now)
                 return None
-            base, source, data = relay.base_toward(carried[0]).number, carried[0], carried[1]
+            base, source, data = relay.base.number, carried[0], carried[1]
         if data and data[0] > 3:  # neither STUN nor empty: RFC 7983
             return self._receive_data(base, data, source, now)
         self._receive_stun(base, data, source, now)
@@ -245,8 +238,7 @@ class IceCore:
         for leg in self.legs:
             pair = leg.agent.routes.get(key)
             if pair is not None:
-                pair.received_bytes += len(data)
-                pair.heard_at = now
+                pair.take_data(len(data), now)
                 return leg, self.gatherer.bases[base].stream, data
             for stream, path in leg.plain.items():
                 if path.accepts(base, source):
@@ -333,29 +325,17 @@ class IceCore:
             for leg in self.legs:
                 leg.agent.permission_settled(base, peer, refused, now)
                 self._settle_leg(leg, now)
-        if self.gathered_at is None and self._all_asked and self.gatherer.done(now) and self.legs:
+        if self.gathered_at is None and self._all_asked and self.gatherer.done and self.legs:
             self.gathered_at = now
             for leg in self.legs:
-                leg.agent.gathering_problem = next(iter(self.gatherer.problems), None)
-            self.events.append((self.legs[0], Gathered()))
-        while self.gatherer.lost:
-            self._tell_lost(self.gatherer.lost.popleft())
+                leg.agent.gathering_ended(next(iter(self.gatherer.problems), None))
+                self._settle_leg(leg, now)
+                self.events.append((leg, Gathered()))
         if self._may_trim and all(leg.settled(self.config.timing.linger_s, now) for leg in self.legs):
             self._trim(now)
         if self._doomed:
             self._free_sockets()
         self.packets.extend(self.gatherer.drain())
-
-    def _tell_lost(self, lost: LostRelay) -> None:
-        for leg in self.legs:
-            if lost.flow in leg.agent.lists:
-                carries = lost.base in leg.bases_in_use()
-                self.events.append((leg, RelayLost(lost.flow, lost.server, lost.reason, carries)))
-
-    def unreachable(self, base: int, remote: Address, now: float) -> None:
-        """Take note that the network says nobody listens at an address to which a socket has sent."""
-        self.gatherer.unreachable(base, remote, now)
-        self._settle(now)
 
     def _free_sockets(self) -> None:
         free = self._doomed - self.gatherer.carriers()
@@ -377,7 +357,7 @@ class IceCore:
         while agent.events:
             event = agent.events.popleft()
             self.events.append((leg, event))
-            if isinstance(event, Nominated):
+            if isinstance(event, Nominating | Nominated):
                 self._open_channel(leg, event.flow, now)
 
     def _open_channel(self, leg: IceLeg, stream: str, now: float) -> None:
@@ -405,7 +385,7 @@ class IceCore:
             return IceState.CLOSED
         if leg.plain and not states:
             return IceState.DISABLED
-        if any(state is ListState.FAILED for state in states):
+        if leg.agent.lost or any(state is ListState.FAILED for state in states):
             return IceState.FAILED
         if leg.agent.interrupted:
             return IceState.INTERRUPTED

@@ -156,9 +156,9 @@ class IcePath:
         """Begin the connectivity checks."""
         self._current.start_checks()
 
-    async def wait_completed(self) -> None:
+    async def wait_connected(self) -> None:
         """Return once every stream has its selected pair; raises IceFailed with a sentence."""
-        await self._current.wait_completed()
+        await self._current.wait_connected()
 
     def send(self, stream: str, data: bytes) -> bool:
         """Send one datagram over the generation that carries the call, or where that has lost its way over the next."""

@@ -47,6 +47,11 @@ class Schedule:
         longest_s = max(rto_s, timing.live_interval_s)
         return cls(rto_s, timing.live_retransmissions, timing.last_wait, now, longest_s)
 
+    @classmethod
+    def once(cls, timing: Timing, now: float) -> Schedule:
+        """Send once over a reliable transport, which repeats by itself, and wait as long for the answer."""
+        return cls(timing.rto_s, 1, timing.last_wait, now)
+
     def poll(self, now: float) -> Due:
         """Say what to do now; after SEND the caller sends, and the next time is set."""
         if now < self.next_at:

@@ -5,66 +5,24 @@ Pure. The agent decides what an outcome means; this part knows when what is sent
 
 from __future__ import annotations
 
-import logging
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from app.events import PairState
-from app.ice.checklist import CheckList, Pair
+from app.ice.checklist import CheckList, ListState, Pair
 from app.ice.checks import Check, request
-from app.ice.config import Timing
-from app.ice.events import IceEvent, PairChanged
-from app.ice.requests import Due, RandomBits, Schedule, transaction_id
-from app.ice.stun import Address
-
-log = logging.getLogger(__name__)
+from app.ice.events import CheckSent
+from app.ice.requests import Due, Schedule, transaction_id
+from app.ice.state import AgentState
 
 _BUSY = (PairState.WAITING, PairState.IN_PROGRESS)
-
-
-@dataclass(slots=True)
-class Role:
-    """Who nominates, and the number that settles it when both or neither side wants to (RFC 8445 section 5.2)."""
-
-    controlling: bool
-    tiebreaker: int
-
-
-def set_state(
-    events: deque[IceEvent], checklist: CheckList, pair: Pair, state: PairState, now: float, reason: str | None = None
-) -> None:
-    """Set, log and tell a pair's state: the one place where it happens while checks run."""
-    if state in (PairState.SUCCEEDED, PairState.FAILED) and pair.finished_at is None:
-        pair.finished_at = now
-    if pair.state is state and pair.reason == reason:
-        return
-    log.debug("%s: %s: %s -> %s%s", checklist.name, pair, pair.state, state, f" ({reason})" if reason else "")
-    pair.state, pair.reason = state, reason
-    events.append(PairChanged(checklist.name, pair.local.candidate, pair.remote, state, reason))
 
 
 class CheckRunner:
     """Sends the checks of all lists of one agent, one each Ta at most."""
 
-    def __init__(
-        self,
-        lists: dict[str, CheckList],
-        role: Role,
-        timing: Timing,
-        random_bits: RandomBits,
-        packets: deque[tuple[int, bytes, Address]],
-        events: deque[IceEvent],
-        is_live: Callable[[Pair], bool],
-    ) -> None:
-        self.pacing_s = timing.pacing_s
-        self._lists = lists
-        self._role = role
-        self._timing = timing
-        self._random_bits = random_bits
-        self._packets = packets
-        self._events = events
-        self._is_live = is_live  # whether the peer has been heard on a pair's way
+    def __init__(self, state: AgentState) -> None:
+        self.pacing_s = state.timing.pacing_s
+        self._state = state
+        self._lists = state.lists
+        self._timing = state.timing
         self._checks: dict[bytes, Check] = {}
         self._next_at: float | None = None
         self._turn = 0
@@ -105,8 +63,18 @@ class CheckRunner:
     def _advance(self, check: Check, now: float) -> Due:
         due = check.schedule.poll(now)
         if due is Due.SEND:
-            check.pair.checks_sent += 1
-            self._packets.append((check.pair.local.base, check.data, check.pair.remote.transport_address))
+            pair = check.pair
+            pair.checks_sent += 1
+            self._state.packets.append((pair.local.base, check.data, pair.remote.transport_address))
+            self._state.events.append(
+                CheckSent(
+                    check.checklist.name,
+                    pair.local.candidate,
+                    pair.remote,
+                    check.use_candidate,
+                    check.schedule.attempts,
+                )
+            )
         return due
 
     # New checks --------------------------------------------------------------------------------------------
@@ -118,11 +86,16 @@ class CheckRunner:
 
     def next_timeout(self) -> float | None:
         times = [check.schedule.next_at for check in self._checks.values()]
-        if self._next_at is not None:
-            busy = self._busy_foundations()
-            if any(checklist.has_check(busy) for checklist in self._lists.values()):
-                times.append(self._next_at)
+        if self._next_at is not None and self._has_check():
+            times.append(self._next_at)
         return min(times, default=None)
+
+    def _has_check(self) -> bool:
+        lists = [one for one in self._lists.values() if one.triggered or one.state is ListState.RUNNING]
+        if not lists:
+            return False  # nothing to look through, however many pairs there are
+        busy = self._busy_foundations()
+        return any(one.has_check(busy) for one in lists)
 
     def _busy_foundations(self) -> set[tuple[str, str]]:
         return {pair.foundation for one in self._lists.values() for pair in one.pairs if pair.state in _BUSY}
@@ -141,27 +114,33 @@ class CheckRunner:
         return False
 
     def _send(self, checklist: CheckList, pair: Pair, now: float) -> None:
-        use_candidate = self._role.controlling and checklist.nominating is pair
+        use_candidate = self._state.controlling and checklist.nominating is pair
         tid, data = self.request(checklist, pair, use_candidate=use_candidate)
         active = sum(other.state in _BUSY for one in self._lists.values() for other in one.pairs)
-        start = Schedule.start_on_live_path if self._is_live(pair) else Schedule.start
-        schedule = start(self._timing, now, max(self._timing.rto_s, self.pacing_s * active))
-        self._checks[tid] = check = Check(checklist, pair, tid, data, schedule, self._role.controlling, use_candidate)
+        rto_s = max(self._timing.rto_s, self.pacing_s * active)
+        if pair.local.protocol == "tcp":
+            schedule = Schedule.once(self._timing, now)
+        elif pair.key in self._state.routes:  # the peer has been heard there
+            schedule = Schedule.start_on_live_path(self._timing, now, rto_s)
+        else:
+            schedule = Schedule.start(self._timing, now, rto_s)
+        check = Check(checklist, pair, tid, data, schedule, self._state.controlling, use_candidate)
+        self._checks[tid] = check
         if pair.started_at is None:
             pair.started_at = now
         if pair.state is not PairState.SUCCEEDED:  # a pair that is being nominated goes on carrying data
-            set_state(self._events, checklist, pair, PairState.IN_PROGRESS, now)
+            self._state.set_pair(checklist, pair, PairState.IN_PROGRESS, now)
         self._advance(check, now)
 
     def request(self, checklist: CheckList, pair: Pair, *, use_candidate: bool = False) -> tuple[bytes, bytes]:
         """Make a Binding request for a pair; gives its transaction id and its bytes."""
-        tid = transaction_id(self._random_bits)
+        tid = transaction_id(self._state.random_bits)
         data = request(
             checklist,
             pair,
             tid,
-            controlling=self._role.controlling,
-            tiebreaker=self._role.tiebreaker,
+            controlling=self._state.controlling,
+            tiebreaker=self._state.tiebreaker,
             use_candidate=use_candidate,
         )
         return tid, data

@@ -15,7 +15,7 @@ from app.events import IceSnapshot
 from app.ice.candidates import Candidate, IceDescription, IceFailed
 from app.ice.config import IceConfig
 from app.ice.core import IceLeg
-from app.ice.events import Completed, Failed, IceEvent
+from app.ice.events import Connected, Failed, IceEvent
 from app.ice.hub import Hub
 from app.ice.snapshot import take_snapshot
 from app.ice.timeline import Timeline
@@ -24,22 +24,24 @@ from app.ice.timeline import Timeline
 class IceSession:
     """The ICE side of one call. Use it on one event loop only; close it always.
 
-    `on_event` and `on_datagram` (stream, data) are called on the loop; an exception in them is logged and ends
-    nothing. `on_datagram` gets whatever is not STUN and comes from an authenticated address.
+    A stream is one m= line with its candidates; a flow is one component of it (app/ice/flows.py), and whoever
+    multiplexes RTCP has one flow a stream, of the same name. `on_event` and `on_datagram` (flow, data) are called on
+    the loop; an exception in them is logged and ends nothing. `on_datagram` gets whatever is not STUN and comes from
+    an authenticated address.
     """
 
     def __init__(
         self,
         config: IceConfig,
         controlling: bool,
-        streams: Sequence[str],
+        flows: Sequence[str],
         *,
         on_event: Callable[[IceEvent], None],
         _fork_of: tuple[Hub, IceLeg] | None = None,
     ) -> None:
         self._config = config
         if _fork_of is None:
-            self._hub = Hub(config, controlling, streams)
+            self._hub = Hub(config, controlling, flows)
             self._leg = self._hub.first_leg
         else:
             self._hub = _fork_of[0]
@@ -48,19 +50,19 @@ class IceSession:
         self._on_event = on_event
         self._outcome = asyncio.Event()
         self._failure: str | None = None
-        self.on_datagram: Callable[[str, bytes], None] = lambda stream, data: None
-        self._hub.attach(self._leg, self._event, lambda stream, data: self.on_datagram(stream, data))
+        self.on_datagram: Callable[[str, bytes], None] = lambda flow, data: None
+        self._hub.attach(self._leg, self._event, lambda flow, data: self.on_datagram(flow, data))
 
     def fork(self, *, on_event: Callable[[IceEvent], None]) -> IceSession:
         """Make a session for a further far end that answered the same offer (one a To-tag, RFC 8839 section 7.3).
 
         It shares our candidates, credentials and sockets with this one; each is closed by itself.
         """
-        streams = tuple(self._leg.agent.lists)
+        flows = tuple(self._leg.agent.lists)
         return IceSession(
             self._config,
             self._leg.agent.controlling,
-            streams,
+            flows,
             on_event=on_event,
             _fork_of=(self._hub, self._leg),
         )
@@ -74,7 +76,7 @@ class IceSession:
         self.timeline.take(event, time.monotonic())
         if isinstance(event, Failed):
             self._failure = self._failure or event.reason
-        if isinstance(event, Completed | Failed):
+        if isinstance(event, Connected | Failed):
             self._outcome.set()
         self._on_event(event)
 
@@ -82,21 +84,46 @@ class IceSession:
         """Open sockets and ask the servers, all at once. Never raises: what went wrong is in snapshot().problems."""
         await self._hub.gather()
 
+    async def gather_hosts(self) -> None:
+        """Open sockets and return as soon as there are host candidates; the servers go on being asked meanwhile.
+
+        What is found later is told by CandidateGathered, and the end of it by Gathered.
+        """
+        await self._hub.gather_hosts()
+
+    @property
+    def gathered(self) -> bool:
+        """Tell whether no more candidates of ours will come."""
+        return self._hub.core.gathered_at is not None
+
     def local(self, stream: str) -> IceDescription:
-        """Give what is to be signalled for this stream."""
+        """Give what is to be signalled for this stream: the candidates of all its components found by now."""
         return self._hub.core.local(self._leg, stream)
 
-    def default_candidate(self, stream: str) -> Candidate | None:
+    def default_candidate(self, flow: str) -> Candidate | None:
         """Give the candidate for the m= and c= lines: relay, else srflx, else host (RFC 8839 section 4.2.1.2).
 
         None when there is no candidate at all.
         """
-        default = self._hub.core.default(self._leg, stream)
+        default = self._hub.core.default(self._leg, flow)
         return None if default is None else default.candidate
 
     def set_remote(self, stream: str, description: IceDescription) -> None:
-        """Take the peer's description. The same again is harmless; other credentials raise IceError (a restart)."""
+        """Take the peer's description of a stream, each component's candidates for its flow.
+
+        The same again is harmless; other credentials raise IceError (a restart is another session's).
+        """
         self._leg.agent.set_remote(stream, description, time.monotonic())
+        self._advance()
+
+    def add_remote_candidate(self, stream: str, candidate: Candidate) -> None:
+        """Take a candidate that the peer signals after its description (RFC 8838); IceError when it has none yet."""
+        self._leg.agent.add_remote_candidate(stream, candidate, time.monotonic())
+        self._advance()
+
+    def end_of_remote_candidates(self, stream: str) -> None:
+        """Take note that the peer signals no more candidates for a stream."""
+        self._leg.agent.end_of_remote_candidates(stream)
         self._advance()
 
     def remove_stream(self, stream: str) -> None:
@@ -104,35 +131,44 @@ class IceSession:
         self._hub.core.remove_stream(self._leg, stream, time.monotonic())
         self._advance()
 
+    def remove_flow(self, flow: str) -> None:
+        """Forget one component of a stream: the peer sends RTCP beside RTP."""
+        self._hub.core.remove_flow(self._leg, flow, time.monotonic())
+        self._advance()
+
     def start_checks(self) -> None:
-        """Begin the connectivity checks of all streams that have a remote description."""
+        """Begin the connectivity checks of all flows that have a remote description."""
         self._hub.core.start_checks(self._leg, time.monotonic())
         self._hub.flush()
 
-    async def wait_completed(self) -> None:
-        """Return once every stream has its selected pair; raises IceFailed with a sentence."""
+    async def wait_connected(self) -> None:
+        """Return once every flow has its pair decided and data may flow; raises IceFailed with a sentence."""
         await self._outcome.wait()
         if self._failure is not None:
             raise IceFailed(self._failure)
 
-    def send(self, stream: str, data: bytes) -> bool:
-        """Send one datagram over the selected (or, before, the best valid) pair; False when there is no path."""
-        return self._hub.send(self._leg, stream, data)
+    def progress(self) -> dict[str, str]:
+        """Say of each flow that has no path yet why not, one sentence each."""
+        return self._leg.agent.progress(time.monotonic())
 
-    def use_plain(self, stream: str, remote_host: str, remote_port: int) -> None:
+    def send(self, flow: str, data: bytes) -> bool:
+        """Send one datagram over the pair decided on (or, before, the best valid one); False when there is no path."""
+        return self._hub.send(self._leg, flow, data)
+
+    def use_plain(self, flow: str, remote_host: str, remote_port: int) -> None:
         """Do without ICE: send to this address from the default candidate, and follow where the answers come from.
 
         The address must be numeric; IceError when it is not, or when there is no candidate.
         """
-        self._hub.core.use_plain(self._leg, stream, (remote_host, remote_port), time.monotonic())
+        self._hub.core.use_plain(self._leg, flow, (remote_host, remote_port), time.monotonic())
         self._advance()
 
-    def selected(self, stream: str) -> tuple[Candidate, Candidate] | None:
-        """Give the selected pair (local, remote)."""
-        checklist = self._leg.agent.lists.get(stream)
-        if checklist is None or checklist.selected is None:
+    def selected(self, flow: str) -> tuple[Candidate, Candidate] | None:
+        """Give the pair decided on (local, remote)."""
+        checklist = self._leg.agent.lists.get(flow)
+        if checklist is None or checklist.chosen is None:
             return None
-        return checklist.selected.local.candidate, checklist.selected.remote
+        return checklist.chosen.local.candidate, checklist.chosen.remote
 
     def snapshot(self) -> IceSnapshot:
         """Give everything that is known at this moment, for diagnostics."""
@@ -142,9 +178,9 @@ class IceSession:
         """Give how many datagrams were dropped and why, by reason."""
         return dict(self._hub.core.counters + self._leg.agent.counters)
 
-    def binding_request_seen(self, stream: str) -> bool:
-        """Tell whether an authenticated check has come in for this stream."""
-        checklist = self._leg.agent.lists.get(stream)
+    def binding_request_seen(self, flow: str) -> bool:
+        """Tell whether an authenticated check has come in for this flow."""
+        checklist = self._leg.agent.lists.get(flow)
         return checklist is not None and checklist.request_seen
 
     def _advance(self) -> None:

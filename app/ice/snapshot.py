@@ -26,12 +26,12 @@ def take_snapshot(core: IceCore, leg: IceLeg, timeline: Timeline | None = None) 
         remote += [_info(one, checklist.name) for one in checklist.remotes]
         for pair in checklist.pairs:
             at = mine[id(pair.local)], theirs[id(pair.remote)]
-            pairs.append(_pair_info(pair, *at, selected=pair is checklist.selected, zero=zero))
+            pairs.append(_pair_info(pair, *at, selected=pair is checklist.chosen, zero=zero))
     gathered_in_s = connected_in_s = None
     if core.gathering_since is not None and core.gathered_at is not None:
         gathered_in_s = core.gathered_at - core.gathering_since
-    if agent.started_at is not None and agent.completed_at is not None:
-        connected_in_s = agent.completed_at - agent.started_at
+    if agent.started_at is not None and agent.connected_at is not None:
+        connected_in_s = agent.connected_at - agent.started_at
     return IceSnapshot(
         role="controlling" if agent.controlling else "controlled",
         state=core.state(leg),

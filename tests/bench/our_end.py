@@ -50,7 +50,7 @@ async def run(asked: Asked) -> None:
     ufrag, pwd, candidates = theirs["ice"]
     ice.set_remote("0", IceDescription(ufrag, pwd, tuple(map(Candidate.parse, candidates))))
     ice.start_checks()
-    await ice.wait_completed()
+    await ice.wait_connected()
     role = "server" if asked.calls else "client"
     await media.secure("0", SecurityPlan("dtls", role, (tuple(theirs["fingerprint"]),)))
     media.configure(

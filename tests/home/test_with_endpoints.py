@@ -159,7 +159,7 @@ async def test_relayed_path_through_home(home: HomeServer) -> None:
     ada.start_checks()
     bob.start_checks()
     async with asyncio.timeout(8):
-        await asyncio.gather(ada.wait_completed(), bob.wait_completed())
+        await asyncio.gather(ada.wait_connected(), bob.wait_connected())
         for number in range(50):
             ada.send("audio", b"\x80%d" % number)
             bob.send("audio", b"\x80%d" % -number)

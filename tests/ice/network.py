@@ -20,6 +20,7 @@ from app.ice.candidates import IceDescription
 from app.ice.config import IceConfig
 from app.ice.core import IceCore, IceLeg
 from app.ice.events import IceEvent
+from app.ice.flows import split_flow
 from app.ice.snapshot import take_snapshot
 from app.ice.stun import Address, long_term_key
 from app.settings import HostPort, TurnServer
@@ -287,6 +288,15 @@ class Party:
         self.flush()
 
     @property
+    def streams(self) -> list[str]:
+        """The streams that there are, whatever number of components each has."""
+        return list(dict.fromkeys(split_flow(flow)[0] for flow in self.leg.agent.lists))
+
+    @property
+    def connected(self) -> bool:
+        return self.leg.agent.connected_at is not None
+
+    @property
     def done(self) -> bool:
         return self.leg.agent.completed_at is not None
 
@@ -311,11 +321,11 @@ def connect(a: Party, b: Party, *, signalling_s: float = 0.05, patience_s: float
     network.run(signalling_s)
     if b.core.gathered_at is None:
         b.gather()
-    for stream in a.leg.agent.lists:
+    for stream in a.streams:
         b.set_remote(a.local(stream), stream)
     b.start()
     network.run(signalling_s)
-    for stream in a.leg.agent.lists:
+    for stream in a.streams:
         a.set_remote(b.local(stream), stream)
     a.start()
     return network.run(patience_s, lambda: a.done and b.done)

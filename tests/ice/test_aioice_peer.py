@@ -29,7 +29,7 @@ async def connect(ours: IceSession, theirs: aioice.Connection) -> None:
     ours.set_remote("audio", IceDescription(theirs.local_username, theirs.local_password, candidates))
     ours.start_checks()
     async with asyncio.timeout(10):
-        await asyncio.gather(ours.wait_completed(), theirs.connect())
+        await asyncio.gather(ours.wait_connected(), theirs.connect())
 
 
 @pytest.mark.parametrize("controlling", [True, False], ids=["we control", "aioice controls"])

@@ -59,7 +59,7 @@ async def connect(a: Side, b: Side, streams: tuple[str, ...] = ("audio",)) -> No
     for stream in streams:
         a.session.set_remote(stream, b.session.local(stream))
     a.session.start_checks()
-    await asyncio.gather(a.session.wait_completed(), b.session.wait_completed())
+    await asyncio.gather(a.session.wait_connected(), b.session.wait_connected())
 
 
 def open_sockets() -> int:
@@ -122,7 +122,7 @@ async def test_an_early_check_is_answered_and_followed_up_when_the_description_c
         await eventually(lambda: bool(a.told(BindingRequestSeen)))
         a.session.set_remote("audio", b.session.local("audio"))
         a.session.start_checks()
-        await asyncio.gather(a.session.wait_completed(), b.session.wait_completed())
+        await asyncio.gather(a.session.wait_connected(), b.session.wait_connected())
 
 
 async def test_coturn_gives_relay_and_reflexive_by_one_allocate(coturn: Coturn) -> None:
@@ -242,7 +242,7 @@ async def test_an_interface_that_is_not_there_is_named() -> None:
     side.session.set_remote("audio", side.session.local("audio"))
     side.session.start_checks()
     with pytest.raises(IceFailed, match="wlan77"):
-        await side.session.wait_completed()
+        await side.session.wait_connected()
     await side.session.close()
 
 
@@ -335,14 +335,14 @@ async def test_nobody_there_fails_with_a_sentence() -> None:
         await b.session.close()
         a.session.start_checks()
         with pytest.raises(IceFailed, match="No way to the other side was found"):
-            await a.session.wait_completed()
+            await a.session.wait_connected()
         assert a.session.snapshot().state is IceState.FAILED
 
 
 async def test_closing_ends_the_wait_and_is_safe_twice() -> None:
     side = Side(LOOPBACK, True, ("audio",))
     await side.session.gather()
-    waiting = asyncio.create_task(side.session.wait_completed())
+    waiting = asyncio.create_task(side.session.wait_connected())
     await asyncio.sleep(0)
     await side.session.close()
     await side.session.close()
