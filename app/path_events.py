@@ -86,6 +86,7 @@ class PairInfo:
     reason: str | None = None  # why it failed, in words
     started_at: float | None = None  # first check sent
     finished_at: float | None = None  # first success or failure
+    generation: int = 0  # of the candidates it is made of: the restarts begun before it
 
 
 class ServerState(StrEnum):
@@ -122,6 +123,7 @@ class MomentKind(StrEnum):
     ANSWER = "answer"  # a check was answered
     WORKS = "works"
     FAILED_PAIR = "failed-pair"
+    HEARD = "heard"  # the first check of the other side's
     ROLE = "role"
     NOMINATING = "nominating"
     NOMINATED = "nominated"
@@ -134,6 +136,7 @@ class MomentKind(StrEnum):
     REACHABLE = "reachable"  # a probe after that was answered
     RESTART = "restart"
     RESTARTED = "restarted"
+    RESTART_FAILED = "restart-failed"
     RELAY_LOST = "relay-lost"
     FAILED = "failed"
 
@@ -152,7 +155,7 @@ class IceMoment:
     local: str | None = None
     remote: str | None = None
     rtt_s: float | None = None
-    generation: int = 0  # counts the restarts before it
+    generation: int = 0  # the restarts begun before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,8 @@ class ConsentInfo:
 class IceSnapshot:
     """Everything one ICE session knows at one moment.
 
-    After a restart the candidates and pairs are those of the generation that carries data; the time line is of all.
+    After a restart the candidates and pairs are those of the generation that carries data, and behind them those of one
+    that is being made; the time line is of all.
     """
 
     role: str  # "controlling" or "controlled"
@@ -182,7 +186,7 @@ class IceSnapshot:
     connected_in_s: float | None = None
     restarts: int = 0
     problems: tuple[str, ...] = ()  # one sentence each: a dead server, a refused allocation, …
-    generation: int = 0  # which set of credentials these pairs are of
+    generation: int = 0  # the one that carries data
     timeline: tuple[IceMoment, ...] = ()  # oldest first, bounded
     timeline_dropped: int = 0  # moments that are not in it any more
     servers: tuple[ServerInfo, ...] = ()

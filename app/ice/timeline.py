@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from app.events import IceMoment, MomentKind, PairState
+from app.events import CandidateType, IceMoment, MomentKind, PairState
 from app.ice import events as said
 from app.ice.candidates import Candidate
 
@@ -45,18 +45,22 @@ class Timeline:
                 at=now - self._zero,
                 kind=told[0],
                 text=told[1],
-                flow=getattr(event, "flow", None) or getattr(event, "stream", None),
-                local=_place(getattr(event, "local", None)),
+                flow=getattr(event, "flow", None),
+                local=_place(getattr(event, "local", None) or getattr(event, "candidate", None)),
                 remote=_place(getattr(event, "remote", None)),
                 rtt_s=getattr(event, "rtt_s", None),
                 generation=self.generation,
             )
         )
 
-    def absorb(self, earlier: Timeline) -> None:
-        """Take over what an earlier generation's time line holds."""
-        moments = list(heapq.merge(self.moments, earlier.moments, key=_at))
-        taken = self._taken + earlier._taken
+    def with_next(self, coming: Timeline) -> tuple[tuple[IceMoment, ...], int]:
+        """Give what is kept here and in the generation that is being made, and how much had to make room."""
+        return tuple(heapq.merge(self.moments, coming.moments, key=_at)), self.dropped + coming.dropped
+
+    def absorb(self, other: Timeline) -> None:
+        """Take over what another generation's time line holds: one that was replaced, or one that came to nothing."""
+        moments = list(heapq.merge(self.moments, other.moments, key=_at))
+        taken = self._taken + other._taken
         self._decisions.clear()
         self._checks.clear()
         for moment in moments:
@@ -96,24 +100,67 @@ def _place(candidate: Candidate | None) -> str | None:
 
 # Words ----------------------------------------------------------------------------------------------------
 
+_FOUND = {
+    CandidateType.HOST: "An address of this machine was found",
+    CandidateType.SRFLX: "A server tells how it sees this machine",
+    CandidateType.PRFLX: "The other side tells how it sees this machine",
+    CandidateType.RELAY: "A server lends an address",
+}
+
+
+def _pair_formed(event: said.PairFormed) -> Told:
+    return MomentKind.PAIR, "A way to try" if event.state is PairState.WAITING else "A way to try later"
+
 
 def _pair_changed(event: said.PairChanged) -> Told | None:
     reason = f": {event.reason}" if event.reason else ""
     if event.state is PairState.SUCCEEDED:
-        return MomentKind.WORKS, "This way works"
+        return MomentKind.WORKS, f"This way works{reason}"
     if event.state is PairState.FAILED:
         return MomentKind.FAILED_PAIR, f"This way does not work{reason}"
-    if event.state is PairState.IN_PROGRESS:
-        return None  # the check itself tells
-    return MomentKind.PAIR, f"A way to try{reason}"
+    if event.reason is None:
+        return None  # the check itself tells, or the next one will
+    return MomentKind.PAIR, f"This way is put back{reason}"
+
+
+def _check_sent(event: said.CheckSent) -> Told | None:
+    if event.consent:
+        return None  # every few seconds, as long as the call lasts
+    what = "The check that decides left" if event.nominating else "A check left"
+    return MomentKind.CHECK, what if event.attempt == 1 else f"{what} again ({event.attempt})"
+
+
+def _role_changed(event: said.RoleChanged) -> Told:
+    role = "This side decides on the path now" if event.controlling else "The other side decides on the path now"
+    return MomentKind.ROLE, f"{role}: {event.reason}" if event.reason else role
+
+
+def _relay_lost(event: said.RelayLost) -> Told:
+    then = ", over which the call went" if event.carries else ""
+    return MomentKind.RELAY_LOST, f"The relay {event.server}{then} is gone: {event.reason}"
 
 
 _WORDS: dict[type, Callable[[Any], Told | None]] = {
+    said.CandidateGathered: lambda event: (MomentKind.CANDIDATE, _FOUND[event.candidate.type]),
     said.Gathered: lambda event: (MomentKind.GATHERED, "Every server has answered or had its time"),
+    said.PairFormed: _pair_formed,
     said.PairChanged: _pair_changed,
-    said.Nominated: lambda event: (MomentKind.NOMINATED, "This way is taken"),
-    said.Completed: lambda event: (MomentKind.COMPLETED, "Both sides have agreed on the path"),
+    said.CheckSent: _check_sent,
+    said.CheckAnswered: lambda event: None if event.consent else (MomentKind.ANSWER, "It was answered"),
+    said.BindingRequestSeen: lambda event: (MomentKind.HEARD, "The other side's first check has come in"),
+    said.RoleChanged: _role_changed,
+    said.Nominating: lambda event: (MomentKind.NOMINATING, "This way is picked, and the other side is told"),
+    said.Nominated: lambda event: (MomentKind.NOMINATED, "Both sides take this way"),
+    said.Connected: lambda event: (MomentKind.CONNECTED, "Connected: sound and picture may flow both ways"),
+    said.Completed: lambda event: (MomentKind.COMPLETED, "The choice is confirmed everywhere"),
+    said.Silent: lambda event: (MomentKind.SILENT, "Nothing is heard for a moment: another way is prepared"),
     said.Interrupted: lambda event: (MomentKind.INTERRUPTED, "The other side is silent: the path is interrupted"),
     said.Recovered: lambda event: (MomentKind.RECOVERED, "The other side is heard again"),
+    said.ConsentExpired: lambda event: (MomentKind.EXPIRED, event.reason),
+    said.Reachable: lambda event: (MomentKind.REACHABLE, "The other side answers again: a restart follows"),
     said.Failed: lambda event: (MomentKind.FAILED, event.reason),
+    said.RelayLost: _relay_lost,
+    said.RestartBegun: lambda event: (MomentKind.RESTART, "A new way is looked for, beside the old one"),
+    said.Restarted: lambda event: (MomentKind.RESTARTED, "The call goes on over the new way"),
+    said.RestartFailed: lambda event: (MomentKind.RESTART_FAILED, f"No new way was found: {event.reason}"),
 }

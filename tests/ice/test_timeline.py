@@ -1,9 +1,23 @@
 from __future__ import annotations
 
+from typing import get_args
+
 from app.events import CandidateType, MomentKind, PairState
+from app.ice import timeline as timeline_module
 from app.ice.candidates import Candidate
-from app.ice.events import Completed, Failed, Nominated, PairChanged
-from app.ice.timeline import MAX_DECISIONS, Timeline
+from app.ice.events import (
+    CandidateGathered,
+    CheckAnswered,
+    CheckSent,
+    Completed,
+    Failed,
+    IceEvent,
+    Nominated,
+    PairChanged,
+    RelayLost,
+    RestartBegun,
+)
+from app.ice.timeline import MAX_CHECKS, MAX_DECISIONS, Timeline
 
 LOCAL = Candidate("1", 1, "udp", 100, "192.0.2.1", 4000, CandidateType.HOST)
 REMOTE = Candidate("1", 1, "udp", 100, "2001:db8::1", 5000, CandidateType.SRFLX)
@@ -48,3 +62,36 @@ def test_a_later_generation_goes_on_with_the_earlier_ones_line() -> None:
     second.absorb(first)
     assert [(moment.at, moment.generation) for moment in second.moments] == [(1.0, 0), (2.0, 1), (3.0, 0)]
     assert second.dropped == 0
+
+
+def test_checks_that_only_keep_watch_are_not_told() -> None:
+    timeline = Timeline(0.0)
+    timeline.take(CheckSent("0", LOCAL, REMOTE, nominating=False, attempt=1), 1.0)
+    timeline.take(CheckSent("0", LOCAL, REMOTE, nominating=False, attempt=2), 1.5)
+    timeline.take(CheckSent("0", LOCAL, REMOTE, nominating=False, attempt=1, consent=True), 6.0)
+    timeline.take(CheckAnswered("0", LOCAL, REMOTE, 0.02, consent=True), 6.02)
+    assert [moment.text for moment in timeline.moments] == ["A check left", "A check left again (2)"]
+
+
+def test_many_checks_do_not_push_the_decisions_out() -> None:
+    timeline = Timeline(0.0)
+    timeline.take(CandidateGathered("0", LOCAL), 0.0)
+    for number in range(2 * MAX_CHECKS):
+        timeline.take(CheckAnswered("0", LOCAL, REMOTE, 0.02), 1.0 + number)
+    assert timeline.moments[0].text == "An address of this machine was found"
+    assert timeline.moments[0].local == "host 192.0.2.1:4000"
+    assert timeline.dropped == MAX_CHECKS
+
+
+def test_every_event_of_the_agent_has_its_words_or_a_reason_to_have_none() -> None:
+    assert set(timeline_module._WORDS) == set(get_args(IceEvent))
+
+
+def test_a_restart_under_way_is_told_beside_what_carries_the_call() -> None:
+    current, coming = Timeline(0.0), Timeline(0.0, generation=1)
+    current.take(RestartBegun(), 5.0)
+    coming.take(Nominated("0", LOCAL, REMOTE), 5.5)
+    current.take(RelayLost("0", "turn.example.org:3478", "it does not answer", carries=True), 6.0)
+    moments, dropped = current.with_next(coming)
+    assert [moment.kind for moment in moments] == [MomentKind.RESTART, MomentKind.NOMINATED, MomentKind.RELAY_LOST]
+    assert dropped == 0

@@ -198,6 +198,7 @@ def restarted() -> IceSnapshot:
             pair,
             started_at=pair.started_at and pair.started_at + 61.4,
             finished_at=pair.finished_at and pair.finished_at + 61.4,
+            generation=1,
         )
         for pair in found.pairs
     )

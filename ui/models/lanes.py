@@ -63,8 +63,7 @@ def generations(ice: IceSnapshot | None) -> list[int]:
     if ice is None:
         return []
     checked = {moment.generation for moment in ice.timeline if moment.kind is MomentKind.CHECK}
-    if any(pair.started_at is not None for pair in ice.pairs):
-        checked.add(ice.generation)
+    checked |= {pair.generation for pair in ice.pairs if pair.started_at is not None}
     return sorted(checked)
 
 
@@ -75,7 +74,8 @@ def build_chart(ice: IceSnapshot | None, generation: int | None = None) -> Chart
         return None
     shown = known[-1] if generation is None or generation not in known else generation
     marks = _marks(ice, shown)
-    lanes = _of_pairs(ice, marks) if shown == ice.generation else _of_moments(marks)
+    known_pairs = [pair for pair in ice.pairs if pair.generation == shown]
+    lanes = _of_pairs(ice, known_pairs, marks) if known_pairs else _of_moments(marks)
     if not lanes:
         return None
     lanes.sort(key=lambda lane: (lane.tone != "selected", lane.begun))
@@ -109,9 +109,9 @@ def _place(end: str) -> str:
     return end.partition(" ")[2] or end
 
 
-def _of_pairs(ice: IceSnapshot, marks: dict[Key, list[IceMoment]]) -> list[Lane]:
+def _of_pairs(ice: IceSnapshot, pairs: list[PairInfo], marks: dict[Key, list[IceMoment]]) -> list[Lane]:
     lanes = []
-    for pair in ice.pairs:
+    for pair in pairs:
         if pair.started_at is None and pair.finished_at is None:
             continue
         if pair.local >= len(ice.local) or pair.remote >= len(ice.remote):

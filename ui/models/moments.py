@@ -12,7 +12,7 @@ from ui import words
 Index = QModelIndex | QPersistentModelIndex
 MOMENT = Qt.ItemDataRole.UserRole
 SINCE = Qt.ItemDataRole.UserRole + 1  # when it was, as a short text
-PLAIN = frozenset({MomentKind.CHECK, MomentKind.ANSWER, MomentKind.PAIR})
+PLAIN = frozenset({MomentKind.CHECK, MomentKind.ANSWER, MomentKind.PAIR})  # left out unless asked for
 _TONES = {
     MomentKind.WORKS: "good",
     MomentKind.CONNECTED: "good",
@@ -26,6 +26,7 @@ _TONES = {
     MomentKind.INTERRUPTED: "bad",
     MomentKind.EXPIRED: "bad",
     MomentKind.RELAY_LOST: "bad",
+    MomentKind.RESTART_FAILED: "bad",
     MomentKind.SILENT: "warn",
     MomentKind.RESTART: "warn",
     MomentKind.ROLE: "warn",
