@@ -68,7 +68,7 @@ async def examine_servers(config: IceConfig) -> tuple[list[Finding], IceSnapshot
     """Whether each STUN server answers and each TURN server gives a relay; gathers once for real."""
     session = IceSession(config, True, ["0"], on_event=lambda event: None)
     try:
-        await session.gather()
+        await session.wait_servers()
         snapshot = session.snapshot()
     finally:
         await session.close()

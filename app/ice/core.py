@@ -14,12 +14,13 @@ from collections.abc import Sequence
 
 from app.events import CandidateType, IceState
 from app.ice.agent import IceAgent
+from app.ice.bases import Base, LostRelay
 from app.ice.candidates import IceDescription, IceError, normal_address
 from app.ice.checklist import ListState, LocalCandidate
 from app.ice.config import IceConfig
-from app.ice.events import CandidateGathered, Gathered, IceEvent, Nominated, Nominating
+from app.ice.events import CandidateGathered, Gathered, IceEvent, Nominated, Nominating, RelayLost
 from app.ice.flows import flows_of
-from app.ice.gatherer import Base, Gatherer
+from app.ice.gatherer import Gatherer
 from app.ice.plain import PlainPath
 from app.ice.requests import RandomBits
 from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
@@ -84,10 +85,17 @@ class IceCore:
     # Gathering -------------------------------------------------------------------------------------------
 
     def add_socket(
-        self, stream: str, address: Address, preference: int, interface: str | None, *, candidate: bool = True
+        self,
+        stream: str,
+        address: Address,
+        preference: int,
+        interface: str | None,
+        *,
+        candidate: bool = True,
+        connection: bool = False,
     ) -> int:
-        """Add a bound socket of a stream; gives the number of its base."""
-        base = self.gatherer.add_base(stream, address, preference, interface, candidate)
+        """Add a bound socket of a stream, or a `connection` to a TURN server; gives the number of its base."""
+        base = self.gatherer.add_base(stream, address, preference, interface, candidate, connection)
         self._hand_on_candidates()
         return base
 
@@ -100,15 +108,27 @@ class IceCore:
         for base in self._bases_toward(server):
             self.gatherer.ask_stun(base, server, name)
 
-    def ask_turn(self, index: int, turn: TurnServer, server: Address, carrier: int | None = None) -> None:
-        """Allocate on a TURN server from every host base of its family, or over one connection."""
+    def ask_turn(
+        self,
+        index: int,
+        turn: TurnServer,
+        server: Address,
+        carrier: int | None = None,
+        lasts_s: float | None = None,
+    ) -> None:
+        """Allocate on a TURN server from every host base of its family, or over one connection.
+
+        `lasts_s` is how long its user name is good for, where that is limited.
+        """
         for base in self._bases_toward(server) if carrier is None else [carrier]:
             preference = self.gatherer.bases[base].preference * RELAYS_PER_PREFERENCE + index
-            self.gatherer.ask_turn(base, server, turn, preference)
+            self.gatherer.ask_turn(base, server, turn, preference, lasts_s)
 
-    def best_base(self, stream: str, server: Address) -> Base | None:
-        """Give the best socket of a stream that has the server's family."""
-        reachable = [self.gatherer.bases[number] for number in self._bases_toward(server)]
+    def best_base(self, stream: str, server: Address | None) -> Base | None:
+        """Give the best socket of a stream that has the server's family (None: whichever family)."""
+        known = self.gatherer.bases
+        reachable = [known[number] for number in self._bases_toward(server)] if server else list(known.values())
+        reachable = [base for base in reachable if base.candidate]
         return min((one for one in reachable if one.stream == stream), key=lambda one: one.preference, default=None)
 
     def _bases_toward(self, server: Address) -> list[int]:
@@ -217,7 +237,7 @@ class IceCore:
 
     def receive(self, base: int, data: bytes, source: Address, now: float) -> tuple[IceLeg, str, bytes] | None:
         """Take a datagram from a socket; gives (leg, stream, data) when it is a stream's data."""
-        if self.gatherer.receive_answer(base, data, source):
+        if self.gatherer.receive_answer(base, data, source, now):
             self._settle(now)
             return None
         relay = self.gatherer.relay_at(base, source)  # may be at the address of a STUN server that was asked too
@@ -226,7 +246,7 @@ class IceCore:
             if carried is None:
                 self._settle(now)
                 return None
-            base, source, data = relay.base.number, carried[0], carried[1]
+            base, source, data = relay.base_toward(carried[0]).number, carried[0], carried[1]
         if data and data[0] > 3:  # neither STUN nor empty: RFC 7983
             return self._receive_data(base, data, source, now)
         self._receive_stun(base, data, source, now)
@@ -325,17 +345,30 @@ class IceCore:
             for leg in self.legs:
                 leg.agent.permission_settled(base, peer, refused, now)
                 self._settle_leg(leg, now)
-        if self.gathered_at is None and self._all_asked and self.gatherer.done and self.legs:
+        if self.gathered_at is None and self._all_asked and self.gatherer.done(now) and self.legs:
             self.gathered_at = now
             for leg in self.legs:
                 leg.agent.gathering_ended(next(iter(self.gatherer.problems), None))
                 self._settle_leg(leg, now)
                 self.events.append((leg, Gathered()))
+        while self.gatherer.lost:
+            self._tell_lost(self.gatherer.lost.popleft())
         if self._may_trim and all(leg.settled(self.config.timing.linger_s, now) for leg in self.legs):
             self._trim(now)
         if self._doomed:
             self._free_sockets()
         self.packets.extend(self.gatherer.drain())
+
+    def _tell_lost(self, lost: LostRelay) -> None:
+        for leg in self.legs:
+            if lost.flow in leg.agent.lists:
+                carries = lost.base in leg.bases_in_use()
+                self.events.append((leg, RelayLost(lost.flow, lost.server, lost.reason, carries)))
+
+    def unreachable(self, base: int, remote: Address, now: float) -> None:
+        """Take note that the network says nobody listens at an address to which a socket has sent."""
+        self.gatherer.unreachable(base, remote, now)
+        self._settle(now)
 
     def _free_sockets(self) -> None:
         free = self._doomed - self.gatherer.carriers()

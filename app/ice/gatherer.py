@@ -1,76 +1,36 @@
 """Gathering: asks STUN and TURN servers from every base, turns answers into candidates, keeps allocations alive.
 
 RFC 8445 section 5.1. Pure. Bases are numbered: a host base stands for a socket of the owner's, a relayed base
-for an allocation that is reached through another base, its carrier.
+for an allocation that is reached through another base, its carrier. Each server has a time limit of its own, and
+`awaited` knows which answers are still worth waiting for.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 
 from app.events import CandidateType
+from app.ice.awaited import AskedServer, Awaited, Wish, asked_server
+from app.ice.bases import Base, Foundations, LostRelay, Relay, Retry, TurnVisit
+from app.ice.bindings import Bindings, Query, mapped_address
 from app.ice.candidates import Candidate, candidate_priority
 from app.ice.checklist import LocalCandidate
 from app.ice.config import Timing
 from app.ice.flows import split_flow
-from app.ice.requests import Due, RandomBits, Schedule, transaction_id
-from app.ice.stun import Address, Attribute, Message, MessageClass, Method, StunError, is_stun
-from app.ice.turn_client import TurnClient, TurnState
+from app.ice.health import ServerHealth
+from app.ice.nat import Observation, implied_nat
+from app.ice.redirects import retry_of
+from app.ice.requests import RandomBits
+from app.ice.stun import Address
+from app.ice.turn_client import Credentials, TurnClient, TurnState
+from app.path_events import ServerInfo, ServerState
 from app.settings import HostPort, IcePolicy, TurnServer
 
 START_PACING_S = 0.005  # between two new requests to servers: the least RFC 8445 section 14.2 allows
 MAX_PROBLEMS = 32
-
-
-@dataclass(slots=True, eq=False)
-class Base:
-    """Where a candidate's datagrams leave from.
-
-    `preference` numbers the interfaces and families from 0, best first; `candidate` is False for a base that is
-    no host candidate: a TURN connection's, or a relayed one. The latter's `relay` says how it is reached.
-    """
-
-    number: int
-    stream: str
-    address: Address
-    preference: int
-    interface: str | None = None
-    candidate: bool = True
-    relay: Relay | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Relay:
-    """An allocation: the relayed base it makes, the client that keeps it, and how its server is reached."""
-
-    base: Base
-    client: TurnClient
-    carrier: Base
-    server: Address
-
-
-@dataclass(slots=True, eq=False)
-class _Query:
-    """One Binding request to a STUN server."""
-
-    base: Base
-    server: Address
-    name: str
-    schedule: Schedule
-    data: bytes
-    needed: bool  # False once another server has told what this one would tell
-
-
-@dataclass(slots=True)
-class _Foundations:
-    """Numbers the foundations: equal for one type, base address, server and protocol (RFC 8445 section 5.1.1.3)."""
-
-    known: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
-
-    def of(self, kind: CandidateType, base_host: str, server: str | None) -> str:
-        return self.known.setdefault((kind, base_host, server), str(len(self.known) + 1))
+MAX_OBSERVATIONS = 128
+_IN_USE = (TurnState.ALLOCATING, TurnState.READY, TurnState.CLOSING)
 
 
 class Gatherer:
@@ -81,23 +41,39 @@ class Gatherer:
         self.found: list[tuple[str, LocalCandidate]] = []
         self.packets: deque[tuple[int, bytes, Address]] = deque()
         self.problems: list[str] = []
+        self.servers: dict[tuple[str, str, str], AskedServer] = {}  # by kind, transport and name
+        self.observations: list[Observation] = []
+        self.retries: deque[Retry] = deque()  # what the owner must open another socket for
+        self.lost: deque[LostRelay] = deque()
+        self.health = ServerHealth()
         self._policy = policy
         self._timing = timing
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._random_bits = random_bits
-        self._foundations = _Foundations()
-        self._queries: dict[bytes, _Query] = {}
+        self._foundations = Foundations()
+        self._bindings = Bindings(timing, random_bits, self.packets, timeout_s)
+        self._awaited = Awaited(policy is IcePolicy.RELAY)
+        self._looked_for: dict[AskedServer, list[Wish]] = {}
         self._relays: dict[tuple[int, Address], Relay] = {}
         self._planned: deque[Callable[[float], None]] = deque()
         self._bases_made = 0
-        self._begun_at = self._next_start_at = 0.0
-        self._deadline: float | None = None
+        self._now = self._next_start_at = 0.0
         self._keepalive_at: float | None = None
+        self._closed = False
         self._seen_from: set[tuple[int, Address]] = set()  # (base, server) that gave a reflexive address
 
-    def add_base(self, stream: str, address: Address, preference: int, interface: str | None, candidate: bool) -> int:
+    def add_base(
+        self,
+        stream: str,
+        address: Address,
+        preference: int,
+        interface: str | None,
+        candidate: bool,
+        connection: bool = False,
+    ) -> int:
         """Add a socket; it becomes a host candidate if `candidate` and the policy allow."""
         base = self._new_base(stream, address, preference, interface, candidate)
+        base.connection = connection
         if candidate and self._policy is not IcePolicy.RELAY:
             self._add(base, base, CandidateType.HOST, address, None)
         return base.number
@@ -109,62 +85,111 @@ class Gatherer:
         return base
 
     def begin(self, now: float) -> None:
-        """Start the clock: what has not answered after the server timeout is given up."""
-        self._begun_at = self._next_start_at = now
-        self._deadline = now + self._timeout_s
+        """Start the clock of the keep-alives and of the pacing."""
+        self._now = self._next_start_at = now
         self._keepalive_at = now + self._timing.keepalive_s
+
+    # Servers ---------------------------------------------------------------------------------------------
+
+    def server(self, kind: str, transport: str, name: HostPort) -> AskedServer:
+        """Give the book of one configured server; the same one for all bases."""
+        key = kind, transport, str(name)
+        if key not in self.servers:
+            place = ",".join(sorted({base.address[0] for base in self.bases.values() if base.candidate}))
+            self.servers[key] = asked_server(*key[:2], key[2], place, self.health, self._now)
+        return self.servers[key]
+
+    def looks_for(self, server: AskedServer, flows: Iterable[str]) -> None:
+        """Say that a server's name is being looked up, or a connection to it made: its candidates may yet come."""
+        kinds = [CandidateType.SRFLX] if server.transport == "udp" else []
+        kinds += [CandidateType.RELAY] if server.kind == "turn" else []
+        wishes = self._looked_for.setdefault(server, [])
+        wishes += [self._awaited.expect(server, flow, kind, None) for flow in flows for kind in kinds]
+
+    def looked_for(self, server: AskedServer) -> None:
+        """Say that no further address or connection of this server will come."""
+        self._awaited.settle(self._looked_for.pop(server, ()))
+
+    def refused(self, server: AskedServer, problem: str, now: float, *, silent: bool = False) -> None:
+        """Take note that a server could not be found or reached."""
+        self.problem(problem)
+        server.failed(ServerState.SILENT if silent else ServerState.REFUSED, problem)
+        if silent and server.state is ServerState.SILENT:
+            self.health.silent(server.key, now)
 
     def ask_stun(self, base: int, server: Address, name: HostPort) -> None:
         """Plan a Binding request from a base to a server of the same family."""
-        if self._deadline is None:
-            self.problem(f"The STUN server {name} was found too late to be asked.")
-            return
-        self._planned.append(lambda now: self._query(self.bases[base], server, str(name), now))
+        if not self._closed:
+            asked, over = self.server("stun", "udp", name), self.bases[base]
+            wishes = [self._awaited.expect(asked, over.stream, CandidateType.SRFLX, over.address[0])]
+            self._plan(lambda now: self._bindings.ask(over, server, asked, wishes, now), asked)
 
-    def _query(self, base: Base, server: Address, name: str, now: float) -> None:
-        tid = transaction_id(self._random_bits)
-        data = Message(Method.BINDING, MessageClass.REQUEST, tid).encode(fingerprint=True)
-        self._queries[tid] = query = _Query(
-            base,
-            server,
-            name,
-            Schedule.start(self._timing, now, self._timing.server_rto_s),
-            data,
-            not self._is_seen(base),
-        )
-        self._advance(tid, query, now)
-
-    def _is_seen(self, base: Base) -> bool:
-        return any(number == base.number for number, _ in self._seen_from)
-
-    def ask_turn(self, carrier: int, server: Address, turn: TurnServer, preference: int) -> None:
+    def ask_turn(
+        self,
+        carrier: int,
+        server: Address,
+        turn: TurnServer,
+        preference: int,
+        lasts_s: float | None = None,
+    ) -> None:
         """Plan an Allocate over a base; `preference` makes relayed candidates of several servers differ."""
-        if self._deadline is None:
-            self.problem(f"The TURN server {turn.server} was found too late to be asked.")
+        asked = self.server("turn", turn.transport, turn.server)
+        self.visit_turn(carrier, server, TurnVisit(turn, asked, preference, lasts_s))
+
+    def visit_turn(self, carrier: int, server: Address, visit: TurnVisit) -> None:
+        """Plan an Allocate at the configured server, or where it sent us."""
+        over = self.bases.get(carrier)
+        if over is None or self._closed:
             return
-        over = self.bases[carrier]
         client = TurnClient(
-            str(turn.server),
-            turn.username,
-            turn.password,
+            str(visit.turn.server),
+            Credentials(visit.turn.username, visit.turn.password, visit.lasts_s),
             self._timing,
             self._random_bits,
-            over_stream=not over.candidate,
-            ipv6=":" in server[0],
+            over_stream=over.connection,
         )
-        client.heard = not over.candidate  # who let us connect is alive
-        base = self._new_base(over.stream, ("", 0), preference, over.interface, candidate=False)
-        base.relay = self._relays[(carrier, server)] = Relay(base, client, over, server)
-        self._planned.append(client.allocate)
+        client.heard = over.connection  # who let us connect is alive
+        kinds = [CandidateType.RELAY, *([CandidateType.SRFLX] if over.candidate else [])]
+        wishes = [self._awaited.expect(visit.asked, over.stream, kind, over.address[0]) for kind in kinds]
+        base = self._relayed_base(over, visit)
+        relay = Relay([base], client, over, server, visit, wishes)
+        base.relay = self._relays[(carrier, server)] = relay
+
+        def start(now: float) -> None:
+            relay.give_up_at = now + self.timeout_s
+            client.allocate(now)
+
+        self._plan(start, visit.asked)
+
+    def _relayed_base(self, carrier: Base, visit: TurnVisit) -> Base:
+        return self._new_base(carrier.stream, ("", 0), visit.preference, carrier.interface, candidate=False)
+
+    def _plan(self, start: Callable[[float], None], asked: AskedServer) -> None:
+        """Queue a request: who was silent a moment ago comes behind, so that it keeps nobody waiting."""
+        if asked.known_silent:
+            self._planned.append(start)
+        else:
+            self._planned.insert(self._promising, start)
+            self._promising += 1
+
+    _promising = 0  # how many at the head of the queue are not known to be silent
+
+    def done(self, now: float) -> bool:
+        """Tell whether nothing is awaited any more that could still give a candidate worth waiting for."""
+        return not self._awaited.waits(now)
 
     @property
-    def done(self) -> bool:
-        """Tell whether nothing is awaited any more that could still give a candidate worth waiting for."""
-        return not (
-            self._planned
-            or any(relay.client.state is TurnState.ALLOCATING for relay in self._relays.values())
-            or any(query.needed for query in self._queries.values())
-        )
+    def settled(self) -> bool:
+        """Tell whether every server has answered or had its time."""
+        return self._awaited.is_empty
+
+    def server_infos(self) -> tuple[ServerInfo, ...]:
+        """Describe every server that was asked, as the settings name them."""
+        return tuple(asked.info() for asked in self.servers.values())
+
+    def implied_nat(self) -> str | None:
+        """Say in one sentence what the servers' answers imply of the NAT in between; None before any answer."""
+        return implied_nat(self.observations)
 
     def problem(self, sentence: str) -> None:
         if sentence not in self.problems and len(self.problems) < MAX_PROBLEMS:
@@ -181,43 +206,89 @@ class Gatherer:
         before = relay.client.state
         peer_data = relay.client.receive(data, now)
         if relay.client.state is not before:
-            self._relay_changed(relay)
+            self._relay_changed(relay, before, now)
         return peer_data
 
-    def receive_answer(self, base: int, data: bytes, source: Address) -> bool:
+    def receive_answer(self, base: int, data: bytes, source: Address, now: float) -> bool:
         """Take a STUN server's answer; False when these bytes answer no query of ours."""
-        query = self._queries.get(data[8:20]) if is_stun(data) else None
-        if query is None or query.base.number != base or query.server != source:
+        query = self._bindings.take(base, data, source)
+        if query is None:
             return False
-        del self._queries[data[8:20]]
-        try:
-            message = Message.parse(data)
-            mapped = message.address(Attribute.XOR_MAPPED_ADDRESS) or message.address(Attribute.MAPPED_ADDRESS)
-        except StunError:
-            mapped = None
+        mapped = mapped_address(data)
+        self._awaited.settle(query.wishes)
         if mapped is None:
-            self.problem(f"The STUN server {query.name} gave an answer that cannot be used.")
+            self.refused(query.asked, f"The STUN server {query.asked.name} gave an answer that cannot be used.", now)
         else:
-            self._reflexive(query.base, mapped, query.server, query.name)
+            query.asked.answered(query.schedule.rtt(now))
+            self._reflexive(query.base, mapped, query.server, query.asked, now)
         return True
 
-    def _reflexive(self, base: Base, mapped: Address, server: Address, name: str) -> None:
-        self._seen_from.add((base.number, server))
-        for other in self._queries.values():
-            if other.base is base:
-                other.needed = False  # a second server would only say the same again
-        if self._policy is not IcePolicy.RELAY:
-            self._add(base, base, CandidateType.SRFLX, mapped, name)
+    def unreachable(self, base: int, server: Address, now: float) -> None:
+        """Take note that the network says nobody listens at an address that was asked from this base."""
+        for query in self._bindings.take_unreachable(base, server):
+            self._silent(query, f"Nothing answers at the STUN server {query.asked.name}: check that it runs.", now)
+        relay = self._relays.get((base, server))
+        if relay is not None:
+            before = relay.client.state
+            relay.client.unreachable(now)
+            if relay.client.state is not before:
+                self._relay_changed(relay, before, now)
 
-    def _relay_changed(self, relay: Relay) -> None:
-        client, carrier = relay.client, relay.carrier
-        if client.state is TurnState.READY and client.relayed is not None:
-            relay.base.address = client.relayed
+    def _silent(self, query: Query, problem: str, now: float) -> None:
+        self._awaited.settle(query.wishes)
+        self.refused(query.asked, problem, now, silent=True)
+
+    def _reflexive(self, base: Base, mapped: Address, server: Address, asked: AskedServer, now: float) -> None:
+        asked.mapped = asked.mapped or mapped
+        self.health.answered(asked.key)
+        if len(self.observations) < MAX_OBSERVATIONS:
+            self.observations.append(Observation(base.address, server, mapped))
+        self._seen_from.add((base.number, server))
+        self._awaited.won(base.stream, CandidateType.SRFLX, base.address[0], asked.rtt_s, now)
+        if self._policy is not IcePolicy.RELAY:
+            self._add(base, base, CandidateType.SRFLX, mapped, asked.name)
+
+    def _relay_changed(self, relay: Relay, before: TurnState, now: float) -> None:
+        client, carrier, asked = relay.client, relay.carrier, relay.visit.asked
+        if client.state is TurnState.ALLOCATING:
+            return
+        self._awaited.settle(relay.wishes)
+        if client.state is TurnState.READY:
+            asked.answered(client.rtt_s)
+            asked.relayed = asked.relayed or client.relayed[0]
+            self.health.answered(asked.key)
             if client.mapped is not None and carrier.candidate:
-                self._reflexive(carrier, client.mapped, relay.server, client.name)
-            self._add(relay.base, carrier, CandidateType.RELAY, client.relayed, client.name, client.mapped)
-        elif client.problem is not None:
-            self.problem(client.problem)
+                self._reflexive(carrier, client.mapped, relay.server, asked, now)
+            self._awaited.won(carrier.stream, CandidateType.RELAY, carrier.address[0], client.rtt_s, now)
+            self._add_relayed(relay)
+        elif client.problem is not None and client.state is TurnState.FAILED:
+            self._relay_failed(relay, before, client.problem, now)
+
+    def _add_relayed(self, relay: Relay) -> None:
+        """Make a base and a candidate of each relayed address."""
+        for at, address in enumerate(relay.client.relayed):
+            if at:
+                relay.bases.append(self._relayed_base(relay.carrier, relay.visit))
+                relay.bases[at].relay = relay
+            relay.bases[at].address = address
+            mapped = relay.client.mapped
+            self._add(relay.bases[at], relay.carrier, CandidateType.RELAY, address, relay.client.name, mapped)
+
+    def _relay_failed(self, relay: Relay, before: TurnState, problem: str, now: float) -> None:
+        asked = relay.visit.asked
+        if before is TurnState.READY:
+            self.problem(problem)
+            asked.failed(ServerState.LOST, problem)
+            self.lost += [LostRelay(base.number, base.stream, asked.name, problem) for base in relay.bases]
+            return
+        retry = retry_of(relay)
+        if retry is None:
+            self.refused(asked, problem, now, silent=not relay.client.heard)
+        elif relay.carrier.connection or relay.client.mismatch:
+            self.looks_for(asked, [retry.flow])
+            self.retries.append(retry)
+        else:
+            self.visit_turn(relay.carrier.number, retry.server, retry.visit)
 
     def _add(
         self,
@@ -246,61 +317,50 @@ class Gatherer:
 
     # Time ------------------------------------------------------------------------------------------------
 
-    def _advance(self, tid: bytes, query: _Query, now: float) -> None:
-        due = query.schedule.poll(now)
-        if due is Due.SEND:
-            self.packets.append((query.base.number, query.data, query.server))
-        elif due is Due.TIMEOUT:
-            del self._queries[tid]
-
     def handle_timeout(self, now: float) -> None:
+        self._now = now
         while self._planned and now >= self._next_start_at:
             self._next_start_at = now + START_PACING_S
+            self._promising = max(0, self._promising - 1)
             self._planned.popleft()(now)
-        for tid, query in list(self._queries.items()):
-            self._advance(tid, query, now)
+        for query in self._bindings.take_late(now):
+            name = query.asked.name
+            self._silent(query, f"The STUN server {name} did not answer: check its address and that it runs.", now)
         for relay in list(self._relays.values()):
-            before = relay.client.state
-            relay.client.handle_timeout(now)
-            if relay.client.state is not before:
-                self._relay_changed(relay)
-        if self._deadline is not None and now >= self._deadline:
-            self._give_up(now)
+            self._keep_relay(relay, now)
         if self._keepalive_at is not None and now >= self._keepalive_at:
             self._keepalive_at = now + self._timing.keepalive_s
-            self._keep_bindings()
+            for base, server in self._seen_from:  # RFC 8445 section 5.1.1.4
+                if base in self.bases:
+                    self._bindings.keep_open(base, server)
 
-    def _give_up(self, now: float) -> None:
-        """Give up the silent servers; one that has answered something is alive and gets the same time once more."""
-        last = now >= self._begun_at + 2 * self._timeout_s
-        self._planned.clear()
-        for query in self._queries.values():
-            self.problem(f"The STUN server {query.name} did not answer: check its address and that it runs.")
-        self._queries.clear()
-        for relay in self._relays.values():
-            if relay.client.state is TurnState.ALLOCATING and (last or not relay.client.heard):
-                relay.client.give_up()
-                self._relay_changed(relay)
-        self._deadline = None if self.done else self._begun_at + 2 * self._timeout_s
-
-    def _keep_bindings(self) -> None:
-        """Keep the NAT's bindings open until something is selected (RFC 8445 section 5.1.1.4)."""
-        for base, server in self._seen_from:
-            if base in self.bases:
-                tid = transaction_id(self._random_bits)
-                data = Message(Method.BINDING, MessageClass.INDICATION, tid).encode(fingerprint=True)
-                self.packets.append((base, data, server))
+    def _keep_relay(self, relay: Relay, now: float) -> None:
+        """Let an allocation do what is due; who has answered something gets its time once more."""
+        client, before = relay.client, relay.client.state
+        client.handle_timeout(now)
+        if client.state is TurnState.ALLOCATING and relay.give_up_at is not None and now >= relay.give_up_at:
+            if client.heard and not relay.extended:
+                relay.extended, relay.give_up_at = True, now + self.timeout_s
+            else:
+                client.give_up()
+        if client.state is not before:
+            self._relay_changed(relay, before, now)
+        if client.ends_soon:
+            client.ends_soon = False
+            why = f"The time-limited user name for the TURN server {client.name} runs out."
+            self.lost += [LostRelay(base.number, base.stream, relay.visit.asked.name, why) for base in relay.bases]
 
     def next_timeout(self) -> float | None:
-        times = [query.schedule.next_at for query in self._queries.values()]
+        times = [self._bindings.next_timeout(), self._awaited.until(self._now)]
         if self._planned:
             times.append(self._next_start_at)
-        if self._deadline is not None and not (self.done and not self._queries):
-            times.append(self._deadline)
-        if self._keepalive_at is not None and self._seen_from:
+        if self._seen_from:
             times.append(self._keepalive_at)
-        times += [at for relay in self._relays.values() if (at := relay.client.next_timeout()) is not None]
-        return min(times, default=None)
+        for relay in self._relays.values():
+            times.append(relay.client.next_timeout())
+            if relay.client.state is TurnState.ALLOCATING:
+                times.append(relay.give_up_at)
+        return min((at for at in times if at is not None), default=None)
 
     def drain(self) -> Iterator[tuple[int, bytes, Address]]:
         """Give and forget everything that is to be sent: (number of a socket's base, bytes, destination)."""
@@ -314,19 +374,24 @@ class Gatherer:
         """Give and forget what the servers said to peers: (relayed base, peer, why not or None)."""
         for relay in self._relays.values():
             while relay.client.permission_results:
-                yield relay.base.number, *relay.client.permission_results.popleft()
+                peer, why = relay.client.permission_results.popleft()
+                yield relay.base_toward(peer).number, peer, why
 
     # The end ---------------------------------------------------------------------------------------------
 
     def release(self, stream: str | None, keep: set[int], now: float) -> None:
         """Hand back the allocations of a stream (None: of all) except those of the bases in `keep`."""
         if stream is None:
-            self._keepalive_at = self._deadline = None
+            self._closed = True
+            self._keepalive_at = None
             self._planned.clear()
-            self._queries.clear()
+            self._promising = 0
+            for query in self._bindings.take_of(None):
+                self._awaited.settle(query.wishes)
         for relay in self._relays.values():
-            if relay.base.number not in keep and stream in (None, relay.base.stream):
+            if stream in (None, relay.carrier.stream) and not any(base.number in keep for base in relay.bases):
                 relay.client.close(now)
+                self._awaited.settle(relay.wishes)
 
     def sockets_of(self, stream: str | None) -> set[int]:
         """Give the sockets of a stream (None: of all)."""
@@ -338,20 +403,22 @@ class Gatherer:
 
     def carrier_lost(self, number: int, why: str, now: float) -> None:
         """Give up the allocations that were reached through a connection."""
-        for relay in self._relays.values():
+        for relay in list(self._relays.values()):
+            before = relay.client.state
             if relay.carrier.number == number:
                 relay.client.lost(why, now)
-                self._relay_changed(relay)
+                self._relay_changed(relay, before, now)
 
     def forget(self, number: int) -> None:
         """Drop a socket's base and what was reached through it."""
+        for relay in self._relays.values():
+            if relay.carrier.number == number:
+                self._awaited.settle(relay.wishes)
         self._relays = {key: relay for key, relay in self._relays.items() if key[0] != number}
         self.bases = {
             at: base
             for at, base in self.bases.items()
             if at != number and (base.relay is None or base.relay.carrier.number != number)
         }
-        self._queries = {tid: query for tid, query in self._queries.items() if query.base.number != number}
-
-
-_IN_USE = (TurnState.ALLOCATING, TurnState.READY, TurnState.CLOSING)
+        for query in self._bindings.take_of(number):
+            self._awaited.settle(query.wishes)

@@ -91,6 +91,10 @@ class IceSession:
         """
         await self._hub.gather_hosts()
 
+    async def wait_servers(self) -> None:
+        """Gather, and return only when every server has answered or had its time, also those nobody waits for."""
+        await self._hub.wait_servers()
+
     @property
     def gathered(self) -> bool:
         """Tell whether no more candidates of ours will come."""
