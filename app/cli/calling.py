@@ -20,6 +20,9 @@ from app.events import (
     EndedBy,
     Event,
     FiguresChanged,
+    IceMoment,
+    IceSnapshot,
+    MomentKind,
     Problem,
     RegistrationChanged,
     RegistrationState,
@@ -38,6 +41,24 @@ _WORDS = {
     CallState.INTERRUPTED: "the path is silent",
     CallState.ENDING: "ending",
     CallState.ENDED: "ended",
+}
+
+# Moments of the path that are worth a line while the call goes on; True: for a person too.
+_PATH = {
+    MomentKind.GATHERED: False,
+    MomentKind.ROLE: False,
+    MomentKind.CONNECTED: False,
+    MomentKind.COMPLETED: False,
+    MomentKind.SILENT: False,
+    MomentKind.INTERRUPTED: True,
+    MomentKind.RECOVERED: True,
+    MomentKind.EXPIRED: True,
+    MomentKind.REACHABLE: False,
+    MomentKind.RESTART: True,
+    MomentKind.RESTARTED: True,
+    MomentKind.RESTART_FAILED: True,
+    MomentKind.RELAY_LOST: True,
+    MomentKind.FAILED: True,
 }
 
 
@@ -60,12 +81,13 @@ def engine_options(args: argparse.Namespace, started_at: float, home: HomeMode =
 
 @dataclass
 class Watch:
-    """Follows one call and tells of every new state."""
+    """Follows one call and tells of every new state, and of what happens to its path."""
 
     console: Console
     states_told: int = 0
     info: CallInfo | None = None
     problems: list[str] = field(default_factory=list)
+    path_told: set[IceMoment] = field(default_factory=set)
 
     def take(self, event: Event) -> None:
         if isinstance(event, CallChanged):
@@ -82,8 +104,19 @@ class Watch:
                     words = f"{words}: {event.call.remote_name}"
                 self.console.event("call", words, **facts)
             self.states_told = len(event.call.steps)
-        else:
-            tell(self.console, event)
+            return
+        if isinstance(event, FiguresChanged) and event.figures.ice is not None:
+            self._tell_path(event.figures.call_id, event.figures.ice)
+        tell(self.console, event)
+
+    def _tell_path(self, call_id: str, ice: IceSnapshot) -> None:
+        if self.info is not None and call_id != self.info.call_id:
+            return
+        for moment in ice.timeline:
+            if moment.kind in _PATH and moment not in self.path_told:
+                self.path_told.add(moment)
+                facts = {"call": call_id, "kind": moment.kind.value, "text": moment.text, "flow": moment.flow}
+                self.console.event("ice", moment.text if _PATH[moment.kind] else "", at=round(moment.at, 4), **facts)
 
     @property
     def state(self) -> CallState | None:

@@ -11,7 +11,15 @@ from app.cli.calling import END_WAIT_S, Watch, cause_of, empty_report, engine_op
 from app.cli.console import Console
 from app.cli.running import Running, running
 from app.engine.errors import EngineError
-from app.events import CallChanged, CallState, Direction, Event, RegistrationChanged, RegistrationState
+from app.events import (
+    CallChanged,
+    CallState,
+    Direction,
+    Event,
+    FiguresChanged,
+    RegistrationChanged,
+    RegistrationState,
+)
 
 REMEMBERED = 64  # calls that are over: a late event about one is no new call
 
@@ -71,6 +79,9 @@ class _Service:
         await self._hang_up_all()
 
     async def _take(self, event: Event) -> None:
+        if isinstance(event, FiguresChanged) and event.figures.call_id in self._watches:
+            self._watches[event.figures.call_id].take(event)
+            return
         if not isinstance(event, CallChanged):
             tell(self._console, event)
             if isinstance(event, RegistrationChanged):

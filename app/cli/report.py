@@ -9,8 +9,10 @@ from app.events import (
     CallFigures,
     CallInfo,
     CandidateInfo,
+    IceMoment,
     IceSnapshot,
     SecurityInfo,
+    ServerInfo,
     SipTrace,
     VideoStats,
 )
@@ -68,11 +70,43 @@ def _ice(ice: IceSnapshot) -> dict[str, Any]:
                 "received": pair.received_bytes,
                 "checks": pair.checks_sent,
                 "reason": pair.reason,
+                "generation": pair.generation,
             }
             for pair in ice.pairs
         ],
         "restarts": ice.restarts,
         "problems": list(ice.problems),
+        "generation": ice.generation,
+        "servers": [_server(server) for server in ice.servers],
+        "nat": ice.nat,
+        "timeline": [_moment(moment) for moment in ice.timeline],
+        "timeline_dropped": ice.timeline_dropped,
+    }
+
+
+def _server(server: ServerInfo) -> dict[str, Any]:
+    return {
+        "name": server.name,
+        "kind": server.kind,
+        "transport": server.transport,
+        "state": server.state.value,
+        "mapped": server.mapped,
+        "relayed": server.relayed,
+        "rtt": None if server.rtt_s is None else round(server.rtt_s, 6),
+        "problem": server.problem,
+    }
+
+
+def _moment(moment: IceMoment) -> dict[str, Any]:
+    return {
+        "at": _seconds(moment.at),
+        "kind": moment.kind.value,
+        "text": moment.text,
+        "flow": moment.flow,
+        "local": moment.local,
+        "remote": moment.remote,
+        "rtt": None if moment.rtt_s is None else round(moment.rtt_s, 6),
+        "generation": moment.generation,
     }
 
 
@@ -87,6 +121,7 @@ def _candidate(candidate: CandidateInfo) -> dict[str, Any]:
         "base": candidate.base,
         "server": candidate.server,
         "stream": candidate.stream,
+        "component": candidate.component,
     }
 
 
