@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from app.calls.offer_answer import Agreement, LocalStream
 from app.calls.sdp import SessionDescription
+from app.calls.trickle import OPTION, Trickle
 from app.events import IceSnapshot, IceState
 from app.frames import FrameMailbox
 from app.ice.candidates import Candidate, IceDescription
@@ -24,6 +25,8 @@ from app.media.events import MediaEvent
 from app.media.sdes import SdesKey
 from app.media.session import MediaSession
 from app.settings import HostPort, IcePolicy, MediaSettings
+
+NO_PLACE = HostPort("0.0.0.0", 9)  # no candidate yet: RFC 8840 section 4.1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Leg:
         on_media: Callable[[Leg, MediaEvent], None],
         remote_picture: FrameMailbox,
         own_picture: FrameMailbox,
+        trickles: bool = False,
+        on_candidates: Callable[[Leg, bytes], None] = lambda leg, body: None,
         fork_of: Leg | None = None,
     ) -> None:
         self.wishes = wishes
@@ -75,10 +80,13 @@ class Leg:
         self._opened: set[str] = set()
         names = [wish.name for wish in wishes]
         self.ice: IceSession
+        self.trickle: Trickle
         if fork_of is not None:
             self._keys = fork_of._keys
+            self.trickle = fork_of.trickle.fork(lambda body: on_candidates(self, body))
             self.ice = fork_of.ice.fork(on_event=lambda event: on_ice(self, event))
         else:
+            self.trickle = Trickle(lambda body: on_candidates(self, body), speaks=trickles and self.uses_ice)
             self.ice = IceSession(ice_config, controlling, names, on_event=lambda event: on_ice(self, event))
             self.ice.expect_forks(controlling)  # a proxy may yet try another phone, seconds after the first was reached
         self.ice.on_datagram = self._receive
@@ -92,19 +100,20 @@ class Leg:
         )
 
     def local_streams(self, wishes: tuple[StreamWish, ...] | None = None) -> tuple[LocalStream, ...]:
-        """What the first description says: every candidate, and the most reachable one as m/c (B2)."""
-        streams = []
-        for wish in wishes or self.wishes:
-            default = self.ice.default_candidate(wish.name)
-            assert default is not None, "described before it was gathered"
-            description = self.ice.local(wish.name) if self.uses_ice else None
-            place = HostPort(default.address, default.port)
-            streams.append(
-                LocalStream(
-                    wish.name, wish.kind, place, description, wish.send, wish.receive, sdes_key=self._keys[wish.name]
-                )
-            )
-        return tuple(streams)
+        """What the first description says: every candidate so far, and the most reachable one as m/c (B2)."""
+        streams = tuple(self._local_stream(wish) for wish in wishes or self.wishes)
+        if self.trickle.speaks:
+            self.trickle.describe(self.ice, streams)
+        return streams
+
+    def _local_stream(self, wish: StreamWish) -> LocalStream:
+        default = self.ice.default_candidate(wish.name)
+        place = NO_PLACE if default is None else HostPort(default.address, default.port)
+        description = self.ice.local(wish.name) if self.uses_ice else None
+        if description is not None and self.trickle.speaks:
+            description = replace(description, options=(OPTION, *description.options))
+        key = self._keys[wish.name]
+        return LocalStream(wish.name, wish.kind, place, description, wish.send, wish.receive, sdes_key=key)
 
     def settled_stream(self, wish: StreamWish) -> LocalStream | None:
         """What a later description says: the nominated address alone, and the far end of its pair (B8, R9).
@@ -159,6 +168,7 @@ class Leg:
         if first:
             for name in agreement.unused:
                 self.ice.remove_stream(name)
+            self.trickle.agree(agreement)
             for transport in agreement.transports:
                 self.media.open_transport(transport.name, _Path(self.ice, transport.name))
                 self._opened.add(transport.name)
@@ -195,6 +205,7 @@ class Leg:
             elif transport.address is not None:
                 self.ice.use_plain(transport.name, transport.address.host, transport.address.port)
         if self.agreement.uses_ice:
+            self.trickle.listen(self.ice, self.agreement)
             self.ice.start_checks()
             await self.ice.wait_connected()
         for transport in self.agreement.transports:
@@ -218,6 +229,7 @@ class Leg:
 
     async def close(self) -> None:
         """Free the devices, the keys and the sockets, in this order, so that the goodbyes still leave."""
+        self.trickle.close()
         try:
             await self.media.close()
         finally:

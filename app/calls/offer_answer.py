@@ -49,7 +49,6 @@ class LocalStream:
     codecs: tuple[CodecPlan, ...] = ()  # as already negotiated, with the numbers in use; empty: by the terms
     rtx: int | None = None  # as already negotiated
     sdes_key: SdesKey | None = field(default=None, repr=False)  # of this side's own sending
-    ended: bool = False  # with trickle: no candidate will follow
 
 
 Line = LocalStream | MediaDescription
@@ -169,12 +168,17 @@ def _stream_lines(
     if stream.ice is not None:
         lines += [("ice-ufrag", stream.ice.ufrag), ("ice-pwd", stream.ice.pwd)]
         lines += [("candidate", str(candidate)) for candidate in stream.ice.candidates]
-        if stream.ended:
+        if _says_end(stream.ice):
             lines.append(("end-of-candidates", None))
         if stream.remote_candidates:
             pairs = " ".join(f"{i + 1} {place.host} {place.port}" for i, place in enumerate(stream.remote_candidates))
             lines.append(("remote-candidates", pairs))
     return lines
+
+
+def _says_end(ice: IceDescription) -> bool:
+    """Whoever speaks of trickle says when nothing follows (RFC 8840 section 4.1)."""
+    return "trickle" in ice.options and ice.end_of_candidates
 
 
 def _section(
@@ -355,7 +359,7 @@ def _answer_section(
     if entry.ice is not None and local.ice is not None and not bundled_behind:
         lines += [("ice-ufrag", local.ice.ufrag), ("ice-pwd", local.ice.pwd)]
         lines += [("candidate", str(candidate)) for candidate in local.ice.candidates]
-        if local.ended:
+        if _says_end(local.ice):
             lines.append(("end-of-candidates", None))
     elif entry.ice is None and offered_ice is not None and not bundled_behind:
         lines.append(("ice-mismatch", None))

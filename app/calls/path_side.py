@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg
+from app.calls.reading import trickles
+from app.calls.sdpfrag import Fragment
 from app.calls.states import Input
 from app.events import CallState, EndedBy, EndKind
 from app.ice import events as ice_events
 from app.ice.candidates import IceError, IceFailed
 from app.media.errors import MediaError, SecurityError
 from app.media.events import DeviceTrouble, FirstMedia, MediaEvent, PeerClosed
+from app.settings import IcePolicy, TrickleMode
+from app.sip.info_packages import TRICKLE, takes
+from app.sip.message import Request, Response
+from app.sip.sessions import SessionError
 
 if TYPE_CHECKING:
     from app.calls.call import Call
@@ -27,6 +34,7 @@ REFUSAL_GRACE_S = 2.0  # how long a caller whose checks failed waits for the cal
 BYE_GRACE_S = 2.0  # between the far end's farewell on the media path and its BYE
 PLAIN_SILENCE_S = 8.0  # without consent checks: silence that counts as an interruption
 PLAIN_LOST_S = 40.0
+MAX_EARLY = 8  # far ends whose candidates came before their answer
 
 
 class PathSide:
@@ -40,6 +48,7 @@ class PathSide:
         self._farewell = False  # the far end has closed its media
         self._watched_since: float | None = None
         self._left: list[Leg] = []  # given up, maybe not yet closed
+        self._early: dict[str, Fragment] = {}  # candidates of far ends whose answer has not come yet
 
     def begin(self, tag: str, *, controlling: bool) -> None:
         """Open the first leg and gather for it."""
@@ -57,9 +66,12 @@ class PathSide:
 
     async def _gather(self, leg: Leg) -> None:
         """R1 for the caller, R3 for the callee."""
-        await leg.ice.gather()
-        if any(leg.ice.default_candidate(wish.name) is None for wish in self._call.wishes.all):
-            self._fail(EndKind.CHECKS_FAILED, " ".join(leg.ice.snapshot().problems) or "No network is up.")
+        if self._may_tell_later:
+            await leg.ice.gather_hosts()
+        else:
+            await leg.ice.gather()
+        if leg.ice.gathered and not self._has_candidates(leg):
+            self._fail_without_candidates(leg)
             return
         if self._call.is_caller:
             self._call.feed(Input.GATHERED)
@@ -80,6 +92,35 @@ class PathSide:
             return
         self._call.note_poorer(*agreement.poorer)
         self._call.feed(Input.GATHERED if agreement.uses_ice else Input.GATHERED_PLAIN)
+
+    @property
+    def _speaks_trickle(self) -> bool:
+        """Whether our description says that candidates may follow it, ours or the peer's (RFC 8840)."""
+        call, mode = self._call, self._call.services.settings.network.trickle
+        if mode is TrickleMode.OFF:
+            return False
+        if call.is_caller:
+            return True
+        session = call.session
+        takes_it = session is not None and takes(session.request, TRICKLE)
+        remote = call.negotiation.remote
+        return takes_it and (call.late_offer or (remote is not None and trickles(remote)))
+
+    @property
+    def _may_tell_later(self) -> bool:
+        """Whether our description may leave with the candidates of this machine alone (full trickle)."""
+        if not self._speaks_trickle or self._call.services.ice_config.policy is IcePolicy.OFF:
+            return False
+        if not self._call.is_caller:
+            return True  # who offers so takes it
+        always = self._call.services.settings.network.trickle is TrickleMode.ALWAYS
+        return always or self._call.services.peers.trickles(self._call.remote_uri)
+
+    def _has_candidates(self, leg: Leg) -> bool:
+        return all(leg.ice.default_candidate(wish.name) is not None for wish in self._call.wishes.all)
+
+    def _fail_without_candidates(self, leg: Leg) -> None:
+        self._fail(EndKind.CHECKS_FAILED, " ".join(leg.ice.snapshot().problems) or "No network is up.")
 
     async def _find(self, leg: Leg) -> None:
         """R5: checks, nomination and keys; tells the table how it went."""
@@ -120,6 +161,7 @@ class PathSide:
         session = self._call.session
         if isinstance(event, ice_events.BindingRequestSeen) and session is not None and not self._call.is_caller:
             session.stop_retransmitting()
+        self._trickle(leg, event)
         if leg is not self.leg:
             return
         if isinstance(event, ice_events.Interrupted):
@@ -132,6 +174,46 @@ class PathSide:
         elif isinstance(event, ice_events.ConsentExpired | ice_events.Failed) and leg.ready:
             self._call.set_end(EndedBy.FAILURE, EndKind.NETWORK_LOST, None, event.reason)
             self._call.feed(Input.PATH_LOST)
+
+    def _trickle(self, leg: Leg, event: ice_events.IceEvent) -> None:
+        """Pass on what was found: forks share it, so every far end is told."""
+        if isinstance(event, ice_events.CandidateGathered | ice_events.Gathered):
+            for known in self.legs.values():
+                known.trickle.news()
+        elif isinstance(event, ice_events.Connected | ice_events.Completed):
+            leg.trickle.settle()
+
+    def tell_candidates(self, leg: Leg, body: bytes) -> None:
+        """Send what one far end does not know yet."""
+        session = self._call.session
+        if session is not None and leg in self.legs.values():
+            with suppress(SessionError):  # the far end has gone this moment
+                session.package_info(TRICKLE, body, dialog_tag=self.tag_of(leg))
+
+    def take_candidates(self, tag: str, body: bytes) -> None:
+        """An INFO of a far end has come: more candidates of its, maybe before its answer was understood."""
+        try:
+            fragment = Fragment.parse(body)
+        except DescriptionError as error:
+            log.info("%s: candidates that cannot be understood: %s", self._call.call_id, error)
+            return
+        leg = self.legs.get(tag)
+        if leg is None:
+            if self._call.is_caller and len(self._early) < MAX_EARLY:
+                self._early[tag] = fragment
+            return
+        leg.trickle.take(fragment)
+        leg.trickle.open()
+
+    def dialog_is_up(self, tag: str, message: Request | Response) -> None:
+        """The far end of this dialog has it as well; `message` of it tells whether it takes candidates by INFO."""
+        leg = self.legs.get(tag)
+        if leg is None:
+            return
+        leg.trickle.peer_takes = takes(message, TRICKLE) and leg.remote is not None and trickles(leg.remote)
+        leg.trickle.open()
+        if self._call.is_caller:
+            self._call.services.peers.learn(self._call.remote_uri, leg.trickle.peer_takes)
 
     def _on_media(self, leg: Leg, event: MediaEvent) -> None:
         if isinstance(event, FirstMedia):
@@ -180,6 +262,8 @@ class PathSide:
             leg.agree(agreement)
         except (MediaError, IceError) as error:
             raise DescriptionError(str(error), 488) from error
+        if tag in self._early:
+            leg.trickle.take(self._early.pop(tag))
         self._call.note_poorer(*agreement.poorer)
 
     def _leg_for(self, tag: str) -> Leg:
@@ -207,6 +291,8 @@ class PathSide:
             on_media=self._on_media,
             remote_picture=self._call.remote_picture,
             own_picture=self._call.own_picture,
+            trickles=self._speaks_trickle,
+            on_candidates=self.tell_candidates,
             fork_of=fork_of,
         )
         self.legs[tag] = leg

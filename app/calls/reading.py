@@ -52,12 +52,12 @@ def ice_of(description: SessionDescription, media: MediaDescription) -> IceDescr
         except ParseError:
             continue  # RFC 8839 section 5.1: a candidate that is not understood is ignored
     options = tuple((description.attribute_of(media, "ice-options") or "").split())
-    if media.has("end-of-candidates") or description.has("end-of-candidates"):
-        options = tuple(option for option in options if option != "trickle")  # it is whole: nothing is to be awaited
+    whole = media.has("end-of-candidates") or description.has("end-of-candidates")
     pacing = description.attribute("ice-pacing") or ""
     pacing_ms = int(pacing) if pacing.isascii() and pacing.isdigit() and len(pacing) <= 5 else None
     try:
-        return IceDescription(ufrag, pwd, tuple(candidates), options, description.has("ice-lite"), pacing_ms or None)
+        lite = description.has("ice-lite")
+        return IceDescription(ufrag, pwd, tuple(candidates), options, lite, pacing_ms or None, whole)
     except ParseError as error:
         raise DescriptionError(str(error)) from error
 

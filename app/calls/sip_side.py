@@ -13,6 +13,7 @@ from app.events import CallState, EndedBy, EndKind
 from app.ice.candidates import IceError
 from app.media.errors import MediaError
 from app.sip import events as sip_events
+from app.sip.info_packages import TRICKLE
 from app.sip.sessions import SessionError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class SipSide:
     def _on_provisional(self, event: sip_events.Provisional) -> None:
         if event.body:
             self._call.path.describe(event.dialog_tag, event.body)
+            self._call.path.dialog_is_up(event.dialog_tag, event.response)
         if event.status == 180 and self._call.state is not CallState.ENDED:
             self._call.mark("ringing")
             self._call.feed(Input.ALERTED)
@@ -56,6 +58,7 @@ class SipSide:
                         "The other side gave its addresses only at pick-up, so sound began a moment later."
                     )
             self._call.path.choose(leg)
+            self._call.path.dialog_is_up(event.dialog_tag, event.response)
         self._call.feed(Input.ANSWERED_READY if leg is not None and leg.ready else Input.ANSWERED)
 
     def _on_refused(self, event: sip_events.Refused) -> None:
@@ -74,6 +77,7 @@ class SipSide:
 
     def _on_confirmed(self, event: sip_events.ProvisionalConfirmed) -> None:
         log.debug("%s: the 183 arrived (%s)", self._call.call_id, event.by)
+        self._call.path.dialog_is_up(event.session.dialog_tag or "", event.session.request)
 
     def _on_expired(self, event: sip_events.ProvisionalExpired) -> None:
         if event.ended:
@@ -83,6 +87,7 @@ class SipSide:
 
     def _on_ack(self, event: sip_events.AckReceived) -> None:
         self._call.acknowledged = True
+        self._call.path.dialog_is_up(event.session.dialog_tag or "", event.session.request)
         leg = self._call.path.leg
         if self._call.late_offer and leg is not None and leg.agreement is None:
             if not self._call.path.take_answer(self._call.path.tag_of(leg), event.body):
@@ -90,6 +95,17 @@ class SipSide:
             self._call.carry_out(Action.CONNECT)
         ready = leg is not None and leg.ready
         self._call.feed(Input.ACKNOWLEDGED if ready else Input.ACKNOWLEDGED_EARLY)
+
+    def _on_info(self, event: sip_events.InfoReceived) -> None:
+        if event.package == TRICKLE:
+            event.session.stop_retransmitting()  # whoever sends it has our 183
+            self._call.path.take_candidates(event.dialog_tag, event.body)
+
+    def _on_info_answered(self, event: sip_events.InfoAnswered) -> None:
+        leg = self._call.path.legs.get(event.dialog_tag)
+        if event.package == TRICKLE and leg is not None and not 200 <= event.status < 300:
+            log.info("%s: the far end takes no candidates by INFO: %d", self._call.call_id, event.status)
+            leg.trickle.refused()
 
     def _on_cancelled(self, event: sip_events.Cancelled) -> None:
         elsewhere = any(reason.cause == 200 for reason in event.reasons)
@@ -166,6 +182,8 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     sip_events.ProvisionalConfirmed: SipSide._on_confirmed,
     sip_events.ProvisionalExpired: SipSide._on_expired,
     sip_events.AckReceived: SipSide._on_ack,
+    sip_events.InfoReceived: SipSide._on_info,
+    sip_events.InfoAnswered: SipSide._on_info_answered,
     sip_events.Cancelled: SipSide._on_cancelled,
     sip_events.Bye: SipSide._on_bye,
     sip_events.OfferReceived: SipSide._on_offer,

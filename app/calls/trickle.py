@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -82,11 +82,11 @@ class Trickle:
 
     # Ours ----------------------------------------------------------------------------------------------------
 
-    def describe(self, ours: Generation, streams: Iterable[LocalStream]) -> None:
+    def describe(self, ours: Generation, streams: Collection[LocalStream]) -> None:
         """Remember what a description of ours says: only what it lacks is told afterwards."""
         self._ours = ours
         self._told = {one.name: list(one.ice.candidates) for one in streams if one.ice is not None}
-        self._ended = all(one.ended for one in streams)
+        self._ended = all(one.ice.end_of_candidates for one in streams if one.ice is not None)
         self._settled = False
         self.news()
 

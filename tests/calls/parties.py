@@ -18,7 +18,7 @@ from app.diagnosis.causes import explain_end
 from app.events import CallInfo, CallState, RegistrationState
 from app.ice.config import IceConfig, Timing
 from app.media.certificate import Certificate
-from app.settings import Account, HostPort, MediaSettings, NetworkSettings, Settings, TurnServer
+from app.settings import Account, HostPort, MediaSettings, NetworkSettings, Settings, TrickleMode, TurnServer
 from app.sip.config import SipConfig
 from app.sip.endpoint import SipEndpoint
 from app.sip.events import RegistrationChanged
@@ -55,7 +55,7 @@ class Party:
     name: str
     settings: Settings
     ice: IceConfig
-    supported: tuple[str, ...] = ("100rel", "ice")
+    supported: tuple[str, ...] = ("100rel", "ice", "trickle-ice")
     account: Account | None = None  # with the password "secret"
     registered: bool = False
     messages: list[Message] = field(default_factory=list)
@@ -150,6 +150,7 @@ def party(
     video: bool = True,
     turn: HostPort | None = None,
     ice: IceConfig | None = None,
+    trickle: TrickleMode = TrickleMode.AUTO,
     **media: object,
 ) -> Party:
     """A party whose microphone hums and whose camera shows the test picture."""
@@ -166,7 +167,7 @@ def party(
     settings = replace(settings, **media)  # type: ignore[arg-type]
     servers = (TurnServer(turn, "udp", name, "secret"),) if turn is not None else ()
     config = ice or IceConfig(interfaces=(LOOPBACK,), turn_servers=servers, timing=Timing(patience_s=1.0))
-    return Party(name, Settings(media=settings, network=NetworkSettings()), config)
+    return Party(name, Settings(media=settings, network=NetworkSettings(trickle=trickle)), config)
 
 
 @asynccontextmanager

@@ -1,0 +1,81 @@
+"""A UDP relay of the tests that lets every datagram take its time: a server behind it answers late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.settings import HostPort
+
+LOOPBACK = "127.0.0.1"
+
+
+class _Way(asyncio.DatagramProtocol):
+    """One client's own port toward the server."""
+
+    def __init__(self, road: SlowRoad, client: tuple[str, int]) -> None:
+        self._road = road
+        self._client = client
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.DatagramTransport = transport  # type: ignore[assignment]
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._road.later(lambda: self._road.transport.sendto(data, self._client))
+
+
+class SlowRoad(asyncio.DatagramProtocol):
+    """Clients speak to `address`; the server sees a port of its own for each of them."""
+
+    def __init__(self, server: HostPort, delay_s: float) -> None:
+        self._server = server
+        self._delay_s = delay_s
+        self._ways: dict[tuple[str, int], asyncio.Task[_Way]] = {}
+        self.answered_at: float | None = None  # when the first answer reached a client, on the loop's clock
+        self.transport: asyncio.DatagramTransport
+
+    @property
+    def address(self) -> HostPort:
+        return HostPort(*self.transport.get_extra_info("sockname")[:2])
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if addr not in self._ways:
+            self._ways[addr] = asyncio.get_running_loop().create_task(self._open(addr))
+        self._ways[addr].add_done_callback(lambda way: self._pass(way.result(), data))
+
+    async def _open(self, client: tuple[str, int]) -> _Way:
+        loop = asyncio.get_running_loop()
+        _, way = await loop.create_datagram_endpoint(lambda: _Way(self, client), local_addr=(LOOPBACK, 0))
+        return way
+
+    def _pass(self, way: _Way, data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._delay_s / 2, lambda: way.transport.sendto(data, (self._server.host, self._server.port)))
+
+    def later(self, send: object) -> None:
+        def arrive() -> None:
+            if self.answered_at is None:
+                self.answered_at = asyncio.get_running_loop().time()
+            send()  # type: ignore[operator]
+
+        asyncio.get_running_loop().call_later(self._delay_s / 2, arrive)
+
+    async def close(self) -> None:
+        for way in self._ways.values():
+            (await way).transport.close()
+        self.transport.close()
+
+
+@asynccontextmanager
+async def slow_road(server: HostPort, delay_s: float) -> AsyncIterator[SlowRoad]:
+    """A road on which a question and its answer take `delay_s` together."""
+    loop = asyncio.get_running_loop()
+    _, road = await loop.create_datagram_endpoint(lambda: SlowRoad(server, delay_s), local_addr=(LOOPBACK, 0))
+    try:
+        yield road
+    finally:
+        await road.close()

@@ -1,0 +1,123 @@
+"""Candidates that come after the offer and the answer (RFC 8838, RFC 8840), between two real endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from app.calls.sdp import SessionDescription
+from app.calls.sdpfrag import Fragment
+from app.events import CallState, CandidateType
+from app.ice.config import IceConfig, Timing
+from app.settings import IcePolicy, TrickleMode
+from tests.calls.parties import LOOPBACK, Message, Party, connected, on_the_phone, party
+from tests.calls.slow_road import SlowRoad, slow_road
+from tests.ice.conftest import Coturn, coturn
+
+__all__ = ["coturn"]
+
+ROUND_TRIP_S = 0.7
+
+
+def behind(road: SlowRoad, coturn: Coturn, policy: IcePolicy = IcePolicy.ALL) -> IceConfig:
+    turn = replace(coturn.turn(), server=road.address)
+    timing = Timing(patience_s=10.0)
+    return IceConfig(interfaces=(LOOPBACK,), turn_servers=(turn,), policy=policy, timing=timing, server_timeout_s=5.0)
+
+
+def fragments(one: Party, direction: str) -> list[Fragment]:
+    return [Fragment.parse(m.body.encode()) for m in one.messages if m.direction == direction and m.line[:4] == "INFO"]
+
+
+def offer_of(message: Message) -> SessionDescription:
+    return SessionDescription.parse(message.body.encode())
+
+
+def kinds(fragment: Fragment) -> set[CandidateType]:
+    return {candidate.type for stream in fragment.streams for candidate in stream.candidates}
+
+
+async def test_between_strangers_the_offer_has_everything_and_says_so() -> None:
+    """Half trickle, RFC 8838 section 16: the answer may come in parts, the offer may not."""
+    async with on_the_phone(party("ada"), party("bob")) as (ada, bob):
+        await connected(ada, bob)
+        invite = ada.message("out", "INVITE")
+        assert "trickle-ice" in (invite.header("Supported") or "")
+        assert invite.header("Recv-Info") == "trickle-ice"
+        offer = offer_of(invite)
+        assert (offer.attribute("ice-options") or "").split() == ["trickle", "ice2"]
+        assert all(media.has("end-of-candidates") for media in offer.media)
+        answer = offer_of(bob.message("out", "SIP/2.0 183"))
+        assert "trickle" in (answer.attribute("ice-options") or "")
+        assert ada.manager.services.peers.trickles(bob.uri)
+        assert not [line for line in ada.lines() if line.startswith("INFO")]  # nothing was missing
+
+
+async def test_the_invite_waits_for_no_server_where_the_far_end_is_known(coturn: Coturn) -> None:
+    """The relays follow by INFO in the early dialog, and then the end."""
+    async with slow_road(coturn.address, ROUND_TRIP_S) as road:
+        ada = party("ada", video=False, ice=behind(road, coturn, IcePolicy.RELAY))
+        bob = party("bob", video=False, ice=behind(road, coturn, IcePolicy.RELAY))
+        async with on_the_phone(ada, bob):
+            ada.manager.services.peers.learn(bob.uri, True)
+            began = asyncio.get_running_loop().time()
+            outgoing, _ = await connected(ada, bob, video=False)
+            invite, progress = ada.message("out", "INVITE"), bob.message("out", "SIP/2.0 183")
+            assert invite.at - began < ROUND_TRIP_S / 2
+            assert progress.at - invite.at < ROUND_TRIP_S / 2
+            assert road.answered_at is not None
+            assert progress.at < road.answered_at
+            (line,) = offer_of(invite).media
+            assert (line.port, line.connection.address) == (9, "0.0.0.0")  # type: ignore[union-attr]
+            assert not line.all_attributes("candidate")
+            assert not line.has("end-of-candidates")
+            for told in (fragments(ada, "out"), fragments(ada, "in")):
+                assert told
+                assert kinds(told[-1]) == {CandidateType.RELAY}
+            info = ada.message("out", "INFO")
+            assert info.header("Info-Package") == "trickle-ice"
+            assert info.header("Content-Type") == "application/trickle-ice-sdpfrag"
+            assert info.header("Content-Disposition") == "Info-Package"
+            pair = outgoing.leg.selected_pairs()["0"]  # type: ignore[union-attr]
+            assert pair[0].type is CandidateType.RELAY
+            order = [line.split()[0] for line in ada.lines("out")]
+            assert order.index("PRACK") < order.index("INFO")
+
+
+async def test_host_candidates_do_and_the_rest_is_not_told(coturn: Coturn) -> None:
+    """Where the path is there before the servers have answered, nobody hears of a relay any more."""
+    async with slow_road(coturn.address, ROUND_TRIP_S) as road:
+        ada = party("ada", video=False, ice=behind(road, coturn))
+        bob = party("bob", video=False, ice=behind(road, coturn))
+        async with on_the_phone(ada, bob):
+            ada.manager.services.peers.learn(bob.uri, True)
+            ada.call(bob, video=False)
+            await bob.reaches(CallState.RINGING)
+            assert road.answered_at is None
+            (line,) = offer_of(ada.message("out", "INVITE")).media
+            assert len(line.all_attributes("candidate")) == 1
+            assert not fragments(ada, "out")
+
+
+async def test_it_can_be_always_or_off(coturn: Coturn) -> None:
+    async with slow_road(coturn.address, ROUND_TRIP_S) as road:
+        ada = party("ada", video=False, ice=behind(road, coturn), trickle=TrickleMode.ALWAYS)
+        bob = party("bob", video=False, trickle=TrickleMode.OFF)
+        bob.supported = ("100rel", "ice")
+        async with on_the_phone(ada, bob):
+            await connected(ada, bob, video=False)
+            (line,) = offer_of(ada.message("out", "INVITE")).media
+            assert not line.has("end-of-candidates")
+            answer = offer_of(bob.message("out", "SIP/2.0 183"))
+            assert "trickle" not in (answer.attribute("ice-options") or "")
+            assert not fragments(ada, "out")
+            assert not ada.manager.services.peers.trickles(bob.uri)
+
+
+async def test_a_phone_that_lost_the_ability_is_forgotten() -> None:
+    ada, bob = party("ada", video=False), party("bob", video=False)
+    bob.supported = ("100rel", "ice")
+    async with on_the_phone(ada, bob):
+        ada.manager.services.peers.learn(bob.uri, True)
+        await connected(ada, bob, video=False)
+        assert not ada.manager.services.peers.trickles(bob.uri)
