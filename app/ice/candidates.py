@@ -152,7 +152,8 @@ class Candidate:
         related = dict(reversed(pairs))
         if len(pairs) > MAX_EXTENSIONS:
             raise ParseError(f"candidate {shown} has more than {MAX_EXTENSIONS} extensions")
-        related_port = related.get("rport")
+        # The two belong together (RFC 8839 section 5.1): without the address the port means nothing.
+        related_port = related.get("rport", "0") if "raddr" in related else None
         return cls(
             foundation=foundation,
             component=_number(component, 1, 256, shown, "component"),

@@ -62,6 +62,8 @@ class IceConfig:
     server_timeout_s: float = 1.5  # what one silent server may cost while there are host candidates
     ca_file: str | None = None  # PEM file of authorities to trust for turns: servers
     proxy: str = field(default="", repr=False)  # URL for TURN over TCP and TLS; "" means as the environment says
+    hide_addresses: bool = False  # host candidates name `<random>.local` instead of an address
+    tcp: bool = True  # host candidates for TCP too (RFC 6544)
     timing: Timing = Timing()
     clock_zero: float = 0.0
     tap: Tap | None = None
