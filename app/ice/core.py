@@ -411,6 +411,13 @@ class IceCore:
         self.gatherer.release(None, keep, now)
         self._doomed |= self.gatherer.sockets_of(None) - keep
 
+    def leaves_from(self, leg: IceLeg) -> frozenset[str]:
+        """Give the addresses of the sockets that a leg's data leaves from, of a relay's those toward its server."""
+        used = [self.gatherer.bases.get(number) for number in leg.bases_in_use()]
+        return frozenset(
+            (base if base.relay is None else base.relay.carrier).address[0] for base in used if base is not None
+        )
+
     def state(self, leg: IceLeg) -> IceState:
         """Sum up how far one leg is."""
         states = [one.state for one in leg.agent.lists.values() if one.name not in leg.plain]

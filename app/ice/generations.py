@@ -8,13 +8,14 @@ one afterwards is taken for a while, since the far end may change over later.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from app.events import IceSnapshot
 from app.ice.candidates import Candidate, IceDescription
 from app.ice.config import IceConfig
-from app.ice.events import Completed, Connected, Failed, IceEvent, RestartBegun, Restarted, RestartFailed
+from app.ice.events import Connected, Failed, IceEvent, RestartBegun, Restarted, RestartFailed
 from app.ice.flows import split_flow
 from app.ice.session import IceSession
 from app.owned_tasks import OwnedTasks
@@ -41,10 +42,11 @@ class IcePath:
         _fork_of: IceSession | None = None,
     ) -> None:
         self.restarts = 0
-        self.on_datagram: Callable[[str, bytes], None] = lambda stream, data: None
+        self.on_datagram: Callable[[str, bytes], None] = lambda flow, data: None
         self._config = config
         self._flows = list(flows)
         self._on_event = on_event
+        self._begun = 0  # generations after the first
         self._next: IceSession | None = None
         self._replaced: dict[IceSession, asyncio.TimerHandle] = {}
         self._tasks = OwnedTasks("ICE generations")
@@ -60,7 +62,8 @@ class IcePath:
             session = fork_of.fork(on_event=told)
         else:
             session = IceSession(self._config, controlling, self._flows, on_event=told)
-        session.on_datagram = lambda stream, data: self.on_datagram(stream, data)
+        session.on_datagram = lambda flow, data: self.on_datagram(flow, data)
+        session.timeline.generation = self._begun
         return session
 
     def fork(self, *, on_event: OnEvent) -> IcePath:
@@ -87,14 +90,16 @@ class IcePath:
         """
         self.abandon()
         self._config = config or self._config
+        self._begun += 1
         self._next = self._open(controlling)
-        self._on_event(RestartBegun())
+        self._tell(RestartBegun())
         return self._next
 
     def abandon(self) -> None:
         """Give up the next generation, if there is one: everything goes on over the current one."""
         given_up, self._next = self._next, None
         if given_up is not None:
+            self._current.timeline.absorb(given_up.timeline)
             self._tasks.start(given_up.close(), "close what was not needed")
 
     def adopt(self) -> None:
@@ -105,7 +110,13 @@ class IcePath:
         self.restarts += 1
         loop = asyncio.get_running_loop()
         self._replaced[old] = loop.call_later(LINGER_S, self._retire, old)
-        self._on_event(Restarted())
+        self._current.timeline.absorb(old.timeline)
+        self._tell(Restarted())
+
+    def _tell(self, event: IceEvent) -> None:
+        """Say what no session says by itself."""
+        self._current.timeline.take(event, time.monotonic())
+        self._on_event(event)
 
     def _retire(self, session: IceSession) -> None:
         if self._replaced.pop(session, None) is not None:
@@ -118,8 +129,8 @@ class IcePath:
             return
         elif isinstance(event, Failed):
             self.abandon()
-            self._on_event(RestartFailed(event.reason))
-        elif isinstance(event, Connected | Completed):
+            self._tell(RestartFailed(event.reason))
+        elif isinstance(event, Connected):
             self.adopt()
             self._on_event(event)
         else:
@@ -135,22 +146,44 @@ class IcePath:
         """See IceSession.gather."""
         await self._current.gather()
 
+    async def gather_hosts(self) -> None:
+        """See IceSession.gather_hosts."""
+        await self._current.gather_hosts()
+
+    @property
+    def gathered(self) -> bool:
+        """Tell whether no more candidates of ours will come."""
+        return self._current.gathered
+
     def local(self, stream: str) -> IceDescription:
         """Give what is to be signalled for this stream."""
         return self._current.local(stream)
 
-    def default_candidate(self, stream: str) -> Candidate | None:
+    def default_candidate(self, flow: str) -> Candidate | None:
         """Give the candidate for the m= and c= lines."""
-        return self._current.default_candidate(stream)
+        return self._current.default_candidate(flow)
 
     def set_remote(self, stream: str, description: IceDescription) -> None:
         """Take the peer's description for the generation that carries the call."""
         self._current.set_remote(stream, description)
 
+    def add_remote_candidate(self, stream: str, candidate: Candidate) -> None:
+        """Take a candidate that came after the description, for the generation that carries the call."""
+        self._current.add_remote_candidate(stream, candidate)
+
+    def end_of_remote_candidates(self, stream: str) -> None:
+        """Take note that the peer signals no more candidates for a stream."""
+        self._current.end_of_remote_candidates(stream)
+
     def remove_stream(self, stream: str) -> None:
         """Forget a stream that was refused or bundled into another, also in later generations."""
         self._flows = [flow for flow in self._flows if split_flow(flow)[0] != stream]
         self._current.remove_stream(stream)
+
+    def remove_flow(self, flow: str) -> None:
+        """Forget one component of a stream, also in later generations."""
+        self._flows = [known for known in self._flows if known != flow]
+        self._current.remove_flow(flow)
 
     def start_checks(self) -> None:
         """Begin the connectivity checks."""
@@ -160,34 +193,44 @@ class IcePath:
         """Return once every stream has its selected pair; raises IceFailed with a sentence."""
         await self._current.wait_connected()
 
-    def send(self, stream: str, data: bytes) -> bool:
+    def progress(self) -> dict[str, str]:
+        """Say of each flow that has no path yet why not, one sentence each."""
+        return self._current.progress()
+
+    def send(self, flow: str, data: bytes) -> bool:
         """Send one datagram over the generation that carries the call, or where that has lost its way over the next."""
-        if self._current.send(stream, data):
+        if self._current.send(flow, data):
             return True
-        return self._next is not None and self._next.send(stream, data)
+        return self._next is not None and self._next.send(flow, data)
 
-    def use_plain(self, stream: str, remote_host: str, remote_port: int) -> None:
+    def use_plain(self, flow: str, remote_host: str, remote_port: int) -> None:
         """Do without ICE; see IceSession.use_plain."""
-        self._current.use_plain(stream, remote_host, remote_port)
+        self._current.use_plain(flow, remote_host, remote_port)
 
-    def selected(self, stream: str) -> tuple[Candidate, Candidate] | None:
+    def selected(self, flow: str) -> tuple[Candidate, Candidate] | None:
         """Give the selected pair (local, remote)."""
-        return self._current.selected(stream)
+        return self._current.selected(flow)
+
+    def leaves_from(self) -> frozenset[str]:
+        """Give the addresses of this machine that the data leaves from now."""
+        return self._current.leaves_from()
 
     def snapshot(self) -> IceSnapshot:
         """Give everything that is known at this moment; a restart under way is part of it."""
         found = self._current.snapshot()
         if self._next is not None:
+            moments, dropped = self._current.timeline.with_next(self._next.timeline)
             found = joined(found, self._next.snapshot())
+            found = replace(found, timeline=moments, timeline_dropped=dropped)
         return replace(found, restarts=self.restarts)
 
     def counters(self) -> dict[str, int]:
         """Give how many datagrams were dropped and why, by reason."""
         return self._current.counters()
 
-    def binding_request_seen(self, stream: str) -> bool:
-        """Tell whether an authenticated check has come in for this stream."""
-        return self._current.binding_request_seen(stream)
+    def binding_request_seen(self, flow: str) -> bool:
+        """Tell whether an authenticated check has come in for this flow."""
+        return self._current.binding_request_seen(flow)
 
     async def close(self) -> None:
         """Release what every generation holds; safe to call twice."""
@@ -214,5 +257,6 @@ def joined(current: IceSnapshot, coming: IceSnapshot) -> IceSnapshot:
         local=current.local + coming.local,
         remote=current.remote + coming.remote,
         pairs=(*current.pairs, *behind),
+        servers=current.servers + coming.servers,
         problems=tuple(dict.fromkeys(current.problems + coming.problems)),
     )

@@ -174,6 +174,10 @@ class IceSession:
             return None
         return checklist.chosen.local.candidate, checklist.chosen.remote
 
+    def leaves_from(self) -> frozenset[str]:
+        """Give the addresses of this machine from which the flows' data leaves now, relayed data too."""
+        return self._hub.core.leaves_from(self._leg)
+
     def snapshot(self) -> IceSnapshot:
         """Give everything that is known at this moment, for diagnostics."""
         return take_snapshot(self._hub.core, self._leg, self.timeline)
