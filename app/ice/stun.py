@@ -1,8 +1,9 @@
 """STUN messages as bytes and back: the codec that the ICE agent, the TURN client and the TURN server share.
 
-RFC 8489 (STUN), RFC 8656 (TURN attributes and ChannelData), RFC 8445 section 16 (ICE attributes). Knows no
-sockets, no clock and no transactions. Everything parsed comes from strangers: `Message.parse` either gives a
-message whose framing is sound or raises StunError, and the typed getters raise StunError for a bad value.
+RFC 8489 (STUN), RFC 8656 (TURN attributes and ChannelData), RFC 8445 section 16 (ICE attributes), RFC 5780 section 7
+(behaviour discovery). Knows no sockets, no clock and no transactions. Everything parsed comes from strangers:
+`Message.parse` either gives a message whose framing is sound or raises StunError, and the typed getters raise
+StunError for a bad value.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Attribute(IntEnum):
     """Attribute types; below 0x8000 a receiver must understand them (RFC 8489 section 14)."""
 
     MAPPED_ADDRESS = 0x0001
+    CHANGE_REQUEST = 0x0003
     USERNAME = 0x0006
     MESSAGE_INTEGRITY = 0x0008
     ERROR_CODE = 0x0009
@@ -86,6 +88,8 @@ class Attribute(IntEnum):
     FINGERPRINT = 0x8028
     ICE_CONTROLLED = 0x8029
     ICE_CONTROLLING = 0x802A
+    RESPONSE_ORIGIN = 0x802B
+    OTHER_ADDRESS = 0x802C
 
 
 _AFTER_INTEGRITY = frozenset({Attribute.FINGERPRINT, Attribute.MESSAGE_INTEGRITY_SHA256})
@@ -283,7 +287,9 @@ class Message:
         return Message(self.method, MessageClass.ERROR, self.transaction_id).add_error(code, reason)
 
 
-_PLAIN_ADDRESSES = frozenset({Attribute.MAPPED_ADDRESS, Attribute.ALTERNATE_SERVER})
+_PLAIN_ADDRESSES = frozenset(
+    {Attribute.MAPPED_ADDRESS, Attribute.ALTERNATE_SERVER, Attribute.RESPONSE_ORIGIN, Attribute.OTHER_ADDRESS}
+)
 
 
 def is_stun(data: bytes) -> bool:

@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,19 +89,26 @@ async def answers(port: int) -> bool:
         return True
 
 
-@pytest.fixture
-async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
+@asynccontextmanager
+async def running_coturn(folder: Path, port: int, *lines: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a coturn on loopback with these further lines in its configuration."""
     program = shutil.which("turnserver")
     assert program, "coturn is not installed: make setup installs it"
-    port, tls_port = free_port(), free_port()
-    certificate, key = make_certificate(tmp_path)
-    config = tmp_path / "turnserver.conf"
-    config.write_text(
-        f"listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\nlt-cred-mech\nuser=alice:secret\n"
-        f"realm=lab\nfingerprint\nno-cli\nno-dtls\nallow-loopback-peers\nlog-file=stdout\nsimple-log\n"
-        f"userdb={tmp_path}/turndb\npidfile={tmp_path}/turnserver.pid\nrelay-threads=1\n"
-        f"tls-listening-port={tls_port}\ncert={certificate}\npkey={key}\n"
+    config = folder / f"turnserver-{port}.conf"
+    always = (
+        f"listening-port={port}",
+        "realm=lab",
+        "fingerprint",
+        "no-cli",
+        "no-dtls",
+        "allow-loopback-peers",
+        "log-file=stdout",
+        "simple-log",
+        f"userdb={folder}/turndb-{port}",
+        f"pidfile={folder}/turnserver-{port}.pid",
+        "relay-threads=1",
     )
+    config.write_text("\n".join((*always, *lines)) + "\n")
     process = await asyncio.create_subprocess_exec(
         program, "-c", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
@@ -112,12 +120,26 @@ async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
             await asyncio.sleep(0.05)
         else:
             pytest.fail("coturn does not answer")
-        yield Coturn(HostPort("127.0.0.1", port), HostPort("localhost", tls_port), certificate)
+        yield process
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         try:
             async with asyncio.timeout(5):
                 await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+HERE = ("listening-ip=127.0.0.1", "relay-ip=127.0.0.1")
+ALICE = ("lt-cred-mech", "user=alice:secret")
+
+
+@pytest.fixture
+async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
+    port, tls_port = free_port(), free_port()
+    certificate, key = make_certificate(tmp_path)
+    tls = (f"tls-listening-port={tls_port}", f"cert={certificate}", f"pkey={key}")
+    async with running_coturn(tmp_path, port, *HERE, *ALICE, *tls):
+        yield Coturn(HostPort("127.0.0.1", port), HostPort("localhost", tls_port), certificate)
