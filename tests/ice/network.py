@@ -85,9 +85,10 @@ class Lan:
 
 
 class Network:
-    def __init__(self, *, delay_s: float = 0.01, loss: float = 0.0, seed: int = 1) -> None:
+    def __init__(self, *, delay_s: float = 0.01, jitter_s: float = 0.0, loss: float = 0.0, seed: int = 1) -> None:
         self.now = 100.0
         self.delay_s = delay_s
+        self.jitter_s = jitter_s  # datagrams overtake each other
         self.loss = loss
         self.rng = random.Random(seed)
         self.internet = Lan()
@@ -126,8 +127,13 @@ class Network:
 
     def _later(self, receiver: Receiver, data: bytes, source: Address) -> None:
         self._sequence += 1
-        at = self.now + self.delay_s
+        at = self.now + self.delay_s + self.jitter_s * self.rng.random()
         heapq.heappush(self._queue, (at, self._sequence, lambda: receiver(data, source, self.now)))
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something at a later time."""
+        self._sequence += 1
+        heapq.heappush(self._queue, (self.now + seconds, self._sequence, action))
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
         """Let time pass until the condition holds or the seconds are over; gives how long it took."""
@@ -226,7 +232,11 @@ class Party:
                 self.received.append((got[1], got[2]))
             self.flush()
 
-        self.lan.sockets[address] = receive
+        self._lan(address).sockets[address] = receive
+
+    def _lan(self, address: Address) -> Lan:
+        """IPv6 is not translated: such an address is on the open network, wherever its host stands."""
+        return self.network.internet if ":" in address[0] else self.lan
 
     def handle_timeout(self, now: float) -> None:
         self.core.handle_timeout(now)
@@ -236,10 +246,12 @@ class Party:
         while self.core.packets:
             number, data, destination = self.core.packets.popleft()
             if number in self._ports:
-                self.network.transmit(self.lan, self._ports[number], destination, data)
+                source = self._ports[number]
+                self.network.transmit(self._lan(source), source, destination, data)
         while self.core.unused_sockets:
             number = self.core.unused_sockets.popleft()
-            self.lan.sockets.pop(self._ports.pop(number), None)
+            address = self._ports.pop(number)
+            self._lan(address).sockets.pop(address, None)
             self.core.gatherer.forget(number)
         while self.core.events:
             leg, event = self.core.events.popleft()
@@ -280,7 +292,8 @@ class Party:
         packet = self.core.send(self.leg, stream, data)
         if packet is None:
             return False
-        self.network.transmit(self.lan, self._ports[packet[0]], packet[2], packet[1])
+        source = self._ports[packet[0]]
+        self.network.transmit(self._lan(source), source, packet[2], packet[1])
         return True
 
     def close(self) -> None:

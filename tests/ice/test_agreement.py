@@ -1,0 +1,13 @@
+"""Whatever the network, two agents agree on one pair or both have none. The long form is in tests/fuzz."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+
+from tests.ice.agreement import WORLDS, World, assert_agreement, run
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(WORLDS)
+def test_both_sides_agree_on_one_pair_or_have_none(world: World) -> None:
+    assert_agreement(*run(world))
