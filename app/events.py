@@ -110,6 +110,7 @@ class CallInfo:
     held: bool = False
     poorer_steps: tuple[str, ...] = ()  # what this peer lacks, one sentence each ("no ICE", "no encryption")
     end: CallEnd | None = None
+    notice: str | None = None  # what keeps the call from going on just now, e.g. that no path was found so far
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class Call:
         self._milestones = Milestones()
         self._poorer: dict[str, None] = {}
         self._end: CallEnd | None = None
+        self._notice: str | None = None
 
     # What others see ------------------------------------------------------------------------------------------
 
@@ -119,6 +120,7 @@ class Call:
             held=self.wishes.held or bool(audio and not audio.send),
             poorer_steps=tuple(self._poorer),
             end=self._end,
+            notice=self._notice,
         )
 
     def figures(self) -> CallFigures:
@@ -236,6 +238,7 @@ class Call:
             return
         state, actions = row
         if state is not self._state:
+            self._notice = None
             log.info("call %s: %s, %s -> %s", self.call_id, given, self._state, state)
             self._state = state
             self._steps.append(CallStep(state, self.services.clock()))
@@ -361,6 +364,11 @@ class Call:
         log.info("%s: %s", self.call_id, error)
         self.set_end(EndedBy.FAILURE, kind, error.status, error.reason)
         self.feed(Input.PATH_FAILED)
+
+    def say(self, sentence: str) -> None:
+        """Tell what keeps the call from going on; it is true until the state changes."""
+        self._notice = sentence
+        self.services.on_change(self)
 
     def note_poorer(self, *sentences: str) -> None:
         """Remember what this peer lacks, each sentence once."""

@@ -34,6 +34,7 @@ REFUSAL_GRACE_S = 2.0  # how long a caller whose checks failed waits for the cal
 BYE_GRACE_S = 2.0  # between the far end's farewell on the media path and its BYE
 PLAIN_SILENCE_S = 8.0  # without consent checks: silence that counts as an interruption
 PLAIN_LOST_S = 40.0
+_SEARCHING = (CallState.CONNECTING, CallState.ANSWERING, CallState.RINGING)
 MAX_EARLY = 8  # far ends whose candidates came before their answer
 
 
@@ -48,6 +49,7 @@ class PathSide:
         self._farewell = False  # the far end has closed its media
         self._watched_since: float | None = None
         self._left: list[Leg] = []  # given up, maybe not yet closed
+        self._watching = False  # the search is under way
         self._early: dict[str, Fragment] = {}  # candidates of far ends whose answer has not come yet
 
     def begin(self, tag: str, *, controlling: bool) -> None:
@@ -61,6 +63,9 @@ class PathSide:
             if not leg.begun and leg.agreement is not None:
                 leg.begun = True
                 self._call.tasks.start(self._find(leg), "find the path")
+                if not self._watching and leg.agreement.uses_ice:
+                    self._watching = True
+                    self._call.tasks.start(self._say_no_path_yet(), "watch the search")
         if self.leg is not None and self.leg.ready:
             self._call.feed(Input.PATH_READY)
 
@@ -92,6 +97,20 @@ class PathSide:
             return
         self._call.note_poorer(*agreement.poorer)
         self._call.feed(Input.GATHERED if agreement.uses_ice else Input.GATHERED_PLAIN)
+
+    async def _say_no_path_yet(self) -> None:
+        """The search takes long: tell what was tried, long before it is given up (docs/call-flow.md)."""
+        await asyncio.sleep(self._call.services.ice_config.timing.notice_s)
+        sentence = self.why_no_path()
+        if self._call.state in _SEARCHING and sentence is not None:
+            self._call.say(sentence)
+            self._call.services.on_problem(self._call, sentence, "call")
+
+    def why_no_path(self) -> str | None:
+        """Why there is no path so far, in a sentence for each way that streams take; None where there is one."""
+        leg = self.leg
+        reasons = leg.ice.progress() if leg is not None and not leg.ready else {}
+        return " ".join(dict.fromkeys(reasons.values())) or None
 
     @property
     def _speaks_trickle(self) -> bool:

@@ -72,6 +72,8 @@ class SipSide:
         by = EndedBy.LOCAL if kind is EndKind.CANCELLED else EndedBy.REMOTE
         if kind in (EndKind.CHECKS_FAILED, EndKind.WRONG_PASSWORD):
             by = EndedBy.FAILURE
+        if kind is EndKind.CHECKS_FAILED:
+            text = self._call.path.why_no_path() or text  # the same search, seen from here
         self._call.set_end(by, kind, event.status, text)
         self._call.feed(Input.REFUSED)
 

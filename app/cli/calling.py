@@ -140,7 +140,11 @@ class Watch:
 def tell(console: Console, event: Event) -> None:
     """What is worth a line although it is not about a call's state."""
     if isinstance(event, Problem):
-        console.event("problem", event.sentence, about=event.about, sentence=event.sentence)
+        of_call = event.about == "call"  # why it does not go on: no news of its course, and read where errors are
+        words = "" if of_call else event.sentence
+        console.event("problem", words, about=event.about, sentence=event.sentence, call=event.call_id)
+        if of_call:
+            console.error(event.sentence)
     elif isinstance(event, RegistrationChanged) and event.state is not RegistrationState.NONE:
         console.event(
             "registration",

@@ -162,6 +162,8 @@ _REGISTRATION_STATUSES: dict[int, tuple[str, str]] = {
 _GENERIC_REFUSALS = (EndKind.REFUSED, EndKind.UNAVAILABLE, EndKind.NOT_FOUND, EndKind.NOTHING_IN_COMMON)
 # How the sentences begin that gathering tells about this side; a peer's Reason never begins so.
 _OWN_NETWORK = re.compile(r"The (STUN|TURN) server |This machine |No network ")
+# What the checks came to, as app/ice/failures.py puts it; the advice behind it is given by the kind.
+_NO_WAY = re.compile(r"No way to the other side was found in \d+(?:\.\d+)? s: (.+?)\.(?: [A-Z]|$)")
 _TELLING_STATUSES = frozenset({408, 410, 484})  # of the generic kinds, these say more than their kind
 
 
@@ -198,6 +200,9 @@ def explain_end(
     if kind is EndKind.CANCELLED and by is EndedBy.REMOTE:
         return _sentence(fill, "{name} gave up before the call was answered", "")
     what, advice = _KINDS[kind]
+    tried = _NO_WAY.match(detail) if kind is EndKind.CHECKS_FAILED and detail else None
+    if tried is not None:
+        return _sentence(fill, f"{what} ({_quotable(tried[1])})", advice)
     if status is not None and kind in _GENERIC_REFUSALS:
         if status in _CALL_STATUSES and (kind is EndKind.REFUSED or status in _TELLING_STATUSES):
             what, advice = _CALL_STATUSES[status]

@@ -20,6 +20,7 @@ class Timing:
     live_interval_s: float = 1.0  # the longest wait between two sends where the peer has been heard
     live_retransmissions: int = 16  # how often a request is sent there
     patience_s: float = 39.5  # the PAC timer: a stream does not fail before, however bad it looks (RFC 8863)
+    notice_s: float = 8.0  # still no path: the person is told so, and why so far
     direct_wait_s: float = 0.3  # after the first valid pair: how long a better direct pair may still come
     relay_wait_s: float = 0.6  # the same while the best valid pair is relayed and a direct one is still tried
     consent_interval_s: float = 5.0  # times 0.8 to 1.2 (RFC 7675 section 5.1)

@@ -15,6 +15,17 @@ PLAIN_SDP = (
 )
 
 
+def ice_sdp(port: int, *, ufrag: str = "hand", options: str = "", more: str = "", m_port: int | None = None) -> str:
+    """A description of sound alone with one host candidate; `more` are further lines of its m-section."""
+    head = f"a=ice-options:{options}\r\n" if options else ""
+    return (
+        f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n{head}"
+        f"m=audio {m_port or port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\na=mid:0\r\na=rtcp-mux\r\n"
+        f"a=ice-ufrag:{ufrag}\r\na=ice-pwd:0123456789012345678901\r\n"
+        f"a=candidate:1 1 UDP 2130706431 127.0.0.1 {port} typ host\r\n{more}"
+    )
+
+
 class ByHand(asyncio.DatagramProtocol):
     """Speaks to one far end. Answers repeat the newest INVITE received; requests stand in one dialog of its own."""
 

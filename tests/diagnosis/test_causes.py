@@ -58,6 +58,12 @@ def test_a_call_that_failed_says_what_to_do(kind: EndKind) -> None:
         (
             EndKind.CHECKS_FAILED,
             480,
+            "No way to the other side was found in 39.5 s: 2 of 3 ways did not answer. A TURN server helps.",
+            "phone rang (2 of 3 ways did not answer): set a TURN server",
+        ),
+        (
+            EndKind.CHECKS_FAILED,
+            480,
             "The TURN server 192.0.2.9:3478 did not answer.",
             "192.0.2.9:3478 did not answer”).",
         ),

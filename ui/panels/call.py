@@ -129,8 +129,9 @@ class CallPanel(QWidget):
         self.buttons.setVisible(not record.over)
         self.buttons.show_call(call)
         self.own.show_call(call)
-        self.poorer.setText("\n".join(call.poorer_steps))
-        self.poorer.setVisible(bool(call.poorer_steps) and not record.over)
+        notes = [*call.poorer_steps, *([call.notice] if call.notice else [])]
+        self.poorer.setText("\n".join(notes))
+        self.poorer.setVisible(bool(notes) and not record.over)
         if record.over:
             self.volume_card.hide()
             self._tick.stop()
