@@ -86,7 +86,7 @@ class TurnServer:
     """A TURN server with the user that may allocate there; password or secret are in the keyring or passed beside.
 
     With a `secret` shared with the server, user name and password are made anew for each relay and end by themselves
-    (the "REST" scheme of TURN servers); `username` may then be empty.
+    (the "REST" scheme of TURN servers); `username` may then be empty. `time_limited` says that what is kept is one.
     """
 
     server: HostPort
@@ -94,6 +94,7 @@ class TurnServer:
     username: str = ""
     password: str = field(default="", repr=False)  # only in memory, never in the settings file
     secret: str = field(default="", repr=False)  # likewise
+    time_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

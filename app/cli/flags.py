@@ -61,6 +61,15 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--turn-user", metavar="NAME", help="who may allocate at the TURN servers")
     group.add_argument("--turn-password-from", type=password_from, metavar="WHERE", help="env:NAME or file:PATH")
+    group.add_argument(
+        "--turn-secret-from",
+        type=password_from,
+        metavar="WHERE",
+        help="the secret the TURN servers share with you, env:NAME or file:PATH: passwords that end by themselves",
+    )
+    group.add_argument(
+        "--proxy", metavar="URL", help="toward TURN over TCP and TLS, e.g. http://proxy.example.org:8080"
+    )
     group.add_argument("--ice-policy", type=IcePolicy, choices=list(IcePolicy), help="which paths may be used")
     group.add_argument(
         "--interface", action="append", metavar="NAME", help="repeatable: an interface or address, e.g. eth0 or lo"
@@ -132,13 +141,18 @@ def _network(args: argparse.Namespace, settings: Settings):  # type: ignore[no-u
     turn = getattr(args, "turn", None)
     if turn:
         user, password = args.turn_user or "", args.turn_password_from or ""
-        turn = tuple(replace(server, username=user, password=password) for server in turn)
+        secret = args.turn_secret_from or ""
+        turn = tuple(
+            replace(server, username=user, password=password, secret=secret, time_limited=bool(secret))
+            for server in turn
+        )
     return replace(
         network,
         stun_servers=tuple(getattr(args, "stun", None) or network.stun_servers),
         turn_servers=turn or network.turn_servers,
         ice_policy=getattr(args, "ice_policy", None) or network.ice_policy,
         interfaces=tuple(getattr(args, "interface", None) or network.interfaces),
+        proxy=getattr(args, "proxy", None) or network.proxy,
         hide_addresses=getattr(args, "hide_addresses", False) or network.hide_addresses,
         ice_tcp=network.ice_tcp and not getattr(args, "no_ice_tcp", False),
         sip_port=getattr(args, "sip_port", None) or network.sip_port,

@@ -29,7 +29,7 @@ from app.engine.examination import (
     examine_servers,
 )
 from app.engine.file_writer import FileWriter
-from app.engine.kept import Kept, endpoint_facts, turn_secret_name, with_endpoint_facts_of
+from app.engine.kept import Kept, endpoint_facts, with_endpoint_facts_of
 from app.engine.network_watch import watch_network
 from app.engine.options import EngineOptions, HomeMode
 from app.engine.path_settings import ice_config
@@ -415,9 +415,7 @@ class EngineCore:
 
     async def change_settings(self, settings: Settings) -> None:
         calls = self._running_calls()
-        for server in settings.network.turn_servers:
-            if server.password:
-                await self._kept.save_password(turn_secret_name(server), server.password)
+        await self._kept.save_turn_passwords(settings.network.turn_servers)
         changes_endpoint = endpoint_facts(settings) != endpoint_facts(self._kept.saved)
         if changes_endpoint and not calls.manager.calls:
             await self._keep_and_restart(settings)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,8 @@ class Kept:
         self.saved, problem = load_settings(self.profile.settings_path)
         self.settings = self._adjust(self.saved)
         wanted = [self.account.address] if self.account is not None else []
-        wanted += [turn_secret_name(server) for server in self.settings.network.turn_servers if not server.password]
+        turn = self.settings.network.turn_servers
+        wanted += [turn_secret_name(server) for server in turn if not (server.password or server.secret)]
         for name in wanted:
             if name not in self._passwords and (password := self._secrets.get(name)) is not None:
                 self._passwords[name] = password
@@ -83,6 +85,13 @@ class Kept:
     async def save_password(self, name: str, password: str) -> None:
         await asyncio.to_thread(lambda: self._secrets.set(name, password))
         self._passwords[name] = password
+
+    async def save_turn_passwords(self, servers: Iterable[TurnServer]) -> None:
+        """Keep the password, or the shared secret, of each server that came with one."""
+        for server in servers:
+            given = server.secret if server.time_limited else server.password
+            if given:
+                await self.save_password(turn_secret_name(server), given)
 
     async def find_password(self, name: str) -> None:
         """Look for a password that was kept earlier."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.engine.kept import turn_secret_name
 from app.ice.config import IceConfig, Tap, Timing
-from app.settings import NetworkSettings
+from app.settings import NetworkSettings, TurnServer
 
 
 def ice_config(
@@ -19,10 +19,7 @@ def ice_config(
     tap: Tap | None,
 ) -> IceConfig:
     """Put together what a session may use; `password` answers for the name under which a TURN password is kept."""
-    servers = tuple(
-        server if server.password else replace(server, password=password(turn_secret_name(server)) or "")
-        for server in network.turn_servers
-    )
+    servers = tuple(_with_secret(server, password) for server in network.turn_servers)
     return IceConfig(
         stun_servers=network.stun_servers,
         turn_servers=servers,
@@ -36,3 +33,11 @@ def ice_config(
         tap=tap,
         timing=Timing() if patience_s is None else Timing(patience_s=patience_s),
     )
+
+
+def _with_secret(server: TurnServer, password: Callable[[str], str | None]) -> TurnServer:
+    """Add what is kept for a server: its password, or the secret shared with it."""
+    if server.password or server.secret:
+        return server
+    kept = password(turn_secret_name(server)) or ""
+    return replace(server, secret=kept) if server.time_limited else replace(server, password=kept)
