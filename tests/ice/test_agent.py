@@ -19,7 +19,6 @@ from app.ice.events import (
     ConsentExpired,
     Failed,
     IceEvent,
-    Interrupted,
     Nominated,
     PairChanged,
     PairFormed,
@@ -491,60 +490,6 @@ def test_consent_is_asked_for_every_four_to_six_seconds() -> None:
     assert len(gaps) >= 9
     assert all(3.98 <= gap <= 6.02 for gap in gaps)
     assert len({round(gap, 2) for gap in gaps}) > 5
-
-
-def test_a_silent_path_is_interrupted_then_recovers() -> None:
-    network = Network()
-    a, b = two(network)
-    connect(a, b)
-    network.blocked = lambda source, to, data: True
-    network.run(20)
-    assert a.told(Interrupted) == [Interrupted("audio")]
-    assert a.snapshot().state is IceState.INTERRUPTED
-    assert a.send(b"\x80 still sent: it may come back")
-    network.blocked = lambda source, to, data: False
-    network.run(7)
-    assert a.told(Recovered) == [Recovered("audio")]
-    assert a.snapshot().state is IceState.COMPLETED
-    network.run(100)
-    assert not a.told(Failed)
-
-
-def test_lost_consent_checks_are_no_interruption_while_media_comes() -> None:
-    network = Network(loss=0.15, seed=3)
-    a, b = two(network)
-    connect(a, b)
-    for _ in range(300):
-        network.run(1)
-        b.send(b"\x80sound")
-    assert not a.told(Interrupted)
-    assert not b.told(Failed)
-
-
-def test_a_path_that_works_in_one_direction_only_is_interrupted_before_it_is_lost() -> None:
-    network = Network()
-    a, b = two(network)
-    connect(a, b)
-    network.blocked = lambda source, to, data: source[0] == "198.51.100.1"
-    for _ in range(29):
-        network.run(1)
-        b.send(b"\x80sound")
-    assert a.told(Interrupted)
-    assert not a.told(Failed)
-
-
-def test_without_consent_for_thirty_seconds_nothing_more_is_sent() -> None:
-    network = Network()
-    a, b = two(network)
-    connect(a, b)
-    network.blocked = lambda source, to, data: True
-    network.run(38)
-    assert not a.told(Failed)
-    assert [event.reason for event in a.events if isinstance(event, ConsentExpired)] == [
-        "The other side has not answered on the media path for 30 s: the network was lost."
-    ]
-    assert not a.send(b"\x80x")
-    assert a.snapshot().state is IceState.FAILED
 
 
 def test_round_trips_are_measured_and_stay_fresh() -> None:
