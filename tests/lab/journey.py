@@ -101,7 +101,7 @@ class Travelling:
     def _start(self, side: str, house: House, command: list[str], *flags: str) -> Parley:
         hz = CALLER_HZ if side == "a" else CALLEE_HZ
         sound = ("--audio-from", f"tone:{hz}", "--audio-to", str(self._folder / f"{side}.wav"), "--video-from", "none")
-        account = self._servers.account(f"{side}{self._ends.line}", house.kind)
+        account = self._servers.seen_from(house).account(f"{side}{self._ends.line}", house.kind)
         started = Parley(house.host, self._folder / side, [*command, *account, *sound, *flags], SECRETS)
         return self._stack.enter_context(started)
 
@@ -129,14 +129,14 @@ def aioice_options(servers: Servers, kind: Kind, *, turn: bool, controlling: boo
     """Give aioice the same servers; of TURN it takes one, so it gets the one that passes this NAT."""
     options: Fields = {"controlling": controlling, "components": 1}
     if not turn:
-        return {**options, "stun_server": [servers.turn, STUN_PORT]}
+        return {**options, "stun_server": [servers.turn[0], STUN_PORT]}
     port = TURN_TLS_PORT if kind is Kind.TCP_443_ONLY else STUN_PORT
     if kind in (Kind.UDP_BLOCKED, Kind.TCP_443_ONLY):
         options |= {"turn_transport": "tcp", "turn_ssl": kind is Kind.TCP_443_ONLY}
     else:
-        options |= {"stun_server": [servers.turn, STUN_PORT]}
+        options |= {"stun_server": [servers.turn[0], STUN_PORT]}
     user = {"turn_username": TURN_USER, "turn_password": TURN_PASSWORD}
-    return {**options, "turn_server": [servers.turn, port], **user}
+    return {**options, "turn_server": [servers.turn[0], port], **user}
 
 
 def aioice_journey(servers: Servers, caller: House, callee: House, *, turn: bool) -> Way:
@@ -144,7 +144,11 @@ def aioice_journey(servers: Servers, caller: House, callee: House, *, turn: bool
     with ExitStack() as stack:
         both = [
             stack.enter_context(
-                _Agent(servers, house, aioice_options(servers, house.kind, turn=turn, controlling=house is caller))
+                _Agent(
+                    servers,
+                    house,
+                    aioice_options(servers.seen_from(house), house.kind, turn=turn, controlling=house is caller),
+                )
             )
             for house in (caller, callee)
         ]

@@ -10,7 +10,7 @@ import datetime
 import ipaddress
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.interop.programs import Program, need, wait_until
-from tests.lab.nat import Kind, Street
+from tests.lab.nat import House, Kind, Street
 from tests.lab.network import Host
 from tests.lab.parley import Parley
 
@@ -33,12 +33,20 @@ _BINDING_REQUEST = bytes.fromhex("000100002112a442") + b"are you up ?"
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """What phones are told of the servers; addresses as a URI wants them."""
+    """What phones are told of the servers: the addresses of coturn and of home, one of each family."""
 
-    turn: str
-    home: str
+    turn: tuple[str, ...]
+    home: tuple[str, ...]
     ca_file: Path
     relay: Program
+
+    def seen_from(self, house: House) -> Servers:
+        """Give what a house can reach of it by the families of addresses it has."""
+        families = {":" in address for address in (house.host.v4, house.host.v6) if address}
+        turn, home = (
+            tuple(one for one in addresses if (":" in one) in families) for addresses in (self.turn, self.home)
+        )
+        return replace(self, turn=turn, home=home)
 
     def account(self, user: str, kind: Kind) -> list[str]:
         """Give the flags of a user's account, over the transport that passes a NAT of this kind."""
@@ -46,22 +54,28 @@ class Servers:
             Kind.UDP_BLOCKED: (";transport=tcp", SIP_PORT),
             Kind.TCP_443_ONLY: (";transport=tls", SIP_TLS_PORT),
         }.get(kind, ("", SIP_PORT))
-        flags = ["--account", f"sip:{user}@{REALM}{transport}", "--registrar", f"{self.home}:{port}"]
+        flags = ["--account", f"sip:{user}@{REALM}{transport}", "--registrar", f"{in_uri(self.home[0])}:{port}"]
         return [*flags, "--password-from", "env:SIP_PASSWORD", "--ca-file", str(self.ca_file)]
 
     def stun_only(self) -> list[str]:
-        return ["--stun", f"{self.turn}:{STUN_PORT}"]
+        return [word for one in self.turn for word in ("--stun", f"{in_uri(one)}:{STUN_PORT}")]
 
     def all_turn(self) -> list[str]:
         """Give the flags of the relay over UDP, TCP and TLS, whatever may pass."""
-        flags = ["--turn", f"turn:{self.turn}:{STUN_PORT}", "--turn", f"turn:{self.turn}:{STUN_PORT}?transport=tcp"]
-        return [*flags, "--turn", f"turns:{self.turn}:{TURN_TLS_PORT}", *self.turn_user()]
+        hosts = [in_uri(one) for one in self.turn]
+        ways = [way for host in hosts for way in (f"turn:{host}:{STUN_PORT}", f"turn:{host}:{STUN_PORT}?transport=tcp")]
+        ways += [f"turns:{host}:{TURN_TLS_PORT}" for host in hosts]
+        return [*(word for way in ways for word in ("--turn", way)), *self.turn_user()]
 
     def turn_user(self) -> list[str]:
         return ["--turn-user", TURN_USER, "--turn-password-from", "env:TURN_PASSWORD"]
 
     def target(self, user: str) -> str:
         return f"sip:{user}@{REALM}"
+
+
+def in_uri(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 SECRETS = {"SIP_PASSWORD": PASSWORD, "TURN_PASSWORD": TURN_PASSWORD}
@@ -78,7 +92,8 @@ def servers(street: Street, folder: Path) -> Iterator[Servers]:
     with ExitStack() as stack:
         relay = stack.enter_context(coturn(street, folder / "coturn", certificate, key))
         program = stack.enter_context(serve_sip(home, folder / "home", certificate, key))
-        yield Servers(turn.in_uri, home.in_uri, certificate, relay)
+        both = (tuple(one for one in (host.v4, host.v6) if one) for host in (turn, home))
+        yield Servers(*both, certificate, relay)
         assert relay.running
         program.stop()
         assert program.finish().code == 0
