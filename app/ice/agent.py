@@ -257,11 +257,15 @@ class IceAgent:
         """Take what the network said of a way: an ICMP error, a refused connection; `why` is in words.
 
         An ICMP error may be forged or pass, so the checks go on and only the verdict will name it; with `final`
-        (no connection can be made) the pair has failed.
+        (no connection can be made, or it has ended) the pair has failed, and one that carries data is silent.
         """
         entry = self.state.bases.get(base)
         pair = None if entry is None else entry[0].by_key.get((base, remote))
-        if entry is None or pair is None or not pair.unresolved:
+        if entry is None or pair is None:
+            return
+        if final and not pair.unresolved:
+            self._watch.broken(entry[0].name, pair, now)
+        if not pair.unresolved:
             return
         pair.trouble = why
         if final:

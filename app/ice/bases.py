@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.ice.awaited import AskedServer, Wish
+from app.ice.candidates import TcpType
 from app.ice.stun import Address
 from app.ice.turn_client import TurnClient
 from app.path_events import CandidateType
@@ -17,7 +18,8 @@ class Base:
 
     `stream` is the name of its flow. `preference` numbers the interfaces and families from 0, best first; `candidate`
     is False for a base that is no host candidate: a TURN connection's (`connection`), that of a socket opened for one
-    allocation, or a relayed one. The latter's `relay` says how it is reached.
+    allocation, or a relayed one. The latter's `relay` says how it is reached. `tcptype` is None for what sends
+    datagrams.
     """
 
     number: int
@@ -28,6 +30,7 @@ class Base:
     candidate: bool = True
     relay: Relay | None = None
     connection: bool = False
+    tcptype: TcpType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class LostRelay:
 class Foundations:
     """Numbers the foundations: equal for one type, base address, server and protocol (RFC 8445 section 5.1.1.3)."""
 
-    known: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
+    known: dict[tuple[str, str, str | None, str], str] = field(default_factory=dict)
 
-    def of(self, kind: CandidateType, base_host: str, server: str | None) -> str:
-        return self.known.setdefault((kind, base_host, server), str(len(self.known) + 1))
+    def of(self, kind: CandidateType, base_host: str, server: str | None, protocol: str = "udp") -> str:
+        return self.known.setdefault((kind, base_host, server, protocol), str(len(self.known) + 1))

@@ -89,6 +89,12 @@ class Consent:
             changes.append(Change.INTERRUPTED)
         return changes
 
+    def broken(self, now: float) -> list[Change]:
+        """Take note that the way is gone for certain; gives what has become true by that."""
+        told = [Change.SILENT] * (not self.silent) + [Change.INTERRUPTED] * (not self.interrupted)
+        self.silent = self.interrupted = True
+        return [] if self.expired else told
+
     # When ------------------------------------------------------------------------------------------------
 
     @property

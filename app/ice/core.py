@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from app.events import CandidateType, IceState
 from app.ice.agent import IceAgent
 from app.ice.bases import Base, LostRelay
-from app.ice.candidates import IceDescription, IceError, normal_address
+from app.ice.candidates import IceDescription, IceError, TcpType, normal_address
 from app.ice.checklist import ListState, LocalCandidate
 from app.ice.config import IceConfig
 from app.ice.events import CandidateGathered, Gathered, IceEvent, Nominated, Nominating, RelayLost
@@ -93,9 +93,13 @@ class IceCore:
         *,
         candidate: bool = True,
         connection: bool = False,
+        tcptype: TcpType | None = None,
     ) -> int:
-        """Add a bound socket of a stream, or a `connection` to a TURN server; gives the number of its base."""
-        base = self.gatherer.add_base(stream, address, preference, interface, candidate, connection)
+        """Add a bound socket of a stream, or a `connection` to a TURN server; gives the number of its base.
+
+        `tcptype` is given for what makes or takes connections to peers (RFC 6544).
+        """
+        base = self.gatherer.add_base(stream, address, preference, interface, candidate, connection, tcptype)
         self._hand_on_candidates()
         return base
 
@@ -128,7 +132,7 @@ class IceCore:
         """Give the best socket of a stream that has the server's family (None: whichever family)."""
         known = self.gatherer.bases
         reachable = [known[number] for number in self._bases_toward(server)] if server else list(known.values())
-        reachable = [base for base in reachable if base.candidate]
+        reachable = [base for base in reachable if base.candidate and base.tcptype is None]
         return min((one for one in reachable if one.stream == stream), key=lambda one: one.preference, default=None)
 
     def _bases_toward(self, server: Address) -> list[int]:
@@ -136,7 +140,7 @@ class IceCore:
         return [
             base.number
             for base in self.gatherer.bases.values()
-            if base.candidate and ipaddress.ip_address(base.address[0]).version == version
+            if base.candidate and base.tcptype is None and ipaddress.ip_address(base.address[0]).version == version
         ]
 
     def all_servers_asked(self, now: float) -> None:
@@ -365,9 +369,25 @@ class IceCore:
                 carries = lost.base in leg.bases_in_use()
                 self.events.append((leg, RelayLost(lost.flow, lost.server, lost.reason, carries)))
 
+    def connection_lost(self, base: int, remote: Address, why: str, now: float) -> None:
+        """Take note that a connection with a peer has ended, or cannot be made; `why` is in words."""
+        for leg in self.legs:
+            leg.agent.unreachable(base, remote, why, now, final=True)
+        self._settle(now)
+
+    def vouches(self, base: int, remote: Address) -> bool:
+        """Tell whether an authenticated check has come to a base from there."""
+        return any(
+            (base, remote) in leg.agent.routes
+            or any((one.base, one.source) == (base, remote) for flow in leg.agent.lists.values() for one in flow.early)
+            for leg in self.legs
+        )
+
     def unreachable(self, base: int, remote: Address, now: float) -> None:
         """Take note that the network says nobody listens at an address to which a socket has sent."""
         self.gatherer.unreachable(base, remote, now)
+        for leg in self.legs:
+            leg.agent.unreachable(base, remote, "the network says that nobody is there", now, final=False)
         self._settle(now)
 
     def _free_sockets(self) -> None:

@@ -14,7 +14,7 @@ from app.events import CandidateType
 from app.ice.awaited import AskedServer, Awaited, Wish, asked_server
 from app.ice.bases import Base, Foundations, LostRelay, Relay, Retry, TurnVisit
 from app.ice.bindings import Bindings, Query, mapped_address
-from app.ice.candidates import Candidate, candidate_priority
+from app.ice.candidates import Candidate, TcpType, candidate_priority, tcp_local_preference
 from app.ice.checklist import LocalCandidate
 from app.ice.config import Timing
 from app.ice.flows import split_flow
@@ -70,10 +70,11 @@ class Gatherer:
         interface: str | None,
         candidate: bool,
         connection: bool = False,
+        tcptype: TcpType | None = None,
     ) -> int:
         """Add a socket; it becomes a host candidate if `candidate` and the policy allow."""
         base = self._new_base(stream, address, preference, interface, candidate)
-        base.connection = connection
+        base.connection, base.tcptype = connection, tcptype
         if candidate and self._policy is not IcePolicy.RELAY:
             self._add(base, base, CandidateType.HOST, address, None)
         return base.number
@@ -308,10 +309,16 @@ class Gatherer:
             related = base.address
         if kind is CandidateType.RELAY and (self._policy is IcePolicy.RELAY or related is None):
             related = ("0.0.0.0" if ":" not in address[0] else "::", 0)  # tells the peer nothing of this machine
-        foundation = self._foundations.of(kind, socket.address[0], server)
         component = split_flow(base.stream)[1]
-        priority = candidate_priority(kind, 65535 - base.preference, component)
-        candidate = Candidate(foundation, component, "udp", priority, *address, kind, *(related or (None, None)))
+        protocol, preference = "udp", 65535 - base.preference
+        extensions: tuple[tuple[str, str], ...] = ()
+        if base.tcptype is not None:
+            protocol, extensions = "tcp", (("tcptype", base.tcptype.value),)
+            preference = tcp_local_preference(kind, base.tcptype, 8191 - base.preference)
+        foundation = self._foundations.of(kind, socket.address[0], server, protocol)
+        priority = candidate_priority(kind, preference, component, protocol)
+        host, port = related or (None, None)
+        candidate = Candidate(foundation, component, protocol, priority, *address, kind, host, port, extensions)
         base_address = address if kind is CandidateType.RELAY else base.address
         self.found.append((base.stream, LocalCandidate(candidate, base.number, base_address, server, socket.interface)))
 

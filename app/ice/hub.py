@@ -12,17 +12,22 @@ import time
 from collections.abc import Callable, Sequence
 
 from app.ice.bases import Base
+from app.ice.candidates import TcpType
 from app.ice.config import IceConfig
 from app.ice.core import IceCore, IceLeg
 from app.ice.events import Gathered, IceEvent
-from app.ice.interfaces import choose_addresses, system_addresses
+from app.ice.interfaces import LocalAddress, choose_addresses, system_addresses
+from app.ice.naming import Naming
 from app.ice.servers import Servers
 from app.ice.sockets import TurnConnection, UdpSocket
 from app.ice.stun import Address
+from app.ice.tcp import TcpConnector, TcpListener
 from app.owned_tasks import OwnedTasks
+from app.settings import IcePolicy
 
 log = logging.getLogger(__name__)
 
+MAX_TCP_ADDRESSES = 4  # of this machine, from which connections are made and taken
 GOODBYE_S = 0.3  # how long closing waits for the TURN servers to confirm
 
 EventSink = Callable[[IceEvent], None]
@@ -37,7 +42,7 @@ class Hub:
         self.first_leg = self.core.legs[0]
         self._config = config
         self._streams = tuple(streams)
-        self._sockets: dict[int, UdpSocket | TurnConnection] = {}
+        self._sockets: dict[int, UdpSocket | TurnConnection | TcpListener | TcpConnector] = {}
         self._sinks: dict[int, tuple[EventSink, DataSink]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
@@ -47,6 +52,7 @@ class Hub:
         self._all_free = asyncio.Event()  # every leg has ended and no allocation is held
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks = OwnedTasks("ICE hub")
+        self.naming = Naming(config.hide_addresses, secrets.randbits, self.core.gatherer.problem)
         self._servers = Servers(
             config,
             self.core,
@@ -104,10 +110,15 @@ class Hub:
         addresses, problems = choose_addresses(available, self._config.interfaces)
         for problem in problems:
             self.core.gatherer.problem(problem)
+        self.naming.speak_on([one.address for one in addresses if not one.is_tunnel])
+        with_tcp = self._config.tcp and self._config.policy is IcePolicy.ALL
         for stream in self._streams:
             for preference, local in enumerate(addresses):
                 try:
                     self._open_socket(stream, local.address, preference, local.interface)
+                    if with_tcp and preference < MAX_TCP_ADDRESSES:
+                        self._open_tcp(stream, local, preference, TcpType.ACTIVE)
+                        self._open_tcp(stream, local, preference, TcpType.PASSIVE)
                 except OSError as error:
                     self.core.gatherer.problem(f"The address {local.address} cannot be used: {error.strerror}.")
 
@@ -125,6 +136,30 @@ class Hub:
         number = self.core.add_socket(stream, opened.address, preference, interface, candidate=candidate)
         self._sockets[number] = opened
         return number
+
+    def _open_tcp(self, flow: str, local: LocalAddress, preference: int, tcptype: TcpType) -> None:
+        """Make an address a base that connects to peers, or that they connect to."""
+        assert self._loop is not None
+        number = 0
+
+        def arrived(data: bytes, source: Address) -> None:
+            self._receive(number, data, source)
+
+        def lost(remote: Address, why: str) -> None:
+            self.core.connection_lost(number, remote, why, time.monotonic())
+            self.flush()
+
+        def vouched(remote: Address) -> bool:
+            return self.core.vouches(number, remote)
+
+        sinks = (arrived, lost, vouched, self.core.counters)
+        opened: TcpListener | TcpConnector
+        if tcptype is TcpType.PASSIVE:
+            opened = TcpListener(self._loop, local.address, *sinks)
+        else:
+            opened = TcpConnector(local.address, *sinks)
+        number = self.core.add_socket(flow, opened.address, preference, local.interface, tcptype=tcptype)
+        self._sockets[number] = opened
 
     def _take_connection(self, stream: str, connection: TurnConnection, base: Base) -> int:
         """Make a connection to a TURN server a base of its own, beside the one it was made from."""
@@ -223,6 +258,7 @@ class Hub:
         if self.core.legs:
             return
         await self._tasks.close()
+        await self.naming.close()
         try:
             async with asyncio.timeout(GOODBYE_S):
                 await self._all_free.wait()

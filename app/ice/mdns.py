@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from zeroconf import AddressResolver, DNSQuestionType, IPVersion, ServiceInfo, Zeroconf  # type: ignore[attr-defined]  # AddressResolver is public, but not in its __all__
 from zeroconf.asyncio import AsyncZeroconf
@@ -20,8 +21,19 @@ log = logging.getLogger(__name__)
 
 LOOKUP_S = 3.0
 MAX_LOOKUPS = 16  # names of one session, whoever gave them
+MAX_WAITING = 64  # candidates that one name stands for
 TTL_S = 120  # of our answers, as RFC 6762 section 10 has it for addresses
 _SERVICE = "_ice-host._udp.local."  # the library answers only for the host of a service; nobody announces it
+
+Found = Callable[[list[str]], None]
+
+
+@dataclass(slots=True)
+class _Lookup:
+    """A name of the peer's: who waits for its addresses, and what they are once that is known."""
+
+    waiting: list[Found] = field(default_factory=list)
+    addresses: list[str] | None = None
 
 
 class LocalNames:
@@ -31,34 +43,41 @@ class LocalNames:
         self._addresses = list(addresses)
         self._on_problem = on_problem
         self._tasks = OwnedTasks("names of the local network")
-        self._asked: set[str] = set()
+        self._asked: dict[str, _Lookup] = {}
         self._answered: dict[str, ServiceInfo] = {}
         self._zeroconf: AsyncZeroconf | None = None
         self._closed = False
 
-    def look_up(self, name: str, found: Callable[[list[str]], None]) -> None:
+    def look_up(self, name: str, found: Found) -> None:
         """Ask for a peer's name; `found` is called with its addresses, at most one of each family, or never."""
-        if not is_local_name(name) or name in self._asked:
+        known = self._asked.get(name)
+        if known is not None:
+            if known.addresses is None and len(known.waiting) < MAX_WAITING:
+                known.waiting.append(found)
+            elif known.addresses:
+                found(known.addresses)
+            return
+        if not is_local_name(name):
             return
         if len(self._asked) >= MAX_LOOKUPS:
             self._on_problem(f"The other side named more than {MAX_LOOKUPS} addresses; the rest is not looked up.")
             return
         opened = self._open()
         if opened is not None:
-            self._asked.add(name)
-            self._tasks.start(self._look_up(opened, name, found), "look up")
+            self._asked[name] = lookup = _Lookup([found])
+            self._tasks.start(self._look_up(opened, name, lookup), "look up")
 
-    async def _look_up(self, opened: Zeroconf, name: str, found: Callable[[list[str]], None]) -> None:
+    async def _look_up(self, opened: Zeroconf, name: str, lookup: _Lookup) -> None:
         resolver = AddressResolver(f"{name}.")
         # Asked by multicast and so answered: other programs of this machine read the same port, and an answer to
         # this machine alone may reach any of them.
         if not await resolver.async_request(opened, LOOKUP_S * 1000, DNSQuestionType.QM):
             self._on_problem(f"The other side named its address as {name}, which nobody on this network answers to.")
-            return
-        addresses = unicast(resolver.parsed_addresses(IPVersion.All))
-        log.info("%s is %s", name, ", ".join(addresses) or "no address that can be used")
-        if addresses and not self._closed:
-            found(addresses)
+        lookup.addresses = unicast(resolver.parsed_addresses(IPVersion.All))
+        log.info("%s is %s", name, ", ".join(lookup.addresses) or "no address that can be used")
+        waiting, lookup.waiting = lookup.waiting, []
+        for found in waiting if lookup.addresses and not self._closed else ():
+            found(lookup.addresses)
 
     def answer(self, names: Mapping[str, str]) -> None:
         """Answer for these names (address to name) until closed; those answered for already stay as they are."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.events import CandidateType, PairState
 from app.ice.candidates import Candidate, TcpType, pair_priority
+from app.ice.hiding import is_local_name
 
 if TYPE_CHECKING:
     from app.ice.checklist import CheckList, LocalCandidate, Pair
@@ -40,6 +41,8 @@ def usable_remote(candidate: Candidate) -> str | None:
     """Say in words why a candidate of the peer's is not used; None when it is, "" when that is nobody's concern."""
     if candidate.protocol not in ("udp", "tcp") or (candidate.protocol == "tcp" and candidate.tcptype is None):
         return ""
+    if is_local_name(candidate.address):
+        return ""  # it is looked up
     if not candidate.is_numeric:
         return f"The other side named its address as {candidate.address[:60]}, which is not looked up."
     ip = ipaddress.ip_address(candidate.address)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from app.events import IceSnapshot
 from app.ice.candidates import Candidate, IceDescription, IceFailed
 from app.ice.config import IceConfig
 from app.ice.core import IceLeg
 from app.ice.events import Connected, Failed, IceEvent
+from app.ice.hiding import as_default
 from app.ice.hub import Hub
 from app.ice.snapshot import take_snapshot
 from app.ice.timeline import Timeline
@@ -102,15 +103,15 @@ class IceSession:
 
     def local(self, stream: str) -> IceDescription:
         """Give what is to be signalled for this stream: the candidates of all its components found by now."""
-        return self._hub.core.local(self._leg, stream)
+        return self._hub.naming.described(self._hub.core.local(self._leg, stream))
 
     def default_candidate(self, flow: str) -> Candidate | None:
         """Give the candidate for the m= and c= lines: relay, else srflx, else host (RFC 8839 section 4.2.1.2).
 
-        None when there is no candidate at all.
+        None when there is no candidate at all. Where our addresses are hidden and no other is known: 0.0.0.0, port 9.
         """
         default = self._hub.core.default(self._leg, flow)
-        return None if default is None else default.candidate
+        return None if default is None else as_default(self._hub.naming.shown(default.candidate))
 
     def set_remote(self, stream: str, description: IceDescription) -> None:
         """Take the peer's description of a stream, each component's candidates for its flow.
@@ -118,12 +119,24 @@ class IceSession:
         The same again is harmless; other credentials raise IceError (a restart is another session's).
         """
         self._leg.agent.set_remote(stream, description, time.monotonic())
+        self._look_up(stream, description.candidates)
         self._advance()
 
     def add_remote_candidate(self, stream: str, candidate: Candidate) -> None:
         """Take a candidate that the peer signals after its description (RFC 8838); IceError when it has none yet."""
         self._leg.agent.add_remote_candidate(stream, candidate, time.monotonic())
+        self._look_up(stream, (candidate,))
         self._advance()
+
+    def _look_up(self, stream: str, candidates: Iterable[Candidate]) -> None:
+        """Ask the local network for those that are names, and take what they stand for when it is known."""
+
+        def found(candidate: Candidate) -> None:
+            if not self._leg.closed and stream in self._leg.agent.lists:
+                self._leg.agent.add_remote_candidate(stream, candidate, time.monotonic())
+                self._advance()
+
+        self._hub.naming.look_up(candidates, found)
 
     def end_of_remote_candidates(self, stream: str) -> None:
         """Take note that the peer signals no more candidates for a stream."""
@@ -168,11 +181,16 @@ class IceSession:
         self._advance()
 
     def selected(self, flow: str) -> tuple[Candidate, Candidate] | None:
-        """Give the pair decided on (local, remote)."""
+        """Give the pair decided on (local, remote), the local candidate as it was signalled."""
         checklist = self._leg.agent.lists.get(flow)
         if checklist is None or checklist.chosen is None:
             return None
-        return checklist.chosen.local.candidate, checklist.chosen.remote
+        return self._hub.naming.shown(checklist.chosen.local.candidate), checklist.chosen.remote
+
+    @property
+    def controlling(self) -> bool:
+        """Whether this side nominates, as far as is settled by now."""
+        return self._leg.agent.controlling
 
     def leaves_from(self) -> frozenset[str]:
         """Give the addresses of this machine from which the flows' data leaves now, relayed data too."""

@@ -74,6 +74,13 @@ class PathWatch:
             for change in consent.poll(now):
                 self._tell(flow, change)
 
+    def broken(self, flow: str, pair: Pair, now: float) -> None:
+        """Take note that a pair's connection has ended: nothing comes or goes on it any more, which needs no proof."""
+        consent = self._consents.get(flow)
+        if consent is not None and consent.pair.key == pair.key:
+            for change in consent.broken(now):
+                self._tell(flow, change)
+
     def next_timeout(self) -> float | None:
         return min((consent.next_timeout() for consent in self._consents.values()), default=None)
 

@@ -24,7 +24,7 @@ from app.ice.session import IceSession
 from app.settings import HostPort, IcePolicy, TurnServer
 from tests.ice.conftest import Coturn, free_port
 
-LOOPBACK = IceConfig(interfaces=("127.0.0.1",))
+LOOPBACK = IceConfig(interfaces=("127.0.0.1",), tcp=False)  # test_tcp_paths.py has both
 
 
 class Side:
