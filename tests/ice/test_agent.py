@@ -198,7 +198,8 @@ def test_early_checks_are_kept_in_a_bounded_number() -> None:
 @pytest.mark.parametrize(
     ("candidate", "said"),
     [
-        (host("phone.example.org"), "abc.local"),
+        (host("phone.example.org"), "phone.example.org"),
+        (host("abc.local"), None),
         (host("224.0.0.1"), "nobody"),
         (host("0.0.0.0"), "nobody"),
         (host("255.255.255.255"), "nobody"),
