@@ -314,9 +314,9 @@ class Party:
         return self.leg.agent.completed_at is not None
 
     def selected(self, stream: str = "audio") -> tuple[str, str]:
-        """Give the types of the selected pair."""
-        pair = self.leg.agent.lists[stream].selected
-        assert pair is not None, self.events
+        """Give the types of the pair that was decided on."""
+        pair = self.leg.agent.lists[stream].chosen
+        assert pair is not None, self.events[-5:]
         return pair.local.candidate.type.value, pair.remote.type.value
 
     def snapshot(self) -> IceSnapshot:
