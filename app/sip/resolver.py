@@ -1,30 +1,20 @@
-"""Where a SIP URI is served: RFC 3263 over DNS (NAPTR, SRV, addresses), with a short memory.
+"""Where a SIP URI is served: RFC 3263 over DNS (NAPTR, SRV, addresses).
 
-Stands beside the pure core: it asks the system's resolver. Addresses and names with a port need no SRV; a name without
-a dot is never asked for in public DNS.
+Stands beside the pure core: app/names.py asks, and remembers. Addresses and names with a port need no SRV; a name
+without a dot is never asked for in public DNS.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import ipaddress
-import logging
-import random
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from app.names import LOOKUP_S, NAMES, is_address
 from app.settings import HostPort
 from app.sip.hops import DEFAULT_PORTS, Hop
 from app.sip.uri import SipUri
 
-log = logging.getLogger(__name__)
-
-LOOKUP_S = 4.0
-REMEMBERED_S = 60.0
-MAX_REMEMBERED = 256
 MAX_HOPS = 8
 _NAPTR_SERVICES = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
 _SRV_NAMES = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
@@ -42,8 +32,6 @@ class Resolver:
 
     def __init__(self, local_toward: Callable[[str], HostPort]) -> None:
         self._local_toward = local_toward
-        self._remembered: dict[str, tuple[float, tuple[_Server, ...]]] = {}
-        self._rng = random.Random()
 
     def at_once(self, uri: SipUri) -> tuple[list[Hop], str] | None:
         """The answer for an address literal, which needs no question; None for a name."""
@@ -58,7 +46,7 @@ class Resolver:
         """The hops; or none, and one sentence that says why."""
         try:
             async with asyncio.timeout(LOOKUP_S):
-                servers = await self._servers(uri)
+                servers = await self._ask(uri, uri.param("maddr") or uri.host)
         except TimeoutError:
             return [], f"The name {uri.host} could not be looked up: the name server does not answer"
         except OSError:
@@ -83,20 +71,6 @@ class Resolver:
             hops.append(Hop(server.transport, HostPort(server.host, server.port), local, server_name=name))
         return hops, problem
 
-    async def _servers(self, uri: SipUri) -> tuple[_Server, ...]:
-        host = uri.param("maddr") or uri.host
-        key = f"{uri.scheme}:{host}:{uri.port}:{transport_of(uri)}"
-        loop = asyncio.get_running_loop()
-        known = self._remembered.get(key)
-        if known is not None and known[0] > loop.time():
-            return known[1]
-        found = await self._ask(uri, host)
-        if found:
-            while len(self._remembered) >= MAX_REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
-            self._remembered[key] = (loop.time() + REMEMBERED_S, found)
-        return found
-
     async def _ask(self, uri: SipUri, host: str) -> tuple[_Server, ...]:
         """RFC 3263 section 4: the transport first, then the server, then its addresses."""
         named = transport_of(uri)
@@ -106,22 +80,12 @@ class Resolver:
         transports = [named] if named else await _naptr(host) or ["udp", "tcp", "tls"]
         for transport in transports:
             servers: list[_Server] = []
-            for target, port in await self._srv(transport, host):
+            for target, port in await NAMES.services(_SRV_NAMES[transport], host) if transport in _SRV_NAMES else ():
                 servers += await _addresses(transport, target, port)
             if servers:
                 return tuple(servers)
         transport = named or "udp"
         return await _addresses(transport, host, DEFAULT_PORTS.get(transport, 5060))
-
-    async def _srv(self, transport: str, host: str) -> list[tuple[str, int]]:
-        """Targets by priority, and by weighted chance among equals (RFC 2782)."""
-        prefix = _SRV_NAMES.get(transport)
-        answer = await _query(f"{prefix}.{host}", "SRV") if prefix else []
-        records = [
-            (int(record.priority), -int(record.weight) * self._rng.random(), str(record.target), int(record.port))
-            for record in answer
-        ]
-        return [(target.rstrip("."), port) for _, _, target, port in sorted(records) if target != "." and port]
 
 
 def transport_of(uri: SipUri) -> str | None:
@@ -132,45 +96,15 @@ def transport_of(uri: SipUri) -> str | None:
     return named or None
 
 
-def is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 async def _naptr(host: str) -> list[str]:
     records = sorted(
         (int(record.order), int(record.preference), record.service.decode("ascii", "replace").upper())
-        for record in await _query(host, "NAPTR")
+        for record in await NAMES.records(host, "NAPTR")
         if record.flags.lower() == b"s"
     )
     return [_NAPTR_SERVICES[service] for _, _, service in records if service in _NAPTR_SERVICES]
 
 
-async def _query(name: str, kind: str) -> list[Any]:
-    """The records; their attributes depend on the kind."""
-    # Most calls go to an address or to a name with a port: no INVITE waits for a library that it does not need.
-    await asyncio.to_thread(importlib.import_module, "dns.asyncresolver")
-    import dns.asyncresolver
-    import dns.exception
-
-    try:
-        answer = await dns.asyncresolver.resolve(name, kind, lifetime=LOOKUP_S / 2, search=False)
-    except (dns.exception.DNSException, OSError) as error:
-        log.debug("DNS %s %s: %s", kind, name, type(error).__name__)
-        return []
-    return list(answer)
-
-
 async def _addresses(transport: str, host: str, port: int) -> tuple[_Server, ...]:
-    if is_address(host):
-        return (_Server(transport, host, port),)
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError:
-        return ()  # a label longer than the 63 octets of RFC 1035: no name of the DNS
     # IPv4 first would hide IPv6-only hosts from nobody; the system's own order (RFC 6724) stands.
-    addresses = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
-    return tuple(_Server(transport, address, port) for address in addresses)
+    return tuple(_Server(transport, address, port) for address in await NAMES.addresses(host))
