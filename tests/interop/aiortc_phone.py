@@ -51,6 +51,7 @@ class AiortcPhone:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._tone = _Tone(tone_hz)
         self._heard: list[Samples] = []
+        self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: InviteSession | None = None
         self._agreed = False
@@ -82,9 +83,8 @@ class AiortcPhone:
 
     async def hears(self, seconds: float) -> None:
         """Wait until that much sound has come in."""
-        async with asyncio.timeout(WAIT_S):
-            while sum(part.size for part in self._heard) < seconds * RATE_HZ:
-                await asyncio.sleep(0.02)
+        async with asyncio.timeout(WAIT_S), self._news:
+            await self._news.wait_for(lambda: sum(part.size for part in self._heard) >= seconds * RATE_HZ)
 
     def heard(self) -> Samples:
         return np.concatenate(self._heard)
@@ -127,7 +127,9 @@ class AiortcPhone:
                 frame = await track.recv()
             except MediaStreamError:
                 return
-            self._heard += [piece.to_ndarray().reshape(-1).astype(np.int16) for piece in resampler.resample(frame)]
+            async with self._news:
+                self._heard += [piece.to_ndarray().reshape(-1).astype(np.int16) for piece in resampler.resample(frame)]
+                self._news.notify_all()
 
     def _run(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
