@@ -41,6 +41,7 @@ from app.events import (
     VideoStats,
 )
 from app.frames import VideoPicture
+from app.settings import HostPort, TurnServer
 
 FRONT_DESK = Contact("1", "Front desk", "sip:desk@example.org", presence=Presence.BUSY)
 WORKSHOP = Contact("2", "Workshop", "sip:workshop@example.org", favourite=True, presence=Presence.ONLINE)
@@ -134,6 +135,10 @@ REMOTE = (
 )
 
 
+TURN = (
+    TurnServer(HostPort("turn.example.org", 3478), "udp", "ada"),
+    TurnServer(HostPort("turn2.example.org", 443), "tls", "", time_limited=True),
+)
 SERVERS = (
     ServerInfo("stun.home:3478", "stun", "udp", ServerState.ANSWERED, "203.0.113.11:40213", rtt_s=0.012),
     ServerInfo(

@@ -6,13 +6,12 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.events import DevicesChanged
-from app.settings import Account, HostPort, IcePolicy, MediaSettings, NetworkSettings, Settings, TurnServer
+from app.settings import Account, HostPort, IcePolicy, MediaSettings, NetworkSettings, Settings, TrickleMode, TurnServer
 from tests.ui import scenes
 from tests.ui.conftest import Tell
 from tests.ui.recorder import Recorder
 from ui.main_window import MainWindow
 from ui.panels.settings import SettingsPanel
-from ui.panels.settings_form import FieldError, parse_turn, turn_line
 
 KEPT = Settings(
     accounts=(Account("sip:ada@example.org"),),
@@ -48,8 +47,20 @@ def test_it_shows_what_is_kept(panel: SettingsPanel) -> None:
 def test_saving_changes_only_what_was_changed(panel: SettingsPanel, engine: Recorder, qtbot: QtBot) -> None:
     fields = panel.fields
     fields.name.setText("Ada L.")
-    fields.turn.setPlainText("ada@turn.example.org tcp\n\nturn2.example.org:5000")
-    fields.turn_password.setText("secret")
+    first, second = fields.turn.add_server(), fields.turn.add_server()
+    fields.turn.add_server()  # nothing is typed into it
+    first.place.setText("turn.example.org")
+    first.way.setCurrentIndex(1)
+    first.user.setText("ada")
+    first.secret.setText("secret")
+    second.place.setText("turn2.example.org:5000")
+    second.kind.setCurrentIndex(1)
+    second.secret.setText("shared")
+    fields.proxy.setText("http://proxy.example.org:8080")
+    fields.hide_addresses.setChecked(True)
+    fields.ice_tcp.setChecked(False)
+    fields.trickle.setCurrentIndex(2)
+    fields.reconnect.setValue(120)
     fields.policy.setCurrentIndex(1)
     assert panel.foot.isVisible()
     panel.save.click()
@@ -57,10 +68,18 @@ def test_saving_changes_only_what_was_changed(panel: SettingsPanel, engine: Reco
     (changed,) = engine.last("settings.change")
     turn = (
         TurnServer(HostPort("turn.example.org", 3478), "tcp", "ada", "secret"),
-        TurnServer(HostPort("turn2.example.org", 5000), "udp", "", "secret"),
+        TurnServer(HostPort("turn2.example.org", 5000), secret="shared", time_limited=True),
     )
-    network = replace(KEPT.network, turn_servers=turn, ice_policy=IcePolicy.RELAY)
-    assert changed == replace(KEPT, display_name="Ada L.", network=network)
+    network = replace(
+        KEPT.network,
+        turn_servers=turn,
+        ice_policy=IcePolicy.RELAY,
+        proxy="http://proxy.example.org:8080",
+        hide_addresses=True,
+        ice_tcp=False,
+        trickle=TrickleMode.OFF,
+    )
+    assert changed == replace(KEPT, display_name="Ada L.", network=network, reconnect_for_s=120.0)
     qtbot.waitUntil(lambda: not panel.foot.isVisible())
 
 
@@ -68,19 +87,21 @@ def test_saving_changes_only_what_was_changed(panel: SettingsPanel, engine: Reco
     ("field", "text", "said"),
     [
         ("stun", "stun.example.org:99999", "not a port"),
-        ("turn", "turn.example.org sctp", "udp, tcp or tls"),
-        ("turn", "ada@:3478", "not understood"),
+        ("proxy", "proxy.example.org", "http://host:port"),
+        ("proxy", "http://me:secret@proxy.example.org:8080", "not kept"),
+        ("proxy", "http://proxy.example.org:0", "not a port"),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_lost(
     panel: SettingsPanel, engine: Recorder, qtbot: QtBot, field: str, text: str, said: str
 ) -> None:
-    getattr(panel.fields, field).setPlainText(text)
+    place = getattr(panel.fields, field)
+    place.setText(text) if field == "proxy" else place.setPlainText(text)
     panel.save.click()
     qtbot.waitUntil(lambda: panel._wrong[field].isVisible())
     assert said in panel._wrong[field].text()
     assert "settings.change" not in engine.names()
-    assert getattr(panel.fields, field).toPlainText() == text
+    assert (place.text() if field == "proxy" else place.toPlainText()) == text
 
 
 def test_only_a_relay_needs_a_server(panel: SettingsPanel, qtbot: QtBot) -> None:
@@ -99,9 +120,45 @@ def test_undo_and_news_while_changing(panel: SettingsPanel, tell: Tell) -> None:
     assert not panel.foot.isVisible()
 
 
-def test_a_turn_server_is_written_as_it_is_read() -> None:
-    for line in ("ada@turn.example.org:3478 udp", "turn.example.org:5349 tls", "ada@[2001:db8::1]:3478 tcp"):
-        assert turn_line(parse_turn(line, "")) == line
-    assert str(parse_turn("turn:t.example.org", "").server) == "t.example.org:3478"
-    with pytest.raises(FieldError):
-        parse_turn("", "")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("turn.example.org:99999", "not a port"), ("ada@turn.example.org", "its own field"), (":3478", "names no host")],
+)
+def test_a_wrong_turn_server_is_marked_in_its_row(
+    panel: SettingsPanel, engine: Recorder, qtbot: QtBot, text: str, said: str
+) -> None:
+    row = panel.fields.turn.add_server()
+    row.place.setText(text)
+    row.place.editingFinished.emit()  # while the person types on, before anything is saved
+    assert said in row.wrong.text()
+    panel.save.click()
+    qtbot.waitUntil(lambda: panel._wrong["turn"].isVisible())
+    assert "settings.change" not in engine.names()
+    row.place.setText("turn.example.org")
+    assert row.check()
+    assert not row.wrong.isVisible()
+
+
+def test_turn_servers_are_shown_as_they_are_kept_without_their_passwords(panel: SettingsPanel) -> None:
+    kept = (
+        TurnServer(HostPort("turn.example.org", 3478), "udp", "ada"),
+        TurnServer(HostPort("2001:db8::1", 5349), "tls", "", time_limited=True),
+    )
+    panel.fields.turn.fill(kept)
+    assert panel.fields.turn.read() == kept
+    assert [row.place.text() for row in panel.fields.turn.rows] == ["turn.example.org:3478", "[2001:db8::1]:5349"]
+    assert all(row.secret.text() == "" for row in panel.fields.turn.rows)
+
+
+def test_a_turn_server_can_be_taken_away(panel: SettingsPanel) -> None:
+    panel.fields.turn.fill((TurnServer(HostPort("turn.example.org", 3478)),))
+    row = panel.fields.turn.rows[0]
+    row.removed.emit()
+    assert panel.fields.turn.read() == ()
+    assert panel.foot.isVisible()
+
+
+def test_a_turn_address_may_be_pasted_as_servers_write_it(panel: SettingsPanel) -> None:
+    row = panel.fields.turn.add_server()
+    row.place.setText("turn:t.example.org?transport=udp")
+    assert str(row.read().server) == "t.example.org:3478"

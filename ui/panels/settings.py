@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QCheckBox,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QScrollArea,
     QSlider,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -22,6 +24,7 @@ from app.settings import Settings
 from ui.context import Context
 from ui.panels.settings_form import FieldError, SettingsFields
 from ui.widgets.basics import button, icon_button, label, restyle, tint
+from ui.widgets.turn_rows import TurnRows
 
 
 class SettingsPanel(QWidget):
@@ -98,14 +101,22 @@ class SettingsPanel(QWidget):
         network = self._group("Network")
         explain = "One a line: host or host:port. They tell this machine how it is seen from outside."
         self._add(network, "STUN servers", fields.stun, "settingsStun", explain, "stun")
-        explain = "One a line: user@host:port, then udp, tcp or tls. They carry a call where no direct way is open."
+        explain = "They carry a call where no direct way is open. Several stand in for each other."
         self._add(network, "TURN servers", fields.turn, "settingsTurn", explain, "turn")
-        self._add(network, "TURN password", fields.turn_password, "settingsTurnPassword", "Empty: the one kept so far.")
         self._add(network, "Paths a call may take", fields.policy, "settingsPolicy")
+        explain = "Others learn only names that this network can look up, and what servers see. Calls may need a relay."
+        self._add_box(network, fields.hide_addresses, "settingsHide", explain)
+        explain = "Where UDP is shut and no relay is to be had, a call may still go over TCP, less smoothly."
+        self._add_box(network, fields.ice_tcp, "settingsIceTcp", explain)
+        explain = "Telling addresses as they are found makes calls start sooner; old phones may not understand it."
+        self._add(network, "Tell addresses as they are found", fields.trickle, "settingsTrickle", explain)
+        explain = "An interrupted call looks for a new path as long as this, then it ends and says why."
+        self._add(network, "An interrupted call waits", fields.reconnect, "settingsReconnect", explain)
+        fields.proxy.setPlaceholderText("empty: as this system says")
+        explain = "For TURN over TCP and TLS, where a network allows nothing else: http://host:port, or none."
+        self._add(network, "Proxy", fields.proxy, "settingsProxy", explain, "proxy")
         self._add(network, "Encryption of sound and picture", fields.encryption, "settingsEncryption")
-        fields.neighbours.setObjectName("settingsNeighbours")
-        fields.neighbours.setAccessibleName(fields.neighbours.text())
-        network.addWidget(fields.neighbours)
+        self._add_box(network, fields.neighbours, "settingsNeighbours")
 
     def _group(self, title: str) -> QVBoxLayout:
         frame = QFrame()
@@ -136,6 +147,15 @@ class SettingsPanel(QWidget):
             self._wrong[key] = wrong
         box.addSpacing(4)
 
+    def _add_box(self, box: QVBoxLayout, field: QCheckBox, name: str, explain: str = "") -> None:
+        field.setObjectName(name)
+        field.setAccessibleName(field.text())
+        box.addWidget(field)
+        if explain:
+            field.setAccessibleDescription(explain)
+            box.addWidget(label(explain, "small", wrap=True))
+        box.addSpacing(4)
+
     def _foot(self) -> QWidget:
         self.foot = QFrame()
         self.foot.setObjectName("settingsFoot")
@@ -156,9 +176,11 @@ class SettingsPanel(QWidget):
                 field.textChanged.connect(self._edited)
             elif isinstance(field, QComboBox):
                 field.currentIndexChanged.connect(self._edited)
-            elif isinstance(field, QSlider):
+            elif isinstance(field, QSlider | QSpinBox):
                 field.valueChanged.connect(self._edited)
                 field.installEventFilter(self)
+            elif isinstance(field, TurnRows):
+                field.changed.connect(self._edited)
             elif isinstance(field, QAbstractButton):
                 field.toggled.connect(self._edited)
 

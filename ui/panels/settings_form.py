@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QSlider
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QSlider, QSpinBox
 
 from app.events import DeviceInfo
-from app.settings import Encryption, HostPort, IcePolicy, Settings, TurnServer
+from app.settings import Encryption, HostPort, IcePolicy, Settings, TrickleMode, TurnServer
 from ui.widgets.choice import Choice
+from ui.widgets.turn_rows import TurnRows
 
 FOLLOW = "Follow the system"
 
@@ -24,6 +25,11 @@ ENCRYPTIONS = (
     (Encryption.DTLS, "Only end to end (DTLS-SRTP)"),
     (Encryption.SDES, "SDES-SRTP"),
     (Encryption.NONE, "None"),
+)
+TRICKLES = (
+    (TrickleMode.AUTO, "To phones that are known to take them"),
+    (TrickleMode.ALWAYS, "Always: calls start at once"),
+    (TrickleMode.OFF, "Never: all addresses go out together"),
 )
 PICTURES = (("camera", "Camera"), ("pattern", "Test picture"), ("none", "No picture"))
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
@@ -49,16 +55,21 @@ class SettingsFields:
         self.ring = QSlider(Qt.Orientation.Horizontal)
         self.ring.setRange(0, 100)
         self.stun = QPlainTextEdit()
-        self.turn = QPlainTextEdit()
-        self.turn_password = QLineEdit()
-        self.turn_password.setEchoMode(QLineEdit.EchoMode.Password)
-        self.turn_password.setMaxLength(512)
+        self.turn = TurnRows()
+        self.proxy = QLineEdit()
+        self.proxy.setMaxLength(512)
+        self.hide_addresses = QCheckBox("Hide this machine's addresses from the people I call")
+        self.ice_tcp = QCheckBox("Use TCP where a network shuts UDP out")
+        self.trickle = _choice([words for _, words in TRICKLES])
         self.policy = _choice([words for _, words in POLICIES])
+        self.reconnect = QSpinBox()
+        self.reconnect.setRange(5, 3600)
+        self.reconnect.setSingleStep(15)
+        self.reconnect.setSuffix(" s")
         self.encryption = _choice([words for _, words in ENCRYPTIONS])
         self.neighbours = QCheckBox("Find other Parleys on this network, and be found")
-        for area in (self.stun, self.turn):
-            area.setTabChangesFocus(True)
-            area.setFixedHeight(72)
+        self.stun.setTabChangesFocus(True)
+        self.stun.setFixedHeight(72)
 
     def fill_devices(self, devices: Sequence[DeviceInfo], chosen: tuple[str, str, str]) -> None:
         """Offer what is plugged in, and what was chosen (microphone, speaker, camera) even when it is not."""
@@ -90,8 +101,12 @@ class SettingsFields:
         self.size.setCurrentIndex(SIZES.index(size) if size in SIZES else 0)
         self.ring.setValue(round(settings.ring_volume * 100))
         self.stun.setPlainText("\n".join(str(server) for server in network.stun_servers))
-        self.turn.setPlainText("\n".join(turn_line(server) for server in network.turn_servers))
-        self.turn_password.clear()
+        self.turn.fill(network.turn_servers)
+        self.proxy.setText(network.proxy)
+        self.hide_addresses.setChecked(network.hide_addresses)
+        self.ice_tcp.setChecked(network.ice_tcp)
+        self.reconnect.setValue(round(settings.reconnect_for_s))
+        self.trickle.setCurrentIndex([mode for mode, _ in TRICKLES].index(network.trickle))
         self.policy.setCurrentIndex([policy for policy, _ in POLICIES].index(network.ice_policy))
         self.encryption.setCurrentIndex([kind for kind, _ in ENCRYPTIONS].index(media.encryption))
         self.neighbours.setChecked(network.find_neighbours)
@@ -114,19 +129,29 @@ class SettingsFields:
         network = replace(
             before.network,
             stun_servers=tuple(_host("stun", line) for line in _lines(self.stun)),
-            turn_servers=tuple(parse_turn(line, self.turn_password.text()) for line in _lines(self.turn)),
+            turn_servers=self._turn_servers(),
+            proxy=_proxy(self.proxy.text()),
+            hide_addresses=self.hide_addresses.isChecked(),
+            ice_tcp=self.ice_tcp.isChecked(),
+            trickle=TRICKLES[self.trickle.currentIndex()][0],
             ice_policy=POLICIES[self.policy.currentIndex()][0],
             find_neighbours=self.neighbours.isChecked(),
         )
         if network.ice_policy is IcePolicy.RELAY and not network.turn_servers:
-            raise FieldError("turn", "Only through a relay needs a TURN server: name one above.")
+            raise FieldError("turn", "Only through a relay needs a TURN server: add one above.")
         return replace(
             before,
             media=media,
             network=network,
             display_name=self.name.text().strip(),
             ring_volume=self.ring.value() / 100,
+            reconnect_for_s=float(self.reconnect.value()),
         )
+
+    def _turn_servers(self) -> tuple[TurnServer, ...]:
+        if not self.turn.check():
+            raise FieldError("turn", "Look at the marked server.")
+        return self.turn.read()
 
     def _pick_picture(self, source: str) -> None:
         """Choose the source of the picture; a file set by the command line stays what it is."""
@@ -138,24 +163,22 @@ class SettingsFields:
         self.picture.setCurrentIndex(self.picture.findData(source))
 
 
-def turn_line(server: TurnServer) -> str:
-    """Write a TURN server as people type it: "ada@turn.example.org:3478 udp"."""
-    user = f"{server.username}@" if server.username else ""
-    return f"{user}{server.server} {server.transport}"
-
-
-def parse_turn(line: str, password: str) -> TurnServer:
-    """Read "ada@turn.example.org:3478 udp"; port and transport may be missing."""
-    place, _, transport = line.partition(" ")
-    transport = transport.strip().lower() or "udp"
-    if transport not in ("udp", "tcp", "tls"):
-        raise FieldError("turn", f"{transport[:20]!r} is no way to a TURN server: udp, tcp or tls.")
-    user, _, host = place.removeprefix("turn:").removeprefix("turns:").rpartition("@")
-    default_port = 5349 if transport == "tls" else 3478
+def _proxy(text: str) -> str:
+    """Read a proxy's URL; "" follows the environment, "none" means no proxy."""
+    text = text.strip()
+    if text in ("", "none"):
+        return text
+    scheme, mark, place = text.partition("://")
+    host = place.rpartition("@")[2].rstrip("/")
+    if not mark or scheme not in ("http", "socks5", "socks5h", "socks4"):
+        raise FieldError("proxy", "A proxy is written as http://host:port or socks5://host:port; none for no proxy.")
+    if "@" in place:
+        raise FieldError("proxy", "A password in the proxy's address is not kept: put it into https_proxy instead.")
     try:
-        return TurnServer(HostPort.parse(host, default_port), transport, user, password)
+        HostPort.parse(host, 8080)
     except ValueError as error:
-        raise FieldError("turn", f"This TURN server is not understood: {error}.") from error
+        raise FieldError("proxy", f"This proxy is not understood: {error}.") from error
+    return text
 
 
 def _host(field: str, line: str) -> HostPort:
