@@ -23,7 +23,7 @@ from tests.lab import table
 from tests.lab.journey import CALLEE_HZ, CALLER_HZ, RELAY, Ends, Journey, Way, aioice_journey, travel
 from tests.lab.nat import Kind, Street
 from tests.lab.servers import LINES, Servers, servers
-from tests.lab.village import only_sentence
+from tests.lab.village import is_for_people
 
 AT_ONCE = 2  # calls that want the machine
 PATIENT = LINES - AT_ONCE  # calls that only wait
@@ -169,9 +169,19 @@ def must_have_talked(journey: Journey) -> None:
 
 
 def must_tell_why(journey: Journey) -> None:
-    """Both give up when patience ends, not before, and say what was tried."""
+    """The caller soon reads that there is no path so far, and why; both give up when patience ends, not before."""
     caller = journey.caller
-    ended_at = caller.report["states"][-1]["at"]
-    waited_s = ended_at - caller.state_at("connecting")
-    print(only_sentence(caller))
+    began_at = caller.state_at("connecting")
+    notices = [event for event in caller.events if event["event"] == "problem" and event["about"] == "call"]
+    assert len(notices) == 1
+    assert notices[0]["at"] - began_at < TOLD_WITHIN_S
+    waited_s = caller.report["states"][-1]["at"] - began_at
     assert PATIENCE_S - 1 < waited_s < PATIENCE_S + 5
+    for outcome in (caller, journey.callee):
+        sentences = [line.removeprefix("parley: ") for line in outcome.sentences]
+        print("\n".join(sentences))
+        assert outcome.code == 1
+        assert len(sentences) == 2, "one sentence on the way, one at the end"
+        assert outcome.report["ended"]["cause"] == sentences[-1]
+        assert all(is_for_people(sentence) for sentence in sentences)
+    assert caller.sentences[0] == f"parley: {notices[0]['sentence']}"

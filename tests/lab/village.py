@@ -47,7 +47,11 @@ def only_sentence(outcome: Outcome) -> str:
     sentence = line.removeprefix("parley: ")
     print(sentence)
     assert outcome.report["ended"]["cause"] == sentence
-    assert sentence[0].isupper()
-    assert sentence.endswith(".")
-    assert not any(word in sentence for word in ("Error", "Errno", "None", "Exception", "{", "0x"))
+    assert is_for_people(sentence)
     return sentence
+
+
+def is_for_people(sentence: str) -> bool:
+    """Say whether this is a sentence, and no trace of a program."""
+    traces = any(word in sentence for word in ("Error", "Errno", "None", "Exception", "{", "0x"))
+    return sentence[0].isupper() and sentence.endswith(".") and not traces
