@@ -159,6 +159,7 @@ class Settings:
     ring_volume: float = 0.8  # 0 to 1
     no_answer_after_s: float = 60.0  # an unanswered incoming call ends with 480 after this
     reconnect_for_s: float = 60.0  # how long an interrupted call waits for a path before it ends
+    reconnect_for_s: float = 60.0  # how long an interrupted call waits for a path before it ends
 
 
 def without_user_info(url: str) -> str:

@@ -10,9 +10,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
+from app.calls.changes import Changes
 from app.calls.endings import NO_PATH_REASON, refusal_of
 from app.calls.errors import CallError, DescriptionError
 from app.calls.legs import Leg
@@ -72,6 +72,7 @@ class Call:
         self.tasks = OwnedTasks(f"call {call_id}", self._task_failed)
         self.negotiation = Negotiation(Terms(media.audio_codecs, media.video_codecs, media.encryption, fingerprint))
         self.path = PathSide(self)
+        self.changes = Changes(self)
         self._sip_side = SipSide(self)
         self._state = CallState.GATHERING if is_caller else CallState.PREPARING
         self._camera_on = video and media.video_from != "none"
@@ -200,7 +201,7 @@ class Call:
         plan = self._plan("video")
         if on and plan is not None and not plan.send and self._state is CallState.CONNECTED:
             self.wishes.send_video()
-            self._offer_again()
+            self.changes.wish()
         self.services.on_change(self)
 
     def set_held(self, held: bool) -> None:
@@ -209,7 +210,7 @@ class Call:
             return
         self.wishes.held = held
         self._tell_media()
-        self._offer_again()
+        self.changes.wish()
         self.services.on_change(self)
 
     def on_sip(self, event: sip_events.SessionEvent) -> None:
@@ -222,12 +223,6 @@ class Call:
             leg.media.set_muted(self._muted or held)
             leg.media.set_camera(self._camera_on and not held)
             leg.media.set_volume(0.0 if held else self._volume)
-
-    def _offer_again(self) -> None:
-        if self.session is None or self.leg is None or self.leg.agreement is None:
-            return
-        with suppress(SessionError):  # the far end has gone this moment; its last word is on the way to us
-            self.session.reinvite(self.negotiation.reoffer(self.leg, self.wishes.now()))
 
     # The table at work ----------------------------------------------------------------------------------------
 
@@ -304,7 +299,7 @@ class Call:
         self._tell_media()
         self.leg.media.start_sending()
 
-    def _align(self) -> None:
+    def align(self) -> None:
         """R9: say the nominated addresses in m/c where they differ from what was said there."""
         leg = self.leg
         if leg is None or leg.agreement is None:
@@ -315,7 +310,7 @@ class Call:
             ours_differs = here is not None and (local.address, local.port) != (here.host, here.port)
             theirs_differs = there is not None and (remote.address, remote.port) != (there.host, there.port)
             if ours_differs or theirs_differs:
-                self._offer_again()
+                self.changes.wish()
                 return
 
     def _send_cancel(self) -> None:
@@ -403,7 +398,7 @@ _ACTIONS: dict[Action, Callable[[Call], None]] = {
     Action.ALERT: Call._alert,
     Action.SEND_ACCEPT: Call._send_accept,
     Action.OPEN_GATE: Call._open_gate,
-    Action.ALIGN: Call._align,
+    Action.ALIGN: Call.align,
     Action.SEND_CANCEL: Call._send_cancel,
     Action.SEND_BYE: Call._send_bye,
     Action.SEND_REFUSAL: Call._send_refusal,

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from app.calls.offer_answer import Agreement, LocalStream
 from app.calls.sdp import SessionDescription
 from app.calls.trickle import OPTION, Trickle
-from app.events import IceSnapshot, IceState
+from app.events import CandidateType, IceSnapshot, IceState
 from app.frames import FrameMailbox
 from app.ice.candidates import Candidate, IceDescription
 from app.ice.config import IceConfig
 from app.ice.events import IceEvent
+from app.ice.generations import IcePath
 from app.ice.session import IceSession
 from app.media.certificate import Certificate
 from app.media.events import MediaEvent
@@ -42,7 +43,7 @@ class StreamWish:
 class _Path:
     """The way into one ICE stream, as media sees it."""
 
-    def __init__(self, ice: IceSession, stream: str) -> None:
+    def __init__(self, ice: IcePath, stream: str) -> None:
         self._ice = ice
         self._stream = stream
 
@@ -79,7 +80,8 @@ class Leg:
         self._keys = {wish.name: SdesKey.generate() for wish in wishes}
         self._opened: set[str] = set()
         names = [wish.name for wish in wishes]
-        self.ice: IceSession
+        self.ice: IcePath
+        self._described: IceSession | None = None  # the generation that both descriptions speak of; None: the first
         self.trickle: Trickle
         if fork_of is not None:
             self._keys = fork_of._keys
@@ -87,7 +89,7 @@ class Leg:
             self.ice = fork_of.ice.fork(on_event=lambda event: on_ice(self, event))
         else:
             self.trickle = Trickle(lambda body: on_candidates(self, body), speaks=trickles and self.uses_ice)
-            self.ice = IceSession(ice_config, controlling, names, on_event=lambda event: on_ice(self, event))
+            self.ice = IcePath(ice_config, controlling, names, on_event=lambda event: on_ice(self, event))
             self.ice.expect_forks(controlling)  # a proxy may yet try another phone, seconds after the first was reached
         self.ice.on_datagram = self._receive
         self.media = MediaSession(
@@ -115,23 +117,30 @@ class Leg:
         key = self._keys[wish.name]
         return LocalStream(wish.name, wish.kind, place, description, wish.send, wish.receive, sdes_key=key)
 
-    def settled_stream(self, wish: StreamWish) -> LocalStream | None:
-        """What a later description says: the nominated address alone, and the far end of its pair (B8, R9).
+    def settled_stream(self, wish: StreamWish, coming: IceSession | None = None) -> LocalStream | None:
+        """What a later description says: the nominated address alone, and, of the controlling side, the far end of its
+        pair (B8, R9; RFC 8839 section 4.4.1.2).
 
-        None for a stream that is not part of the agreement.
+        While checks run, and in a restart that is asked for or answered with the `coming` generation, every candidate
+        and the most reachable one as m/c, as in the first description. None for a stream that is not part of the
+        agreement.
         """
         agreement = self.agreement
         plan = next((plan for plan in agreement.streams if plan.name == wish.name), None) if agreement else None
         if plan is None:
             return None
-        pair = self.ice.selected(plan.transport)
-        local, remote = pair if pair else (self.ice.default_candidate(plan.transport), None)
+        generation = coming or self._described or self.ice.current
+        pair = generation.selected(plan.transport)
+        local, remote = pair if pair else (generation.default_candidate(plan.transport), None)
         if local is None:
             return None
         description: IceDescription | None = None
-        if plan.transport == wish.name and remote is not None and self.speaks_ice(plan.transport):
-            description = replace(self.ice.local(plan.transport), candidates=(local,))
-        far = (HostPort(remote.address, remote.port),) if description is not None and remote is not None else ()
+        far: tuple[HostPort, ...] = ()
+        if plan.transport == wish.name and self.speaks_ice(plan.transport):
+            description = generation.local(plan.transport)
+            if remote is not None:
+                description = replace(description, candidates=(local,))
+                far = (HostPort(remote.address, remote.port),) if generation.controlling else ()
         return LocalStream(
             wish.name,
             wish.kind,
@@ -144,6 +153,34 @@ class Leg:
             codecs=plan.codecs,
             rtx=plan.rtx_payload_type,
             sdes_key=self._keys[wish.name],
+        )
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """The names of the paths that media takes."""
+        return tuple(transport.name for transport in self.agreement.transports) if self.agreement else ()
+
+    def can_describe(self, generation: IceSession) -> bool:
+        """Whether a generation has an address for each path."""
+        return all(generation.default_candidate(name) is not None for name in self.transports)
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether a path goes through a relay, ours or the peer's."""
+        relay = CandidateType.RELAY
+        return any(relay in (local.type, remote.type) for local, remote in self.selected_pairs().values())
+
+    def is_renewed_by(self, agreement: Agreement) -> bool:
+        """Whether the peer has taken part in a restart: new credentials for each path, or none on a path without ICE.
+
+        RFC 8839 section 4.4.2: whoever answers a restart changes user name fragment and password.
+        """
+        assert self.agreement is not None
+        before = {transport.name: transport.ice for transport in self.agreement.transports}
+        now = {transport.name: transport.ice for transport in agreement.transports}
+        return all(
+            (known is None) == (now.get(name) is None) and not (known and known.same_credentials(now.get(name)))
+            for name, known in before.items()
         )
 
     def speaks_ice(self, transport: str) -> bool:
@@ -174,14 +211,16 @@ class Leg:
                 self._opened.add(transport.name)
         self.media.configure(agreement.streams)
 
-    def agree_again(self, agreement: Agreement) -> None:
+    def agree_again(self, agreement: Agreement, coming: IceSession | None = None) -> None:
         """Take a later agreement: streams change, paths stay; a peer without ICE may move its media, one without DTLS
         may change its key.
 
-        Raises IceError for a place that is none, MediaError for a key that cannot be used.
+        With a `coming` generation it is the agreement of a restart: that one's checks begin, or, without ICE, it is
+        ready to be adopted. Raises IceError for a place that is none, MediaError for a key that cannot be used.
         """
         assert self.agreement is not None
         places = {transport.name: transport.address for transport in agreement.transports}
+        paths = {transport.name: transport.ice for transport in agreement.transports}
         keys = {transport.name: transport.security for transport in agreement.transports}
         transports = []
         for transport in self.agreement.transports:
@@ -189,10 +228,18 @@ class Leg:
             if key is not None and key.kind == transport.security.kind == "sdes":
                 self.media.rekey(transport.name, key)
                 transport = replace(transport, security=key)
-            if transport.ice is None and place is not None and place != transport.address:
-                self.ice.use_plain(transport.name, place.host, place.port)
-                transport = replace(transport, address=place)
+            if transport.ice is None:
+                place = place or transport.address
+                if place is not None and (place != transport.address or coming is not None):
+                    (coming or self.ice).use_plain(transport.name, place.host, place.port)
+                    transport = replace(transport, address=place)
+            elif coming is not None and (description := paths.get(transport.name)) is not None:
+                coming.set_remote(transport.name, description)
+                transport = replace(transport, ice=description)
             transports.append(transport)
+        if coming is not None:
+            self._described = coming
+            coming.start_checks()
         self.agree(replace(agreement, transports=tuple(transports)))
 
     async def connect(self) -> None:

@@ -11,7 +11,9 @@ from typing import Literal
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg, StreamWish
 from app.calls.offer_answer import Agreement, Line, LocalStream, Terms, answer_offer, make_offer, read_answer
+from app.calls.reading import ice_of
 from app.calls.sdp import MediaDescription, Origin, SessionDescription
+from app.ice.session import IceSession
 from app.settings import Encryption, HostPort
 
 _LADDER = {
@@ -60,12 +62,16 @@ class Negotiation:
         """The first offer (R2)."""
         return self._say(leg.local_streams(), self.security)
 
-    def reoffer(self, leg: Leg, wishes: dict[int, StreamWish]) -> bytes:
-        """An offer inside the call: the nominated addresses in m/c (R9), and what is wished now of each m-line."""
+    def reoffer(self, leg: Leg, wishes: dict[int, StreamWish], coming: IceSession | None = None) -> bytes:
+        """An offer inside the call: the nominated addresses in m/c (R9), and what is wished now of each m-line.
+
+        With a `coming` generation of the path it asks to restart: its credentials and all its candidates (RFC 8839
+        section 4.4.1.1.1).
+        """
         assert leg.agreement is not None
         lines: list[Line] = []
         for index, media in enumerate(self._shape):
-            stream = leg.settled_stream(wishes[index]) if index in wishes else None
+            stream = leg.settled_stream(wishes[index], coming) if index in wishes else None
             lines.append(stream or media)
         bundle = len(leg.agreement.transports) == 1
         return self._say(tuple(lines), leg.agreement.security, bundle=bundle)
@@ -115,14 +121,18 @@ class Negotiation:
         streams = dict(zip(wishes, leg.local_streams(tuple(wishes.values())), strict=True))
         return self._answer_with(self.remote, streams, None, again=False)
 
-    def answer_again(self, body: bytes, leg: Leg, wishes: dict[int, StreamWish]) -> Agreement:
-        """Answer an offer inside the call; the path and the keys stay, directions may change."""
+    def answer_again(
+        self, body: bytes, leg: Leg, wishes: dict[int, StreamWish], coming: IceSession | None = None
+    ) -> Agreement:
+        """Answer an offer inside the call; the path and the keys stay, directions may change.
+
+        A restart is answered with the `coming` generation of the path; the keys stay then too (RFC 8842 section 5.1).
+        """
         assert leg.agreement is not None
         offer = SessionDescription.parse(body)
-        self._refuse_restart(offer, leg)
         if len(offer.media) < len(self._shape):
             raise DescriptionError("an offer inside the call has fewer m= lines than the call", 488)
-        settled = {index: leg.settled_stream(wish) for index, wish in wishes.items()}
+        settled = {index: leg.settled_stream(wish, coming) for index, wish in wishes.items()}
         streams = {index: stream for index, stream in settled.items() if stream is not None}
         role = leg.agreement.transports[0].security.dtls_role
         agreement = self._answer_with(offer, streams, role, again=True)
@@ -143,10 +153,21 @@ class Negotiation:
         self._answer = bytes(answer)
         return agreement
 
-    def _refuse_restart(self, offer: SessionDescription, leg: Leg) -> None:
-        """New ICE credentials ask for a restart, which is not offered yet: say so instead of losing the path."""
-        assert leg.remote is not None
-        before = {media.attribute("ice-ufrag") for media in leg.remote.media} | {leg.remote.attribute("ice-ufrag")}
-        after = {media.attribute("ice-ufrag") for media in offer.media} | {offer.attribute("ice-ufrag")}
-        if after - before - {None}:
-            raise DescriptionError("an ICE restart inside the call is not supported", 488)
+    def asks_restart(self, body: bytes, leg: Leg, wishes: dict[int, StreamWish]) -> bool:
+        """Whether an offer inside the call has other ICE credentials for a path than the peer's last description.
+
+        DescriptionError 488 where it restarts some paths of the call and not the others: a generation is of all.
+        """
+        assert leg.agreement is not None
+        offer = SessionDescription.parse(body)
+        known = {transport.name: transport.ice for transport in leg.agreement.transports if transport.ice is not None}
+        renewed = [
+            not known[wish.name].same_credentials(theirs)
+            for index, wish in wishes.items()
+            if wish.name in known
+            and index < len(offer.media)
+            and (theirs := ice_of(offer, offer.media[index])) is not None
+        ]
+        if any(renewed) and not all(renewed):
+            raise DescriptionError("an ICE restart of some streams alone is not supported", 488)
+        return any(renewed)

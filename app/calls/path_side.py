@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg
 from app.calls.reading import trickles
+from app.calls.recovery import Recovery
 from app.calls.sdpfrag import Fragment
 from app.calls.states import Input
 from app.events import CallState, EndedBy, EndKind
@@ -45,7 +46,7 @@ class PathSide:
         self._call = call
         self.legs: dict[str, Leg] = {}
         self.leg: Leg | None = None
-        self._silent: set[str] = set()  # streams of it whose consent checks stay unanswered
+        self.recovery = Recovery(call)
         self._farewell = False  # the far end has closed its media
         self._watched_since: float | None = None
         self._left: list[Leg] = []  # given up, maybe not yet closed
@@ -183,16 +184,7 @@ class PathSide:
         self._trickle(leg, event)
         if leg is not self.leg:
             return
-        if isinstance(event, ice_events.Interrupted):
-            self._silent.add(event.flow)
-            self._call.feed(Input.PATH_INTERRUPTED)
-        elif isinstance(event, ice_events.Recovered) and event.flow in self._silent:
-            self._silent.discard(event.flow)
-            if not self._silent:
-                self._call.feed(Input.PATH_RECOVERED)
-        elif isinstance(event, ice_events.ConsentExpired | ice_events.Failed) and leg.ready:
-            self._call.set_end(EndedBy.FAILURE, EndKind.NETWORK_LOST, None, event.reason)
-            self._call.feed(Input.PATH_LOST)
+        self.recovery.on_ice(leg, event)
 
     def _trickle(self, leg: Leg, event: ice_events.IceEvent) -> None:
         """Pass on what was found: forks share it, so every far end is told."""
@@ -338,6 +330,7 @@ class PathSide:
 
     async def close(self) -> None:
         """Free everything, also what a cancelled task was freeing."""
+        self.recovery.close()
         for leg in (*self.legs.values(), *self._left):
             await leg.close()
 

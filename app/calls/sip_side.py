@@ -119,7 +119,7 @@ class SipSide:
         self._call.feed(Input.BYE)
 
     def _on_offer(self, event: sip_events.OfferReceived) -> None:
-        """A re-INVITE or UPDATE: directions may change, the path stays (B8)."""
+        """A re-INVITE or UPDATE: directions may change, the path stays (B8) or is looked for anew."""
         try:
             self._answer_offer(event)
         except SessionError as error:
@@ -131,8 +131,14 @@ class SipSide:
             session.refuse_offer(491)
             return
         try:
+            if not event.body and leg.agreement.uses_ice:
+                self._call.path.recovery.offer_instead(event)
+                return
             if not event.body:
-                session.answer_offer(self._call.negotiation.reoffer(leg, self._call.wishes.now()))
+                session.answer_offer(self._call.changes.compose(None))
+                return
+            if self._call.negotiation.asks_restart(event.body, leg, self._call.wishes.now()):
+                self._call.path.recovery.answer(event)
                 return
             agreement = self._call.negotiation.answer_again(event.body, leg, self._call.wishes.now())
             leg.agree_again(agreement)
@@ -147,22 +153,11 @@ class SipSide:
         leg = self._call.path.leg
         if leg is None:
             return
-        if not 200 <= event.status < 300:
-            log.info("%s: the far end refuses a change: %d", self._call.call_id, event.status)
-            return
-        if not event.body:
-            return
-        if leg.agreement is None:  # our offer went out in a reliable 183, this is the PRACK (B11)
+        if leg.agreement is None and event.body:  # our offer went out in a reliable 183, this is the PRACK (B11)
             if self._call.path.take_answer(self._call.path.tag_of(leg), event.body):
                 self._call.carry_out(Action.CONNECT)
             return
-        try:
-            agreement = self._call.negotiation.read_answer(event.body, leg)
-            leg.agree_again(agreement)
-        except (DescriptionError, IceError, MediaError) as error:
-            log.info("%s: the answer to a change cannot be used: %s", self._call.call_id, error)
-            return
-        self._call.services.on_change(self._call)
+        self._call.changes.take_answer(event)
 
     def _on_timed_out(self, event: sip_events.SessionTimedOut) -> None:
         self._call.set_end(EndedBy.FAILURE, EndKind.SERVER_UNREACHABLE, 408, event.sentence)

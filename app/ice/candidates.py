@@ -199,6 +199,10 @@ class IceDescription:
         if self.pacing_ms is not None and not 1 <= self.pacing_ms <= 99999:
             raise ParseError(f"ice-pacing {self.pacing_ms} is not from 1 to 99999 milliseconds")
 
+    def same_credentials(self, other: IceDescription | None) -> bool:
+        """Tell whether another description belongs to the same ICE session; new credentials mean a restart."""
+        return other is not None and (self.ufrag, self.pwd) == (other.ufrag, other.pwd)
+
     @property
     def may_grow(self) -> bool:
         """Tell whether candidates may follow."""

@@ -192,6 +192,11 @@ class IceSession:
         """Whether this side nominates, as far as is settled by now."""
         return self._leg.agent.controlling
 
+    @property
+    def controlling(self) -> bool:
+        """Whether this side nominates, as far as is settled by now."""
+        return self._leg.agent.controlling
+
     def leaves_from(self) -> frozenset[str]:
         """Give the addresses of this machine from which the flows' data leaves now, relayed data too."""
         return self._hub.core.leaves_from(self._leg)

@@ -132,6 +132,10 @@ class InviteSession:
             return False
         return option.lower() in option_tags(message, "Supported") | option_tags(message, "Require")
 
+    def peer_allows(self, method: str) -> bool:
+        """Whether the far end named `method` in Allow of the same message."""
+        return self._peer is not None and method.lower() in option_tags(self._peer, "Allow")
+
     @property
     def peer_agent(self) -> str | None:
         """User-Agent or Server of the far end."""

@@ -160,6 +160,7 @@ async def test_a_lost_network_is_told_apart_from_a_hang_up() -> None:
     quick = IceConfig(interfaces=(LOOPBACK,), timing=Timing(consent_interval_s=0.1))
     async with on_the_phone(party("ada", video=False, ice=quick), party("bob", video=False)) as (ada, bob):
         outgoing, incoming = await connected(ada, bob, video=False)
+        incoming.path.recovery.answer = lambda event: event.session.refuse_offer(488)  # type: ignore[method-assign]
         for leg in incoming.path.legs.values():
             await leg.ice.close()  # the far end's sockets are gone without a word
         await ada.reaches(CallState.INTERRUPTED)
