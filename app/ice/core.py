@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.events import CandidateType, IceState
 from app.ice.agent import IceAgent
@@ -43,6 +43,8 @@ class IceLeg:
     def __init__(self, agent: IceAgent) -> None:
         self.agent = agent
         self.plain: dict[str, PlainPath] = {}
+        self.take_if_authentic: Callable[[str, bytes], bool] = lambda flow, data: False
+        """Asked about data of a plain flow that comes from elsewhere: whether it was the peer's, and was used."""
         self.closed = False
 
     def settled(self, linger_s: float, now: float) -> bool:
@@ -265,12 +267,22 @@ class IceCore:
                 pair.take_data(len(data), now)
                 return leg, self.gatherer.bases[base].stream, data
             for stream, path in leg.plain.items():
-                if path.accepts(base, source):
+                if path.is_from_peer(base, source):
                     path.received_bytes += len(data)
                     return leg, stream, data
+        if any(self._follow(leg, base, data, source) for leg in self.legs):
+            return None
         self.counters["data from strangers"] += 1
         self._noise.add(source, f"{len(data)} bytes")
         return None
+
+    def _follow(self, leg: IceLeg, base: int, data: bytes, source: Address) -> bool:
+        """Let whoever has the keys of a plain flow say whether this is its peer, who sends from elsewhere."""
+        for flow, path in leg.plain.items():
+            if path.follow(base, source, lambda flow=flow: leg.take_if_authentic(flow, data)):  # type: ignore[misc]
+                path.received_bytes += len(data)
+                return True
+        return False
 
     def _receive_stun(self, base: int, data: bytes, source: Address, now: float) -> None:
         try:

@@ -1,30 +1,39 @@
-"""A stream without ICE: sends to the address the peer named, and follows where its packets really come from.
+"""A flow without ICE: sends to the address the peer named, and follows where its authentic packets really come from.
 
-The peer may stand behind a NAT that the signalling did not see, so the first packet's source is taken as its
-address ("latching"). A packet from the very address that was named settles it for good; a stranger who was
-first loses the stream as soon as the real peer's packet comes. RFC 7362 section 4 describes the practice.
+The peer may stand behind a NAT that the signalling did not see, so its packets may come from elsewhere ("latching",
+RFC 7362 section 4). Whether a packet from elsewhere is the peer's is for whoever has the keys to say: a stranger's
+moves nothing.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from app.ice.stun import Address
 
 
 class PlainPath:
-    """The far end of one stream in plain mode."""
+    """The far end of one flow in plain mode."""
 
     def __init__(self, base: int, named: Address) -> None:
         self.base = base
-        self.named = named
         self.remote = named
-        self.latched = False
         self.sent_bytes = 0
         self.received_bytes = 0
 
-    def accepts(self, base: int, source: Address) -> bool:
-        """Tell whether a packet from there belongs to the stream, and latch on it if it is the first."""
+    def is_from_peer(self, base: int, source: Address) -> bool:
+        """Tell whether a packet comes from where the peer is known to be."""
+        return (base, source) == (self.base, self.remote)
+
+    def follow(self, base: int, source: Address, take: Callable[[], bool]) -> bool:
+        """Go on with `source` if its packet is the peer's: `take` uses the packet and tells so.
+
+        What `take` sends meanwhile, such as the answer to a handshake, goes to `source` already.
+        """
         if base != self.base:
             return False
-        if source == self.named or not self.latched:
-            self.remote, self.latched = source, True
-        return source == self.remote
+        before, self.remote = self.remote, source
+        if take():
+            return True
+        self.remote = before
+        return False

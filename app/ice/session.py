@@ -8,6 +8,7 @@ the hub's; this file is the face of both.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -21,6 +22,8 @@ from app.ice.hub import Hub
 from app.ice.snapshot import take_snapshot
 from app.ice.timeline import Timeline
 
+log = logging.getLogger(__name__)
+
 
 class IceSession:
     """The ICE side of one call. Use it on one event loop only; close it always.
@@ -28,7 +31,7 @@ class IceSession:
     A stream is one m= line with its candidates; a flow is one component of it (app/ice/flows.py), and whoever
     multiplexes RTCP has one flow a stream, of the same name. `on_event` and `on_datagram` (flow, data) are called on
     the loop; an exception in them is logged and ends nothing. `on_datagram` gets whatever is not STUN and comes from
-    an authenticated address.
+    an authenticated address. `on_stranger` (flow, data) is asked about data of a flow without ICE from elsewhere.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class IceSession:
         self._outcome = asyncio.Event()
         self._failure: str | None = None
         self.on_datagram: Callable[[str, bytes], None] = lambda flow, data: None
+        self.on_stranger: Callable[[str, bytes], bool] = lambda flow, data: False
+        self._leg.take_if_authentic = self._judge
         self._hub.attach(self._leg, self._event, lambda flow, data: self.on_datagram(flow, data))
 
     def fork(self, *, on_event: Callable[[IceEvent], None]) -> IceSession:
@@ -80,6 +85,13 @@ class IceSession:
         if isinstance(event, Connected | Failed):
             self._outcome.set()
         self._on_event(event)
+
+    def _judge(self, flow: str, data: bytes) -> bool:
+        try:
+            return self.on_stranger(flow, data)
+        except Exception:
+            log.exception("a callback of an ICE session raised")
+            return False
 
     async def gather(self) -> None:
         """Open sockets and ask the servers, all at once. Never raises: what went wrong is in snapshot().problems."""
@@ -173,9 +185,10 @@ class IceSession:
         return self._hub.send(self._leg, flow, data)
 
     def use_plain(self, flow: str, remote_host: str, remote_port: int) -> None:
-        """Do without ICE: send to this address from the default candidate, and follow where the answers come from.
+        """Do without ICE: send to this address from the default candidate, and follow the peer where it really is.
 
-        The address must be numeric; IceError when it is not, or when there is no candidate.
+        Data from elsewhere is given to `on_stranger`, which tells whether it was the peer's, and used. The address must
+        be numeric; IceError when it is not, or when there is no candidate.
         """
         self._hub.core.use_plain(self._leg, flow, (remote_host, remote_port), time.monotonic())
         self._advance()
@@ -186,11 +199,6 @@ class IceSession:
         if checklist is None or checklist.chosen is None:
             return None
         return self._hub.naming.shown(checklist.chosen.local.candidate), checklist.chosen.remote
-
-    @property
-    def controlling(self) -> bool:
-        """Whether this side nominates, as far as is settled by now."""
-        return self._leg.agent.controlling
 
     @property
     def controlling(self) -> bool:

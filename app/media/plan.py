@@ -60,6 +60,12 @@ class StreamPlan:
     rtcp_mux: bool = True  # without it RTCP has a transport of its own, or none is sent
 
     @property
+    def payload_types(self) -> tuple[int, ...]:
+        """Every payload type that may come."""
+        own = tuple(codec.payload_type for codec in self.codecs)
+        return own if self.rtx_payload_type is None else (*own, self.rtx_payload_type)
+
+    @property
     def rtcp_transport(self) -> str:
         """The transport of its RTCP: its own where both are multiplexed (RFC 5761), else the one beside it."""
         return self.transport if self.rtcp_mux else rtcp_name(self.transport)

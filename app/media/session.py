@@ -140,6 +140,11 @@ class MediaSession:
         if transport is not None and not self._closed:
             transport.receive(data, time.monotonic())
 
+    def receive_from_elsewhere(self, name: str, data: bytes) -> bool:
+        """Take a datagram that did not come from where the peer was last; True, and used, if it is the peer's."""
+        transport = self._transports.get(name)
+        return transport is not None and not self._closed and transport.receive_from_elsewhere(data, time.monotonic())
+
     # Streams ------------------------------------------------------------------------------------------------
 
     def configure(self, streams: Sequence[StreamPlan]) -> None:
@@ -153,6 +158,10 @@ class MediaSession:
             self._transport(plan.transport)
             RtpStream.codec_of(plan)
         self._plans = tuple(streams)
+        for name, transport in self._transports.items():
+            transport.payload_types = frozenset(
+                number for plan in streams if plan.transport == name for number in plan.payload_types
+            )
         self._rtcp_of = {plan.rtcp_transport: plan.transport for plan in streams if not plan.rtcp_mux}
         self.prepare()
         if is_loaded():

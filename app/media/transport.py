@@ -59,6 +59,7 @@ class MediaTransport:
         self._flight: list[bytes] = []
         self._resends: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self.payload_types: frozenset[int] = frozenset()  # of the streams that run here
         self.sent_bytes = 0
         self.received_bytes = 0
         self.rejected = 0  # not authentic, repeated, malformed; or too long to send back
@@ -128,6 +129,34 @@ class MediaTransport:
         else:
             self.strange += 1
 
+    def receive_from_elsewhere(self, data: bytes, now: float) -> bool:
+        """Take a datagram of a path without ICE that came from another address than the peer's, if it is the peer's.
+
+        Proof is the key where there is one; without encryption it is a payload type that was agreed on, and, once
+        the peer has been heard, a source that is its already. A handshake may come from anywhere until it is done: who
+        is at its other end, the certificate tells.
+        """
+        if len(data) < 2:
+            return False
+        if 20 <= data[0] <= 63:
+            if self._protection is not None:
+                return False
+            under_way = self._dtls is not None
+            self._receive_dtls(data)
+            return under_way
+        if not 128 <= data[0] <= 191 or self._protection is None:
+            self.strange += 1
+            return False
+        if self._plan is not None and self._plan.kind == "none" and not self._is_plausible(data):
+            self.rejected += 1
+            return False
+        return self._receive_media(data, now)
+
+    def _is_plausible(self, data: bytes) -> bool:
+        if len(data) < 12 or 192 <= data[1] <= 223 or data[1] & 0x7F not in self.payload_types:
+            return False
+        return not self._sources or int.from_bytes(data[8:12]) in self._sources
+
     def send_rtp(self, packets: Iterable[bytes]) -> int:
         """Protect and send; gives how many left. Packets before there are keys are dropped."""
         protection, send, count = self._protection, self.path.send, 0
@@ -172,28 +201,30 @@ class MediaTransport:
         self._plan = self._protection = self._dtls = None
         self._sources.clear()
 
-    def _receive_media(self, data: bytes, now: float) -> None:
+    def _receive_media(self, data: bytes, now: float) -> bool:
+        """Take a packet of RTP or RTCP; False when it is not authentic."""
         protection = self._protection
         if protection is None:
             self.strange += 1
-            return
+            return False
         is_rtcp = 192 <= data[1] <= 223  # RFC 5761 section 4
         start = 4 if is_rtcp else 8
         source = int.from_bytes(data[start : start + 4])
         if source not in self._sources and len(self._sources) >= MOST_SOURCES:
             self.rejected += 1
-            return
+            return False
         try:
             packet = protection.unprotect_rtcp(data) if is_rtcp else protection.unprotect(data)
         except PacketError as error:
             self._refuse(error)
-            return
+            return False
         self._sources.add(source)
         if self._resends is not None:
             self._stop_resending()  # the peer has its keys
         self.received_bytes += len(data)
         self.last_received_at = now
         (self._on_rtcp if is_rtcp else self._on_rtp)(self.name, packet)
+        return True
 
     def _refuse(self, error: PacketError) -> None:
         self.rejected += 1

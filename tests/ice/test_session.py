@@ -266,8 +266,15 @@ async def test_random_datagrams_change_nothing_and_are_not_answered() -> None:
         assert a.session.counters()["data from strangers"] > 0
 
 
-async def test_plain_mode_latches_on_where_packets_come_from() -> None:
+async def test_plain_mode_goes_where_authentic_packets_come_from() -> None:
     side = Side(LOOPBACK, True, ("audio",))
+    judged: list[bytes] = []
+
+    def is_authentic(flow: str, data: bytes) -> bool:
+        judged.append(data)
+        return data.startswith(b"\x80peer")
+
+    side.session.on_stranger = is_authentic
     await side.session.gather()
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
@@ -279,14 +286,17 @@ async def test_plain_mode_latches_on_where_packets_come_from() -> None:
         mine = side.session.local("audio").candidates[0].transport_address
         side.session.use_plain("audio", "127.0.0.1", free_port())  # behind its NAT the peer sends from elsewhere
         assert side.session.snapshot().state is IceState.DISABLED
-        peer.sendto(b"\x80first", mine)
-        assert await side.received.get() == ("audio", b"\x80first")
+        stranger.sendto(b"\x80first", mine)
+        peer.sendto(b"\x80peer", mine)
+        peer.sendto(b"\x80more", mine)
+        assert await side.received.get() == ("audio", b"\x80more")  # what was judged is used already
+        assert judged == [b"\x80first", b"\x80peer"]
         stranger.sendto(b"\x80late", mine)
+        peer.sendto(b"\x80again", mine)
+        assert await side.received.get() == ("audio", b"\x80again")
         side.session.send("audio", b"\x80back")
         assert peer.recv(100) == b"\x80back"
-        peer.sendto(b"\x80more", mine)
-        assert await side.received.get() == ("audio", b"\x80more")
-        assert side.session.counters()["data from strangers"] == 1
+        assert side.session.counters()["data from strangers"] == 2
     with pytest.raises(IceError):
         side.session.use_plain("audio", "host.example", 5)
     await side.session.close()
