@@ -20,6 +20,7 @@ from app.ice.candidates import Candidate, IceDescription
 from app.ice.config import IceConfig
 from app.ice.events import IceEvent
 from app.ice.generations import IcePath
+from app.ice.hiding import as_default
 from app.ice.session import IceSession
 from app.media.certificate import Certificate
 from app.media.events import MediaEvent
@@ -92,6 +93,7 @@ class Leg:
             self.ice = IcePath(ice_config, controlling, names, on_event=lambda event: on_ice(self, event))
             self.ice.expect_forks(controlling)  # a proxy may yet try another phone, seconds after the first was reached
         self.ice.on_datagram = self._receive
+        self.ice.on_stranger = self._receive_from_elsewhere
         self.media = MediaSession(
             media_settings,
             certificate,
@@ -141,10 +143,12 @@ class Leg:
             if remote is not None:
                 description = replace(description, candidates=(local,))
                 far = (HostPort(remote.address, remote.port),) if generation.controlling else ()
+                far = () if self._is_hidden(plan.transport) else far
+        place = as_default(local)
         return LocalStream(
             wish.name,
             wish.kind,
-            HostPort(local.address, local.port),
+            HostPort(place.address, place.port),
             description,
             wish.send,
             wish.receive,
@@ -153,6 +157,16 @@ class Leg:
             codecs=plan.codecs,
             rtx=plan.rtx_payload_type,
             sdes_key=self._keys[wish.name],
+        )
+
+    def _is_hidden(self, transport: str) -> bool:
+        """Whether the peer signals names in place of addresses: then who carries the signalling learns none from us."""
+        entries = self.agreement.transports if self.agreement is not None else ()
+        return any(
+            not candidate.is_numeric
+            for entry in entries
+            if entry.name == transport and entry.ice is not None
+            for candidate in entry.ice.candidates
         )
 
     @property
@@ -273,6 +287,9 @@ class Leg:
     def _receive(self, stream: str, data: bytes) -> None:
         if stream in self._opened:
             self.media.receive(stream, data)
+
+    def _receive_from_elsewhere(self, stream: str, data: bytes) -> bool:
+        return stream in self._opened and self.media.receive_from_elsewhere(stream, data)
 
     async def close(self) -> None:
         """Free the devices, the keys and the sockets, in this order, so that the goodbyes still leave."""
