@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NETWORK_V4 = ipaddress.IPv4Network("10.77.0.0/24")
 NETWORK_V6 = ipaddress.IPv6Network("fd77::/64")
 SILENT_V4 = "192.0.2.53"  # of the documentation range (RFC 5737): routed into the hub, where nobody answers
-TOOLS = ("ip", "nft", "ethtool", "tcpdump")
+TOOLS = ("ip", "nft", "ethtool", "tcpdump", "conntrack")
 
 _MARK = "parleylab"
 _LOCKS = Path(tempfile.gettempdir()) / "parley-lab-locks"
