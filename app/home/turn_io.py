@@ -12,8 +12,8 @@ from app.ice.stun import Address
 class TurnLimits:
     """The bounds of one TURN server."""
 
-    allocations_per_user: int = 20
-    allocations: int = 200
+    allocations_per_user: int = 40  # relayed and reserved ports: an allocation of both families has two
+    allocations: int = 400
     permissions: int = 64  # per allocation
     channels: int = 64  # per allocation
     bytes_per_s: float = 4_000_000.0  # per allocation, both directions together

@@ -90,7 +90,7 @@ class TurnStreams:
         connection.waiting.append(data)
 
     def flush(self) -> None:
-        """Write what has gathered: one write, and one TLS record, for all that a wake-up brought to a client."""
+        """Write what has gathered: over TCP one write for all that a wake-up brought to a client."""
         unsent, self._unsent = self._unsent, []
         for connection in unsent:
             connection.flush()
@@ -173,9 +173,14 @@ class _Connection(asyncio.Protocol):
         return unsent + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
 
     def flush(self) -> None:
-        data, self.waiting = b"".join(self.waiting), []
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        waiting, self.waiting = self.waiting, []
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self.path.transport == "tls":  # clients (turnutils_uclient is one) lose what follows in the same record
+            for message in waiting:
+                self._transport.write(message)
+        else:
+            self._transport.write(b"".join(waiting))
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -140,8 +140,8 @@ class TurnClientTarget:
         "requests": MAX_PERMISSIONS + MAX_CHANNELS + 8,
         "permissions": MAX_PERMISSIONS,
         "channels": MAX_CHANNELS,
-        "peers": MAX_CHANNELS + MAX_PERMISSIONS,
-        "packets": 200,
+        "peers": 0x0FFF,  # a number is not given to another peer, RFC 8656 section 12
+        "packets": 600,  # each request as often as it is sent at most, in a leap of minutes
     }
 
     def __init__(self, rng: random.Random) -> None:
