@@ -61,7 +61,7 @@ def _cause(pair: Pair) -> str:
     if pair.state is PairState.FAILED:
         if pair.reason == _NO_ANSWER:
             return "did not answer"
-        return f"failed ({pair.reason})"
+        return f"failed ({(pair.reason or 'no reason given').rstrip('.')})"
     if pair.awaits_permission:
         return "waits for the TURN server's permission"
     if pair.trouble is not None:

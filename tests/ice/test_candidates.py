@@ -85,6 +85,32 @@ def test_priorities_are_those_of_the_rfc() -> None:
     assert {kind.value: candidate_priority(kind, 65535) for kind in CandidateType} == expected
     assert pair_priority(3, 2) == (2 << 32) + 7
     assert pair_priority(2, 3) == (2 << 32) + 6
+    assert pair_priority(3, 3) == (3 << 32) + 6
+    assert candidate_priority(CandidateType.HOST, 65535, 2) == 2130706430
+
+
+@given(
+    st.sampled_from(list(CandidateType)),
+    st.integers(0, 65535),
+    st.integers(1, 256),
+    st.sampled_from(["udp", "tcp"]),
+)
+def test_every_priority_is_in_range_and_orders_by_type_preference_and_component(
+    kind: CandidateType, preference: int, component: int, protocol: str
+) -> None:
+    """RFC 8445 sections 5.1.2.1 and 5.1.2.2."""
+    priority = candidate_priority(kind, preference, component, protocol)
+    assert 0 <= priority < 2**31
+    assert (priority >> 8 & 0xFFFF, 256 - (priority & 0xFF)) == (preference, component)
+    if preference < 65535:
+        assert candidate_priority(kind, preference + 1, component, protocol) > priority
+
+
+@given(st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1))
+def test_both_sides_compute_the_same_pair_priority_with_the_lower_candidate_first(one: int, other: int) -> None:
+    """RFC 8445 section 6.1.2.3."""
+    assert pair_priority(one, other) >> 32 == min(one, other)
+    assert pair_priority(one, other) - pair_priority(other, one) == (one > other) - (one < other)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,14 @@ RESPONSE_V6 = bytes.fromhex(
     "010100482112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220"
     "002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d900080014a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c"
 )
+# Section 2.4: long-term credentials, a user name that is not ASCII.
+REQUEST_LONG_TERM = bytes.fromhex(
+    "000100602112a44278ad3433c6ad72c029da412e"
+    "00060012e3839ee38388e383aae38383e382afe382b90000"
+    "0015001c662f2f3439396b39353464364f4c33346f4c3946535476793634734100140"
+    "00b6578616d706c652e6f726700"
+    "00080014f67024656dd64a3e02b8e0712e85c9a28ca89666"
+)
 
 
 def binding(**kwargs: bytes) -> Message:
@@ -63,6 +71,14 @@ def test_reads_the_published_responses(data: bytes, address: tuple[str, int]) ->
     assert message.message_class is MessageClass.SUCCESS
     assert message.address(Attribute.XOR_MAPPED_ADDRESS) == address
     assert message.check_integrity(PASSWORD)
+
+
+def test_reads_the_published_request_with_long_term_credentials() -> None:
+    message = Message.parse(REQUEST_LONG_TERM)
+    user, realm = message.text(Attribute.USERNAME), message.text(Attribute.REALM)
+    assert (user, realm) == ("マトリックス", "example.org")
+    assert message.text(Attribute.NONCE) == "f//499k954d6OL34oL9FSTvy64sA"
+    assert message.check_integrity(long_term_key(user, realm, "TheMatrIX"))  # as SASLprep leaves the password
 
 
 def test_long_term_key_is_md5_of_user_realm_password() -> None:
