@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from app.cli.calling import engine_options
 from app.cli.console import Console
+from app.cli.report import network_report
 from app.cli.running import Running, running
 from app.engine.errors import EngineError
+from app.engine.network_report import NetworkReport
 from app.engine.options import EngineOptions
 from app.events import CallChanged, CallState
 from app.settings import Settings
@@ -23,9 +25,11 @@ async def doctor(args: argparse.Namespace, console: Console, started_at: float) 
     """Run every check; 1 when something is wrong."""
     options = _with_test_media(engine_options(args, started_at))
     async with running(options) as run:
-        findings = list(await run.engine.diagnosis.examine())
+        examination = await run.engine.diagnosis.examine()
+        findings = examination.findings
         for finding in findings:
             _tell(console, finding.about, finding.fine, finding.sentence)
+        _tell_reach(console, examination.network)
         fine, sentence = await _call_itself(run)
         _tell(console, "call", fine, sentence)
     wrong = [finding.sentence for finding in findings if finding.fine is False] + ([] if fine else [sentence])
@@ -37,6 +41,7 @@ async def doctor(args: argparse.Namespace, console: Console, started_at: float) 
                 *({"about": f.about, "fine": f.fine, "sentence": f.sentence} for f in findings),
                 {"about": "call", "fine": fine, "sentence": sentence},
             ],
+            "network": network_report(examination.network),
         },
         words,
     )
@@ -57,6 +62,16 @@ def _with_test_media(options: EngineOptions) -> EngineOptions:
 
 def _tell(console: Console, about: str, fine: bool | None, sentence: str) -> None:
     console.event("check", f"{_MARKS[fine]}  {about:13} {sentence}", about=about, fine=fine, sentence=sentence)
+
+
+def _tell_reach(console: Console, network: NetworkReport) -> None:
+    """Print the table of who can be reached; scripts read it in the report."""
+    if console.as_json or not network.reach:
+        return
+    print("\nWho can be reached, and how:")
+    for row in network.reach:
+        print(f"  {row.peer.value:16} {row.way.value:11} {row.reason}")
+    print(flush=True)
 
 
 async def _call_itself(run: Running) -> tuple[bool, str]:

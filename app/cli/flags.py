@@ -79,6 +79,12 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--hide-addresses", action="store_true", help="show the other side no address of this machine")
     group.add_argument("--no-ice-tcp", action="store_true", help="no paths over TCP, whatever becomes of UDP")
+    group.add_argument(
+        "--reconnect-for",
+        type=seconds,
+        metavar="S",
+        help="how long an interrupted call waits for its path before it ends, default 60",
+    )
     group.add_argument("--sip-port", type=port, metavar="PORT", help="default: 5060, or any when it is taken")
     group.add_argument("--ca-file", type=existing_file, metavar="PEM", help="authorities to trust for TLS")
 
@@ -106,9 +112,14 @@ def settings_adjuster(args: argparse.Namespace) -> Callable[[Settings], Settings
             network=_network(args, settings),
             media=_media(args, settings),
             display_name=getattr(args, "display_name", None) or settings.display_name,
+            reconnect_for_s=_given(getattr(args, "reconnect_for", None), settings.reconnect_for_s),
         )
 
     return adjust
+
+
+def _given(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
 
 
 def passwords_of(args: argparse.Namespace) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.engine.network_report import NetworkReport
 from app.events import (
     AudioStats,
     CallFigures,
@@ -81,6 +82,30 @@ def _ice(ice: IceSnapshot) -> dict[str, Any]:
         "nat": ice.nat,
         "timeline": [_moment(moment) for moment in ice.timeline],
         "timeline_dropped": ice.timeline_dropped,
+    }
+
+
+def network_report(network: NetworkReport) -> dict[str, Any]:
+    """What `parley doctor` found out about the network."""
+    nat = network.nat
+    return {
+        "udp": {True: "open", False: "shut", None: "unknown"}[network.udp],
+        "ipv4": list(network.ipv4),
+        "ipv6": list(network.ipv6),
+        "nat": None
+        if nat is None
+        else {
+            "kind": nat.kind,
+            "mapping": nat.mapping,
+            "filtering": nat.filtering,
+            "mapped": nat.mapped,
+            "sentence": nat.sentence,
+        },
+        "servers": [_server(server) for server in network.servers],
+        "relay": network.relay,
+        "reach": [{"peer": row.peer.value, "way": row.way.value, "reason": row.reason} for row in network.reach],
+        "proxy": network.proxy,
+        "mdns": network.mdns,
     }
 
 

@@ -10,14 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-class Behaviour(StrEnum):
-    """How a NAT maps, or what it filters by (RFC 4787 sections 4.1 and 5)."""
-
-    ENDPOINT_INDEPENDENT = "endpoint-independent"
-    ADDRESS_DEPENDENT = "address-dependent"
-    ADDRESS_AND_PORT_DEPENDENT = "address-and-port-dependent"
-    UNKNOWN = "unknown"
+from app.ice.nat_discovery import Behaviour
 
 
 class NatKind(StrEnum):
@@ -60,12 +53,13 @@ class Reach:
     reason: str
 
 
-def nat_kind(*, udp: bool | None, translated: bool, mapping: Behaviour, filtering: Behaviour) -> NatKind:
-    """Name the kind. `translated`: servers see another address than the machine's own; `udp` None: not known.
+def nat_kind(mapping: Behaviour, filtering: Behaviour, *, udp: bool | None) -> NatKind:
+    """Name the kind; `udp`: whether it passes, None where that is not known.
 
     What is not known is taken for the stricter kind. A firewall without translation counts as the NAT that filters as
     it does.
     """
+    translated = mapping is not Behaviour.NO_NAT
     if udp is False:
         return NatKind.UDP_SHUT
     if udp is None:

@@ -16,20 +16,16 @@ from typing import TYPE_CHECKING
 
 from app import VERSION
 from app.calls.call import Call
+from app.calls.restarts import NetworkChange
 from app.calls.services import CallServices
 from app.diagnosis.causes import explain_end, explain_registration
 from app.engine.calls import EngineCalls, monotonic_from
 from app.engine.capture import PacketCapture
 from app.engine.errors import EngineError
-from app.engine.examination import (
-    Finding,
-    examine_devices,
-    examine_names,
-    examine_registration,
-    examine_servers,
-)
+from app.engine.examination import examine_devices, examine_names, examine_registration
 from app.engine.file_writer import FileWriter
 from app.engine.kept import Kept, endpoint_facts, with_endpoint_facts_of
+from app.engine.network_report import Examination
 from app.engine.network_watch import watch_network
 from app.engine.options import EngineOptions, HomeMode
 from app.engine.path_settings import ice_config
@@ -144,11 +140,13 @@ class EngineCore:
         if self._options.take_calls and not serves:
             self._tasks.start(self._load_media(), "load codecs")
 
-    def _network_changed(self) -> None:
-        """Be found at the new address at once, not at the next refresh."""
-        log.info("the network of this machine has changed")
-        if self._sip is not None:
-            self._sip.network_changed()
+    def _network_changed(self, change: NetworkChange) -> None:
+        """Be found at the new address at once, not at the next refresh, and take the calls along."""
+        if self._sip is not None and (change.new or change.gone or change.woke):
+            log.info("this machine's network has changed: %s", change)
+            self._sip.network_changed(change.gone)
+        if self._calls is not None:
+            self._calls.manager.network_changed(change)
 
     def _open_files(self) -> None:
         """Open what this run writes down of the wire. Blocks."""
@@ -452,16 +450,19 @@ class EngineCore:
         except EngineError as error:
             self._publish(Problem("network", str(error)))
 
-    async def examine(self) -> tuple[Finding, ...]:
+    async def examine(self) -> Examination:
         """Everything `parley doctor` checks, except the call to itself."""
+        from app.engine.network_examination import examine_network
+
         findings = examine_devices(*await asyncio.to_thread(_read_devices))
         findings += await examine_names(self._kept.settings, self.account)
-        findings += (await examine_servers(self._ice_config()))[0]
+        found, network = await examine_network(self._ice_config())
+        findings += found
         if self.account is not None and self.account.register:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._registration_settled.wait(), REGISTRATION_WAIT_S)
         findings.append(examine_registration(self.account, self._registration))
-        return tuple(findings)
+        return Examination(tuple(findings), network)
 
     async def list_devices(self) -> tuple[DeviceInfo, ...]:
         return (await asyncio.to_thread(_read_devices))[0]

@@ -1,4 +1,4 @@
-"""What `parley doctor` examines: devices, names, servers, registration, and a whole call to itself.
+"""What `parley doctor` examines besides the network: devices, names, registration.
 
 Each check runs for real and ends in one finding: fine, or what is wrong and what to do. Nothing is assumed.
 """
@@ -8,25 +8,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from dataclasses import dataclass
 
-from app.events import CandidateType, DeviceInfo, IceSnapshot, RegistrationChanged, RegistrationState
-from app.ice.config import IceConfig
-from app.ice.session import IceSession
-from app.settings import Account, HostPort, Settings
+from app.engine.network_report import Finding
+from app.events import DeviceInfo, RegistrationChanged, RegistrationState
+from app.settings import Account, Settings
 from app.sip.errors import SipError
 from app.sip.uri import SipUri, parse_uri
 
 DNS_LIMIT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check. `fine` None: there was nothing to check."""
-
-    about: str  # "microphone", "dns", "stun", "turn", "registration", "call", …
-    fine: bool | None
-    sentence: str
 
 
 def examine_devices(devices: tuple[DeviceInfo, ...], missing: tuple[str, ...]) -> list[Finding]:
@@ -62,44 +51,6 @@ async def _examine_name(name: str) -> Finding:
     except (OSError, UnicodeError) as error:
         return Finding("dns", False, f"The name {name} is not known to the DNS ({error}): check how it is spelled.")
     return Finding("dns", True, f"{name} is {found[0][4][0]}.")
-
-
-async def examine_servers(config: IceConfig) -> tuple[list[Finding], IceSnapshot]:
-    """Whether each STUN server answers and each TURN server gives a relay; gathers once for real."""
-    session = IceSession(config, True, ["0"], on_event=lambda event: None)
-    try:
-        await session.wait_servers()
-        snapshot = session.snapshot()
-    finally:
-        await session.close()
-    findings = [_examine_host(snapshot)]
-    asked = [("stun", server) for server in config.stun_servers]
-    asked += [("turn", turn.server) for turn in config.turn_servers]
-    for kind, server in asked:
-        findings.append(_examine_server(kind, server, snapshot))
-    if not asked:
-        findings.append(Finding("stun", None, "No STUN or TURN server is configured: calls work on this network only."))
-    return findings, snapshot
-
-
-def _examine_host(snapshot: IceSnapshot) -> Finding:
-    hosts = sorted({candidate.address for candidate in snapshot.local if candidate.type is CandidateType.HOST})
-    if hosts:
-        return Finding("network", True, f"This machine can be reached at {', '.join(hosts)}.")
-    return Finding("network", False, "No network is up: plug in a cable or join a wireless network.")
-
-
-def _examine_server(kind: str, server: HostPort, snapshot: IceSnapshot) -> Finding:
-    wanted = CandidateType.RELAY if kind == "turn" else CandidateType.SRFLX
-    got = [candidate for candidate in snapshot.local if candidate.type is wanted and candidate.server == str(server)]
-    if got:
-        return Finding(kind, True, f"{server} answers: {got[0].address}:{got[0].port}.")
-    about = [problem for problem in snapshot.problems if server.host in problem]
-    if about:
-        return Finding(kind, False, about[0])
-    if kind == "stun" and any(candidate.type is CandidateType.HOST for candidate in snapshot.local):
-        return Finding(kind, True, f"{server} sees the same address as this machine: there is no NAT between.")
-    return Finding(kind, False, f"{server} gave no address: check the server and the password.")
 
 
 def examine_registration(account: Account | None, registration: RegistrationChanged) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from app.calls.errors import CallError
 from app.engine.core import EngineCore
 from app.engine.errors import EngineError
-from app.engine.examination import Finding
+from app.engine.network_report import Examination
 from app.engine.options import EngineOptions
 from app.engine.thread import LoopThread
 from app.events import CallFigures, Contact, DeviceInfo, Event, Problem, RegistrationChanged, SipTrace
@@ -202,6 +202,6 @@ class DeviceCommands(_Commands):
 class DiagnosisCommands(_Commands):
     """What is wrong with this machine, its network or its servers."""
 
-    async def examine(self) -> tuple[Finding, ...]:
-        """Check devices, names, servers and the registration, for real; takes some seconds."""
+    async def examine(self) -> Examination:
+        """Check devices, names, the network with its servers, and the registration, for real; takes some seconds."""
         return await self._engine.run(self._core.examine())

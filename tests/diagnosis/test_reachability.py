@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.diagnosis.reachability import PEERS, Behaviour, NatKind, Way, nat_kind, reachable
+from app.diagnosis.reachability import PEERS, NatKind, Way, nat_kind, reachable
+from app.ice.nat_discovery import Behaviour
 
-ANY, ADDRESS, PORT, UNKNOWN = (
+NO_NAT, ANY, ADDRESS, PORT, UNKNOWN = (
+    Behaviour.NO_NAT,
     Behaviour.ENDPOINT_INDEPENDENT,
     Behaviour.ADDRESS_DEPENDENT,
     Behaviour.ADDRESS_AND_PORT_DEPENDENT,
@@ -13,26 +15,24 @@ ANY, ADDRESS, PORT, UNKNOWN = (
 
 
 @pytest.mark.parametrize(
-    ("udp", "translated", "mapping", "filtering", "kind"),
+    ("udp", "mapping", "filtering", "kind"),
     [
-        (False, False, UNKNOWN, UNKNOWN, NatKind.UDP_SHUT),
-        (None, False, UNKNOWN, UNKNOWN, NatKind.UNKNOWN),
-        (True, False, ANY, ANY, NatKind.NONE),
-        (True, False, UNKNOWN, UNKNOWN, NatKind.NONE),
-        (True, False, ANY, PORT, NatKind.PORT_RESTRICTED),
-        (True, True, ANY, ANY, NatKind.FULL_CONE),
-        (True, True, ANY, ADDRESS, NatKind.RESTRICTED),
-        (True, True, ANY, PORT, NatKind.PORT_RESTRICTED),
-        (True, True, ANY, UNKNOWN, NatKind.PORT_RESTRICTED),
-        (True, True, PORT, PORT, NatKind.SYMMETRIC),
-        (True, True, ADDRESS, ANY, NatKind.SYMMETRIC),
-        (True, True, UNKNOWN, UNKNOWN, NatKind.UNKNOWN),
+        (False, UNKNOWN, UNKNOWN, NatKind.UDP_SHUT),
+        (None, UNKNOWN, UNKNOWN, NatKind.UNKNOWN),
+        (True, NO_NAT, ANY, NatKind.NONE),
+        (True, NO_NAT, UNKNOWN, NatKind.NONE),
+        (True, NO_NAT, PORT, NatKind.PORT_RESTRICTED),
+        (True, ANY, ANY, NatKind.FULL_CONE),
+        (True, ANY, ADDRESS, NatKind.RESTRICTED),
+        (True, ANY, PORT, NatKind.PORT_RESTRICTED),
+        (True, ANY, UNKNOWN, NatKind.PORT_RESTRICTED),
+        (True, PORT, PORT, NatKind.SYMMETRIC),
+        (True, ADDRESS, ANY, NatKind.SYMMETRIC),
+        (True, UNKNOWN, UNKNOWN, NatKind.UNKNOWN),
     ],
 )
-def test_the_kind_of_a_nat(
-    udp: bool | None, translated: bool, mapping: Behaviour, filtering: Behaviour, kind: NatKind
-) -> None:
-    assert nat_kind(udp=udp, translated=translated, mapping=mapping, filtering=filtering) is kind
+def test_the_kind_of_a_nat(udp: bool | None, mapping: Behaviour, filtering: Behaviour, kind: NatKind) -> None:
+    assert nat_kind(mapping, filtering, udp=udp) is kind
 
 
 @pytest.mark.parametrize(
