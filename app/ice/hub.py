@@ -132,7 +132,11 @@ class Hub:
         def arrived(data: bytes, source: Address) -> None:
             self._receive(number, data, source)
 
-        opened = UdpSocket(self._loop, host, arrived, self.core.counters)
+        def unreachable(destination: Address) -> None:
+            self.core.unreachable(number, destination, time.monotonic())
+            self.flush()
+
+        opened = UdpSocket(self._loop, host, arrived, self.core.counters, unreachable)
         number = self.core.add_socket(stream, opened.address, preference, interface, candidate=candidate)
         self._sockets[number] = opened
         return number

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
+import struct
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import cast
@@ -18,11 +21,16 @@ log = logging.getLogger(__name__)
 BUFFER_BYTES = 1 << 20  # a key frame arrives in one burst
 MAX_DATAGRAM = 65535
 MAX_UNSENT_BYTES = 1 << 18  # of a connection: what is older than this queue is of no use to a call
+_IP_RECVERR, _IPV6_RECVERR = (socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25)  # linux/in.h, linux/in6.h
+_MSG_ERRQUEUE = 0x2000
 READS_PER_WAKE = 32  # so that one busy socket does not keep the loop from the others
 
 
 class UdpSocket:
-    """A bound socket that hands each datagram to a callback (data, source)."""
+    """A bound socket that hands each datagram to a callback (data, source).
+
+    `on_unreachable` is given a destination of which the network says that nobody listens there (ICMP; on Linux only).
+    """
 
     def __init__(
         self,
@@ -30,6 +38,7 @@ class UdpSocket:
         host: str,
         on_datagram: Callable[[bytes, Address], None],
         counters: Counter[str],
+        on_unreachable: Callable[[Address], None] | None = None,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -37,6 +46,9 @@ class UdpSocket:
             self._socket.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+            self._hears_errors = on_unreachable is not None and sys.platform == "linux"
+            if self._hears_errors:
+                self._socket.setsockopt(*(_IPV6_RECVERR if family == socket.AF_INET6 else _IP_RECVERR), 1)
             self._socket.bind((host, 0))
             self.address: Address = self._socket.getsockname()[:2]
             loop.add_reader(self._socket, self._readable)
@@ -45,31 +57,65 @@ class UdpSocket:
             raise
         self._loop = loop
         self._on_datagram = on_datagram
+        self._on_unreachable = on_unreachable
         self._counters = counters
 
     def _readable(self) -> None:
+        failed = False
         for _ in range(READS_PER_WAKE):
             if self._socket.fileno() < 0:
                 return  # closed by the callback
             try:
                 data, source = self._socket.recvfrom(MAX_DATAGRAM)
             except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:  # an ICMP answer to something sent earlier (Windows)
+                break
+            except OSError as error:  # an ICMP answer to something sent earlier
                 self._counters["receive errors"] += 1
                 log.debug("receiving on %s: %s", self.address, error)
-                return
-            self._on_datagram(data, source[:2])
+                failed = True
+                if not self._hears_errors:
+                    break
+            else:
+                self._on_datagram(data, source[:2])
+        if self._hears_errors and self._socket.fileno() >= 0 and (self._read_errors() or failed):
+            self._watch_again()
+
+    def _watch_again(self) -> None:
+        """Go on being told: libuv stops watching a socket once it has seen an error on it."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._loop.add_reader(self._socket, self._readable)
+
+    def _read_errors(self) -> bool:
+        """Empty the queue of ICMP errors, each with the destination it is about; False when there was none."""
+        found: list[Address] = []
+        count = 0
+        for count in range(READS_PER_WAKE):  # noqa: B007 - how far it got
+            try:
+                _, details, _, place = self._socket.recvmsg(0, 512, _MSG_ERRQUEUE)
+            except OSError:
+                break
+            number = next((struct.unpack_from("=I", data)[0] for _, _, data in details if len(data) >= 4), 0)
+            if number in (errno.ECONNREFUSED, errno.EHOSTUNREACH) and place:
+                found.append(place[:2])
+        for destination in dict.fromkeys(found):
+            if self._on_unreachable is not None:
+                self._on_unreachable(destination)
+        return count > 0
 
     def send(self, data: bytes, destination: Address) -> bool:
         """Send now or not at all: a full buffer or an unreachable network loses the datagram, as UDP may."""
-        try:
-            self._socket.sendto(data, destination)
-        except OSError as error:
-            self._counters["send errors"] += 1
-            log.debug("sending to %s: %s", destination, error)
-            return False
-        return True
+        for attempt in range(2):
+            try:
+                self._socket.sendto(data, destination)
+            except OSError as error:
+                if self._hears_errors and attempt == 0 and error.errno == errno.ECONNREFUSED:
+                    continue  # tells of an earlier datagram; this one was not sent
+                self._counters["send errors"] += 1
+                log.debug("sending to %s: %s", destination, error)
+                return False
+            return True
+        return False
 
     def close(self) -> None:
         if self._socket.fileno() >= 0:

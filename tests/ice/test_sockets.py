@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
+from collections import Counter
+from typing import Any
 
 import pytest
 
-from app.ice.sockets import TurnConnection
-from app.ice.stun import Message, MessageClass, Method
+from app.ice.sockets import TurnConnection, UdpSocket
+from app.ice.stun import Address, Message, MessageClass, Method
 
 
 async def _ask_over_tcp() -> bytes:
@@ -38,3 +42,43 @@ async def _ask_over_tcp() -> bytes:
 def test_a_connection_to_a_turn_server_carries_messages(loops: str) -> None:
     runner = asyncio if loops == "asyncio" else pytest.importorskip("uvloop", reason="not on this system")
     assert Message.parse(runner.run(_ask_over_tcp())).transaction_id == b"t" * 12
+
+
+async def _hear_that_nobody_listens() -> tuple[list[Address], list[bytes]]:
+    """Send where nobody listens, several times, and to ourselves in between; gives what was told and what came."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        nowhere: Address = gone.getsockname()
+    told: list[Address] = []
+    came: list[bytes] = []
+    changed = asyncio.Event()
+
+    def note(kept: list[Any], what: object) -> None:
+        kept.append(what)
+        changed.set()
+
+    opened = UdpSocket(
+        loop, "127.0.0.1", lambda data, source: note(came, data), Counter(), lambda place: note(told, place)
+    )
+    try:
+        for number in range(3):
+            opened.send(b"anybody?", nowhere)
+            assert opened.send(b"%d" % number, opened.address)  # the error of the one before loses no later one
+            async with asyncio.timeout(5):
+                while len(came) <= number or not told:
+                    changed.clear()
+                    await changed.wait()
+    finally:
+        opened.close()
+    assert set(told) == {nowhere}
+    return told, came
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell which destination it was")
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
+def test_that_nobody_listens_is_told_and_the_socket_goes_on(loops: str) -> None:
+    runner = asyncio if loops == "asyncio" else pytest.importorskip("uvloop", reason="not on this system")
+    told, came = runner.run(_hear_that_nobody_listens())
+    assert told
+    assert came == [b"0", b"1", b"2"]
