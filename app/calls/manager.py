@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from app.calls.call import Call
 from app.calls.errors import CallError
+from app.calls.restarts import NetworkChange
 from app.calls.services import CallServices
 from app.events import CallState, EndKind
 from app.ice.config import IceConfig
@@ -87,6 +88,11 @@ class CallManager:
             call = next((call for call in self._calls.values() if call.session is event.session), None)
             if call is not None:
                 call.on_sip(event)
+
+    def network_changed(self, change: NetworkChange) -> None:
+        """Move the calls whose way is no longer there, or may be better now."""
+        for call in self.calls:
+            call.path.recovery.on_network(change)
 
     async def close(self) -> None:
         """End every call and wait until all devices and sockets are free; who calls from now on hears 480."""

@@ -95,6 +95,7 @@ def _complaints(settings: Settings) -> Iterator[str]:
         ("network.sip_port", network.sip_port if network.sip_port is not None else 5060, 1, 65535),
         ("ring_volume", settings.ring_volume, 0, 1),
         ("no_answer_after_s", settings.no_answer_after_s, 1, 3600),
+        ("reconnect_for_s", settings.reconnect_for_s, 0, 3600),
     ):
         if not (math.isfinite(value) and low <= value <= high):
             yield f"{name} is {value}, and it must be from {low} to {high}"

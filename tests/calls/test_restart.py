@@ -1,0 +1,244 @@
+"""Restarts of the path inside a call, between two real endpoints on loopback while sound flows."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.calls.call import Call
+from app.calls.restarts import NetworkChange
+from app.events import CallState
+from app.ice.config import IceConfig, Timing
+from app.settings import IcePolicy
+from tests.calls.parties import LOOPBACK, Party, connected, on_the_phone, party
+from tests.heard import frequency_hz, gaps_ms, part, read_wav
+
+GONE = NetworkChange(frozenset({"192.0.2.1"}), gone=frozenset({LOOPBACK}))  # loopback itself stays where it is
+MOST_GAP_MS = 60.0
+
+
+def two(folder: Path, **ada: object) -> tuple[Party, Party]:
+    """Ada hums at 440 Hz and Bob at 880; what each hears goes into a file."""
+    return (
+        party("ada", video=False, tone_hz=440, audio_to=str(folder / "ada.wav"), **ada),  # type: ignore[arg-type]
+        party("bob", video=False, tone_hz=880, audio_to=str(folder / "bob.wav")),
+    )
+
+
+def pair_of(call: Call) -> object:
+    assert call.leg is not None
+    return call.leg.ice.selected("0")
+
+
+def restarts_of(call: Call) -> int:
+    ice = call.figures().ice
+    assert ice is not None
+    return ice.restarts
+
+
+async def talk(*calls: tuple[Party, Call], packets: int = 40) -> None:
+    """Let so many more packets of sound arrive at each side."""
+
+    def heard(call: Call) -> int:
+        sound = call.figures().audio
+        return 0 if sound is None else sound.packets_received
+
+    for one, call in calls:
+        wanted = heard(call) + packets
+        await one.until(lambda call=call, wanted=wanted: heard(call) >= wanted, "sound arrives")  # type: ignore[misc]
+
+
+def heard_whole(path: Path, hz: float) -> None:
+    samples = read_wav(path)
+    gaps = [gap for gap in gaps_ms(samples) if gap[1] > MOST_GAP_MS]
+    assert gaps == []
+    assert abs(frequency_hz(part(samples, 0.3, 1.3)) - hz) < 3
+
+
+@pytest.mark.parametrize("mover", ["ada", "bob"])
+async def test_either_side_moves_and_nobody_hears_it(tmp_path: Path, mover: str) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        calls = outgoing, incoming = await connected(ada, bob, video=False)
+        sides = ((ada, outgoing), (bob, incoming))
+        await talk(*sides)
+        before = pair_of(outgoing), pair_of(incoming)
+        one = ada if mover == "ada" else bob
+        one.manager.network_changed(GONE)
+        for side, call in sides:
+            await side.until(lambda call=call: restarts_of(call) == 1, "the path is a new one")  # type: ignore[misc]
+        await talk(*sides)
+        assert pair_of(outgoing) != before[0]
+        assert pair_of(incoming) != before[1]
+        assert [call.state for call in calls] == [CallState.CONNECTED] * 2
+        assert all(call.figures().security.media == "dtls-srtp" for call in calls)
+        offer = [m for m in one.messages if m.direction == "out" and m.line.startswith("INVITE")][
+            -1 if mover == "ada" else 0
+        ]
+        assert "a=remote-candidates" not in offer.body or mover == "ada"
+    heard_whole(tmp_path / "ada.wav", 880)
+    heard_whole(tmp_path / "bob.wav", 440)
+
+
+async def test_the_offer_of_a_restart_is_one_as_the_first(tmp_path: Path) -> None:
+    """New credentials, every candidate, the same certificate, one version later (RFC 8839 section 4.4.1.1.1)."""
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        first = ada.message("out", "INVITE").body
+        ada.manager.network_changed(GONE)
+        await bob.until(lambda: restarts_of(incoming) == 1, "the path is a new one")
+        again = ada.message("out", "INVITE", 1).body
+        answer = [m for m in bob.messages if m.direction == "out" and m.line.startswith("SIP/2.0 200") and m.body][
+            -1
+        ].body
+
+        def values(body: str, name: str) -> list[str]:
+            return [line.partition(":")[2] for line in body.split("\r\n") if line.startswith(f"a={name}:")]
+
+        for name in ("ice-ufrag", "ice-pwd"):
+            assert not set(values(first, name)) & set(values(again, name))
+        assert values(first, "fingerprint") == values(again, "fingerprint")
+        assert values(again, "remote-candidates") == []
+        assert values(again, "candidate")
+        assert values(again, "setup") == ["actpass"]
+        assert values(answer, "setup") == ["active"]
+        version = [int(body.split("o=")[1].split()[2]) for body in (first, again)]
+        assert version[1] == version[0] + 1
+        assert "a=candidate" in answer
+        ice = outgoing.figures().ice
+        assert ice is not None
+        assert ice.role == "controlling"
+        await ada.until(lambda: incoming.figures().ice.role == "controlled", "the roles are settled")  # type: ignore[union-attr]
+
+
+async def test_the_callee_controls_the_restart_it_asks_for(tmp_path: Path) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        bob.manager.network_changed(GONE)
+        for side, call in ((ada, outgoing), (bob, incoming)):
+            await side.until(lambda call=call: restarts_of(call) == 1, "the path is a new one")  # type: ignore[misc]
+        assert incoming.figures().ice.role == "controlling"  # type: ignore[union-attr]
+        assert outgoing.figures().ice.role == "controlled"  # type: ignore[union-attr]
+
+
+async def test_both_move_at_once(tmp_path: Path) -> None:
+    """Glare: the offers cross, both are refused with 491, and one of them gets through soon after."""
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        sides = ((ada, outgoing), (bob, incoming))
+        await talk(*sides)
+        before = pair_of(outgoing)
+        for one, _ in sides:
+            one.manager.network_changed(GONE)
+        for side, call in sides:
+            await side.until(lambda call=call: restarts_of(call) >= 1, "the path is a new one")  # type: ignore[misc]
+        await talk(*sides)
+        assert pair_of(outgoing) != before
+        assert outgoing.state is incoming.state is CallState.CONNECTED
+    heard_whole(tmp_path / "ada.wav", 880)
+    heard_whole(tmp_path / "bob.wav", 440)
+
+
+async def test_again_and_again_from_both_sides(tmp_path: Path) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        sides = ((ada, outgoing), (bob, incoming))
+        for number, one in enumerate((ada, bob, bob, ada), start=1):
+            await asyncio.sleep(0.5)  # restarts begin no closer together
+            one.manager.network_changed(GONE)
+            for side, call in sides:
+                await side.until(lambda call=call, n=number: restarts_of(call) == n, f"restart {number}")  # type: ignore[misc]
+        await talk(*sides)
+
+
+async def test_a_refused_restart_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        incoming.path.recovery.answer = lambda event: event.session.refuse_offer(488)  # type: ignore[method-assign]
+        before = pair_of(outgoing)
+        ada.manager.network_changed(GONE)
+        await ada.until(lambda: any(line.startswith("SIP/2.0 488") for line in ada.lines("in")), "it is refused")
+        await talk((ada, outgoing), (bob, incoming))
+        assert pair_of(outgoing) == before
+        assert restarts_of(outgoing) == restarts_of(incoming) == 0
+        assert outgoing.leg is not None
+        assert outgoing.leg.ice.next is None
+        outgoing.set_held(True)  # the next change goes through as before
+        await bob.until(lambda: incoming.info.held, "the pause is told")
+    heard_whole(tmp_path / "bob.wav", 440)
+
+
+async def test_a_peer_that_keeps_its_credentials_keeps_the_old_path(tmp_path: Path) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        incoming.negotiation.asks_restart = lambda *about: False  # type: ignore[method-assign]
+        before = pair_of(outgoing)
+        ada.manager.network_changed(GONE)
+        await ada.until(lambda: len([line for line in ada.lines("out") if line.startswith("INVITE")]) == 2, "it asks")
+        await ada.until(lambda: outgoing.leg is not None and outgoing.leg.ice.next is None, "it gives up")
+        await talk((ada, outgoing), (bob, incoming))
+        assert pair_of(outgoing) == before
+        assert restarts_of(outgoing) == 0
+
+
+async def test_holding_during_a_restart_is_told_all_the_same(tmp_path: Path) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        ada.manager.network_changed(GONE)
+        outgoing.set_held(True)
+        await bob.until(lambda: incoming.info.held, "the pause is told")
+        await bob.until(lambda: restarts_of(incoming) == 1, "the path is a new one")
+        outgoing.set_held(False)
+        await bob.until(lambda: not incoming.info.held, "it goes on")
+        assert restarts_of(outgoing) == restarts_of(incoming) == 1
+
+
+async def test_two_streams_and_their_pictures_move_together() -> None:
+    async with on_the_phone(party("ada"), party("bob")) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob)
+        ada.manager.network_changed(GONE)
+        for side, call in ((ada, outgoing), (bob, incoming)):
+            await side.until(lambda call=call: restarts_of(call) == 1, "the path is a new one")  # type: ignore[misc]
+
+        def shown(call: Call) -> int:
+            picture = call.figures().video
+            return 0 if picture is None else picture.frames_decoded
+
+        for side, call in ((ada, outgoing), (bob, incoming)):
+            wanted = shown(call) + 10
+            await side.until(lambda call=call, wanted=wanted: shown(call) >= wanted, "pictures arrive")  # type: ignore[misc]
+
+
+async def test_a_peer_without_ice_is_told_the_new_place(tmp_path: Path) -> None:
+    """A re-INVITE with another port in its m-line, and the sound goes on from there."""
+    plain = IceConfig(interfaces=(LOOPBACK,), policy=IcePolicy.OFF)
+    async with on_the_phone(*two(tmp_path, ice=plain)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        sides = ((ada, outgoing), (bob, incoming))
+        await talk(*sides)
+        before = outgoing.negotiation.m_and_c["0"]
+        ada.manager.network_changed(GONE)
+        await ada.until(lambda: restarts_of(outgoing) == 1, "it has moved")
+        assert outgoing.negotiation.m_and_c["0"] != before
+        await talk(*sides)
+    heard_whole(tmp_path / "ada.wav", 880)
+    heard_whole(tmp_path / "bob.wav", 440)
+
+
+async def test_a_call_whose_path_stays_away_ends_when_patience_does(tmp_path: Path) -> None:
+    quick = IceConfig(interfaces=(LOOPBACK,), timing=Timing(consent_interval_s=0.1))
+    ada, bob = two(tmp_path, ice=quick)
+    ada.settings = replace(ada.settings, reconnect_for_s=1.0)
+    async with on_the_phone(ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        incoming.path.recovery.answer = lambda event: event.session.refuse_offer(488)  # type: ignore[method-assign]
+        assert incoming.leg is not None
+        await incoming.leg.ice.close()
+        await ada.reaches(CallState.INTERRUPTED)
+        end = (await ada.ends()).end
+        assert end is not None
+        assert end.kind.value == "network_lost"
+        steps = {step.state: step.at for step in outgoing.info.steps}
+        assert 0.9 < steps[CallState.ENDING] - steps[CallState.INTERRUPTED] < 2.0
