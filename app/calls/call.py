@@ -46,6 +46,7 @@ from app.sip.sessions import InviteSession, SessionError
 log = logging.getLogger(__name__)
 
 ENDING_LIMIT_S = 3.0  # how long an ending call waits for the far end's last word before it is shown as ended
+LITE_TRANSMISSIONS = 4  # of an unreliable 183 to an ICE-lite peer
 PREPARE_AFTER_S = 0.03  # codecs are loaded in a thread, but not against the INVITE that is on its way out
 
 _TALKING = (CallState.CONNECTED, CallState.INTERRUPTED, CallState.ANSWERING)
@@ -271,7 +272,10 @@ class Call:
         assert self.session is not None
         assert self.leg is not None
         body = self.negotiation.offer(self.leg) if self.late_offer else self.negotiation.answer
-        self.session.provisional(183, body=body)
+        remote = self.negotiation.remote
+        # No check of a lite peer's can stop the repetition, so it is short (RFC 8839 section 7.1.1).
+        limit = LITE_TRANSMISSIONS if remote is not None and remote.has("ice-lite") else None
+        self.session.provisional(183, body=body, transmissions=limit)
         if not self.session.peer_supports("100rel"):
             self.note_poorer("The other side cannot confirm the early answer, so it is repeated until the path works.")
 
@@ -304,10 +308,14 @@ class Call:
         leg = self.leg
         if leg is None or leg.agreement is None:
             return
+        lacking = leg.rtcp.lacking(leg.agreement)
+        if lacking:
+            self.path.recovery.widen(lacking)
+            return
         said = self.negotiation.m_and_c
         for name, (local, remote) in leg.selected_pairs().items():
             here, there = said.get(name), leg.agreement.remote_default.get(name)
-            ours_differs = here is not None and (local.address, local.port) != (here.host, here.port)
+            ours_differs = here is not None and as_default(local).transport_address != (here.host, here.port)
             theirs_differs = there is not None and (remote.address, remote.port) != (there.host, there.port)
             if ours_differs or theirs_differs:
                 self.changes.wish()
