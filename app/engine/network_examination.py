@@ -24,6 +24,8 @@ from app.ice.session import IceSession
 from app.settings import HostPort
 
 TCP_LIMIT_S = 2.0
+SERVER_LIMIT_S = 6.0  # what the slowest server may take after the others
+LOOK_EVERY_S = 0.05
 MOST_ASKED = 6  # servers that are asked about the NAT
 _MDNS = "224.0.0.251"
 _MDNS_PORT = 5353
@@ -56,6 +58,10 @@ async def _gather(config: IceConfig) -> IceSnapshot:
     session = IceSession(config, True, ["0"], on_event=lambda event: None)
     try:
         await session.gather()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SERVER_LIMIT_S):
+                while any(server.state is ServerState.ASKING for server in session.snapshot().servers):
+                    await asyncio.sleep(LOOK_EVERY_S)  # a call would not wait for these: others have answered
         return session.snapshot()
     finally:
         await session.close()
