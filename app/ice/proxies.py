@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 from app.settings import without_user_info
 
 SCHEMES = ("http", "socks4", "socks5", "socks5h")
+_WHO = "it asks for a user name and password, or does not accept those in its URL"
 _REFUSALS = {
     400: "it does not understand the request",
+    401: _WHO,
     403: "it does not allow connections to this server",
     405: "it does not let connections through (CONNECT is switched off)",
-    407: "it asks for a user name and password, or does not accept those in its URL",
+    407: _WHO,
     502: "it cannot reach the server",
     503: "it cannot reach the server",
     504: "the server does not answer it",

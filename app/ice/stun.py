@@ -90,6 +90,7 @@ class Attribute(IntEnum):
     ICE_CONTROLLING = 0x802A
     RESPONSE_ORIGIN = 0x802B
     OTHER_ADDRESS = 0x802C
+    ADDITIONAL_ADDRESS_FAMILY_DRAFT = 0x8032  # the number before RFC 8656, which coturn still has in 4.6
 
 
 _AFTER_INTEGRITY = frozenset({Attribute.FINGERPRINT, Attribute.MESSAGE_INTEGRITY_SHA256})

@@ -44,9 +44,9 @@ _NO_FAMILY = (420, 440)  # the server does not know the attribute, or has no suc
 class Families(Enum):
     """What an Allocate asks for, in the order in which it is tried (RFC 8656 sections 7.1 and 7.2)."""
 
-    BOTH = Attribute.ADDITIONAL_ADDRESS_FAMILY
-    V6 = Attribute.REQUESTED_ADDRESS_FAMILY
-    V4 = None
+    BOTH = (Attribute.ADDITIONAL_ADDRESS_FAMILY, Attribute.ADDITIONAL_ADDRESS_FAMILY_DRAFT)
+    V6 = (Attribute.REQUESTED_ADDRESS_FAMILY,)
+    V4 = ()
 
 
 _NEXT = {Families.BOTH: Families.V6, Families.V6: Families.V4}
@@ -152,8 +152,9 @@ class TurnClient:
 
     def _wish(self, message: Message) -> Message:
         message.add(Attribute.REQUESTED_TRANSPORT, _UDP)
-        wanted = self._families.value
-        return message if wanted is None else message.add(wanted, _IPV6)
+        for wanted in self._families.value:
+            message.add(wanted, _IPV6)
+        return message
 
     def _allocated(self, answer: Message | None, why: str, now: float) -> None:
         relayed = [] if answer is None else answer.addresses(Attribute.XOR_RELAYED_ADDRESS)
