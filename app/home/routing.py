@@ -34,6 +34,9 @@ class Paths(Protocol):
     def local_for(self, transport: str, host: str) -> HostPort:
         """Give this server's address and port as seen from `host`."""
 
+    def is_silent(self, remote: HostPort) -> bool:
+        """Say whether an attempt to connect there was swallowed a short while ago, as firewalls do."""
+
     def is_open(self, connection: int) -> bool:
         """Say whether a stream connection still stands."""
 
@@ -151,10 +154,11 @@ class Router:
             reachable = flow is None or flow.remote.host == direct.remote.host
             hops += [direct] if reachable or not hops else []
         by_flow = bool(hops) and hops[0].transport == "udp" and not binding.translated
-        if large and by_flow and direct is not None and _same_end(hops[0], direct):
+        outside = by_flow and direct is not None and _same_end(hops[0], direct)
+        if large and outside and not self._paths.is_silent(hops[0].remote):
             # No NAT in between, so the contact can be reached by TCP too, which large requests want; UDP if it is not.
             # Behind a NAT the attempt would be dropped silently, and the call would wait for seconds.
-            hops.insert(0, Hop("tcp", direct.remote))
+            hops.insert(0, Hop("tcp", hops[0].remote))
         return tuple(self._with_local(hop) for hop in hops if not self._names.is_own_hop(hop))
 
     def _to_elsewhere(self, request: Request) -> Target:

@@ -33,6 +33,9 @@ MAX_CONNECTIONS_PER_SOURCE = 50
 _IDLE_S = 900.0  # phones keep a connection alive every few minutes
 _HALF_MESSAGE_S = 15.0
 _CONNECT_S = 4.0
+_KNOCK_S = 2.0  # over TCP, where nobody may answer: one lost SYN is repeated in this time
+_SILENT_FOR_S = 600.0  # how long a place that swallowed an attempt is remembered
+_MAX_SILENT = 1000
 _MAX_UNSENT_BYTES = 1 << 20
 _MAX_WAITING = 32  # messages for a connection that is still being opened
 _BIND_ATTEMPTS = 20
@@ -68,6 +71,7 @@ class SipSockets:
         self._waiting: dict[tuple[str, HostPort], list[tuple[bytes, int | None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
+        self._silent: dict[HostPort, float] = {}  # until when
 
     async def start(self) -> None:
         """Listen on UDP and TCP, and on TLS where there is a certificate; HomeError says why that fails."""
@@ -112,6 +116,10 @@ class SipSockets:
         if own is not None and not ipaddress.ip_address(own).is_unspecified:
             return HostPort(own, port)
         return HostPort(route_source(host), port)
+
+    def is_silent(self, remote: HostPort) -> bool:
+        """Say whether an attempt to connect there was swallowed a short while ago."""
+        return self._loop.time() < self._silent.get(remote, 0.0)
 
     def is_open(self, connection: int) -> bool:
         return connection in self._connections
@@ -167,7 +175,7 @@ class SipSockets:
     async def _connect(self, hop: Hop) -> None:
         key = (hop.transport, hop.remote)
         try:
-            async with asyncio.timeout(_CONNECT_S):
+            async with asyncio.timeout(_KNOCK_S if hop.transport == "tcp" else _CONNECT_S):
                 # Reading the authorities takes tens of milliseconds, in which nobody else would be served.
                 context = await asyncio.to_thread(ssl.create_default_context) if hop.transport == "tls" else None
                 _, connection = await self._loop.create_connection(
@@ -179,6 +187,8 @@ class SipSockets:
                 )
         except (OSError, TimeoutError) as error:
             log.debug("cannot connect to %s: %s", hop, error)
+            if isinstance(error, TimeoutError):
+                self._note_silence(hop.remote)
             for _, transaction in self._waiting.pop(key, ()):
                 self._fail(transaction, "it does not take connections")
         else:
@@ -186,6 +196,12 @@ class SipSockets:
                 connection.send(data)
         finally:
             self._waiting.pop(key, None)
+
+    def _note_silence(self, remote: HostPort) -> None:
+        self._silent.pop(remote, None)
+        if len(self._silent) >= _MAX_SILENT:
+            del self._silent[next(iter(self._silent))]  # the oldest
+        self._silent[remote] = self._loop.time() + _SILENT_FOR_S
 
     def _own(self, coroutine: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(coroutine)

@@ -28,6 +28,7 @@ class World:
         self.names.set_addresses([SERVER.host, "127.0.0.1"], [SERVER.port])
         self.events: list[ContactsChanged] = []
         self.open: set[int] = set()
+        self.silent: set[HostPort] = set()
         self.core = SipCore(
             REALM,
             self.users,
@@ -45,6 +46,9 @@ class World:
 
     def local_for(self, transport: str, host: str) -> HostPort:
         return SERVER
+
+    def is_silent(self, remote: HostPort) -> bool:
+        return remote in self.silent
 
     def is_open(self, connection: int) -> bool:
         return connection in self.open

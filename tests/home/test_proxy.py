@@ -518,6 +518,14 @@ def test_large_requests_prefer_tcp_and_fall_back_to_udp(world: World, eve: Phone
     assert invite.top_via.transport == "UDP"
 
 
+def test_large_requests_knock_once_at_a_firewall(world: World, eve: Phone, bob: Phone) -> None:
+    bob_tcp = Phone(world, "bob", "203.0.113.6", transport="tcp")
+    world.silent.add(bob_tcp.hop.remote)
+    eve.say(eve.request("INVITE", f"sip:bob@{REALM}", body=bytes(2000)))
+    assert bob.heard("INVITE").top_via.transport == "UDP"
+    assert bob_tcp.requests("INVITE") == []
+
+
 def test_large_requests_do_not_knock_at_a_nat_over_tcp(world: World, eve: Phone) -> None:
     """Bob has learned his public address and registers it; his Via still tells that a NAT stands before him."""
     bob = Phone(world, "bob", "203.0.113.7", via="192.168.1.10:5060")
