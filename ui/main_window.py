@@ -117,6 +117,11 @@ class MainWindow(QMainWindow):
 
         self._open(AccountDialog(self.context, self))
 
+    def open_network_check(self) -> None:
+        from ui.dialogs.network_check import NetworkCheckDialog
+
+        self._open(NetworkCheckDialog(self.context, self))
+
     def _open(self, dialog: QWidget) -> None:
         """Show a dialog of which there is one at a time."""
         same = self.findChild(QWidget, dialog.objectName(), Qt.FindChildOption.FindDirectChildrenOnly)
@@ -133,6 +138,7 @@ class MainWindow(QMainWindow):
 
             pane = DiagnosticsPane(self.context)
             pane.close_wanted.connect(lambda: self._show_pane(False))
+            pane.check_wanted.connect(self.open_network_check)
             self._pane = pane
             self.shell.set_pane(pane)
         self._show_pane(not self.shell.pane_open)
@@ -152,6 +158,7 @@ class MainWindow(QMainWindow):
             panel = SettingsPanel(self.context)
             panel.close_wanted.connect(self._show_stage)
             panel.account_wanted.connect(self.open_account)
+            panel.check_wanted.connect(self.open_network_check)
             self._settings = panel
             self.stage.addWidget(panel)
         self.stage.setCurrentWidget(self._settings)

@@ -70,7 +70,7 @@ def _tell_reach(console: Console, network: NetworkReport) -> None:
         return
     print("\nWho can be reached, and how:")
     for row in network.reach:
-        print(f"  {row.peer.value:16} {row.way.value:11} {row.reason}")
+        print(f"  {row.who:39} {row.how:21} {row.reason}")
     print(flush=True)
 
 

@@ -44,6 +44,22 @@ PEERS = (
 )
 
 
+_WHO = {
+    NatKind.NONE: "peers without a NAT",
+    NatKind.FULL_CONE: "peers behind a full cone NAT",
+    NatKind.RESTRICTED: "peers behind an address-restricted NAT",
+    NatKind.PORT_RESTRICTED: "peers behind a port-restricted NAT",
+    NatKind.SYMMETRIC: "peers behind a symmetric NAT",
+    NatKind.UDP_SHUT: "peers whose network shuts UDP out",
+}
+_HOW = {
+    Way.DIRECT_UDP: "directly",
+    Way.DIRECT_TCP: "directly, over TCP",
+    Way.RELAY: "only through a relay",
+    Way.NONE: "not at all",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """One row of the table: a kind of peer, the best way to it, and why that."""
@@ -51,6 +67,14 @@ class Reach:
     peer: NatKind
     way: Way
     reason: str
+
+    @property
+    def who(self) -> str:
+        return _WHO[self.peer]
+
+    @property
+    def how(self) -> str:
+        return _HOW[self.way]
 
 
 def nat_kind(mapping: Behaviour, filtering: Behaviour, *, udp: bool | None) -> NatKind:

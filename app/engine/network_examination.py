@@ -24,8 +24,7 @@ from app.ice.session import IceSession
 from app.settings import HostPort
 
 TCP_LIMIT_S = 2.0
-SERVER_LIMIT_S = 6.0  # what the slowest server may take after the others
-LOOK_EVERY_S = 0.05
+LOOK_EVERY_S, SLOWEST_LOOKS = 0.05, 120  # what the slowest server may take after the others: six seconds
 MOST_ASKED = 6  # servers that are asked about the NAT
 _MDNS = "224.0.0.251"
 _MDNS_PORT = 5353
@@ -58,10 +57,10 @@ async def _gather(config: IceConfig) -> IceSnapshot:
     session = IceSession(config, True, ["0"], on_event=lambda event: None)
     try:
         await session.gather()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SERVER_LIMIT_S):
-                while any(server.state is ServerState.ASKING for server in session.snapshot().servers):
-                    await asyncio.sleep(LOOK_EVERY_S)  # a call would not wait for these: others have answered
+        for _ in range(SLOWEST_LOOKS):  # a call would not wait for these: others have answered
+            if all(server.state is not ServerState.ASKING for server in session.snapshot().servers):
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
         return session.snapshot()
     finally:
         await session.close()
@@ -220,19 +219,9 @@ def _reach(reach: Sequence[Reach]) -> Finding:
     lost = [row for row in reach if row.way is Way.NONE]
     relayed = [row for row in reach if row.way is Way.RELAY]
     if lost:
-        names = ", ".join(PEER_WORDS[row.peer] for row in lost)
+        names = ", ".join(row.who for row in lost)
         return Finding("reach", None, f"Without a TURN server these cannot be reached: {names}.")
     if relayed:
-        names = ", ".join(PEER_WORDS[row.peer] for row in relayed)
+        names = ", ".join(row.who for row in relayed)
         return Finding("reach", True, f"Everybody can be reached; only through the relay: {names}.")
     return Finding("reach", True, "Every kind of peer can be reached directly.")
-
-
-PEER_WORDS = {
-    NatKind.NONE: "peers without a NAT",
-    NatKind.FULL_CONE: "peers behind a full cone NAT",
-    NatKind.RESTRICTED: "peers behind an address-restricted NAT",
-    NatKind.PORT_RESTRICTED: "peers behind a port-restricted NAT",
-    NatKind.SYMMETRIC: "peers behind a symmetric NAT",
-    NatKind.UDP_SHUT: "peers whose network shuts UDP out",
-}

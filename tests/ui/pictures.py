@@ -214,6 +214,18 @@ def dialogs(stage: Stage) -> None:
     stage.shoot("contact", stage.window.findChild(QWidget, "contactDialog"))
 
 
+def network(stage: Stage) -> None:
+    stage.engine.answers["diagnosis.examine"] = asyncio.get_event_loop().create_future()
+    stage.window.open_network_check()
+    dialog: Any = stage.window.findChild(QWidget, "networkCheck")
+    stage.shoot("network-check-running", dialog)
+    dialog.show_examination(scenes.EXAMINATION)
+    stage.shoot("network-check", dialog)
+    dialog.resize(420, 640)
+    dialog.findChild(QWidget, "networkCheckScroll").verticalScrollBar().setValue(10_000)
+    stage.shoot("network-check-narrow", dialog)
+
+
 def narrow(stage: Stage) -> None:
     stage.shoot("narrow-list")
     stage.in_call()
@@ -233,6 +245,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "errors": (errors, (1240, 780)),
     "settings": (settings, (1240, 860)),
     "dialogs": (dialogs, (1240, 780)),
+    "network": (network, (1240, 780)),
     "narrow": (narrow, (800, 700)),
 }
 

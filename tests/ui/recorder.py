@@ -30,6 +30,7 @@ class Recorder:
         self.accounts = self._group("accounts", "set_account remove_account password_kept")
         self.settings = self._group("settings", "get change")
         self.devices = self._group("devices", "list")
+        self.diagnosis = self._group("diagnosis", "examine")
 
     def mailbox(self, call_id: str, side: str) -> FrameMailbox:
         return self.mailboxes.setdefault((call_id, side), FrameMailbox())

@@ -10,6 +10,8 @@ import time
 from dataclasses import replace
 from datetime import datetime
 
+from app.diagnosis.reachability import NatKind, reachable
+from app.engine.network_report import Examination, Finding, NatFacts, NetworkReport
 from app.events import (
     AudioStats,
     CallEnd,
@@ -150,6 +152,30 @@ SERVERS = (
         "tls",
         ServerState.REFUSED,
         problem="The TURN server old.example.org:5349 is not trusted: certificate has expired. Check its name and CA.",
+    ),
+)
+EXAMINATION = Examination(
+    (
+        Finding("microphone", True, "1 found, first Built-in microphone."),
+        Finding("camera", None, "No camera was found: others see a test picture."),
+        Finding("network", True, "This machine can be reached at 192.168.1.10."),
+        Finding("ipv6", None, "This network has no IPv6: calls use IPv4."),
+        Finding("udp", True, "UDP passes: calls can take the best kind of path."),
+        Finding("nat", True, "The NAT shows another address to each destination (symmetric)."),
+        Finding("stun", True, "stun.home:3478 over UDP answers in 12 ms and sees this machine as 203.0.113.11:40213."),
+        Finding("turn", False, SERVERS[2].problem or ""),
+        Finding("reach", None, "Without a TURN server these cannot be reached: peers behind a symmetric NAT."),
+    ),
+    NetworkReport(
+        udp=True,
+        ipv4=("192.168.1.10",),
+        ipv6=(),
+        nat=NatFacts("symmetric", "address-and-port-dependent", "address-and-port-dependent", "203.0.113.11:40213", ""),
+        servers=SERVERS,
+        relay=False,
+        reach=reachable(NatKind.SYMMETRIC, relay=False),
+        proxy=None,
+        mdns=True,
     ),
 )
 NAT = "This machine is behind a NAT that keeps one address for all servers: direct calls work with most peers."

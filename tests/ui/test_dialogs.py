@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.engine.errors import EngineError
@@ -14,6 +16,7 @@ from tests.ui.conftest import Tell
 from tests.ui.recorder import Recorder
 from ui.dialogs.account import AccountDialog
 from ui.dialogs.contact import ContactDialog
+from ui.dialogs.network_check import NetworkCheckDialog
 from ui.main_window import MainWindow
 
 
@@ -187,3 +190,35 @@ def test_a_contact_dialog_closed_while_it_saves_still_saves(
     waiting.set_result(None)
     qtbot.waitUntil(lambda: not window.context.tasks.busy)
     assert "a task of the window failed" not in caplog.text
+
+
+def test_the_network_is_examined_and_told(window: MainWindow, engine: Recorder, qtbot: QtBot) -> None:
+    waiting: asyncio.Future[object] = asyncio.get_event_loop().create_future()
+    engine.answers["diagnosis.examine"] = waiting
+    window.toggle_settings()
+    check = window.findChild(QPushButton, "settingsCheck")
+    assert check is not None
+    check.click()
+    dialog = window.findChild(NetworkCheckDialog, "networkCheck")
+    assert isinstance(dialog, NetworkCheckDialog)
+    assert "some seconds" in dialog.answer.text()
+    assert not dialog.again.isEnabled()
+    waiting.set_result(scenes.EXAMINATION)
+    qtbot.waitUntil(lambda: "1 thing is wrong" in dialog.answer.text())
+    dialog.copy.click()
+    text = QGuiApplication.clipboard().text()
+    assert "wrong: TURN server: The TURN server old.example.org:5349 is not trusted" in text
+    assert "peers behind a symmetric NAT: not at all. Both NATs" in text
+    dialog.again.click()
+    qtbot.waitUntil(lambda: engine.names().count("diagnosis.examine") == 2)
+
+
+def test_a_network_check_that_cannot_be_made_says_why(window: MainWindow, engine: Recorder, qtbot: QtBot) -> None:
+    engine.answers["diagnosis.examine"] = EngineError("Parley's engine is not running any more; start Parley again.")
+    window.open_network_check()
+    dialog = window.findChild(NetworkCheckDialog, "networkCheck")
+    assert isinstance(dialog, NetworkCheckDialog)
+    qtbot.waitUntil(lambda: "not running" in dialog.answer.text())
+    assert dialog.again.isEnabled()
+    dialog.close_button.click()
+    qtbot.waitUntil(lambda: window.findChild(NetworkCheckDialog, "networkCheck") is None)

@@ -14,13 +14,14 @@ from ui.panels.path_tab import PathTab
 from ui.panels.quality_tab import QualityTab
 from ui.panels.signalling_tab import SignallingTab
 from ui.panels.timeline_tab import TimelineTab
-from ui.widgets.basics import icon_button, label, tint
+from ui.widgets.basics import button, icon_button, label, tint
 
 
 class DiagnosticsPane(QWidget):
     """Follows the call that the book says is the subject; repaints at most four times a second."""
 
     close_wanted = Signal()
+    check_wanted = Signal()
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -36,6 +37,8 @@ class DiagnosticsPane(QWidget):
         head.addWidget(self.title, 1)
         copy = icon_button(context.theme, "copy", "Copy everything as text", "paneCopy", self._copy, size=18)
         close = icon_button(context.theme, "close", "Close diagnostics (Ctrl+D)", "paneClose", self.close_wanted.emit)
+        self.check = button("Check my network…", "paneCheck", self.check_wanted.emit, look="quiet")
+        head.addWidget(self.check)
         tint(context.theme, copy, "copy", "muted")
         tint(context.theme, close, "close", "muted")
         head.addWidget(copy)

@@ -28,10 +28,11 @@ from ui.widgets.turn_rows import TurnRows
 
 
 class SettingsPanel(QWidget):
-    """Stands on the stage; `close_wanted` gives the stage back, `account_wanted` opens the account dialog."""
+    """Stands on the stage; `close_wanted` gives the stage back, `account_wanted` and `check_wanted` open dialogs."""
 
     close_wanted = Signal()
     account_wanted = Signal()
+    check_wanted = Signal()
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -117,6 +118,9 @@ class SettingsPanel(QWidget):
         self._add(network, "Proxy", fields.proxy, "settingsProxy", explain, "proxy")
         self._add(network, "Encryption of sound and picture", fields.encryption, "settingsEncryption")
         self._add_box(network, fields.neighbours, "settingsNeighbours")
+        check = button("Check my network…", "settingsCheck", self.check_wanted.emit)
+        tint(self._context.theme, check, "diagnose")
+        network.addWidget(check, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _group(self, title: str) -> QVBoxLayout:
         frame = QFrame()
