@@ -36,6 +36,7 @@ from app.events import (
     SecurityInfo,
 )
 from app.frames import FrameMailbox
+from app.ice.hiding import as_default
 from app.media.plan import StreamPlan
 from app.owned_tasks import OwnedTasks
 from app.sip import events as sip_events

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.calls.offer_answer import Agreement, LocalStream
+from app.calls.rtcp_apart import RtcpApart, rtcp_flow
 from app.calls.sdp import SessionDescription
 from app.calls.trickle import OPTION, Trickle
 from app.events import CandidateType, IceSnapshot, IceState
@@ -19,6 +20,7 @@ from app.frames import FrameMailbox
 from app.ice.candidates import Candidate, IceDescription
 from app.ice.config import IceConfig
 from app.ice.events import IceEvent
+from app.ice.flows import flows_of
 from app.ice.generations import IcePath
 from app.ice.hiding import as_default
 from app.ice.session import IceSession
@@ -70,8 +72,10 @@ class Leg:
         own_picture: FrameMailbox,
         trickles: bool = False,
         on_candidates: Callable[[Leg, bytes], None] = lambda leg, body: None,
+        rtcp_apart: tuple[str, ...] = (),
         fork_of: Leg | None = None,
     ) -> None:
+        """`rtcp_apart` names the streams whose RTCP the peer wants on a path of its own."""
         self.wishes = wishes
         self.agreement: Agreement | None = None
         self.remote: SessionDescription | None = None  # what this far end said last
@@ -80,7 +84,7 @@ class Leg:
         self.uses_ice = ice_config.policy is not IcePolicy.OFF
         self._keys = {wish.name: SdesKey.generate() for wish in wishes}
         self._opened: set[str] = set()
-        names = [wish.name for wish in wishes]
+        names = [wish.name for wish in wishes] + [rtcp_flow(name) for name in rtcp_apart]
         self.ice: IcePath
         self._described: IceSession | None = None  # the generation that both descriptions speak of; None: the first
         self.trickle: Trickle
@@ -102,6 +106,7 @@ class Leg:
             own_picture=own_picture,
             echo=echo,
         )
+        self.rtcp = RtcpApart(self.ice, self.media)
 
     def local_streams(self, wishes: tuple[StreamWish, ...] | None = None) -> tuple[LocalStream, ...]:
         """What the first description says: every candidate so far, and the most reachable one as m/c (B2)."""
@@ -117,7 +122,16 @@ class Leg:
         if description is not None and self.trickle.speaks:
             description = replace(description, options=(OPTION, *description.options))
         key = self._keys[wish.name]
-        return LocalStream(wish.name, wish.kind, place, description, wish.send, wish.receive, sdes_key=key)
+        return LocalStream(
+            wish.name,
+            wish.kind,
+            place,
+            description,
+            wish.send,
+            wish.receive,
+            sdes_key=key,
+            rtcp=self.rtcp.place(self.ice, wish.name),
+        )
 
     def settled_stream(self, wish: StreamWish, coming: IceSession | None = None) -> LocalStream | None:
         """What a later description says: the nominated address alone, and, of the controlling side, the far end of its
@@ -141,9 +155,10 @@ class Leg:
         if plan.transport == wish.name and self.speaks_ice(plan.transport):
             description = generation.local(plan.transport)
             if remote is not None:
-                description = replace(description, candidates=(local,))
-                far = (HostPort(remote.address, remote.port),) if generation.controlling else ()
-                far = () if self._is_hidden(plan.transport) else far
+                pairs = self._pairs_of(generation, plan.transport)
+                description = replace(description, candidates=tuple(ours for ours, _ in pairs))
+                named = generation.controlling and not self._is_hidden(plan.transport)
+                far = tuple(HostPort(theirs.address, theirs.port) for _, theirs in pairs) if named else ()
         place = as_default(local)
         return LocalStream(
             wish.name,
@@ -157,7 +172,14 @@ class Leg:
             codecs=plan.codecs,
             rtx=plan.rtx_payload_type,
             sdes_key=self._keys[wish.name],
+            rtcp=self.rtcp.place(generation, plan.transport),
+            rtcp_mux=plan.rtcp_mux,
         )
+
+    def _pairs_of(self, generation: IceSession, stream: str) -> list[tuple[Candidate, Candidate]]:
+        """The pairs that were decided on, by component."""
+        found = (generation.selected(flow) for flow in flows_of(stream, generation.flows))
+        return sorted((pair for pair in found if pair is not None), key=lambda pair: pair[0].component)
 
     def _is_hidden(self, transport: str) -> bool:
         """Whether the peer signals names in place of addresses: then who carries the signalling learns none from us."""
@@ -219,10 +241,12 @@ class Leg:
         if first:
             for name in agreement.unused:
                 self.ice.remove_stream(name)
+            self.rtcp.drop_unused(agreement)
             self.trickle.agree(agreement)
             for transport in agreement.transports:
                 self.media.open_transport(transport.name, _Path(self.ice, transport.name))
                 self._opened.add(transport.name)
+        self.rtcp.open(agreement)
         self.media.configure(agreement.streams)
 
     def agree_again(self, agreement: Agreement, coming: IceSession | None = None) -> None:
@@ -236,6 +260,8 @@ class Leg:
         places = {transport.name: transport.address for transport in agreement.transports}
         paths = {transport.name: transport.ice for transport in agreement.transports}
         keys = {transport.name: transport.security for transport in agreement.transports}
+        rtcp = {transport.name: transport.rtcp_address for transport in agreement.transports}
+        apart = {transport.name for transport in agreement.transports if transport.rtcp_apart}
         transports = []
         for transport in self.agreement.transports:
             place, key = places.get(transport.name), keys.get(transport.name)
@@ -246,12 +272,14 @@ class Leg:
                 place = place or transport.address
                 if place is not None and (place != transport.address or coming is not None):
                     (coming or self.ice).use_plain(transport.name, place.host, place.port)
-                    transport = replace(transport, address=place)
+                    transport = replace(transport, address=place, rtcp_address=rtcp.get(transport.name))
+                    self.rtcp.use_plain(transport, coming)
             elif coming is not None and (description := paths.get(transport.name)) is not None:
                 coming.set_remote(transport.name, description)
-                transport = replace(transport, ice=description)
+                transport = replace(transport, ice=description, rtcp_apart=transport.name in apart)
             transports.append(transport)
         if coming is not None:
+            self.rtcp.drop_unused(agreement, coming)
             self._described = coming
             coming.start_checks()
         self.agree(replace(agreement, transports=tuple(transports)))
@@ -265,6 +293,7 @@ class Leg:
                 self.ice.set_remote(transport.name, transport.ice)
             elif transport.address is not None:
                 self.ice.use_plain(transport.name, transport.address.host, transport.address.port)
+                self.rtcp.use_plain(transport)
         if self.agreement.uses_ice:
             self.trickle.listen(self.ice, self.agreement)
             self.ice.start_checks()
@@ -272,6 +301,14 @@ class Leg:
         for transport in self.agreement.transports:
             await self.media.secure(transport.name, transport.security)
         self.ready = True
+        self.rtcp.secure(self.agreement.transports)
+
+    def rtcp_follows(self) -> None:
+        """A restart is through, which may have brought RTCP a path of its own."""
+        if self.agreement is not None:
+            self.rtcp.open(self.agreement)
+            self.media.configure(self.agreement.streams)
+            self.rtcp.secure(self.agreement.transports)
 
     def silent_for(self) -> float | None:
         """Seconds since the last authentic media packet; None before the first."""
@@ -285,15 +322,17 @@ class Leg:
         return snapshot
 
     def _receive(self, stream: str, data: bytes) -> None:
-        if stream in self._opened:
+        if stream in self._opened or stream in self.rtcp.opened:
             self.media.receive(stream, data)
 
     def _receive_from_elsewhere(self, stream: str, data: bytes) -> bool:
-        return stream in self._opened and self.media.receive_from_elsewhere(stream, data)
+        known = stream in self._opened or stream in self.rtcp.opened
+        return known and self.media.receive_from_elsewhere(stream, data)
 
     async def close(self) -> None:
         """Free the devices, the keys and the sockets, in this order, so that the goodbyes still leave."""
         self.trickle.close()
+        await self.rtcp.close()
         try:
             await self.media.close()
         finally:

@@ -21,9 +21,11 @@ from app.calls.reading import (
     local_role,
     mid_extension,
     require_numeric_address,
+    rtcp_address_of,
     security_offered,
     security_plan,
     security_to_answer,
+    wants_rtcp_apart,
 )
 from app.calls.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription
 from app.ice.candidates import IceDescription
@@ -49,6 +51,8 @@ class LocalStream:
     codecs: tuple[CodecPlan, ...] = ()  # as already negotiated, with the numbers in use; empty: by the terms
     rtx: int | None = None  # as already negotiated
     sdes_key: SdesKey | None = field(default=None, repr=False)  # of this side's own sending
+    rtcp: HostPort | None = None  # where RTCP is received that is not multiplexed; None: where RTP is
+    rtcp_mux: bool = True  # as already negotiated
 
 
 Line = LocalStream | MediaDescription
@@ -78,6 +82,8 @@ class AgreedTransport:
     ice: IceDescription | None
     address: HostPort | None
     security: SecurityPlan
+    rtcp_apart: bool = False  # RTCP has a way of its own (rtcp_apart.py) …
+    rtcp_address: HostPort | None = None  # … which leads there, without ICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +165,10 @@ def _session(
 def _stream_lines(
     stream: LocalStream, codecs: tuple[CodecPlan, ...], direction: str, security: str, rtx: int | None
 ) -> Pairs:
-    lines: Pairs = [("mid", stream.mid or stream.name), (direction, None), ("rtcp-mux", None)]
+    lines: Pairs = [("mid", stream.mid or stream.name), (direction, None)]
+    if stream.rtcp_mux:
+        lines.append(("rtcp-mux", None))
+    lines.append(("rtcp", _rtcp_place(stream)))
     lines += codec_attributes(codecs, video=stream.kind == "video", rtx=rtx)
     if security == "dtls":
         lines.append(("setup", "actpass"))
@@ -174,6 +183,12 @@ def _stream_lines(
             pairs = " ".join(f"{i + 1} {place.host} {place.port}" for i, place in enumerate(stream.remote_candidates))
             lines.append(("remote-candidates", pairs))
     return lines
+
+
+def _rtcp_place(stream: LocalStream) -> str:
+    """Say where RTCP may come to that is not multiplexed: one port serves both, since packet types tell them apart."""
+    place = stream.rtcp or stream.address
+    return f"{place.port} IN {'IP6' if ':' in place.host else 'IP4'} {place.host}"
 
 
 def _says_end(ice: IceDescription) -> bool:
@@ -261,6 +276,8 @@ class _Agreed:
     ice: IceDescription | None
     address: HostPort | None
     security: SecurityPlan
+    rtcp_apart: bool
+    rtcp_address: HostPort | None
 
 
 def _bundle(description: SessionDescription, wanted: list[str | None]) -> tuple[str, ...]:
@@ -287,6 +304,7 @@ def _agree(
 ) -> _Agreed:
     if head is not None:
         ice, address, protection, transport = head.ice, head.address, head.security, head.transport
+        mux, rtcp_apart, rtcp_address = head.plan.rtcp_mux, head.rtcp_apart, head.rtcp_address
     else:
         ice, address = ice_of(remote, media), address_of(remote, media)
         if ice is not None and has_mismatch(ice, address):
@@ -301,6 +319,9 @@ def _agree(
         role = dtls_role or local_role(remote, media, answering=answering)
         protection = security_plan(remote, media, security, role, local.sdes_key)
         transport = local.name
+        mux = media.has("rtcp-mux")
+        rtcp_address = rtcp_address_of(media, address) if ice is None and not mux else None
+        rtcp_apart = rtcp_address is not None or (ice is not None and wants_rtcp_apart(remote, media))
     if security == "sdes":
         poorer["The other side has no DTLS: the keys travelled in the signalling."] = None
     elif security == "none":
@@ -321,9 +342,9 @@ def _agree(
         rtx_payload_type=rtx_of(media, codecs[0].payload_type) if media.kind == "video" else None,
         mid=media.mid,
         mid_extension_id=mid_extension(remote, media),
-        rtcp_mux=media.has("rtcp-mux"),
+        rtcp_mux=mux,
     )
-    return _Agreed(local, transport, media.mid, plan, ice, address, protection)
+    return _Agreed(local, transport, media.mid, plan, ice, address, protection, rtcp_apart, rtcp_address)
 
 
 def _refused(media: MediaDescription) -> MediaDescription:
@@ -347,6 +368,8 @@ def _answer_section(
     lines.append((direction, None))
     if entry.plan.rtcp_mux:
         lines.append(("rtcp-mux", None))
+    elif not bundled_behind:
+        lines.append(("rtcp", _rtcp_place(local)))
     codecs = tuple(replace(codec, fmtp=_own_fmtp(codec, terms, media.kind)) for codec in entry.plan.codecs)
     video_feedback = media.kind == "video" and (entry.plan.nack or entry.plan.pli or entry.plan.fir)
     rtx = entry.plan.rtx_payload_type
@@ -428,7 +451,9 @@ def _agreement(agreed: list[_Agreed], streams: tuple[LocalStream, ...], poorer: 
     defaults: dict[str, HostPort] = {}
     for entry in agreed:
         if entry.transport not in transports:
-            transports[entry.transport] = AgreedTransport(entry.transport, entry.ice, entry.address, entry.security)
+            transports[entry.transport] = AgreedTransport(
+                entry.transport, entry.ice, entry.address, entry.security, entry.rtcp_apart, entry.rtcp_address
+            )
         if entry.address is not None:
             defaults.setdefault(entry.transport, entry.address)
     return Agreement(

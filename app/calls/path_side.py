@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg
-from app.calls.reading import trickles
+from app.calls.reading import trickles, wants_rtcp_apart
 from app.calls.recovery import Recovery
 from app.calls.sdpfrag import Fragment
 from app.calls.states import Input
@@ -304,10 +304,19 @@ class PathSide:
             own_picture=self._call.own_picture,
             trickles=self._speaks_trickle,
             on_candidates=self.tell_candidates,
+            rtcp_apart=self._streams_with_rtcp_apart(),
             fork_of=fork_of,
         )
         self.legs[tag] = leg
         return leg
+
+    def _streams_with_rtcp_apart(self) -> tuple[str, ...]:
+        """Of an offer of the peer's: the streams for which it asks for a path of RTCP's own."""
+        offer = self._call.negotiation.remote
+        if offer is None or self._call.is_caller:
+            return ()
+        lines = self._call.wishes.lines.items()
+        return tuple(wish.name for index, wish in lines if wants_rtcp_apart(offer, offer.media[index]))
 
     def tag_of(self, leg: Leg) -> str:
         return next(tag for tag, known in self.legs.items() if known is leg)

@@ -21,6 +21,7 @@ from app.settings import HostPort
 MID_EXTENSION = "urn:ietf:params:rtp-hdrext:sdes:mid"
 MAX_CANDIDATES = 64
 
+_RTCP = re.compile(r"(\d{1,5})(?: +IN +IP[46] +(\S+))?")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,63}")  # RFC 8122 section 5; MD5 to SHA-512
 
 
@@ -83,6 +84,24 @@ def address_of(description: SessionDescription, media: MediaDescription) -> Host
     if connection.address in ("0.0.0.0", "::") or not _is_numeric(connection.address):
         return None
     return HostPort(connection.address, media.port)
+
+
+def rtcp_address_of(media: MediaDescription, address: HostPort | None) -> HostPort | None:
+    """Where RTCP goes that is not multiplexed with RTP, without ICE: as a=rtcp says (RFC 3605), else one port above."""
+    if address is None:
+        return None
+    said = _RTCP.fullmatch((media.attribute("rtcp") or "").strip())
+    if said is None:
+        return HostPort(address.host, address.port + 1) if address.port < 65535 else None
+    port, host = int(said[1]), said[2] or address.host
+    usable = 0 < port < 65536 and _is_numeric(host) and not ipaddress.ip_address(host).is_unspecified
+    return HostPort(host, port) if usable else None
+
+
+def wants_rtcp_apart(description: SessionDescription, media: MediaDescription) -> bool:
+    """Whether an m-line of an offer needs a path with ICE for its RTCP alone."""
+    ice = ice_of(description, media) if not media.has("rtcp-mux") else None
+    return ice is not None and any(candidate.component == 2 for candidate in ice.candidates)
 
 
 def require_numeric_address(description: SessionDescription, media: MediaDescription) -> None:

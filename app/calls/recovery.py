@@ -80,11 +80,20 @@ class Recovery:
         self._silent.clear()
         self._why_lost = None
         ours, self._offered = self._offered is leg.ice.current, None
+        leg.rtcp_follows()
         self._restarts.done(now)
         self._call.feed(Input.PATH_RECOVERED)
         if ours:
             self._call.align()
         self._call.services.on_change(self._call)
+
+    def widen(self, flows: list[str]) -> None:
+        """The far end wants more paths than there are: look for all of them anew, once."""
+        leg = self._living_leg()
+        if leg is not None:
+            leg.ice.widen(flows)
+            self._restarts.widened(time.monotonic())
+            self._carry_out()
 
     def on_network(self, change: NetworkChange) -> None:
         """Take a change of this machine's addresses."""

@@ -14,7 +14,7 @@ TURN_S = 1.0  # the callee leaves the first second to the caller, so that two of
 RETRY_S = 1.0  # after an offer that failed; doubles
 LONGEST_RETRY_S = 4.0
 CHECKS_S = 8.0  # a restart that was agreed and finds nothing for so long is begun again
-SPACING_S = 0.5  # restarts begin no closer together, whatever happens
+SPACING_S = 0.25  # restarts begin no closer together, whatever happens
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,10 @@ class Restarts:
 
     def relay_lost(self, now: float) -> None:
         """The relay that the path goes through is no more."""
+        self._feed_moved(now)
+
+    def widened(self, now: float) -> None:
+        """More paths are wanted than there are."""
         self._feed_moved(now)
 
     def network(self, change: NetworkChange, used: frozenset[str], now: float, *, relayed: bool) -> None:

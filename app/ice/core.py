@@ -19,9 +19,9 @@ from app.ice.candidates import IceDescription, IceError, TcpType, normal_address
 from app.ice.checklist import ListState, LocalCandidate
 from app.ice.config import IceConfig
 from app.ice.events import CandidateGathered, Gathered, IceEvent, Nominated, Nominating, RelayLost
-from app.ice.flows import flows_of
+from app.ice.flows import flows_of, split_flow
 from app.ice.gatherer import Gatherer
-from app.ice.plain import PlainPath
+from app.ice.plain import PlainPath, may_belong
 from app.ice.requests import RandomBits
 from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
 from app.noise import Noise
@@ -195,14 +195,16 @@ class IceCore:
         )
 
     def use_plain(self, leg: IceLeg, stream: str, remote: Address, now: float) -> None:
-        """Let a stream do without ICE."""
+        """Let a flow do without ICE. RTCP apart leaves from where RTP does, unless it has a flow of its own."""
         host = normal_address(remote[0])
-        default = self.default(leg, stream)
+        has_flow = stream in leg.agent.lists
+        default = self.default(leg, stream if has_flow else split_flow(stream)[0])
         if default is None:
             raise IceError(f"Stream {stream} has no address to send from.")
         if host is None or not 0 < remote[1] < 65536:
             raise IceError(f"{remote[0][:60]}:{remote[1]} is not an address to send to.")
-        leg.agent.do_without(stream, now)
+        if has_flow:
+            leg.agent.do_without(stream, now)
         leg.plain[stream] = PlainPath(default.base, (host, remote[1]))
         relay = self.gatherer.bases[default.base].relay
         if relay is not None:
@@ -279,6 +281,8 @@ class IceCore:
     def _follow(self, leg: IceLeg, base: int, data: bytes, source: Address) -> bool:
         """Let whoever has the keys of a plain flow say whether this is its peer, who sends from elsewhere."""
         for flow, path in leg.plain.items():
+            if not may_belong(flow, data, leg.plain):
+                continue
             if path.follow(base, source, lambda flow=flow: leg.take_if_authentic(flow, data)):  # type: ignore[misc]
                 path.received_bytes += len(data)
                 return True

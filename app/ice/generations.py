@@ -187,6 +187,15 @@ class IcePath:
         self._flows = [known for known in self._flows if known != flow]
         self._current.remove_flow(flow)
 
+    @property
+    def flows(self) -> tuple[str, ...]:
+        """The flows of the generation that carries the call."""
+        return self._current.flows
+
+    def widen(self, flows: Sequence[str]) -> None:
+        """Let every later generation have these flows too: the next restart brings them."""
+        self._flows += [flow for flow in flows if flow not in self._flows]
+
     def start_checks(self) -> None:
         """Begin the connectivity checks."""
         self._current.start_checks()

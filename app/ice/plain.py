@@ -7,8 +7,9 @@ moves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
+from app.ice.flows import flow_name, split_flow
 from app.ice.stun import Address
 
 
@@ -37,3 +38,17 @@ class PlainPath:
             return True
         self.remote = before
         return False
+
+
+def may_belong(flow: str, data: bytes, plain: Container[str]) -> bool:
+    """Tell whether a datagram from elsewhere can be of a flow among the `plain` ones.
+
+    Where RTCP is a flow apart that shares the socket with RTP, its packet types are its own (RFC 5761 section 4):
+    one flow does not follow what belongs to the other.
+    """
+    stream, component = split_flow(flow)
+    is_media = len(data) > 1 and 128 <= data[0] <= 191
+    is_rtcp = is_media and 192 <= data[1] <= 223
+    if component != 1:
+        return not is_media or is_rtcp
+    return not (is_rtcp and flow_name(stream, 2) in plain)

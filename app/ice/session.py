@@ -93,6 +93,11 @@ class IceSession:
             log.exception("a callback of an ICE session raised")
             return False
 
+    @property
+    def flows(self) -> tuple[str, ...]:
+        """The flows that there still are."""
+        return tuple(self._leg.agent.lists)
+
     async def gather(self) -> None:
         """Open sockets and ask the servers, all at once. Never raises: what went wrong is in snapshot().problems."""
         await self._hub.gather()
