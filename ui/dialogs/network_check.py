@@ -144,7 +144,7 @@ class NetworkCheckDialog(QDialog):
             grid = _grid()
             for number, row in enumerate(found.network.reach):
                 icon, role = _WAY_SIGNS[row.way.value]
-                title = f"{row.who.capitalize().replace(' nat', ' NAT')}: {row.how}"
+                title = f"{row.who[:1].upper()}{row.who[1:]}: {row.how}"
                 self._add_row(grid, number, icon, role, title, row.reason, row.how, wide=True)
             box.addLayout(grid)
         else:
