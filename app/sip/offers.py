@@ -91,6 +91,11 @@ class Offers:
         """Whether our offer in a response to the first INVITE is still without an answer."""
         return self._first_ours
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a re-INVITE or UPDATE of ours is without its answer."""
+        return self._ours is not None
+
     # Ours --------------------------------------------------------
 
     def offer(self, method: str, body: Body, content_type: str, dialog_tag: str | None = None) -> None:
@@ -159,6 +164,7 @@ class Offers:
         self._session.emit(OfferAnswered(self._session, status, body, ours.method))
         # What waits is written only after its owner has read this answer.
         self._session.agent.at(self._turn_key, 0.0, self.go_on)
+        self._session.infos.go_on()
 
     def _retry_after_glare(self, ours: _Ours) -> None:
         """Section 14.1: whoever made the Call-ID waits longer, in steps of 10 ms."""

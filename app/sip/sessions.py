@@ -21,7 +21,6 @@ from app.sip.editing import new_token, option_tags
 from app.sip.errands import Errand, ErrandOwner
 from app.sip.events import (
     Bye,
-    InfoAnswered,
     InfoReceived,
     SessionClosed,
     SessionEvent,
@@ -29,20 +28,19 @@ from app.sip.events import (
     TransportFailed,
 )
 from app.sip.hops import Hop
-from app.sip.info_packages import content_type_of, judge, package_of
+from app.sip.info_packages import judge, package_of
+from app.sip.infos import IN_DIALOG, Infos
 from app.sip.message import Headers, Request, Response
 from app.sip.offers import Body, Offers
 from app.sip.reasons import Reason, reasons_of
 from app.sip.session_states import SDP, Role, SessionError, SessionState
-from app.sip.transactions import TIMED_OUT, TRANSPORT, ServerTransaction
+from app.sip.transactions import TRANSPORT, ServerTransaction
 from app.sip.uri import NameAddr, SipUri
 
 if TYPE_CHECKING:
     from app.sip.agent import UserAgent
 
 log = logging.getLogger(__name__)
-
-_IN_DIALOG = (SessionState.CALLING, SessionState.INCOMING, SessionState.ACCEPTED, SessionState.CONFIRMED)
 
 
 class InviteSession:
@@ -60,6 +58,7 @@ class InviteSession:
         self.key = (call_id, local_tag)
         self.dialog: Dialog | None = None  # the confirmed one; the callee's from the start
         self.offers = Offers(self)
+        self.infos = Infos(self)
         self.via_account = False  # our INVITE goes to the account's own server
         self._caller: CallerSide | None = None
         self._callee: CalleeSide | None = None
@@ -245,27 +244,23 @@ class InviteSession:
         with self.agent.turn():
             if self.dialog is None or self.state is not SessionState.CONFIRMED:
                 raise SessionError("An INFO needs a call that is up")
-            self._send_info(self.dialog, body, [("Content-Type", content_type)])
+            request = self.dialog.build("INFO")
+            request.headers.add("Content-Type", content_type)
+            request.body = body
+            self.send(request, self.dialog, self)
 
     def package_info(self, package: str, body: bytes, *, dialog_tag: str | None = None) -> None:
         """Send an INFO of a package (RFC 6086), also in an early dialog; ends in InfoAnswered.
 
-        A caller with several early dialogs names the one meant. A callee must know that its provisional response has
-        arrived, since before that the caller has no dialog.
+        It waits for the answers of requests under way (app/sip/infos.py); a newer one takes its place. A caller with
+        several early dialogs names the one meant. A callee must know that its provisional response has arrived, since
+        before that the caller has no dialog.
         """
         with self.agent.turn():
             dialog = self.any_dialog() if dialog_tag is None else self.dialog_with(dialog_tag)
-            if dialog is None or self.state not in _IN_DIALOG:
+            if dialog is None or self.state not in IN_DIALOG:
                 raise SessionError("An INFO needs a dialog: there is none yet, or several, or none any more")
-            kind = [("Content-Type", content_type_of(package)), ("Content-Disposition", "Info-Package")]
-            self._send_info(dialog, body, [("Info-Package", package), *kind])
-
-    def _send_info(self, dialog: Dialog, body: bytes, headers: list[tuple[str, str]]) -> None:
-        request = dialog.build("INFO")
-        for name, value in headers:
-            request.headers.add(name, value)
-        request.body = body
-        self.send(request, dialog, self)
+            self.infos.send(dialog, package, body)
 
     def answer_offer(self, body: bytes, *, content_type: str = SDP) -> None:
         """Accept the last OfferReceived with this answer (or offer, where the far end asked for one)."""
@@ -328,19 +323,10 @@ class InviteSession:
         """The answer to a BYE or an INFO."""
         if response.status >= 200 and errand.request.method == "BYE":
             self.close()
-        elif response.status >= 200:
-            self._info_answered(errand, response.status)
 
     def on_failure(self, errand: Errand, cause: str, sentence: str) -> None:
         if errand.request.method == "BYE":
             self.close()
-        else:
-            self._info_answered(errand, 408 if cause == TIMED_OUT else 503)
-
-    def _info_answered(self, errand: Errand, status: int) -> None:
-        package = package_of(errand.request) if errand.request.method == "INFO" else None
-        if package is not None:
-            self.emit(InfoAnswered(self, package, status, errand.request.to.tag or ""))
 
     def _on_info(self, transaction: ServerTransaction, request: Request) -> None:
         refusal = judge(request, self.agent.info_packages, to_tag=self.key[1])
@@ -404,7 +390,7 @@ class InviteSession:
         """Acknowledge a reliable provisional (RFC 3262 section 4)."""
         request = dialog.build("PRACK")
         request.headers.add("RAck", f"{response.rseq} {response.cseq}")
-        self.send(request, dialog, self)
+        self.infos.begin(request, dialog)
 
     def time_out(self, sentence: str) -> None:
         """The far end is gone in the middle of a call (section 12.2.1.2): tell the owner, and hang up in any case."""

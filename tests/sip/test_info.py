@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.sip.events import InfoAnswered, InfoReceived, Provisional
+from app.sip.events import IncomingInvite, InfoAnswered, InfoReceived, Provisional
 from app.sip.info_packages import takes
 from app.sip.message import parse_message
 from app.sip.sessions import SessionError
-from tests.sip.pair import ANSWER, OFFER, Pair, lost_once
+from tests.sip.pair import ANSWER, OFFER, Pair, answering, lost_once
 
 TRICKLE = "trickle-ice"
 FRAGMENT = b"a=ice-ufrag:8hhY\r\n"
@@ -52,6 +52,36 @@ def test_a_lost_one_is_repeated_and_told_once(pair: Pair) -> None:
     assert pair.ada.one(InfoAnswered).status == 200
 
 
+def test_an_info_overtakes_no_prack(pair: Pair) -> None:
+    """Its number is higher: the PRACK would be refused as out of order when it is repeated."""
+    caller = pair.ada.agent.invite("sip:bob@10.0.0.2", body=OFFER)
+    pair.wire.lose = lost_once("PRACK")
+    pair.wire.run(0.02)
+    callee = pair.bob.of(IncomingInvite)[-1].session
+    callee.provisional(183, body=ANSWER)
+    pair.wire.run(0.05)
+    for body in (b"first", b"second", FRAGMENT):
+        caller.package_info(TRICKLE, body)
+    callee.accept(ANSWER)
+    pair.wire.run(3)
+    assert pair.bob.one(InfoReceived).body == FRAGMENT
+    assert pair.wire.log("ada").index("INFO") > [i for i, what in enumerate(pair.wire.log("ada")) if what == "PRACK"][1]
+    assert not [what for what in pair.wire.log("bob") if what.startswith("500")]
+    caller.bye()
+    pair.settled()
+
+
+def test_an_info_waits_for_an_offer_under_way(pair: Pair) -> None:
+    caller, _ = pair.up()
+    answering(pair.bob)
+    pair.wire.lose = lost_once("INVITE")
+    caller.reinvite(OFFER)
+    caller.package_info(TRICKLE, FRAGMENT)
+    pair.wire.run(3)
+    assert pair.bob.one(InfoReceived).body == FRAGMENT
+    assert not [what for what in pair.wire.log("bob") if what.startswith("500")]
+
+
 def test_before_there_is_a_dialog_there_is_none(pair: Pair) -> None:
     caller, _ = pair.call()
     with pytest.raises(SessionError):
@@ -85,7 +115,7 @@ def test_an_unknown_package_and_a_wrong_body_are_refused_with_what_would_do(pair
             request.headers.add("Info-Package", package)
             request.headers.add("Content-Type", kind)
             request.body = b"rain"
-            caller.send(request, dialog, caller)
+            caller.infos.begin(request, dialog)
         pair.wire.run(0.1)
     assert [answer.status for answer in pair.ada.of(InfoAnswered)] == [469, 415]
     refusals = [passed.message for passed in pair.wire.passed if passed.what in ("469 INFO", "415 INFO")]
