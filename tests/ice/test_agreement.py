@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.ice.agreement import WORLDS, World, assert_agreement, run
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60, deadline=None, phases=[Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
+)
 @given(WORLDS)
 def test_both_sides_agree_on_one_pair_or_have_none(world: World) -> None:
-    assert_agreement(*run(world))
+    assert_agreement(world, *run(world))
