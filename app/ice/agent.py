@@ -8,6 +8,7 @@ how they came to be.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from app.events import CandidateType, PairState
 from app.ice import failures
@@ -21,6 +22,7 @@ from app.ice.candidates import (
 )
 from app.ice.checklist import CheckList, ListState, LocalCandidate, Pair
 from app.ice.config import Timing
+from app.ice.consent import Consent
 from app.ice.events import PairFormed
 from app.ice.flows import flows_of, split_flow
 from app.ice.incoming import Incoming
@@ -85,6 +87,11 @@ class IceAgent:
     def lost(self) -> bool:
         """Tell whether consent has expired on a flow."""
         return self._watch.any_expired
+
+    @property
+    def consents(self) -> Mapping[str, Consent]:
+        """The consent of each flow that has a pair, to be looked at."""
+        return self._watch.consents
 
     # What the owner tells --------------------------------------------------------------------------------
 

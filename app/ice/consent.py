@@ -130,6 +130,11 @@ class Consent:
         return min(times)
 
     @property
+    def confirmed_at(self) -> float:
+        """Say when a check was last answered, or when the watch began."""
+        return self._confirmed_at
+
+    @property
     def heard_at(self) -> float:
         return max(self._heard_at, self.pair.heard_at)
 

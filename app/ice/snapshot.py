@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.events import CandidateInfo, IceSnapshot, PairInfo
+from app.events import CandidateInfo, ConsentInfo, IceSnapshot, PairInfo
 from app.ice.candidates import Candidate
 from app.ice.checklist import CheckList, LocalCandidate, Pair
+from app.ice.consent import Consent
 from app.ice.core import IceCore, IceLeg
 from app.ice.timeline import Timeline
 from app.settings import HostPort
@@ -16,6 +17,7 @@ def take_snapshot(core: IceCore, leg: IceLeg, timeline: Timeline | None = None) 
     """Describe every candidate and pair; times count from the configuration's clock_zero."""
     zero = core.config.clock_zero
     agent = leg.agent
+    generation = timeline.generation if timeline is not None else 0
     local: list[CandidateInfo] = []
     remote: list[CandidateInfo] = []
     pairs: list[PairInfo] = []
@@ -26,7 +28,7 @@ def take_snapshot(core: IceCore, leg: IceLeg, timeline: Timeline | None = None) 
         remote += [_info(one, checklist.name) for one in checklist.remotes]
         for pair in checklist.pairs:
             at = mine[id(pair.local)], theirs[id(pair.remote)]
-            pairs.append(_pair_info(pair, *at, selected=pair is checklist.chosen, zero=zero))
+            pairs.append(_pair_info(pair, *at, selected=pair is checklist.chosen, zero=zero, generation=generation))
     gathered_in_s = connected_in_s = None
     if core.gathering_since is not None and core.gathered_at is not None:
         gathered_in_s = core.gathered_at - core.gathering_since
@@ -43,9 +45,10 @@ def take_snapshot(core: IceCore, leg: IceLeg, timeline: Timeline | None = None) 
         problems=(*core.gatherer.problems, *agent.problems),
         servers=core.gatherer.server_infos(),
         nat=core.gatherer.implied_nat(),
-        generation=timeline.generation if timeline is not None else 0,
+        generation=generation,
         timeline=timeline.moments if timeline is not None else (),
         timeline_dropped=timeline.dropped if timeline is not None else 0,
+        consent=tuple(_consent_info(flow, consent, zero) for flow, consent in agent.consents.items()),
     )
 
 
@@ -71,7 +74,7 @@ def _local_info(local: LocalCandidate, checklist: CheckList) -> CandidateInfo:
     )
 
 
-def _pair_info(pair: Pair, local: int, remote: int, *, selected: bool, zero: float) -> PairInfo:
+def _pair_info(pair: Pair, local: int, remote: int, *, selected: bool, zero: float, generation: int) -> PairInfo:
     return PairInfo(
         local=local,
         remote=remote,
@@ -86,4 +89,16 @@ def _pair_info(pair: Pair, local: int, remote: int, *, selected: bool, zero: flo
         reason=pair.reason,
         started_at=None if pair.started_at is None else pair.started_at - zero,
         finished_at=None if pair.finished_at is None else pair.finished_at - zero,
+        generation=generation,
+    )
+
+
+def _consent_info(flow: str, consent: Consent, zero: float) -> ConsentInfo:
+    worst = (("expired", consent.expired), ("interrupted", consent.interrupted), ("silent", consent.silent))
+    return ConsentInfo(
+        flow,
+        next((state for state, holds in worst if holds), "fresh"),
+        heard_at=consent.heard_at - zero,
+        answered_at=consent.confirmed_at - zero,
+        expires_at=consent.expires_at - zero,
     )

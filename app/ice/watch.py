@@ -6,7 +6,7 @@ silent just then is agreed on as soon as it answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from app.ice import failures
 from app.ice.checklist import CheckList, Pair
@@ -46,6 +46,11 @@ class PathWatch:
         known = self._consents.get(checklist.name)
         if known is None or known.pair is not pair:
             self._consents[checklist.name] = Consent(pair, self._state.timing, self._state.random_bits, now)
+
+    @property
+    def consents(self) -> Mapping[str, Consent]:
+        """The consent of each flow that has a pair, to be looked at."""
+        return self._consents
 
     def drop(self, flow: str) -> None:
         self._consents.pop(flow, None)
