@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from app.settings import HostPort, IcePolicy, TurnServer
 
@@ -47,6 +48,12 @@ class Timing:
 Tap = Callable[[bool, tuple[str, int], tuple[str, int], bytes], None]  # outgoing, local, remote, datagram
 
 
+class Pool(Protocol):
+    """Where a session may find what was gathered ahead of it: an IcePool of pool.py, which gives an Ahead or None."""
+
+    def take(self, config: IceConfig, controlling: bool, flows: Sequence[str]) -> object | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class IceConfig:
     """What one session may use. No server is ever asked that does not stand here.
@@ -68,3 +75,4 @@ class IceConfig:
     timing: Timing = Timing()
     clock_zero: float = 0.0
     tap: Tap | None = None
+    pool: Pool | None = field(default=None, compare=False, repr=False)  # what was gathered ahead is taken from it

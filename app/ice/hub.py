@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from app.ice.bases import Base
 from app.ice.candidates import TcpType
 from app.ice.config import IceConfig
-from app.ice.core import IceCore, IceLeg
+from app.ice.core import IceCore
 from app.ice.events import Gathered, IceEvent
 from app.ice.interfaces import LocalAddress, choose_addresses, system_addresses
+from app.ice.leg import IceLeg
 from app.ice.naming import Naming
 from app.ice.servers import Servers
 from app.ice.sockets import TurnConnection, UdpSocket
@@ -68,6 +69,17 @@ class Hub:
 
     def attach(self, leg: IceLeg, on_event: EventSink, on_datagram: DataSink) -> None:
         self._sinks[id(leg)] = on_event, on_datagram
+
+    def adopt(self, controlling: bool, flows: Sequence[str]) -> None:
+        """Make what was gathered ahead (pool.py) a call's: with its role and its flows, and from now on."""
+        now = time.monotonic()
+        agent = self.first_leg.agent
+        agent.state.controlling = controlling
+        for flow in [name for name in agent.lists if name not in flows]:
+            self.core.remove_flow(self.first_leg, flow, now)
+        self.core.gathering_since = now
+        if self.gathered:
+            self.core.gathered_at = now
 
     # Gathering -------------------------------------------------------------------------------------------
 

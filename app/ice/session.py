@@ -11,14 +11,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 from app.events import IceSnapshot
 from app.ice.candidates import Candidate, IceDescription, IceFailed
 from app.ice.config import IceConfig
-from app.ice.core import IceLeg
 from app.ice.events import Connected, Failed, IceEvent
 from app.ice.hiding import as_default
 from app.ice.hub import Hub
+from app.ice.leg import IceLeg
+from app.ice.pool import Ahead
 from app.ice.snapshot import take_snapshot
 from app.ice.timeline import Timeline
 
@@ -44,8 +46,11 @@ class IceSession:
         _fork_of: tuple[Hub, IceLeg] | None = None,
     ) -> None:
         self._config = config
+        self._told_before: list[IceEvent] = []  # while it was gathered ahead
         if _fork_of is None:
-            self._hub = Hub(config, controlling, flows)
+            ahead = None if config.pool is None else cast(Ahead | None, config.pool.take(config, controlling, flows))
+            self._hub = Hub(config, controlling, flows) if ahead is None else ahead.hub
+            self._told_before = [] if ahead is None else ahead.heard
             self._leg = self._hub.first_leg
         else:
             self._hub = _fork_of[0]
@@ -100,6 +105,7 @@ class IceSession:
 
     async def gather(self) -> None:
         """Open sockets and ask the servers, all at once. Never raises: what went wrong is in snapshot().problems."""
+        self._tell_before()
         await self._hub.gather()
 
     async def gather_hosts(self) -> None:
@@ -107,10 +113,17 @@ class IceSession:
 
         What is found later is told by CandidateGathered, and the end of it by Gathered.
         """
+        self._tell_before()
         await self._hub.gather_hosts()
+
+    def _tell_before(self) -> None:
+        told, self._told_before = self._told_before, []
+        for event in told:
+            self._event(event)
 
     async def wait_servers(self) -> None:
         """Gather, and return only when every server has answered or had its time, also those nobody waits for."""
+        self._tell_before()
         await self._hub.wait_servers()
 
     @property
