@@ -121,9 +121,14 @@ class UdpSocket:
             self._sock.close()
 
     def _readable(self) -> None:
+        asks, recvfrom, here = self._asks_kernel, self._sock.recvfrom, self.address[0]
         for _ in range(_PER_WAKEUP):
             try:
-                data, source, local = self._receive()
+                if asks:
+                    data, source, local = self._receive()
+                else:
+                    data, source = recvfrom(_MAX_DATAGRAM)
+                    source, local = source[:2], here
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:  # Windows reports here that an earlier datagram found no one
@@ -137,9 +142,7 @@ class UdpSocket:
             self._on_drained()
 
     def _receive(self) -> tuple[bytes, Address, str]:
-        if not self._asks_kernel:
-            data, source = self._sock.recvfrom(_MAX_DATAGRAM)
-            return data, source[:2], self.address[0]
+        """Read one datagram with the address of ours that it came to."""
         data, ancillary, _, source = self._sock.recvmsg(_MAX_DATAGRAM, 128)
         for level, kind, content in ancillary:
             if self._is_ipv6 and level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:

@@ -19,11 +19,12 @@ FIRST_CHANNEL, LAST_CHANNEL = 0x4000, 0x7FFE
 by RFC 5766 take any up to 0x7FFE, and nothing else that begins so ever arrives at a server."""
 
 
-class FiveTuple(NamedTuple):
-    """Where a client's packets come from and where they arrive; `transport` is "udp", "tcp" or "tls".
+Path = tuple[Address, Address, str]
+"""A five-tuple as the hot path makes it for each packet: equal to the FiveTuple of the same values, and cheaper."""
 
-    A named tuple, since one is made and looked up for each packet: its hash and comparison are the interpreter's own.
-    """
+
+class FiveTuple(NamedTuple):
+    """Where a client's packets come from and where they arrive; `transport` is "udp", "tcp" or "tls"."""
 
     client: Address
     server: Address

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from app.home.turn_allocations import Allocation, FiveTuple, Relay
+from app.home.turn_allocations import Allocation, FiveTuple, Path, Relay
 from app.ice.stun import Address
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Books:
 
     def __init__(self, closed: Callable[[int], None]) -> None:
         self.counters: Counter[str] = Counter()
-        self.by_path: dict[FiveTuple, Allocation] = {}
+        self.by_path: dict[Path, Allocation] = {}
         self.by_relay: dict[int, tuple[Allocation, Relay]] = {}
         self.by_relayed: dict[Address, tuple[Allocation, Relay]] = {}
         self.next_expiry: float | None = None

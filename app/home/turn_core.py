@@ -32,7 +32,7 @@ from app.home.turn_allocations import (
 from app.home.turn_auth import Credentials, LongTermAuth, Refusal
 from app.home.turn_books import RESERVATION_LIFETIME_S, Books, Reservation
 from app.home.turn_io import CloseRelay, OpenRelay, Output, SendToClient, SendToPeer, TurnLimits
-from app.home.turn_relaying import Relaying
+from app.home.turn_relaying import Relaying, is_only_passed_on
 from app.home.turn_wishes import IPV4, IPV6, TOKEN_BYTES, Refused, Wish, granted_lifetime, requested_family
 from app.ice.stun import Address, Attribute, Message, MessageClass, Method, StunError
 from app.noise import Noise
@@ -99,9 +99,7 @@ class TurnServer:
         self._known = _KNOWN | {Attribute.DONT_FRAGMENT} if dont_fragment else _KNOWN
         self._books = Books(lambda relay_id: self._outputs.append(CloseRelay(relay_id)))
         self._policy = PeerPolicy(allow_own=allow_own_peers, is_relay=lambda peer: peer in self._books.by_relayed)
-        self.relaying = Relaying(
-            self._books, self._policy, lambda framed: self._outputs.append(SendToClient(framed.path, framed.data))
-        )
+        self.relaying = Relaying(self._books, self._policy, lambda framed: self._outputs.append(SendToClient(*framed)))
         limits = self._limits
         self._unsigned = _limiter(limits.unsigned_per_s, limits.unsigned_total_per_s)
         self._unsigned_streams = _limiter(limits.unsigned_stream_per_s, limits.unsigned_stream_total_per_s)
@@ -159,8 +157,8 @@ class TurnServer:
 
     def receive(self, data: bytes, path: FiveTuple, now: float) -> None:
         """Take one datagram, or one message of a stream, from a client."""
-        if data and 0x40 <= data[0] <= 0x7F:
-            sent = self.relaying.channel_data(data, path, now)
+        if is_only_passed_on(data):
+            sent = self.relaying.from_client(data, path, now)
             if sent is not None:
                 self._outputs.append(SendToPeer(*sent))
             return
@@ -178,7 +176,7 @@ class TurnServer:
         """Take one datagram that arrived at a relayed address."""
         framed = self.relaying.from_peer(relay_id, data, peer, now)
         if framed is not None:
-            self._outputs.append(SendToClient(framed.path, framed.data))
+            self._outputs.append(SendToClient(*framed))
 
     def relay_opened(self, relay_id: int, relayed: Address, now: float) -> None:
         """The socket asked for by OpenRelay is bound to this address: with its last socket the Allocate succeeds."""

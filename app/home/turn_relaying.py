@@ -9,10 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 from app.home.peer_policy import PeerPolicy
-from app.home.turn_allocations import Allocation, FiveTuple, family_of
+from app.home.turn_allocations import Allocation, FiveTuple, Path, family_of
 from app.home.turn_books import Books
 from app.ice.stun import MAGIC_COOKIE, Address, Attribute, Message, MessageClass, Method
 
@@ -21,22 +20,17 @@ _HEADERS_BYTES = 28  # of IP and UDP, counted against an allocation's share of t
 _FRAME = struct.Struct("!HH")
 _DATA_HEADER = struct.Struct("!HHI12s12sHH")  # STUN header, XOR-PEER-ADDRESS of IPv4, head of DATA
 _DATA_INDICATION = 0x0017
+_SEND_INDICATION = b"\x00\x16"
+_COOKIE = MAGIC_COOKIE.to_bytes(4, "big")
+_IPV4_PEER = b"\x00\x12\x00\x08\x00\x01"  # type, length, and the family that begins the value
+_DATA = b"\x00\x13"
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length % 4
 
 
-class ToPeer(NamedTuple):
-    """A datagram to send from a relayed address."""
-
-    relay_id: int
-    peer: Address
-    data: bytes
-
-
-class ToClient(NamedTuple):
-    """Framed bytes to send to a client."""
-
-    path: FiveTuple
-    data: bytes
+ToPeer = tuple[int, Address, bytes]
+"""(relay id, peer, data): a datagram to send from a relayed address."""
+ToClient = tuple[FiveTuple, bytes]
+"""Framed bytes to send to a client."""
 
 
 class Relaying:
@@ -68,8 +62,11 @@ class Relaying:
             "indications": self._indications,
         }
 
-    def channel_data(self, data: bytes, path: FiveTuple, now: float) -> ToPeer | None:
-        """Take ChannelData from a client, RFC 8656 section 12.6; padding behind it is cut off."""
+    def from_client(self, data: bytes, path: Path, now: float) -> ToPeer | None:
+        """Take what `is_only_passed_on`: ChannelData (RFC 8656 section 12.6; padding is cut off) or a Send indication."""
+        if data[0] < 0x40:
+            payload = data[36 : 36 + int.from_bytes(data[34:36], "big")]
+            return self.indication(_ipv4_peer(data[24:32]), payload, path, now)
         if len(data) < 4:
             self.malformed += 1
             return None
@@ -85,7 +82,7 @@ class Relaying:
             return None
         return self._send(allocation, channel.relay.relay_id, channel.relay.expires_at, channel.peer, payload, now)
 
-    def indication(self, peer: Address, data: bytes, path: FiveTuple, now: float) -> ToPeer | None:
+    def indication(self, peer: Address, data: bytes, path: Path, now: float) -> ToPeer | None:
         """Take a Send indication's content, RFC 8656 section 11.2; what is wrong is dropped without a word."""
         allocation = self._by_path.get(path)
         relay = allocation.relays.get(family_of(peer[0])) if allocation is not None else None
@@ -106,7 +103,7 @@ class Relaying:
             return None
         neighbour = self._by_relayed.get(peer)
         if neighbour is None:
-            return ToPeer(relay_id, peer, data)
+            return relay_id, peer, data
         held = self._by_relay.get(relay_id)
         framed = self.from_peer(neighbour[1].relay_id, data, held[1].address, now) if held is not None else None
         if framed is not None:
@@ -131,7 +128,7 @@ class Relaying:
                 framed += _PADDING[len(data) % 4]
         else:
             framed = self._data_indication(peer, data)
-        return ToClient(allocation.path, framed)
+        return allocation.path, framed
 
     def _carry(self, allocation: Allocation, data: bytes, now: float) -> bool:
         """Count one datagram against the allocation's share of the line."""
@@ -155,6 +152,31 @@ class Relaying:
         address = _ipv4_attribute(peer)
         head = _DATA_HEADER.pack(_DATA_INDICATION, length, MAGIC_COOKIE, transaction_id, address, Attribute.DATA, size)
         return head + data + _PADDING[size % 4]
+
+
+def is_only_passed_on(data: bytes) -> bool:
+    """Tell ChannelData, and Send indications of the plainest kind: XOR-PEER-ADDRESS of IPv4, then DATA, and no more."""
+    size = len(data)
+    if size and 0x40 <= data[0] <= 0x7F:
+        return True
+    return (
+        size >= 36
+        and data.startswith(_SEND_INDICATION)
+        and data[4:8] == _COOKIE
+        and data[20:26] == _IPV4_PEER
+        and data[32:34] == _DATA
+        and int.from_bytes(data[2:4], "big") == size - 20
+        and (int.from_bytes(data[34:36], "big") + 3 & ~3) == size - 36
+    )
+
+
+@lru_cache(maxsize=4096)
+def _ipv4_peer(value: bytes) -> Address:
+    """Read the value of an IPv4 XOR-PEER-ADDRESS, which does not depend on the transaction."""
+    message = Message(Method.SEND, MessageClass.INDICATION, bytes(12), [(Attribute.XOR_PEER_ADDRESS, value)])
+    peer = message.address(Attribute.XOR_PEER_ADDRESS)
+    assert peer is not None
+    return peer
 
 
 @lru_cache(maxsize=4096)

@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 from app.home.errors import HomeError
 from app.home.sockets import CAN_FORBID_FRAGMENTS, Address, Alarm, UdpSocket, bind, cannot_listen, own_addresses
-from app.home.turn_allocations import FiveTuple
+from app.home.turn_allocations import FiveTuple, Path
 from app.home.turn_core import TurnServer
 from app.home.turn_io import CloseRelay, OpenRelay, SendToClient, SendToPeer, TurnLimits
+from app.home.turn_relaying import is_only_passed_on
 from app.home.turn_streams import TurnStreams
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class TurnService:
         self._relaying = self._core.relaying
         limits = limits or TurnLimits()
         self._streams = TurnStreams(
-            on_message=self._from_stream,
+            on_message=self._received,
             on_drained=self._carry_out,
             on_closed=self._stream_closed,
             has_allocation=self._core.has_allocation,
@@ -162,23 +163,22 @@ class TurnService:
     # Packets ------------------------------------------------------------------------------------------------
 
     def _from_client(self, data: bytes, source: Address, local: str) -> None:
-        self._received(data, FiveTuple(source, (local, self._port)))
+        self._received(data, (source, (local, self._port), "udp"))
 
-    def _from_stream(self, data: bytes, path: FiveTuple) -> None:
-        self._received(data, path)
-
-    def _received(self, data: bytes, path: FiveTuple) -> None:
-        """Pass ChannelData on at once; everything else is the core's."""
-        if not data or not 0x40 <= data[0] <= 0x7F:
-            self._core.receive(data, path, self._loop.time())
+    def _received(self, data: bytes, path: Path) -> None:
+        """Pass on at once what is only passed on; everything else is the core's."""
+        now = self._loop.time()
+        if not is_only_passed_on(data):
+            self._core.receive(data, FiveTuple(*path), now)
             return
-        sent = self._relaying.channel_data(data, path, self._loop.time())
+        sent = self._relaying.from_client(data, path, now)
         if sent is not None:
             self._relays[sent[0]].send(sent[2], sent[1])
 
-    def _send_to_client(self, data: bytes, path: FiveTuple) -> None:
-        if path.transport == "udp":
-            self._socket_for(path.server[0]).send(data, path.client, path.server[0])
+    def _send_to_client(self, path: FiveTuple, data: bytes) -> None:
+        client, server, transport = path
+        if transport == "udp":
+            (self._by_host.get(server[0]) or self._socket_for(server[0])).send(data, client, server[0])
         else:
             self._streams.send(data, path)
 
@@ -192,7 +192,7 @@ class TurnService:
             for output in outputs:
                 match output:
                     case SendToClient(path, data):
-                        self._send_to_client(data, path)
+                        self._send_to_client(path, data)
                     case SendToPeer(relay_id, peer, data, dont_fragment):
                         relay = self._relays.get(relay_id)
                         if relay is not None:
@@ -208,12 +208,10 @@ class TurnService:
 
     def _socket_for(self, host: str) -> UdpSocket:
         """Give the socket that serves this address of ours: its own, or that of all addresses of its family."""
-        chosen = self._by_host.get(host)
-        if chosen is None:
-            wants_ipv6 = ":" in host
-            exact = (each for each in self._sockets if each.address[0] == host)
-            family = (each for each in self._sockets if (":" in each.address[0]) == wants_ipv6)
-            chosen = self._by_host[host] = next(exact, None) or next(family)
+        wants_ipv6 = ":" in host
+        exact = (each for each in self._sockets if each.address[0] == host)
+        family = (each for each in self._sockets if (":" in each.address[0]) == wants_ipv6)
+        chosen = self._by_host[host] = next(exact, None) or next(family)
         return chosen
 
     # Relays -------------------------------------------------------------------------------------------------
@@ -245,7 +243,7 @@ class TurnService:
         def arrived(data: bytes, peer: Address, _local: str) -> None:
             framed = self._relaying.from_peer(relay_id, data, peer, self._loop.time())
             if framed is not None:
-                self._send_to_client(framed[1], framed[0])
+                self._send_to_client(*framed)
 
         return UdpSocket.open(host, port, arrived, self._carry_out, fragments=True)
 
