@@ -10,21 +10,22 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from app.events import CandidateType, IceState
 from app.ice.agent import IceAgent
 from app.ice.bases import Base, LostRelay
 from app.ice.candidates import IceDescription, IceError, TcpType, normal_address
-from app.ice.checklist import ListState, LocalCandidate
+from app.ice.checklist import LocalCandidate
 from app.ice.config import IceConfig
 from app.ice.events import CandidateGathered, Gathered, IceEvent, Nominated, Nominating, RelayLost
 from app.ice.flows import flows_of, split_flow
 from app.ice.gatherer import Gatherer
-from app.ice.plain import PlainPath, may_belong
+from app.ice.leg import IceLeg
+from app.ice.plain import PlainPath
 from app.ice.requests import RandomBits
-from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
-from app.noise import Noise
+from app.ice.routing import Packet, Routing
+from app.ice.stun import Address
 from app.settings import HostPort, IcePolicy, TurnServer
 
 log = logging.getLogger(__name__)
@@ -32,30 +33,6 @@ log = logging.getLogger(__name__)
 RELAY_ONLY_TIMEOUT_S = 5.0  # with no host candidates to fall back on, a server gets more time
 RELAYS_PER_PREFERENCE = 16
 _DEFAULT_ORDER = (CandidateType.RELAY, CandidateType.SRFLX, CandidateType.HOST)
-
-Packet = tuple[int, bytes, Address]
-"""Number of the socket's base, the bytes, and where they go."""
-
-
-class IceLeg:
-    """One far end: its agent, and its streams that do without ICE."""
-
-    def __init__(self, agent: IceAgent) -> None:
-        self.agent = agent
-        self.plain: dict[str, PlainPath] = {}
-        self.take_if_authentic: Callable[[str, bytes], bool] = lambda flow, data: False
-        """Asked about data of a plain flow that comes from elsewhere: whether it was the peer's, and was used."""
-        self.closed = False
-
-    def settled(self, linger_s: float, now: float) -> bool:
-        """Tell whether this leg needs no other candidates any more (RFC 8445 section 8.3)."""
-        done = self.agent.completed_at
-        return self.closed or (done is not None and now >= done + linger_s)
-
-    def bases_in_use(self) -> set[int]:
-        lists = () if self.closed else self.agent.lists.values()
-        used = {one.chosen.local.base for one in lists if one.chosen is not None}
-        return used | {path.base for path in self.plain.values()}
 
 
 class IceCore:
@@ -71,13 +48,14 @@ class IceCore:
         self.events: deque[tuple[IceLeg, IceEvent]] = deque()
         self.unused_sockets: deque[int] = deque()
         self.counters: Counter[str] = Counter()
-        self._noise = Noise(log, "datagrams of nobody in a call")
         self.gathering_since: float | None = None
         self.gathered_at: float | None = None
         agent = IceAgent(controlling, config.timing, random_bits)
         for stream in streams:
             agent.add_flow(stream)
         self.legs = [IceLeg(agent)]
+        self.routing = Routing(self.legs, self.gatherer, self.counters)
+        self.send = self.routing.send
         self._found = 0  # how many of the gatherer's candidates the agents know
         self._all_asked = False
         self._trimmed = False
@@ -230,7 +208,7 @@ class IceCore:
         """End a far end; with the last one everything is handed back."""
         leg.closed = True
         leg.plain.clear()
-        self.legs = [other for other in self.legs if other is not leg]
+        self.legs[:] = [other for other in self.legs if other is not leg]
         if not self.legs:
             self.gatherer.release(None, set(), now)
             self._doomed |= self.gatherer.sockets_of(None)
@@ -256,85 +234,10 @@ class IceCore:
                 return None
             base, source, data = relay.base_toward(carried[0]).number, carried[0], carried[1]
         if data and data[0] > 3:  # neither STUN nor empty: RFC 7983
-            return self._receive_data(base, data, source, now)
-        self._receive_stun(base, data, source, now)
+            return self.routing.data(base, data, source, now)
+        self.routing.stun(base, data, source, now)
         self._settle(now)
         return None
-
-    def _receive_data(self, base: int, data: bytes, source: Address, now: float) -> tuple[IceLeg, str, bytes] | None:
-        key = (base, source)
-        for leg in self.legs:
-            pair = leg.agent.routes.get(key)
-            if pair is not None:
-                pair.take_data(len(data), now)
-                return leg, self.gatherer.bases[base].stream, data
-            for stream, path in leg.plain.items():
-                if path.is_from_peer(base, source):
-                    path.received_bytes += len(data)
-                    return leg, stream, data
-        if any(self._follow(leg, base, data, source) for leg in self.legs):
-            return None
-        self.counters["data from strangers"] += 1
-        self._noise.add(source, f"{len(data)} bytes")
-        return None
-
-    def _follow(self, leg: IceLeg, base: int, data: bytes, source: Address) -> bool:
-        """Let whoever has the keys of a plain flow say whether this is its peer, who sends from elsewhere."""
-        for flow, path in leg.plain.items():
-            if not may_belong(flow, data, leg.plain):
-                continue
-            if path.follow(base, source, lambda flow=flow: leg.take_if_authentic(flow, data)):  # type: ignore[misc]
-                path.received_bytes += len(data)
-                return True
-        return False
-
-    def _receive_stun(self, base: int, data: bytes, source: Address, now: float) -> None:
-        try:
-            message = Message.parse(data)
-            leg = self._leg_of(base, message)
-        except StunError as error:
-            self.counters["malformed"] += 1
-            self._noise.add(source, error)
-            return
-        if leg is not None:
-            leg.agent.receive(base, message, source, now)
-
-    def _leg_of(self, base: int, message: Message) -> IceLeg | None:
-        """Find whom a message concerns: by transaction, by the peer's fragment, else a leg without a peer yet."""
-        if len(self.legs) < 2:
-            return self.legs[0] if self.legs else None
-        if message.message_class is not MessageClass.REQUEST:
-            awaiting = (leg for leg in self.legs if leg.agent.awaits(message.transaction_id))
-            return next(awaiting, self.legs[0])
-        theirs = (message.text(Attribute.USERNAME) or "").partition(":")[2]
-        stream = self.gatherer.bases[base].stream if base in self.gatherer.bases else ""
-        lists = [(leg, leg.agent.lists.get(stream)) for leg in self.legs]
-        known = (leg for leg, one in lists if one is not None and one.remote is not None and one.remote.ufrag == theirs)
-        fresh = (leg for leg, one in lists if one is not None and one.remote is None)
-        return next(known, next(fresh, self.legs[0]))
-
-    def send(self, leg: IceLeg, stream: str, data: bytes) -> Packet | None:
-        """Frame a stream's datagram for the socket it leaves from; None when there is no way."""
-        pair = leg.agent.path(stream)
-        if pair is not None:
-            packet = self._outgoing(pair.local.base, data, pair.remote.transport_address)
-            pair.sent_bytes += len(data) if packet is not None else 0
-            return packet
-        path = leg.plain.get(stream)
-        if path is None:
-            return None
-        packet = self._outgoing(path.base, data, path.remote)
-        path.sent_bytes += len(data) if packet is not None else 0
-        return packet
-
-    def _outgoing(self, number: int, data: bytes, remote: Address) -> Packet | None:
-        base = self.gatherer.bases.get(number)
-        if base is None:
-            return None
-        if base.relay is None:
-            return number, data, remote
-        framed = base.relay.client.wrap(remote, data)
-        return None if framed is None else (base.relay.carrier.number, framed, base.relay.server)
 
     # Time and outputs ------------------------------------------------------------------------------------
 
@@ -420,7 +323,7 @@ class IceCore:
                 relay.client.permit(peer, now)
         while agent.packets:
             number, data, remote = agent.packets.popleft()
-            packet = self._outgoing(number, data, remote)
+            packet = self.routing.outgoing(number, data, remote)
             if packet is not None:
                 self.packets.append(packet)
         while agent.events:
@@ -456,19 +359,9 @@ class IceCore:
 
     def state(self, leg: IceLeg) -> IceState:
         """Sum up how far one leg is."""
-        states = [one.state for one in leg.agent.lists.values() if one.name not in leg.plain]
-        if leg.closed:
-            return IceState.CLOSED
-        if leg.plain and not states:
-            return IceState.DISABLED
-        if leg.agent.lost or any(state is ListState.FAILED for state in states):
-            return IceState.FAILED
-        if leg.agent.interrupted:
-            return IceState.INTERRUPTED
-        if leg.agent.completed_at is not None:
-            return IceState.COMPLETED
-        if leg.agent.started_at is not None:
-            return IceState.CHECKING
+        told = leg.state
+        if told is not None:
+            return told
         if self.gathered_at is not None:
             return IceState.GATHERED
         return IceState.NEW if self.gathering_since is None else IceState.GATHERING

@@ -8,7 +8,8 @@ from app.events import CandidateInfo, ConsentInfo, IceSnapshot, PairInfo
 from app.ice.candidates import Candidate
 from app.ice.checklist import CheckList, LocalCandidate, Pair
 from app.ice.consent import Consent
-from app.ice.core import IceCore, IceLeg
+from app.ice.core import IceCore
+from app.ice.leg import IceLeg
 from app.ice.timeline import Timeline
 from app.settings import HostPort
 

@@ -18,9 +18,10 @@ from app.home.turn_core import TurnServer as TurnCore
 from app.home.turn_io import CloseRelay, OpenRelay, SendToClient, SendToPeer
 from app.ice.candidates import IceDescription
 from app.ice.config import IceConfig
-from app.ice.core import IceCore, IceLeg
+from app.ice.core import IceCore
 from app.ice.events import IceEvent
 from app.ice.flows import split_flow
+from app.ice.leg import IceLeg
 from app.ice.snapshot import take_snapshot
 from app.ice.stun import Address, long_term_key
 from app.settings import HostPort, TurnServer
