@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.calls.call import Call
 from app.calls.manager import CallManager
+from app.calls.restarts import NetworkChange
 from app.calls.services import CallServices, TellProblem
 from app.engine.history import history_entry
 from app.engine.people import People
@@ -22,13 +23,18 @@ from app.events import (
     Problem,
 )
 from app.frames import FrameMailbox
+from app.ice.config import IceConfig
+from app.ice.pool import IcePool
+from app.ice.servers import forget_network
 from app.owned_tasks import OwnedTasks
+from app.settings import Settings
 from app.sip.events import SipEvent
 
 if TYPE_CHECKING:
     from app.media.rings import RingPlayer
 
 TICK_S = 0.25
+REFILL_AFTER_S = 1.0  # who has called may well call again, unless the program ends with the call
 KEPT_ENDED = 50  # how many ended calls still answer for their figures and messages
 
 
@@ -63,10 +69,28 @@ class EngineCalls:
         self._saved_connected: set[str] = set()
         self._tasks = OwnedTasks("calls")
         self._saving = OwnedTasks("history")
+        self._pool = IcePool()
+        self._refill_at: float | None = None
+        services = replace(services, ice_config=replace(services.ice_config, pool=self._pool))
         self.manager = CallManager(services_with(services, self._changed, self._problem), on_ended=self._call_ended)
 
     def start(self) -> None:
         self._tasks.start(self._tick(), "figures")
+
+    def update(self, settings: Settings, ice_config: IceConfig) -> None:
+        """Use other settings for the calls that begin from now on."""
+        self._pool.drop()
+        self.manager.update(settings, replace(ice_config, pool=self._pool))
+
+    def expect_call(self, *, video: bool) -> None:
+        """Gather ahead: somebody begins to dial."""
+        self._pool.prepare(self.manager.services.ice_config, ("0", "1") if video else ("0",))
+
+    def network_changed(self, change: NetworkChange) -> None:
+        """Take the calls along; what was learned of servers on the network before counts no more."""
+        self._pool.drop()
+        forget_network()
+        self.manager.network_changed(change)
 
     def on_sip(self, event: SipEvent) -> None:
         self.manager.on_sip(event)
@@ -98,6 +122,7 @@ class EngineCalls:
         return FrameMailbox(), FrameMailbox()
 
     async def close(self) -> None:
+        await self._pool.close()
         await self.manager.close()
         for ring in self._rings.values():
             ring.stop()
@@ -125,6 +150,7 @@ class EngineCalls:
         self._saved_connected.discard(call.call_id)
         self._publish(FiguresChanged(figures))
         self._save(call)
+        self._refill_at = time.monotonic() + REFILL_AFTER_S
         self._saving.start(self._people.save_peers(), "keep what phones can do")
 
     def _save(self, call: Call) -> None:
@@ -161,12 +187,13 @@ class EngineCalls:
                     self._publish(FiguresChanged(call.figures()))
             if not self.manager.calls:
                 self._on_idle()
+                if self._refill_at is not None and time.monotonic() >= self._refill_at:
+                    self._refill_at = None
+                    self._pool.refill()
 
 
 def services_with(services: CallServices, on_change: Callable[[Call], None], on_problem: TellProblem) -> CallServices:
     """The same services, telling somebody else."""
-    from dataclasses import replace
-
     return replace(services, on_change=on_change, on_problem=on_problem)
 
 

@@ -146,7 +146,7 @@ class EngineCore:
             log.info("this machine's network has changed: %s", change)
             self._sip.network_changed(change.gone)
         if self._calls is not None:
-            self._calls.manager.network_changed(change)
+            self._calls.network_changed(change)
 
     def _open_files(self) -> None:
         """Open what this run writes down of the wire. Blocks."""
@@ -332,6 +332,9 @@ class EngineCore:
         )
         return calls.manager.place(found.uri, found.name, video=video).call_id
 
+    async def expect_call(self, *, video: bool) -> None:
+        self._running_calls().expect_call(video=video)
+
     async def answer(self, call_id: str, *, video: bool) -> None:
         self._running_calls().manager.answer(call_id, video=video)
 
@@ -420,7 +423,7 @@ class EngineCore:
             return
         self._restart_due = self._restart_due or (self._kept.saved if changes_endpoint else None)
         await self._keep(settings)
-        calls.manager.update(self._kept.settings, self._ice_config())
+        calls.update(self._kept.settings, self._ice_config())
 
     async def _keep(self, settings: Settings) -> None:
         await self._kept.save(settings)

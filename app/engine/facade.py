@@ -112,6 +112,10 @@ class CallCommands(_Commands):
         """Call a URI, a number or a name; gives the call's id. EngineError says what cannot be called."""
         return await self._engine.run(self._core.place(target, video=video))
 
+    async def expect(self, *, video: bool = True) -> None:
+        """Say that a call is likely (somebody begins to dial): its candidates are gathered ahead."""
+        await self._engine.run(self._core.expect_call(video=video))
+
     async def answer(self, call_id: str, *, video: bool = True) -> None:
         await self._engine.run(self._core.answer(call_id, video=video))
 

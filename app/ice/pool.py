@@ -74,7 +74,8 @@ class IcePool:
 
     def take(self, config: IceConfig, controlling: bool, flows: Sequence[str]) -> Ahead | None:
         """Hand over what was gathered for such a call; None when there is nothing that serves it."""
-        self._last = config, tuple(flows)
+        if self._last is None or self._last[0] != config or not set(flows) <= set(self._last[1]):
+            self._last = config, tuple(flows)  # a restart within a call may need fewer flows than the next call
         ahead = self._ahead
         if ahead is None or not ahead.serves(config, flows):
             self.drop()  # its relays may be all that this person is allowed

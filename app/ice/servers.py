@@ -54,6 +54,12 @@ class _Link:
             self.connection.close()
 
 
+def forget_network() -> None:
+    """Forget what names are and which servers are silent: on another network both may be otherwise."""
+    HEALTH.forget()
+    NAMES.forget()
+
+
 class Servers:
     """Asks the configured servers.
 
