@@ -24,7 +24,7 @@ _STATES = {
     CallState.RINGING: "Ringing…",
     CallState.ANSWERING: "Answering…",
     CallState.CONNECTED: "Connected",
-    CallState.INTERRUPTED: "Interrupted, trying to come back…",
+    CallState.INTERRUPTED: "Interrupted, trying to reconnect…",
     CallState.ENDING: "Hanging up…",
     CallState.ENDED: "Ended",
 }
@@ -59,6 +59,13 @@ def state_words(call: CallInfo) -> str:
     if call.state is CallState.CONNECTED and call.held:
         return "On hold"
     return _STATES[call.state]
+
+
+def interrupted_words(for_s: float | None) -> str:
+    """Say for how long an interrupted call has been silent."""
+    if for_s is None or for_s < 1:
+        return _STATES[CallState.INTERRUPTED]
+    return f"Interrupted for {duration(for_s)}, trying to reconnect…"
 
 
 def presence_words(contact: Contact) -> str:

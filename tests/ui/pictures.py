@@ -20,6 +20,7 @@ from qasync import QEventLoop
 from app.events import (
     CallChanged,
     CallState,
+    CallStep,
     DevicesChanged,
     EndKind,
     EngineStarted,
@@ -169,6 +170,27 @@ def talking(stage: Stage) -> None:
     stage.shoot("call-held")
 
 
+def troubled(stage: Stage) -> None:
+    """A call that finds no path so far, one that is interrupted, and one that has moved."""
+    notice = "No path to the other side so far: 6 ways are being tried, none has answered yet."
+    ice = scenes.snapshot(IceState.CHECKING, selected=None)
+    stage.tell(
+        CallChanged(scenes.call(CallState.CONNECTING, notice=notice)), FiguresChanged(scenes.no_figures(ice=ice))
+    )
+    stage.shoot("call-no-path-yet")
+    stage.in_call()
+    silent = scenes.snapshot(IceState.INTERRUPTED)
+    interrupted = scenes.call(CallState.INTERRUPTED, connected_at=10.5)
+    steps = (*interrupted.steps[:-1], CallStep(CallState.INTERRUPTED, 256.0))
+    stage.tell(CallChanged(replace(interrupted, steps=steps)))
+    stage.context.book.take_figures(scenes.figures(step=200, ice=silent))
+    stage.window.toggle_pane()
+    stage.shoot("call-interrupted")
+    stage.tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    stage.context.book.take_figures(scenes.figures(step=200, ice=scenes.restarted()))
+    stage.shoot("call-moved")
+
+
 def asked(stage: Stage) -> None:
     stage.tell(CallChanged(scenes.incoming()))
     stage.shoot("incoming", next(iter(stage.window.incoming.dialogs.values())))
@@ -241,6 +263,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "empty": (empty, (1240, 780)),
     "ringing": (ringing, (1440, 860)),
     "talking": (talking, (1440, 860)),
+    "troubled": (troubled, (1440, 860)),
     "asked": (asked, (1240, 780)),
     "errors": (errors, (1240, 780)),
     "settings": (settings, (1240, 860)),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -128,7 +129,8 @@ def test_an_interrupted_call_is_told_apart(panel: CallPanel, tell: Tell) -> None
         CallChanged(scenes.call(CallState.INTERRUPTED, connected_at=10.5)),
         FiguresChanged(scenes.figures(ice=scenes.snapshot(IceState.INTERRUPTED))),
     )
-    assert "trying to come back" in panel.bar.time.text()
+    assert panel.bar.time.text().endswith("Interrupted")
+    assert "trying to reconnect" in panel.poorer.text()
     assert panel.bar.chips.travel.text() == "Interrupted"
 
 
@@ -169,3 +171,34 @@ def test_a_call_dialled_during_another_comes_to_the_stage(window: MainWindow, pa
     panel.centre.close_button.click()
     assert panel.bar.name.text() == scenes.call(CallState.CONNECTED).remote_name
     assert panel.centre.resume.isVisible()
+
+
+def test_an_interruption_counts_its_seconds(panel: CallPanel, tell: Tell) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    tell(CallChanged(scenes.call(CallState.INTERRUPTED, connected_at=10.5)))
+    panel._context.book._clock_offset = time.monotonic() - (10.6 + 7.2)  # the interruption was told at 10.6
+    panel._show_time()
+    assert panel.bar.time.text() == "00:07 · Interrupted"
+    assert panel.poorer.text() == "Interrupted for 7 s, trying to reconnect…"
+
+
+def test_what_keeps_a_call_from_going_on_is_said_on_the_stage(panel: CallPanel, tell: Tell) -> None:
+    notice = "No path to the other side so far: 6 ways are being tried, none has answered."
+    tell(CallChanged(scenes.call(CallState.CONNECTING, notice=notice)))
+    assert panel.poorer.isVisible()
+    assert panel.poorer.text() == notice
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    assert not panel.poorer.isVisible()
+
+
+def test_a_restart_is_noted(window: MainWindow, panel: CallPanel, tell: Tell) -> None:
+    said: list[str] = []
+    panel._context.said.connect(lambda sentence, tone: said.append(sentence))
+    tell(CallChanged(scenes.call(CallState.CONNECTED)), FiguresChanged(scenes.figures()))
+    tell(FiguresChanged(scenes.figures(ice=scenes.restarted())), FiguresChanged(scenes.figures(ice=scenes.restarted())))
+    assert len(said) == 1
+    assert said[0].startswith("The path was made anew at ")
+    local = tuple(replace(one, address="10.8.0.4", base="10.8.0.4:5000") for one in scenes.LOCAL)
+    tell(FiguresChanged(scenes.figures(ice=replace(scenes.restarted(), local=local, restarts=2))))
+    assert said[1].startswith("This machine moved to another network at ")
+    assert said[1].endswith("; the call with Front desk went on.")

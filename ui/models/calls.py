@@ -7,7 +7,16 @@ from collections import OrderedDict, deque
 
 from PySide6.QtCore import QObject, Signal
 
-from app.events import CallFigures, CallInfo, CallState, Direction, SipTrace
+from app.events import (
+    CallFigures,
+    CallInfo,
+    CallState,
+    CandidateType,
+    Direction,
+    IceSnapshot,
+    MomentKind,
+    SipTrace,
+)
 from ui.quality import Series
 
 _KEPT_CALLS = 12
@@ -28,6 +37,7 @@ class CallRecord:
         self.traces: deque[SipTrace] = deque(maxlen=_KEPT_TRACES)
         self.alerted = info.direction is Direction.OUTGOING
         self.picked_up = info.direction is Direction.OUTGOING
+        self.base: str | None = None  # from which address of this machine it is sent
 
     @property
     def over(self) -> bool:
@@ -46,6 +56,7 @@ class CallBook(QObject):
     asking_changed = Signal()  # the calls that wait for an answer changed
     subject_changed = Signal()  # what diagnostics is about
     figures_changed = Signal(str)
+    path_renewed = Signal(str, float, bool)  # call, when, whether from another address of this machine
     traced = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -107,6 +118,13 @@ class CallBook(QObject):
         now = self.engine_now()
         return None if now is None else max(0.0, now - call.connected_at)
 
+    def interrupted_for(self, call: CallInfo) -> float | None:
+        """Give the seconds since an interrupted call fell silent."""
+        now = self.engine_now()
+        if call.state is not CallState.INTERRUPTED or now is None or not call.steps:
+            return None
+        return max(0.0, now - call.steps[-1].at)
+
     # What is told --------------------------------------------------------------------------------------------
 
     def take_call(self, info: CallInfo) -> None:
@@ -136,9 +154,23 @@ class CallBook(QObject):
         record = self._records.get(figures.call_id)
         if record is None:
             return
-        record.figures = figures
+        before, record.figures = record.figures, figures
+        self._watch_path(record, before.ice if before is not None else None, figures.ice)
         record.series.add(figures, time.monotonic())
         self.figures_changed.emit(figures.call_id)
+
+    def _watch_path(self, record: CallRecord, before: IceSnapshot | None, ice: IceSnapshot | None) -> None:
+        """Tell of a restart that took over, and whether this machine's address is another one since."""
+        pair = ice.selected_pair() if ice is not None else None
+        if ice is None or pair is None or pair.local >= len(ice.local):
+            return
+        local = ice.local[pair.local]
+        base = (local.base or local.place).rpartition(":")[0]
+        moved = record.base is not None and base != record.base and local.type is not CandidateType.RELAY
+        record.base = base if local.type is not CandidateType.RELAY else record.base
+        if before is not None and ice.restarts > before.restarts:
+            done = [moment.at for moment in ice.timeline if moment.kind is MomentKind.RESTARTED]
+            self.path_renewed.emit(record.info.call_id, done[-1] if done else self.engine_now() or 0.0, moved)
 
     def take_trace(self, trace: SipTrace) -> None:
         self.observe_clock(trace.at)

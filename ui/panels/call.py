@@ -72,6 +72,7 @@ class CallPanel(QWidget):
         book, buttons = self._context.book, self.buttons
         book.stage_changed.connect(self.refresh)
         book.figures_changed.connect(self._figures_changed)
+        book.path_renewed.connect(self._path_renewed)
         self.remote.first_picture.connect(self.refresh)
         self.own.view.first_picture.connect(self.refresh)
         buttons.mute_wanted.connect(lambda on: self._ask("set_muted", on))
@@ -129,9 +130,7 @@ class CallPanel(QWidget):
         self.buttons.setVisible(not record.over)
         self.buttons.show_call(call)
         self.own.show_call(call)
-        notes = [*call.poorer_steps, *([call.notice] if call.notice else [])]
-        self.poorer.setText("\n".join(notes))
-        self.poorer.setVisible(bool(notes) and not record.over)
+        self._show_notes(record)
         if record.over:
             self.volume_card.hide()
             self._tick.stop()
@@ -183,6 +182,29 @@ class CallPanel(QWidget):
             self._show_facts(record)
             self._place()
 
+    def _show_notes(self, record: CallRecord) -> bool:
+        """Say what this call lacks and what keeps it from going on; True when that changed."""
+        call = record.info
+        notes = [*call.poorer_steps, *([call.notice] if call.notice else [])]
+        if call.state is CallState.INTERRUPTED:
+            notes.append(words.interrupted_words(self._context.book.interrupted_for(call)))
+        text = "" if record.over else "\n".join(notes)
+        if text == self.poorer.text() and self.poorer.isVisibleTo(self) == bool(text):
+            return False
+        self.poorer.setText(text)
+        self.poorer.setVisible(bool(text))
+        return True
+
+    def _path_renewed(self, call_id: str, at: float, moved: bool) -> None:
+        """Note that the call went on over another path; the pane tells more."""
+        record = self._context.book.record(call_id)
+        if record is None:
+            return
+        when = self._context.book.time_of_day(at)
+        name = record.info.remote_name or words.shown_address(record.info.remote_uri)
+        what = "This machine moved to another network" if moved else "The path was made anew"
+        self._context.say(f"{what} at {when}; the call with {name} went on.", "good")
+
     def _show_facts(self, record: CallRecord) -> None:
         figures = record.figures
         self.bar.chips.show_facts(
@@ -197,6 +219,8 @@ class CallPanel(QWidget):
             return
         seconds = self._context.book.talked_for(record.info)
         self.bar.show_time(record.info, seconds)
+        if self._show_notes(record):
+            self._place()
         last = self.remote.last_painted_at
         stale = (
             record.info.state is CallState.CONNECTED

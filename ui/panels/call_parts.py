@@ -43,7 +43,11 @@ class CallBar(QWidget):
         self.chips.setVisible(call.state is not CallState.ENDED)
 
     def show_time(self, call: CallInfo, seconds: float | None) -> None:
+        """Show how long the call has lasted, and what it is doing unless it simply goes on."""
         talking = call.state is CallState.CONNECTED and not call.held
+        if call.state is CallState.INTERRUPTED and seconds is not None:
+            self.time.setText(f"{words.clock(seconds)} · Interrupted")  # the note below says more
+            return
         if seconds is not None and call.state is not CallState.ENDED:
             said = words.clock(seconds)
             self.time.setText(said if talking else f"{said} · {words.state_words(call)}")
