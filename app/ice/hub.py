@@ -122,7 +122,8 @@ class Hub:
         addresses, problems = choose_addresses(available, self._config.interfaces)
         for problem in problems:
             self.core.gatherer.problem(problem)
-        self.naming.speak_on([one.address for one in addresses if not one.is_tunnel])
+        if self._config.policy is not IcePolicy.RELAY:  # nobody here is asked or told that we are calling
+            self.naming.speak_on([one.address for one in addresses if not one.is_tunnel])
         with_tcp = self._config.tcp and self._config.policy is IcePolicy.ALL
         for stream in self._streams:
             for preference, local in enumerate(addresses):
