@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.engine.errors import EngineError
 from app.events import CallState, DevicesChanged, HomeChanged, RegistrationChanged
 from ui.bridge import EngineBridge
 from ui.models.calls import CallBook
@@ -14,6 +17,9 @@ from ui.theme.manager import Theme
 
 if TYPE_CHECKING:
     from app.engine.facade import Engine
+
+
+EXPECT_AGAIN_S = 30.0  # while somebody goes on typing; what was gathered is kept longer than that
 
 
 class Context(QObject):
@@ -35,6 +41,7 @@ class Context(QObject):
         self.home: HomeChanged | None = None
         self.devices = DevicesChanged(())
         self.failure: str | None = None  # why the engine could not start
+        self._expected_at: float | None = None  # when the engine was last told that a call is likely
         bridge.started.connect(lambda event: self.book.observe_clock(event.at))
         bridge.call.connect(lambda event: self.book.take_call(event.call))
         bridge.figures.connect(lambda event: self.book.take_figures(event.figures))
@@ -75,6 +82,19 @@ class Context(QObject):
                 raise
 
         self.tasks.start(place())
+
+    def expect_call(self) -> None:
+        """Tell the engine that somebody is about to be called: what a call needs is gathered ahead, unseen."""
+        engine, now = self.engine, time.monotonic()
+        if engine is None or (self._expected_at is not None and now < self._expected_at + EXPECT_AGAIN_S):
+            return
+        self._expected_at = now
+
+        async def expect() -> None:
+            with suppress(EngineError):  # nobody has asked for a call yet: placing it will say what is wrong
+                await engine.calls.expect()
+
+        self.tasks.start(expect())
 
     def answer(self, call_id: str, *, video: bool) -> None:
         engine = self._engine()

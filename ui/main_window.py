@@ -207,6 +207,8 @@ class MainWindow(QMainWindow):
 
     def _contact_chosen(self, contact: Contact | None) -> None:
         self.welcome.show_contact(contact)
+        if contact is not None:
+            self.context.expect_call()
         if contact is not None and not self.column.field.text():
             self._leave_ended_call()
 

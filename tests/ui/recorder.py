@@ -24,6 +24,8 @@ class Recorder:
         self.calls = self._group(
             "calls", "place answer decline hang_up set_muted set_camera set_volume set_held sip_trace"
         )
+        self.expected = 0  # how often a call was said to be likely: an aside, not among what was given
+        self.calls.expect = self._expect
         self.calls.remote_picture = lambda call_id: self.mailbox(call_id, "remote")
         self.calls.own_picture = lambda call_id: self.mailbox(call_id, "own")
         self.people = self._group("people", "add update remove clear_history mark_history_seen")
@@ -31,6 +33,9 @@ class Recorder:
         self.settings = self._group("settings", "get change")
         self.devices = self._group("devices", "list")
         self.diagnosis = self._group("diagnosis", "examine")
+
+    async def _expect(self) -> None:
+        self.expected += 1
 
     def mailbox(self, call_id: str, side: str) -> FrameMailbox:
         return self.mailboxes.setdefault((call_id, side), FrameMailbox())

@@ -263,3 +263,13 @@ def test_painting_drops_no_reference_to_none(window: MainWindow, tell: Tell, qtb
         qtbot.wait(1)
     gc.collect()
     assert sys.getrefcount(None) > before - 200
+
+
+def test_who_begins_to_dial_has_the_call_gathered_ahead(window: MainWindow, engine: Recorder, qtbot: QtBot) -> None:
+    qtbot.keyClicks(window.column.field, "sip:ada@example.org")
+    qtbot.waitUntil(lambda: engine.expected == 1)
+    window.column.field.clear()
+    qtbot.keyClicks(window.column.field, "ada")
+    assert not window.context.tasks.busy  # said once, not with every letter
+    assert engine.expected == 1
+    assert "calls.place" not in engine.names()

@@ -72,6 +72,8 @@ class ListColumn(QWidget):
         return self.history if self.lists.currentWidget() is self.history else self.people
 
     def _typed(self, text: str) -> None:
+        if text.strip():
+            self._context.expect_call()
         self.people.set_filter(text)
         self.history.set_filter(text)
 
