@@ -38,6 +38,7 @@ PROBE_RTO_S, PROBE_SENDS = 0.2, 3  # of an allocation that may be gone
 RENEW_CREDENTIALS_S = 120.0  # how long before its credentials end an allocation is said to end
 _UDP = b"\x11\0\0\0"
 _IPV6 = b"\x02\0\0\0"
+_NOWHERE = ("0.0.0.0", "::")
 _NO_FAMILY = (420, 440)  # the server does not know the attribute, or has no such address
 
 
@@ -157,7 +158,9 @@ class TurnClient:
         return message
 
     def _allocated(self, answer: Message | None, why: str, now: float) -> None:
-        relayed = [] if answer is None else answer.addresses(Attribute.XOR_RELAYED_ADDRESS)
+        # Asked for both families, coturn gives 0.0.0.0:0 for one that it does not have.
+        named = [] if answer is None else answer.addresses(Attribute.XOR_RELAYED_ADDRESS)
+        relayed = [one for one in named if one[1] and one[0] not in _NOWHERE]
         if answer is None or not relayed:
             self._fail(why or f"The TURN server {self.name} gave no relayed address.")
             return

@@ -95,6 +95,14 @@ def test_relays_of_both_families_are_asked_for_at_once() -> None:
     assert script.client.relayed_toward(("2001:db8::5", 1)) == RELAYED_V6
 
 
+def test_a_family_that_the_server_does_not_have_may_be_named_as_nowhere() -> None:
+    script = Script()
+    script.challenge()
+    answer = script.request().success().add_address(Attribute.XOR_RELAYED_ADDRESS, ("0.0.0.0", 0))
+    script.give(answer.add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED_V6))
+    assert script.client.relayed == (RELAYED_V6,)
+
+
 @pytest.mark.parametrize("code", [440, 420])
 def test_a_server_with_one_family_is_asked_for_what_it_has(code: int) -> None:
     script = Script()
