@@ -154,6 +154,8 @@ class Leg:
         far: tuple[HostPort, ...] = ()
         if plan.transport == wish.name and self.speaks_ice(plan.transport):
             description = generation.local(plan.transport)
+            if coming is not None and self.trickle.is_agreed:
+                description = replace(description, options=(OPTION, *description.options))
             if remote is not None:
                 pairs = self._pairs_of(generation, plan.transport)
                 description = replace(description, candidates=tuple(ours for ours, _ in pairs))
@@ -281,6 +283,8 @@ class Leg:
         if coming is not None:
             self.rtcp.drop_unused(agreement, coming)
             self._described = coming
+            self.trickle.listen(coming, replace(agreement, transports=tuple(transports)))
+            self.trickle.open()
             coming.start_checks()
         self.agree(replace(agreement, transports=tuple(transports)))
 

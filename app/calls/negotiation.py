@@ -73,6 +73,8 @@ class Negotiation:
         for index, media in enumerate(self._shape):
             stream = leg.settled_stream(wishes[index], coming) if index in wishes else None
             lines.append(stream or media)
+        if coming is not None:
+            leg.trickle.describe(coming, [line for line in lines if isinstance(line, LocalStream)], hold=True)
         bundle = len(leg.agreement.transports) == 1
         return self._say(tuple(lines), leg.agreement.security, bundle=bundle)
 
@@ -134,6 +136,8 @@ class Negotiation:
             raise DescriptionError("an offer inside the call has fewer m= lines than the call", 488)
         settled = {index: leg.settled_stream(wish, coming) for index, wish in wishes.items()}
         streams = {index: stream for index, stream in settled.items() if stream is not None}
+        if coming is not None:
+            leg.trickle.describe(coming, streams.values(), hold=True)
         role = leg.agreement.transports[0].security.dtls_role
         agreement = self._answer_with(offer, streams, role, again=True)
         leg.remote = offer

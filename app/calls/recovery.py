@@ -161,7 +161,10 @@ class Recovery:
         """Make the next generation and wait until it can be described; None when another took its place meanwhile."""
         coming = leg.ice.restart(controlling, self._call.services.ice_config)
         gathering = self._call.tasks.start(coming.gather(), "gather anew")
-        await asyncio.wait({gathering}, timeout=ENOUGH_AFTER_S)
+        if leg.trickle.is_agreed:
+            await coming.gather_hosts()  # the rest is told by INFO
+        else:
+            await asyncio.wait({gathering}, timeout=ENOUGH_AFTER_S)
         if not leg.can_describe(coming):  # nothing but relays may be used
             await asyncio.wait({gathering})
         return coming if leg.ice.next is coming else None

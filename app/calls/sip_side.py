@@ -105,9 +105,9 @@ class SipSide:
 
     def _on_info_answered(self, event: sip_events.InfoAnswered) -> None:
         leg = self._call.path.legs.get(event.dialog_tag)
-        if event.package == TRICKLE and leg is not None and not 200 <= event.status < 300:
-            log.info("%s: the far end takes no candidates by INFO: %d", self._call.call_id, event.status)
-            leg.trickle.refused()
+        if event.package == TRICKLE and leg is not None and event.status >= 300:
+            log.info("%s: the far end did not take candidates by INFO: %d", self._call.call_id, event.status)
+            leg.trickle.answered(event.status)
 
     def _on_cancelled(self, event: sip_events.Cancelled) -> None:
         elsewhere = any(reason.cause == 200 for reason in event.reasons)

@@ -65,6 +65,7 @@ class Trickle:
         self._told: dict[str, list[Candidate]] = {}  # by stream, in the order in which it was told
         self._mids: dict[str, str] = {}
         self._ended = False
+        self._again = False  # the last body was lost
         self._settled = False
         self._dialog = False
         self._bodies = 0
@@ -82,9 +83,19 @@ class Trickle:
 
     # Ours ----------------------------------------------------------------------------------------------------
 
-    def describe(self, ours: Generation, streams: Collection[LocalStream]) -> None:
-        """Remember what a description of ours says: only what it lacks is told afterwards."""
+    @property
+    def is_agreed(self) -> bool:
+        """Whether both sides do it: a later description may leave before all candidates are known too."""
+        return self.speaks and self.peer_takes
+
+    def describe(self, ours: Generation, streams: Collection[LocalStream], *, hold: bool = False) -> None:
+        """Remember what a description of ours says: only what it lacks is told afterwards.
+
+        `hold`: not before `open`, since the far end has yet to agree to this generation.
+        """
         self._ours = ours
+        self._dialog = self._dialog and not hold
+        self._bodies = 0
         self._told = {one.name: list(one.ice.candidates) for one in streams if one.ice is not None}
         self._ended = all(one.ice.end_of_candidates for one in streams if one.ice is not None)
         self._settled = False
@@ -96,9 +107,13 @@ class Trickle:
             self._dialog = True
             self.news()
 
-    def refused(self) -> None:
-        """The far end does not take bodies after all."""
-        self.peer_takes = False
+    def answered(self, status: int) -> None:
+        """The far end's word on a body: it may not take them after all, or this one has to be told again."""
+        if status in (408, 491) or status >= 500:
+            self._again = True
+            self.news()
+        elif status >= 300:
+            self.peer_takes = False
 
     def settle(self) -> None:
         """The path is decided: further candidates would change nothing."""
@@ -111,14 +126,14 @@ class Trickle:
 
     @property
     def _may_send(self) -> bool:
-        able = self.speaks and self.peer_takes and self._dialog and self._bodies < MAX_BODIES
-        return able and self._ours is not None and not (self._ended or self._settled)
+        able = self.is_agreed and self._dialog and self._bodies < MAX_BODIES and not self._settled
+        return able and self._ours is not None and (self._again or not self._ended)
 
     def _tell(self) -> None:
         self._timer = None
         if self._ours is None or not self._may_send:
             return
-        ended, news = self._ours.gathered, False
+        ended, news, self._again = self._ours.gathered, self._again, False
         parts = []
         for name, told in self._told.items():
             description = self._ours.local(name)
@@ -127,7 +142,7 @@ class Trickle:
             news = news or bool(fresh)
             mid = self._mids.get(name, name)
             parts.append(StreamFragment(mid, description.ufrag, description.pwd, tuple(told), ended))
-        if parts and (news or ended):
+        if parts and (news or (ended and not self._ended)):
             self._ended = ended
             self._bodies += 1
             self._send(bytes(Fragment(tuple(parts))))

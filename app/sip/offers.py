@@ -67,6 +67,7 @@ class Offers:
         self._session = session
         self._waiting: _Ours | None = None
         self._ours: _Ours | None = None
+        self._being_read = False  # the answer to the last one is on its way to the owner
         self._theirs: _Theirs | None = None
         self._first_ours = False  # the first exchange: an offer of ours is open
         self._first_theirs = False
@@ -110,7 +111,7 @@ class Offers:
     def go_on(self) -> None:
         """Send what waits, if its turn has come."""
         waiting = self._waiting
-        if waiting is None or self._ours is not None or self._theirs is not None:
+        if waiting is None or self._ours is not None or self._theirs is not None or self._being_read:
             return
         if self._first_ours or self._first_theirs or self._session.state in _OVER:
             return
@@ -162,9 +163,14 @@ class Offers:
     def _done(self, ours: _Ours, status: int, body: bytes) -> None:
         self._ours = None
         self._session.emit(OfferAnswered(self._session, status, body, ours.method))
-        # What waits is written only after its owner has read this answer.
-        self._session.agent.at(self._turn_key, 0.0, self.go_on)
+        # What waits, and what is asked for meanwhile, is written only after its owner has read this answer.
+        self._being_read = True
+        self._session.agent.at(self._turn_key, 0.0, self._next_turn)
         self._session.infos.go_on()
+
+    def _next_turn(self) -> None:
+        self._being_read = False
+        self.go_on()
 
     def _retry_after_glare(self, ours: _Ours) -> None:
         """Section 14.1: whoever made the Call-ID waits longer, in steps of 10 ms."""

@@ -298,3 +298,25 @@ def test_hanging_up_during_a_reinvite(pair: Pair):
     pair.wire.run(1)
     assert "487 INVITE" in pair.wire.log("bob")
     pair.settled()
+
+
+def test_an_offer_asked_for_while_an_answer_is_under_way_to_its_owner_waits_for_that(pair: Pair):
+    """It would be written from what held before, and taken for the one that was answered."""
+    caller, _ = pair.up()
+    answering(pair.bob)
+    caller.reinvite(OFFER)
+    pair.wire.lose = lambda passed: passed.what == "200 INVITE"
+    pair.wire.run(0.1)
+    answer = bytes(pair.wire.messages("200 INVITE")[-1])
+    pair.wire.lose = lambda passed: False
+    pair.ada.agent.receive(answer, Hop("udp", pair.bob.address, pair.ada.address), pair.wire.now)
+    order: list[str] = []
+
+    def write() -> bytes:
+        order.append("written")
+        return OFFER
+
+    pair.ada.react = lambda event: order.append("read") if isinstance(event, OfferAnswered) else None
+    caller.reinvite(write)
+    pair.wire.run(1)
+    assert order == ["read", "written", "read"]
