@@ -228,7 +228,7 @@ class IceAgent:
 
     def _form(self, checklist: CheckList) -> None:
         share = self.timing.max_pairs // len(self.lists)
-        new = checklist.form(self.controlling, share - len(checklist.pairs))
+        new = checklist.form(self.controlling, share)
         for pair in new:
             self._ask_permission(pair)
         set_initial_states(self.lists.values(), [(checklist, pair) for pair in new])

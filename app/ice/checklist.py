@@ -14,7 +14,7 @@ from enum import StrEnum
 from app.events import CandidateType, PairState
 from app.ice.candidates import Candidate, IceDescription
 from app.ice.flows import split_flow
-from app.ice.pairing import can_pair, priority_of, usable_remote
+from app.ice.pairing import HOPELESS, can_pair, priority_of, relay_rank, usable_remote
 from app.ice.stun import Address
 
 
@@ -123,6 +123,7 @@ class EarlyCheck:
 
 
 MAX_EARLY_CHECKS = 32
+RELAYED_PART = 8  # of the pairs that a list may have, one in so many is kept for each sort with a relay
 
 
 @dataclass(slots=True, eq=False)
@@ -183,7 +184,7 @@ class CheckList:
         self.by_key.setdefault(pair.key, pair)
 
     def sort(self) -> None:
-        self.pairs.sort(key=lambda pair: pair.priority, reverse=True)
+        self.pairs.sort(key=_falling)
 
     def take_candidates(self, candidates: Iterable[Candidate], limit: int) -> list[str]:
         """Add the peer's candidates that can be used, at most `limit`; gives a sentence for each refusal."""
@@ -216,8 +217,8 @@ class CheckList:
                     pair.remote = candidate
         return known is not None
 
-    def form(self, controlling: bool, room: int) -> list[Pair]:
-        """Add the pairs of all candidates that are not paired yet, best first, at most `room`; gives the new ones.
+    def form(self, controlling: bool, limit: int) -> list[Pair]:
+        """Add the pairs of all candidates that are not paired yet, up to `limit` in all; gives the new ones.
 
         A reflexive candidate stands for its base, so of pairs with one base and one remote only the best is
         kept (RFC 8445 section 6.1.2.4).
@@ -225,15 +226,50 @@ class CheckList:
         best: dict[tuple[int, Address], Pair] = {}
         for local in self.locals:
             for remote in self.remotes:
-                if can_pair(local, remote):
+                if (local.base, remote.transport_address) not in self.by_key and can_pair(local, remote):
                     pair = Pair(local, remote, priority_of(local.candidate, remote, controlling))
-                    if pair.key not in self.by_key:
-                        best[pair.key] = max(best.get(pair.key, pair), pair, key=lambda one: one.priority)
-        new = sorted(best.values(), key=lambda pair: pair.priority, reverse=True)[: max(0, room)]
+                    best[pair.key] = max(best.get(pair.key, pair), pair, key=lambda one: one.priority)
+        new = self._fit(list(best.values()), limit)
+        new.sort(key=_falling)
         self.pairs += new
         self.by_key.update((pair.key, pair) for pair in new)
         self.sort()
         return new
+
+    def _fit(self, new: list[Pair], limit: int) -> list[Pair]:
+        """Keep the best of the new pairs within the limit, and a part of it for the relays that most likely work.
+
+        Those come last and have the lowest priority: many interfaces on both sides would push them out. Pairs that
+        were not tried yet make room for them.
+        """
+        room = max(0, limit - len(self.pairs))
+        if len(new) <= room:
+            return new
+        relayed: list[Pair] = []
+        for rank in range(HOPELESS):
+            of_rank = sorted((pair for pair in new if relay_rank(pair) == rank), key=_falling)
+            known = sum(relay_rank(pair) == rank for pair in self.pairs)
+            relayed += of_rank[: max(0, limit // RELAYED_PART - known)]
+        room += self._evict(len(relayed) - room)
+        kept = relayed[:room]
+        others = sorted((pair for pair in new if pair not in kept), key=_falling)
+        return kept + others[: room - len(kept)]
+
+    def _evict(self, count: int) -> int:
+        """Forget up to so many pairs that were not tried, the worst first; gives how many."""
+        idle = (PairState.FROZEN, PairState.WAITING)
+        gone = [
+            pair
+            for pair in reversed(self.pairs)
+            if not pair.checks_sent
+            and pair.state in idle
+            and pair not in self.triggered
+            and relay_rank(pair) >= HOPELESS
+        ][: max(0, count)]
+        for pair in gone:
+            self.pairs.remove(pair)
+            self.by_key.pop(pair.key, None)
+        return len(gone)
 
     def reprioritise(self, controlling: bool) -> None:
         """Compute all priorities anew after a role switch (RFC 8445 section 7.2.5.1)."""
@@ -272,6 +308,10 @@ class CheckList:
 
     def _ready(self, state: PairState) -> Iterator[Pair]:
         return (pair for pair in self.pairs if pair.state is state and not pair.awaits_permission)
+
+
+def _falling(pair: Pair) -> int:
+    return -pair.priority
 
 
 def _same_place(one: Candidate, other: Candidate) -> bool:

@@ -53,6 +53,21 @@ def usable_remote(candidate: Candidate) -> str | None:
     return None
 
 
+HOPELESS = 2
+
+
+def relay_rank(pair: Pair) -> int:
+    """Say how likely a relay makes a pair work: 0 with two of them, 1 with one, HOPELESS with none.
+
+    Ours reaches no private address of the peer's either.
+    """
+    remote = pair.remote
+    relays = (pair.local.candidate.type, remote.type).count(CandidateType.RELAY)
+    if relays == 1 and remote.type is CandidateType.HOST and ipaddress.ip_address(remote.address).is_private:
+        return HOPELESS
+    return HOPELESS - relays
+
+
 def set_initial_states(lists: Iterable[CheckList], new: Iterable[tuple[CheckList, Pair]]) -> None:
     """Let one pair of each foundation wait, over all lists; the rest stays frozen (RFC 8445 section 6.1.2.6).
 

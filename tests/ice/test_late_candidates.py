@@ -201,3 +201,28 @@ def test_pacing_and_the_patience_timer_hold_for_what_comes_later() -> None:
     network.run(1)
     (failed,) = a.told(Failed)
     assert "does not answer yet" in str(failed)
+
+
+def test_many_interfaces_leave_room_for_the_relays() -> None:
+    """Two streams in 100 pairs: 64 pairs of hosts each would leave none for the way that works."""
+    network = Network(delay_s=0.01)
+    network.add_turn()
+    hosts = [f"192.168.1.{at}" for at in range(1, 9)]
+    streams = ("audio", "video")
+    a = Party(network, network.lan(Mode.SYMMETRIC, "203.0.113.11"), hosts, WITH_TURN, controlling=True, streams=streams)
+    other = network.lan(Mode.SYMMETRIC, "203.0.113.12")
+    b = Party(network, other, [f"192.168.2.{at}" for at in range(1, 9)], WITH_TURN, controlling=False, streams=streams)
+    a.gather()
+    b.gather()
+    for stream in streams:
+        a.set_remote(b.local(stream), stream)
+    b.set_remote(trickling(a, CandidateType.HOST), "audio")
+    b.set_remote(a.local("video"), "video")
+    a.start()
+    b.start()
+    for candidate in a.local().candidates:
+        add(b, candidate)
+    network.run(20, lambda: a.connected and b.connected)
+    assert a.connected
+    assert len(a.snapshot().pairs) <= 100 + 2 * 16
+    assert "relay" in a.selected("audio")
