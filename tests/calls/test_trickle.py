@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from app.calls.restarts import NetworkChange
 from app.calls.sdp import SessionDescription
 from app.calls.sdpfrag import Fragment
 from app.events import CallState, CandidateType
+from app.home.accounts import HomeUser
+from app.home.config import HomeConfig
+from app.home.server import HomeServer
 from app.ice.config import IceConfig, Timing
-from app.settings import IcePolicy, TrickleMode
+from app.settings import Account, IcePolicy, TrickleMode
 from tests.calls.parties import LOOPBACK, Message, Party, connected, on_the_phone, party
 from tests.calls.slow_road import SlowRoad, slow_road
 from tests.ice.conftest import Coturn, coturn
@@ -82,6 +86,52 @@ async def test_the_invite_waits_for_no_server_where_the_far_end_is_known(coturn:
             assert pair[0].type is CandidateType.RELAY
             order = [line.split()[0] for line in ada.lines("out")]
             assert order.index("PRACK") < order.index("INFO")
+
+
+async def test_each_of_two_phones_is_told_in_its_own_dialog(coturn: Coturn) -> None:
+    """Our proxy forks the INVITE and passes INFO in early dialogs; both phones find their path over relays."""
+    users = tuple(HomeUser.from_password(name, "parley", "secret") for name in ("ada", "bob"))
+    home = HomeServer(HomeConfig(listen=(LOOPBACK,), sip_port=0, turn_port=0, realm="parley", users=users))
+    await home.start()
+    try:
+        async with slow_road(coturn.address, ROUND_TRIP_S) as road:
+            relayed = behind(road, coturn, IcePolicy.RELAY)
+            ada, desk, mobile = (party(name, video=False, ice=relayed) for name in ("ada", "desk", "mobile"))
+            ada.account = Account("sip:ada@parley", registrar=home.sip_address)
+            desk.account = mobile.account = Account("sip:bob@parley", registrar=home.sip_address)
+            async with on_the_phone(ada, desk, mobile):
+                ada.manager.services.peers.learn("sip:bob@parley", True)
+                outgoing = ada.manager.place("sip:bob@parley", "bob", video=False)
+                ringing = [await phone.reaches(CallState.RINGING) for phone in (desk, mobile)]
+                told = [m for m in ada.messages if m.direction == "out" and m.line.startswith("INFO")]
+                assert {m.header("To").partition("tag=")[2] for m in told} == set(outgoing.path.legs)  # type: ignore[union-attr]
+                for phone in (desk, mobile):
+                    assert kinds(fragments(phone, "in")[-1]) == {CandidateType.RELAY}
+                    assert fragments(phone, "out")
+                mobile.manager.answer(ringing[1].call_id, video=False)
+                await ada.reaches(CallState.CONNECTED)
+                assert ada.manager.services.peers.trickles("sip:bob@parley")
+    finally:
+        await home.close()
+
+
+async def test_a_restart_waits_for_no_server_either(coturn: Coturn) -> None:
+    async with slow_road(coturn.address, ROUND_TRIP_S) as road:
+        ada = party("ada", video=False, ice=behind(road, coturn))
+        bob = party("bob", video=False, ice=behind(road, coturn))
+        async with on_the_phone(ada, bob):
+            outgoing, incoming = await connected(ada, bob, video=False)
+            await ada.until(lambda: outgoing.leg.ice.gathered, "the servers have answered")  # type: ignore[union-attr]
+            moved = asyncio.get_running_loop().time()
+            road.answered_at = None
+            ada.manager.network_changed(NetworkChange(frozenset({"192.0.2.1"}), gone=frozenset({LOOPBACK})))
+            for side, call in ((ada, outgoing), (bob, incoming)):
+                await side.until(lambda call=call: call.figures().ice.restarts == 1, "the path is a new one")  # type: ignore[misc]
+            (line,) = offer_of(
+                next(m for m in ada.messages if m.line.startswith("INVITE") and m.at > moved and m.direction == "out")
+            ).media
+            assert not line.has("end-of-candidates")
+            assert road.answered_at is None
 
 
 async def test_host_candidates_do_and_the_rest_is_not_told(coturn: Coturn) -> None:
