@@ -80,6 +80,13 @@ class HostPort:
             raise ValueError(f"{port_text[:20]!r} is not a port from 1 to 65535")
         return cls(host, int(port_text))
 
+    @classmethod
+    def parse_server(cls, text: str, default_port: int) -> HostPort:
+        """Read a STUN or TURN server; without a port a name of the DNS gets 0 (SRV names it), others the default."""
+        place = cls.parse(text, 0)
+        is_name = "." in place.host and not place.host.replace(".", "").isdigit() and ":" not in place.host
+        return place if place.port or is_name else cls(place.host, default_port)
+
 
 @dataclass(frozen=True, slots=True)
 class TurnServer:
@@ -117,7 +124,9 @@ class NetworkSettings:
     interfaces: tuple[str, ...] = ()  # names or addresses; empty: all that are up, loopback only if alone
     sip_port: int | None = None  # None: 5060 where free, otherwise any
     ca_file: str | None = None
-    proxy: str = ""  # URL of a proxy for TURN over TCP and TLS; "" means as the environment says
+    proxy: str = field(
+        default="", repr=False
+    )  # URL of a proxy for TURN over TCP and TLS; "" means as the environment says
     hide_addresses: bool = False  # signal names of the local network instead of this machine's addresses
     ice_tcp: bool = True  # paths over TCP too, for peers whose UDP is shut
     find_neighbours: bool = True  # announce and look for other Parleys on the local network
@@ -158,7 +167,6 @@ class Settings:
     display_name: str = ""  # how neighbours and callees see this person; "" means the login name
     ring_volume: float = 0.8  # 0 to 1
     no_answer_after_s: float = 60.0  # an unanswered incoming call ends with 480 after this
-    reconnect_for_s: float = 60.0  # how long an interrupted call waits for a path before it ends
     reconnect_for_s: float = 60.0  # how long an interrupted call waits for a path before it ends
 
 

@@ -55,7 +55,7 @@ def add_account(parser: argparse.ArgumentParser) -> None:
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("network")
-    group.add_argument("--stun", type=host_port(3478), action="append", metavar="HOST:PORT", help="repeatable")
+    group.add_argument("--stun", type=stun_server, action="append", metavar="HOST:PORT", help="repeatable")
     group.add_argument(
         "--turn", type=turn_server, action="append", metavar="URI", help="repeatable, e.g. turn:192.0.2.1:3478"
     )
@@ -235,6 +235,13 @@ def host_port(default: int) -> Callable[[str], HostPort]:
     return parse
 
 
+def stun_server(text: str) -> HostPort:
+    try:
+        return HostPort.parse_server(text, 3478)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def turn_server(text: str) -> TurnServer:
     """`turn:HOST[:PORT][?transport=udp|tcp]` or `turns:…`, RFC 7065."""
     scheme, colon, rest = text.partition(":")
@@ -247,7 +254,7 @@ def turn_server(text: str) -> TurnServer:
     if scheme == "turns":
         transport = "tls"
     try:
-        return TurnServer(HostPort.parse(place, 5349 if scheme == "turns" else 3478), transport)
+        return TurnServer(HostPort.parse_server(place, 5349 if scheme == "turns" else 3478), transport)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

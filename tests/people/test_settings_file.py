@@ -102,7 +102,7 @@ def test_fields_of_another_version_are_ignored(path: Path) -> None:
         (b'{"media": {"encryption": "rot13"}}', "rot13"),
         (b'{"network": {"sip_port": 70000}}', "sip_port is 70000"),
         (b'{"network": {"stun_servers": [{"host": "a b", "port": 1}]}}', "STUN server names no usable host"),
-        (b'{"network": {"turn_servers": [{"server": {"host": "a", "port": 0}}]}}', "TURN server has the port 0"),
+        (b'{"network": {"turn_servers": [{"server": {"host": "a", "port": -1}}]}}', "TURN server has the port -1"),
         (b'{"ring_volume": 1e400}', "ring_volume|out of range"),
         (b'{"accounts": [{"address": ""}]}', "no usable address"),
         (b'{"accounts": [{"address": "sip:a@b"}, {"address": "sip:c@d"}]}', "2 accounts"),

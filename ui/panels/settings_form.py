@@ -183,7 +183,7 @@ def _proxy(text: str) -> str:
 
 def _host(field: str, line: str) -> HostPort:
     try:
-        return HostPort.parse(line.removeprefix("stun:"), 3478)
+        return HostPort.parse_server(line.removeprefix("stun:"), 3478)
     except ValueError as error:
         raise FieldError(field, f"This STUN server is not understood: {error}.") from error
 

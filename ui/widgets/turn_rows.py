@@ -97,7 +97,7 @@ class TurnRow(QFrame):
             raise ValueError("The user name belongs into its own field, not before the server.")
         way = _WAYS[self.way.currentIndex()][0]
         try:
-            server = HostPort.parse(text, 5349 if way == "tls" else 3478)
+            server = HostPort.parse_server(text, 5349 if way == "tls" else 3478)
         except ValueError as error:
             raise ValueError(f"This server is not understood: {error}.") from error
         limited = _SECRETS[self.kind.currentIndex()][0]
