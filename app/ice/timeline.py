@@ -108,6 +108,15 @@ _FOUND = {
 }
 
 
+_OVER_TCP = {"active": "This machine can connect over TCP", "passive": "This machine takes connections over TCP"}
+
+
+def _gathered(event: said.CandidateGathered) -> Told:
+    candidate = event.candidate
+    over_tcp = None if candidate.protocol == "udp" else _OVER_TCP.get(dict(candidate.extensions).get("tcptype", ""))
+    return MomentKind.CANDIDATE, over_tcp or _FOUND[candidate.type]
+
+
 def _pair_formed(event: said.PairFormed) -> Told:
     return MomentKind.PAIR, "A way to try" if event.state is PairState.WAITING else "A way to try later"
 
@@ -120,7 +129,9 @@ def _pair_changed(event: said.PairChanged) -> Told | None:
         return MomentKind.FAILED_PAIR, f"This way does not work{reason}"
     if event.reason is None:
         return None  # the check itself tells, or the next one will
-    return MomentKind.PAIR, f"This way is put back{reason}"
+    if event.state is PairState.FROZEN:
+        return MomentKind.PAIR, event.reason[:1].upper() + event.reason[1:]
+    return MomentKind.PAIR, f"This way is tried again{reason}"
 
 
 def _check_sent(event: said.CheckSent) -> Told | None:
@@ -141,8 +152,8 @@ def _relay_lost(event: said.RelayLost) -> Told:
 
 
 _WORDS: dict[type, Callable[[Any], Told | None]] = {
-    said.CandidateGathered: lambda event: (MomentKind.CANDIDATE, _FOUND[event.candidate.type]),
-    said.Gathered: lambda event: (MomentKind.GATHERED, "Every server has answered or had its time"),
+    said.CandidateGathered: _gathered,
+    said.Gathered: lambda event: (MomentKind.GATHERED, "All addresses are known: no server is waited for any more"),
     said.PairFormed: _pair_formed,
     said.PairChanged: _pair_changed,
     said.CheckSent: _check_sent,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 from app.events import CandidateType, MomentKind, PairState
@@ -71,6 +72,23 @@ def test_checks_that_only_keep_watch_are_not_told() -> None:
     timeline.take(CheckSent("0", LOCAL, REMOTE, nominating=False, attempt=1, consent=True), 6.0)
     timeline.take(CheckAnswered("0", LOCAL, REMOTE, 0.02, consent=True), 6.02)
     assert [moment.text for moment in timeline.moments] == ["A check left", "A check left again (2)"]
+
+
+def test_a_pair_that_is_not_needed_says_just_that() -> None:
+    timeline = Timeline(0.0)
+    timeline.take(PairChanged("0", LOCAL, REMOTE, PairState.FROZEN, "not needed: another pair was selected"), 1.0)
+    timeline.take(PairChanged("0", LOCAL, REMOTE, PairState.WAITING, "the roles were in conflict"), 1.0)
+    assert [moment.text for moment in timeline.moments] == [
+        "Not needed: another pair was selected",
+        "This way is tried again: the roles were in conflict",
+    ]
+
+
+def test_candidates_over_tcp_are_told_apart() -> None:
+    timeline = Timeline(0.0)
+    timeline.take(CandidateGathered("0", replace(LOCAL, protocol="tcp", extensions=(("tcptype", "active"),))), 1.0)
+    assert timeline.moments[0].text == "This machine can connect over TCP"
+    assert timeline.moments[0].local == "host 192.0.2.1:4000/tcp"
 
 
 def test_many_checks_do_not_push_the_decisions_out() -> None:
