@@ -58,6 +58,32 @@ def test_two_parleys(tmp_path: Path, stack: ExitStack, algorithm: str) -> None:
         assert len(set(stamps(phone.mkv))) >= 20
 
 
+def test_candidates_follow_the_offer_through_it(tmp_path: Path, stack: ExitStack) -> None:
+    """INFO in the early dialog, both ways: the offer and the answer leave before any relay is known (RFC 8840)."""
+    proxy = stack.enter_context(kamailio(tmp_path / "kamailio"))
+    relay = stack.enter_context(coturn(tmp_path / "coturn"))
+    relayed = ("--ice-policy", "relay", "--trickle", "always")
+    callee = stack.enter_context(
+        ours.listen(tmp_path / "bob", *ours.account(proxy, relay, user="bob"), *relayed, tone_hz=880)
+    )
+    caller = stack.enter_context(ours.call(tmp_path / "ada", proxy.uri("bob"), *ours.account(proxy, relay), *relayed))
+    for phone in (caller, callee):
+        phone.wait_for_state("connected")
+        phone.wait_for_media()
+    caller.stop()
+    called, taken = caller.finish(), callee.finish()
+    assert (called.code, taken.code) == (0, 0)
+    said = [(entry["direction"], entry["line"].split()[0]) for entry in called.report["sip"]]
+    answered = next(at for at, entry in enumerate(called.report["sip"]) if "180" in entry["line"])
+    for direction in ("out", "in"):
+        assert (direction, "INFO") in said[:answered]
+    assert "a=end-of-candidates" in caller.trace
+    for ice in (called.report["ice"], taken.report["ice"]):
+        pair = next(pair for pair in ice["pairs"] if pair["selected"])
+        assert ice["local"][pair["local"]]["type"] == "relay"
+    assert_tone(caller.heard(), 880)
+
+
 def test_one_of_two_phones_answers(tmp_path: Path, stack: ExitStack) -> None:
     """Kamailio forks the INVITE: baresip rings without an answer of its own, a Parley takes the call."""
     proxy = stack.enter_context(kamailio(tmp_path / "kamailio"))
