@@ -147,6 +147,7 @@ class Recovery:
         if leg is None:
             return
         log.info("%s: looking for the path anew", self._call.call_id)
+        self._call.services.sip.renew_registration()  # what the media path has lost, the way to us may have lost too
         coming = await self._gathered(leg, controlling=True)
         if coming is None:
             return

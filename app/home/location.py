@@ -83,12 +83,15 @@ class Location:
         return _end(hop) in self._hops
 
     def moved_to(self, contact: Uri, host: str, now: float) -> Hop | None:
-        """Give the path on which this contact registered last from `host`; None when it did not, or several did."""
-        found = [
-            each.hop
-            for each in self._all()
-            if each.hop is not None and each.hop.remote.host == host and each.uri.matches(contact) and each.living(now)
-        ]
+        """Give the path on which this contact registered last: from `host`, or from the very address that it names.
+
+        The latter is a phone in another network; a private address behind another NAT would be another phone. None
+        when it did not, or several did.
+        """
+        known = [each for each in self._all() if each.uri.matches(contact) and each.living(now)]
+        paths = [(each.uri, each.hop) for each in known if each.hop is not None]
+        found = [hop for _, hop in paths if hop.remote.host == host]
+        found = found or [hop for uri, hop in paths if hop.remote.host == uri.host.strip("[]")]
         return found[0] if len(found) == 1 else None
 
     def apply(self, user: str, change: Change) -> None:

@@ -204,6 +204,10 @@ class UserAgent:
             for session in self.sessions:
                 session.hurry()
 
+    def renew_registration(self) -> None:
+        with self.turn():
+            self.registration.renew()
+
     def network_changed(self) -> None:
         """This machine has other addresses: nothing that was learned of them is true, and the account must follow."""
         with self.turn():

@@ -150,6 +150,10 @@ class SipEndpoint:
         self._transports.network_changed(gone)
         self._agent.network_changed()
 
+    def renew_registration(self) -> None:
+        """Register again, unless that is under way: whatever lies between may have forgotten where we are."""
+        self._agent.renew_registration()
+
     def hurry(self) -> None:
         """The network may be back: what nobody has answered is sent again now, not after its long interval."""
         self._transports.renew_stalled()

@@ -50,6 +50,8 @@ class _Ours:
     errand: Errand | None = None
     dialog: Dialog | None = None
     retries: int = 0
+    heard: bool = False  # the far end has said more of it than that it is under way
+    crossed: int = 0  # how often an offer of theirs came meanwhile
 
 
 @dataclass(slots=True, eq=False)
@@ -140,6 +142,7 @@ class Offers:
         if ours is None or errand is not ours.errand:
             self._late(errand, response)
         elif response.status < 200:
+            ours.heard = ours.heard or response.status > 100
             self._pracked(ours, response)
         elif response.status < 300:
             if ours.dialog is not None:
@@ -234,6 +237,8 @@ class Offers:
         """Glare and its kin (section 14.2, RFC 3311 section 5.2)."""
         if self._theirs is not None:
             return 500
+        if self._ours is not None and self._is_lost(self._ours, request):
+            self._withdraw(self._ours)
         if self._ours is not None or (self._first_ours and request.body):
             return 491
         if self._first_theirs and request.body:
@@ -244,6 +249,22 @@ class Offers:
             if self._session.state is not SessionState.CONFIRMED:
                 return 491
         return None
+
+    def _is_lost(self, ours: _Ours, request: Request) -> bool:
+        """Whether ours seems not to reach the far end: theirs comes a second time, and nothing is said of ours.
+
+        Had ours arrived, it would have been refused with 491 as theirs was. Behind a NAT that has forgotten it the
+        far end can be heard, but cannot be asked.
+        """
+        ours.crossed += 1
+        return ours.method == request.method == "INVITE" and ours.crossed > 1 and not ours.heard
+
+    def _withdraw(self, ours: _Ours) -> None:
+        transaction = ours.errand.transaction if ours.errand is not None else None
+        if ours.errand is not None and transaction is not None:
+            ours.errand.abandon()
+            self._session.agent.layer.withdraw(transaction, self._session.agent.now)
+        self._done(ours, 491, b"")
 
     def answer(self, body: bytes, content_type: str) -> None:
         theirs = self._take_theirs()

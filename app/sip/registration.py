@@ -77,6 +77,12 @@ class Registration:
                 self._failures = self._moves = 0
                 self._send(self._wanted_s)
 
+    def renew(self) -> None:
+        """Register again soon unless that is under way: a NAT on the way may have forgotten us."""
+        if self._wanted_s and self._errand is None:
+            self._moves = 0
+            self._send(self._wanted_s)
+
     def hurry(self) -> None:
         """The network may be back: what failed only for want of it is tried again now."""
         if self._wanted_s and self._failed_silently:

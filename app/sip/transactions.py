@@ -141,6 +141,14 @@ class TransactionLayer:
         self.limit(transaction, now + self.timers.timeout_s)
         return self._start_client(build_cancel(transaction.request, headers), transaction.hop, now, transaction.user)
 
+    def withdraw(self, transaction: ClientTransaction, now: float) -> None:
+        """Ask no more: CANCEL where something was heard of it, silence where nothing was."""
+        if transaction.state is State.PROCEEDING:
+            self.cancel(transaction, now)
+        elif transaction.state is State.CALLING:
+            transaction.state = State.TERMINATED
+            self._forget(transaction)
+
     def limit(self, transaction: ClientTransaction, at: float) -> None:
         """End an INVITE that is still ringing at `at` with TIMED_OUT (a proxy's timer C, or after a CANCEL)."""
         self._queue.set((transaction.number, "limit"), at, lambda now: self._feed(transaction, Input.TIMEOUT, now))

@@ -128,6 +128,7 @@ def test_the_address_is_replaced(lab: Lab, tmp_path: Path, mover: str, home: boo
 
 
 @pytest.mark.parametrize("seconds", [pytest.param(3.0, marks=pytest.mark.short), 8.0, 40.0], ids=["3 s", "8 s", "40 s"])
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("home", [False, True], ids=["direct", "by home"])
 def test_the_wire_is_cut(make_lab: LabMaker, tmp_path: Path, seconds: float, home: bool) -> None:
     lab = make_lab("a", "b", "s")

@@ -14,6 +14,7 @@ from app.sip.events import (
     SessionTimedOut,
 )
 from app.sip.hops import Hop
+from app.sip.message import response_to
 from app.sip.sessions import SessionError, SessionState
 from tests.sip.pair import ANSWER, OFFER, Pair, answering, lost_once
 
@@ -252,6 +253,31 @@ def test_an_offer_is_written_when_its_turn_has_come(pair: Pair):
     pair.wire.run(0.1)
     assert len(written) == 2
     assert len(pair.bob.of(OfferReceived)) == 2
+
+
+@pytest.mark.parametrize("proceeding", [False, True])
+def test_an_offer_that_does_not_arrive_gives_way_to_theirs_when_it_comes_again(pair: Pair, proceeding: bool):
+    """A proxy still holds ours, or nobody has it; theirs is refused once, as glare wants it."""
+    caller, callee = pair.up()
+    answering(pair.ada, b"v=0 for bob")
+    pair.wire.lose = lambda passed: passed.what == "INVITE" and passed.sender == "ada"
+    caller.reinvite(OFFER)
+    pair.wire.run(1)
+    if proceeding:
+        trying = response_to(pair.wire.messages("INVITE", "ada")[-1], 100)
+        pair.wire.inject(pair.ada, bytes(trying))
+    callee.reinvite(b"v=0 from bob")
+    pair.wire.run(2)
+    assert pair.bob.one(OfferAnswered).body == b"v=0 for bob"
+    assert pair.ada.one(OfferAnswered).status == 491
+    assert pair.wire.log("ada").count("491 INVITE") == 1
+    assert ("CANCEL" in pair.wire.log("ada")) == proceeding
+    sent = pair.wire.log("ada").count("INVITE")
+    pair.wire.lose = lambda passed: False
+    pair.wire.run(40)
+    assert pair.wire.log("ada").count("INVITE") == sent
+    caller.bye()
+    pair.settled()
 
 
 def test_a_hurried_offer_does_not_wait_for_its_interval(pair: Pair):
