@@ -85,11 +85,15 @@ def _ice(ice: IceSnapshot) -> dict[str, Any]:
     }
 
 
+_PASSES = {True: "open", False: "shut", None: "unknown"}
+
+
 def network_report(network: NetworkReport) -> dict[str, Any]:
     """What `parley doctor` found out about the network."""
     nat = network.nat
     return {
-        "udp": {True: "open", False: "shut", None: "unknown"}[network.udp],
+        "udp": _PASSES[network.udp],
+        "tcp": _PASSES[network.tcp],
         "ipv4": list(network.ipv4),
         "ipv6": list(network.ipv6),
         "nat": None

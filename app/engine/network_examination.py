@@ -26,6 +26,7 @@ from app.settings import HostPort
 TCP_LIMIT_S = 2.0
 LOOK_EVERY_S, SLOWEST_LOOKS = 0.05, 120  # what the slowest server may take after the others: six seconds
 MOST_ASKED = 6  # servers that are asked about the NAT
+_WEB_PORTS = (80, 443)
 _MDNS = "224.0.0.251"
 _MDNS_PORT = 5353
 
@@ -34,6 +35,7 @@ async def examine_network(config: IceConfig) -> tuple[list[Finding], NetworkRepo
     """Examine the network a call would use; takes two seconds, some more where servers are silent."""
     snapshot, nats = await asyncio.gather(_gather(config), _ask_about_nat(config))
     udp = await _udp_passes(config, snapshot, nats)
+    tcp = await _tcp_passes(config) if udp is False else None
     hosts = sorted({one.address for one in snapshot.local if one.type is CandidateType.HOST and "." in one.address})
     hosts_v6 = sorted({one.address for one in snapshot.local if one.type is CandidateType.HOST and ":" in one.address})
     nat = _nat_facts(nats, udp)
@@ -41,12 +43,13 @@ async def examine_network(config: IceConfig) -> tuple[list[Finding], NetworkRepo
     kind = NatKind(nat.kind) if nat is not None else NatKind.UDP_SHUT if udp is False else NatKind.UNKNOWN
     report = NetworkReport(
         udp=udp,
+        tcp=tcp,
         ipv4=tuple(hosts),
         ipv6=tuple(hosts_v6),
         nat=nat,
         servers=snapshot.servers,
         relay=relay,
-        reach=reachable(kind, relay=relay, tcp=config.tcp),
+        reach=reachable(kind, relay=relay, tcp=config.tcp and tcp is not False),
         proxy=_proxy(config),
         mdns=await asyncio.to_thread(_can_join_mdns, hosts),
     )
@@ -90,6 +93,14 @@ async def _udp_passes(config: IceConfig, snapshot: IceSnapshot, nats: Sequence[N
         return False
     connected = await asyncio.gather(*(_takes_tcp(server) for server in asked[:MOST_ASKED]))
     return False if any(connected) else None
+
+
+async def _tcp_passes(config: IceConfig) -> bool | None:
+    """Tell whether TCP passes to any port, as a peer has one, and not only to those of the web; None: nobody to ask."""
+    servers = {*config.stun_servers, *(turn.server for turn in config.turn_servers)}
+    asked = [server for server in servers if server.port not in _WEB_PORTS][:MOST_ASKED]
+    connected = await asyncio.gather(*(_takes_tcp(server) for server in asked))
+    return any(connected) if asked else None
 
 
 async def _takes_tcp(server: HostPort) -> bool:
@@ -187,7 +198,9 @@ def _udp(report: NetworkReport) -> Finding:
         why = "no server answered that could tell" if report.servers else "a STUN server in the settings could tell"
         return Finding("udp", None, f"It is not known whether UDP passes: {why}.")
     if report.relay:
-        return Finding("udp", None, "This network lets no UDP out: calls go through the relay over TCP or TLS.")
+        web = ", and TCP to the ports of the web only" if report.tcp is False else ""
+        words = f"This network lets no UDP out{web}: calls go through the relay over TCP or TLS."
+        return Finding("udp", None, words)
     help_ = "name a TURN server over TCP or TLS in the settings, or ask whoever runs this network to allow UDP"
     return Finding("udp", False, f"This network lets no UDP out, and no relay was to be had: {help_}.")
 

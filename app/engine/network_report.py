@@ -33,6 +33,7 @@ class NetworkReport:
     """Everything that decides which calls get through. What could not be found out is None or empty."""
 
     udp: bool | None
+    tcp: bool | None  # whether connections to any port pass; None where UDP passes, and nobody asked
     ipv4: tuple[str, ...]
     ipv6: tuple[str, ...]
     nat: NatFacts | None

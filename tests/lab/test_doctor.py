@@ -29,7 +29,7 @@ WAYS = {
     Kind.PORT_RESTRICTED: "direct-udp direct-udp direct-udp direct-udp relay relay",
     Kind.SYMMETRIC: "direct-udp direct-udp direct-udp relay relay relay",
     Kind.UDP_BLOCKED: "direct-tcp relay relay relay relay relay",
-    Kind.TCP_443_ONLY: "direct-tcp relay relay relay relay relay",
+    Kind.TCP_443_ONLY: "relay relay relay relay relay relay",
 }
 
 
@@ -83,6 +83,7 @@ def test_the_kind_of_nat_is_named_rightly(reports: dict[Kind, dict[str, Any]], k
     else:
         assert network["udp"] == "shut"
         assert network["nat"] is None
+        assert network["tcp"] == ("open" if kind is Kind.UDP_BLOCKED else "shut")
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -168,6 +168,7 @@ EXAMINATION = Examination(
     ),
     NetworkReport(
         udp=True,
+        tcp=None,
         ipv4=("192.168.1.10",),
         ipv6=(),
         nat=NatFacts("symmetric", "address-and-port-dependent", "address-and-port-dependent", "203.0.113.11:40213", ""),
