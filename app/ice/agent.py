@@ -127,7 +127,7 @@ class IceAgent:
         checklist.locals.append(local)
         self.state.bases.setdefault(local.base, (checklist, local))
         if checklist.state is ListState.RUNNING:
-            self._form(checklist)
+            self._form([checklist])
 
     def gathering_ended(self, problem: str | None) -> None:
         """Say that no more local candidates come; `problem` is the first thing that went wrong, if any."""
@@ -155,9 +155,8 @@ class IceAgent:
             self._take_candidates(checklist, description.candidates)
         if description.lite and not self.controlling:  # a full agent controls a lite one, RFC 8445 section 6.1.1
             self._outcomes.switch_role(controlling=True, reason="the other side is a lite agent")
-        for checklist in lists:
-            if self.started_at is not None and checklist.state in (ListState.IDLE, ListState.RUNNING):
-                self._begin(checklist, now)
+        if self.started_at is not None:
+            self._begin([one for one in lists if one.state in (ListState.IDLE, ListState.RUNNING)], now)
 
     def add_remote_candidate(self, stream: str, candidate: Candidate, now: float) -> None:
         """Take a candidate that the peer signals later (RFC 8838 section 11); before its description it is refused."""
@@ -167,7 +166,7 @@ class IceAgent:
                 raise IceError(f"A candidate for stream {stream[:40]!r} came before its description.")
             self._take_candidates(checklist, (candidate,))
             if checklist.state is ListState.RUNNING:
-                self._begin(checklist, now)
+                self._begin([checklist], now)
 
     def end_of_remote_candidates(self, stream: str) -> None:
         """Take note that the peer signals no more candidates for a stream."""
@@ -208,31 +207,32 @@ class IceAgent:
         if self.started_at is None:
             self.state.started_at = now
             self._runner.start(now)
-        for checklist in self.lists.values():
-            if checklist.remote is not None and checklist.state is ListState.IDLE:
-                self._begin(checklist, now)
+        ready = (one for one in self.lists.values() if one.remote is not None and one.state is ListState.IDLE)
+        self._begin(list(ready), now)
 
-    def _begin(self, checklist: CheckList, now: float) -> None:
-        if checklist.begun_at is None:
-            checklist.begun_at = now
-        checklist.state = ListState.RUNNING
-        if not checklist.locals and self._gathered:
-            self._outcomes.fail(checklist, failures.no_address(self._gathering_problem))
-            return
-        self._form(checklist)
-        theirs = None if checklist.remote is None else checklist.remote.ufrag
-        early = [check for check in checklist.early if check.ufrag == theirs]
-        checklist.early = [check for check in checklist.early if check.ufrag != theirs]  # of other forks
-        for check in early:
-            self._incoming.take_check(checklist, check, now)
+    def _begin(self, lists: list[CheckList], now: float) -> None:
+        """Run these lists, or go on with what is new in them."""
+        for checklist in lists:
+            checklist.begun_at = now if checklist.begun_at is None else checklist.begun_at
+            checklist.state = ListState.RUNNING
+            if not checklist.locals and self._gathered:
+                self._outcomes.fail(checklist, failures.no_address(self._gathering_problem))
+        running = [one for one in lists if one.state is ListState.RUNNING]
+        self._form(running)
+        for checklist in running:
+            theirs = None if checklist.remote is None else checklist.remote.ufrag
+            early = [check for check in checklist.early if check.ufrag == theirs]
+            checklist.early = [check for check in checklist.early if check.ufrag != theirs]  # of other forks
+            for check in early:
+                self._incoming.take_check(checklist, check, now)
 
-    def _form(self, checklist: CheckList) -> None:
+    def _form(self, lists: list[CheckList]) -> None:
         share = self.timing.max_pairs // len(self.lists)
-        new = checklist.form(self.controlling, share)
-        for pair in new:
+        new = [(checklist, pair) for checklist in lists for pair in checklist.form(self.controlling, share)]
+        for _, pair in new:
             self._ask_permission(pair)
-        set_initial_states(self.lists.values(), [(checklist, pair) for pair in new])
-        for pair in new:
+        set_initial_states(self.lists.values(), new)
+        for checklist, pair in new:
             self.events.append(PairFormed(checklist.name, pair.local.candidate, pair.remote, pair.state))
 
     def _ask_permission(self, pair: Pair) -> None:
