@@ -193,29 +193,30 @@ class CheckList:
             if candidate.component != self.component:
                 continue
             problem = usable_remote(candidate)
-            if problem is None and not self._know(candidate):
+            known = next((one for one in self.remotes if _same_place(one, candidate)), None)
+            learned = known is not None and known.type is CandidateType.PRFLX is not candidate.type
+            if problem is None and (known is None or learned):
                 if len(self.remotes) - self.learned >= limit:
                     problem = f"The other side offered more than {limit} addresses; the rest is not tried."
-                else:
+                elif known is None:
                     self.remotes.append(candidate)
+                else:
+                    self._call(known, candidate)
             if problem:
                 problems.append(problem)
         return problems
 
-    def _know(self, candidate: Candidate) -> bool:
-        """Tell whether this address is known; one that was only learned so far becomes what the peer calls it.
+    def _call(self, learned: Candidate, signalled: Candidate) -> None:
+        """Take an address that a check has taught us for what the peer now calls it.
 
         The pairs keep their place: the peer's check has already said what it thinks of the way. Whether a relay
         stands in it, only the signalled candidate tells.
         """
-        known = next((one for one in self.remotes if _same_place(one, candidate)), None)
-        if known is not None and known.type is CandidateType.PRFLX is not candidate.type:
-            self.learned -= 1
-            self.remotes[self.remotes.index(known)] = candidate
-            for pair in self.pairs:
-                if pair.remote is known:
-                    pair.remote = candidate
-        return known is not None
+        self.learned -= 1
+        self.remotes[self.remotes.index(learned)] = signalled
+        for pair in self.pairs:
+            if pair.remote is learned:
+                pair.remote = signalled
 
     def form(self, controlling: bool, limit: int) -> list[Pair]:
         """Add the pairs of all candidates that are not paired yet, up to `limit` in all; gives the new ones.

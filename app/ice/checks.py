@@ -82,8 +82,8 @@ def judge_request(
     """
     try:
         username = message.text(Attribute.USERNAME) or ""
-    except StunError as error:
-        return Verdict(why=str(error))
+    except StunError:
+        return Verdict(why="malformed")  # not the error's words: a stranger could make them endlessly many
     mine, _, theirs = username.partition(":")
     if mine != checklist.ufrag or not message.check_integrity(checklist.pwd.encode()):
         return Verdict(why="not authenticated")
