@@ -43,6 +43,9 @@ def test_a_call_to_echo_ends_with_a_report(profile_dir: Path) -> None:
     report = last["report"]
     assert "connected" in [step["state"] for step in report["states"]]
     assert report["ice"]["state"] == "completed"
+    kinds = [moment["kind"] for moment in report["ice"]["timeline"]]
+    assert kinds.index("check") < kinds.index("answer") < kinds.index("completed")
+    assert "connected" in [line["kind"] for line in events if line["event"] == "ice"]
     assert report["security"]["media"] == "dtls-srtp"
     assert report["audio"]["level_dbfs"] > -30
     assert report["video"]["frames_decoded"] > 10

@@ -56,6 +56,15 @@ def test_a_kept_account_takes_the_flags_of_this_run() -> None:
     assert settings_adjuster(build_parser().parse_args(["call", "echo"]))(kept).accounts == kept.accounts
 
 
+def test_a_shared_secret_for_turn_and_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURN_SECRET", "shared")
+    proxy = ["--proxy", "http://proxy.example.org:8080"]
+    network = adjusted("--turn", "turns:t.example.org", "--turn-secret-from", "env:TURN_SECRET", *proxy).network
+    (server,) = network.turn_servers
+    assert (server.secret, server.time_limited, server.password) == ("shared", True, "")
+    assert network.proxy == "http://proxy.example.org:8080"
+
+
 def test_network_flags(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("turn secret\n")
