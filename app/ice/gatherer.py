@@ -23,7 +23,8 @@ from app.ice.nat import Observation, implied_nat
 from app.ice.redirects import retry_of
 from app.ice.requests import RandomBits
 from app.ice.stun import Address
-from app.ice.turn_client import Credentials, TurnClient, TurnState
+from app.ice.turn_client import TurnClient, TurnState
+from app.ice.turn_requests import Credentials
 from app.path_events import ServerInfo, ServerState
 from app.settings import HostPort, IcePolicy, TurnServer
 
@@ -149,7 +150,6 @@ class Gatherer:
             self._random_bits,
             over_stream=over.connection,
         )
-        client.heard = over.connection  # who let us connect is alive
         kinds = [CandidateType.RELAY, *([CandidateType.SRFLX] if over.candidate else [])]
         wishes = [self._awaited.expect(visit.asked, over.stream, kind, over.address[0]) for kind in kinds]
         base = self._relayed_base(over, visit)

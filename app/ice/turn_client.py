@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from app.ice.config import Timing
-from app.ice.requests import Due, RandomBits, Schedule, transaction_id
+from app.ice.requests import RandomBits, Schedule, transaction_id
 from app.ice.stun import (
     Address,
     Attribute,
@@ -23,9 +23,9 @@ from app.ice.stun import (
     Method,
     StunError,
     encode_channel_data,
-    long_term_key,
     parse_channel_data,
 )
+from app.ice.turn_requests import Credentials, TurnRequests
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ LIFETIME_S = 600
 PERMISSION_REFRESH_S = 240.0  # a permission lasts 300 s, a channel 600 s; binding a channel again renews both
 MAX_PERMISSIONS = 64
 MAX_CHANNELS = 8
-MAX_STALE_NONCES = 3
 PROBE_RTO_S, PROBE_SENDS = 0.2, 3  # of an allocation that may be gone
 RENEW_CREDENTIALS_S = 120.0  # how long before its credentials end an allocation is said to end
 _UDP = b"\x11\0\0\0"
@@ -60,27 +59,6 @@ class TurnState(StrEnum):
     FAILED = "failed"  # refused, silent, or lost later; `problem` says why
     CLOSING = "closing"  # Refresh with lifetime 0 is out
     CLOSED = "closed"
-
-
-@dataclass(slots=True, eq=False)
-class _Request:
-    """One request under way; `settled` is told None at success, otherwise why not."""
-
-    method: Method
-    build: Callable[[Message], Message]
-    settled: Callable[[Message | None, str, float], None]
-    schedule: Schedule
-    data: bytes = b""
-    stale_nonces: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Who allocates. `lasts_s`: how long the server takes them, where they are limited in time."""
-
-    username: str
-    password: str = field(default="", repr=False)
-    lasts_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -117,10 +95,8 @@ class TurnClient:
         self.name = name
         self.state = TurnState.IDLE
         self.problem: str | None = None
-        self.heard = False  # the server has answered something, be it a challenge
         self.relayed: tuple[Address, ...] = ()  # at most one of each family
         self.mapped: Address | None = None
-        self.rtt_s: float | None = None
         self.alternate: Alternate | None = None  # failed, but may be tried there
         self.mismatch = False  # failed because the server has another allocation for this very socket
         self.ends_soon = False  # its credentials run out: whoever needs a relay makes another one
@@ -128,20 +104,27 @@ class TurnClient:
         self.permission_results: deque[tuple[Address, str | None]] = deque()
         """Peers that are let in (None) or not (why, in words); told once per wish, not at each renewal."""
         self._credentials = credentials
-        self._timing = timing
-        self._random_bits = random_bits
         self._over_stream = over_stream
+        self._random_bits = random_bits
         self._families = Families.BOTH
-        self._realm: str | None = None
-        self._nonce = ""
-        self._key: bytes | None = None
-        self._requests: dict[bytes, _Request] = {}
+        self._requests = TurnRequests(
+            name, credentials, timing, random_bits, self.packets, self._error, over_stream=over_stream
+        )
         self._permissions: dict[Address, _Renewal] = {}
         self._channels: dict[Address, _Renewal] = {}
         self._peers: dict[int, Address] = {}
         self._refresh_at: float | None = None
         self._ends_at: float | None = None
-        self._probe: _Request | None = None
+        self._probing = False
+
+    @property
+    def heard(self) -> bool:
+        """Tell whether the server has answered something, be it a challenge."""
+        return self._requests.heard
+
+    @property
+    def rtt_s(self) -> float | None:
+        return self._requests.rtt_s
 
     # Allocation ------------------------------------------------------------------------------------------
 
@@ -149,7 +132,7 @@ class TurnClient:
         self.state = TurnState.ALLOCATING
         if self._credentials.lasts_s is not None:
             self._ends_at = now + max(self._credentials.lasts_s - RENEW_CREDENTIALS_S, self._credentials.lasts_s / 2)
-        self._ask(Method.ALLOCATE, self._wish, self._allocated, now)
+        self._requests.ask(Method.ALLOCATE, self._wish, self._allocated, now)
 
     def _wish(self, message: Message) -> Message:
         message.add(Attribute.REQUESTED_TRANSPORT, _UDP)
@@ -180,7 +163,7 @@ class TurnClient:
 
     def _refresh(self, now: float) -> None:
         self._refresh_at = None
-        self._ask(Method.REFRESH, _lifetime(LIFETIME_S), self._refreshed, now)
+        self._requests.ask(Method.REFRESH, _lifetime(LIFETIME_S), self._refreshed, now)
 
     def _refreshed(self, answer: Message | None, why: str, now: float) -> None:
         if answer is None:
@@ -208,20 +191,20 @@ class TurnClient:
         if self.state is TurnState.ALLOCATING and not self.heard:
             self._requests.clear()
             self._fail(f"Nothing answers at the TURN server {self.name}: check its address and that it runs.")
-        elif self.state is TurnState.READY and self._probe is None:
+        elif self.state is TurnState.READY and not self._probing:
+            self._probing = True
             schedule = Schedule(PROBE_RTO_S, PROBE_SENDS, 2.0, now)
-            self._probe = _Request(Method.REFRESH, _lifetime(LIFETIME_S), self._probed, schedule)
-            self._send(self._probe, now, schedule)
+            self._requests.ask(Method.REFRESH, _lifetime(LIFETIME_S), self._probed, now, schedule)
 
     def _probed(self, answer: Message | None, why: str, now: float) -> None:
-        self._probe = None
+        self._probing = False
         self._refreshed(answer, why, now)
 
     def _fail(self, why: str) -> None:
         if self.state in (TurnState.IDLE, TurnState.ALLOCATING, TurnState.READY):
             log.info("TURN %s failed: %s", self.name, why)
             self.state, self.problem = TurnState.FAILED, why
-            self._refresh_at = self._ends_at = self._probe = None
+            self._refresh_at = self._ends_at = None
             self.permission_results.extend((peer, why) for peer in self._permissions)
             self._permissions.clear()
             self._channels.clear()
@@ -231,8 +214,8 @@ class TurnClient:
         if self.state is TurnState.READY:
             self._requests.clear()
             self.state = TurnState.CLOSING
-            self._refresh_at = self._ends_at = self._probe = None
-            self._ask(Method.REFRESH, _lifetime(0), self._closed, now)
+            self._refresh_at = self._ends_at = None
+            self._requests.ask(Method.REFRESH, _lifetime(0), self._closed, now)
         elif self.state is not TurnState.CLOSING:
             self._requests.clear()
             self.state = TurnState.CLOSED
@@ -266,7 +249,7 @@ class TurnClient:
                 renewal.granted = answer is not None
                 self.permission_results.append((peer, None if answer is not None else why))
 
-        self._ask(
+        self._requests.ask(
             Method.CREATE_PERMISSION,
             lambda message: message.add_address(Attribute.XOR_PEER_ADDRESS, peer),
             settled,
@@ -290,7 +273,7 @@ class TurnClient:
             elif renewal is not None:
                 renewal.granted = True
 
-        self._ask(
+        self._requests.ask(
             Method.CHANNEL_BIND,
             lambda message: message.add_channel_number(number).add_address(Attribute.XOR_PEER_ADDRESS, peer),
             settled,
@@ -324,7 +307,7 @@ class TurnClient:
             message = Message.parse(data)
             if message.message_class is MessageClass.INDICATION:
                 return self._indication(message)
-            self._answer(message, now)
+            self._requests.take(message, now)
         except StunError as error:
             log.debug("TURN %s sent something malformed: %s", self.name, error)
         return None
@@ -333,103 +316,22 @@ class TurnClient:
         peer, payload = message.address(Attribute.XOR_PEER_ADDRESS), message.get(Attribute.DATA)
         return (peer, payload) if message.method == Method.DATA and peer is not None and payload is not None else None
 
-    def _answer(self, message: Message, now: float) -> None:
-        request = self._requests.get(message.transaction_id)
-        if request is None or message.method != request.method:
-            return
-        self.heard = True
-        self.rtt_s = request.schedule.rtt(now) or self.rtt_s
-        if message.message_class is MessageClass.SUCCESS:
-            if self._key is not None and not message.check_integrity(self._key):
-                log.debug("TURN %s: an answer that is not authentic", self.name)
-                return
-            del self._requests[message.transaction_id]
-            request.settled(message, "", now)
-            return
-        code, words = message.error() or (0, "")
-        del self._requests[message.transaction_id]
-        fresh = message.text(Attribute.NONCE), message.text(Attribute.REALM)
-        allocates = request.method is Method.ALLOCATE
-        if allocates and code in _NO_FAMILY and self._families in _NEXT:
-            self._families = _NEXT[self._families]
-            self._send(request, now)
-        elif self._may_retry(code, request, *fresh):
-            self._send(request, now)
-        else:
-            self.mismatch = allocates and code == 437
-            self.alternate = _alternate(message) if allocates and code == 300 else None
-            why = self._refusal(request.method, code, words)
-            request.settled(None, why, now)
+    def _error(self, method: Method, code: int, message: Message) -> bool:
+        """Look at an error answer; True when an Allocate is to go out again, asking for another family."""
+        if method is not Method.ALLOCATE:
             if code == 437 and self.state is TurnState.READY:
-                self._fail(why)
-
-    def _may_retry(self, code: int, request: _Request, nonce: str | None, realm: str | None) -> bool:
-        """Take a challenge (401 once, 438 a few times) and tell whether the request can go out again."""
-        # Some servers call a nonce that has grown old 401 again; the same nonce refused means the password.
-        renewed = code == 401 and self.state is TurnState.READY and nonce != self._nonce
-        if nonce is None or not ((code == 401 and self._key is None) or renewed or code == 438):
+                self._fail(f"The TURN server {self.name} no longer knows this relay.")
             return False
-        request.stale_nonces += self._key is not None
-        if request.stale_nonces > MAX_STALE_NONCES:
-            return False
-        self._nonce = nonce
-        if self._key is None:
-            if not self._credentials.username or realm is None:
-                return False
-            self._realm = realm
-            self._key = long_term_key(self._credentials.username, realm, self._credentials.password)
-        return True
-
-    def _refusal(self, method: Method, code: int, words: str) -> str:
-        """Put an error answer into a sentence."""
-        if code == 401 or (code == 441 and method is not Method.ALLOCATE):
-            return f"The TURN server {self.name} does not accept this user name and password: check both."
-        if code == 403:
-            return f"The TURN server {self.name} is not allowed to relay to that address."
-        if code == 486:
-            return f"The TURN server {self.name} gives this user no more relays: too many are in use."
-        if code == 508:
-            return f"The TURN server {self.name} has no room for another relay at the moment: try again later."
-        if code == 437:
-            return f"The TURN server {self.name} no longer knows this relay."
-        if code == 440:
-            return f"The TURN server {self.name} has no relay of the family that is needed."
-        if code == 300:
-            return f"The TURN server {self.name} names another server instead, which cannot be used."
-        return f"The TURN server {self.name} refused with {code} {words[:60]}".strip() + "."
-
-    def _ask(
-        self,
-        method: Method,
-        build: Callable[[Message], Message],
-        settled: Callable[[Message | None, str, float], None],
-        now: float,
-    ) -> None:
-        self._send(_Request(method, build, settled, Schedule.start(self._timing, now)), now)
-
-    def _send(self, request: _Request, now: float, schedule: Schedule | None = None) -> None:
-        tid = transaction_id(self._random_bits)
-        message = request.build(Message(request.method, MessageClass.REQUEST, tid))
-        if self._key is not None and self._realm is not None:
-            message.add_text(Attribute.USERNAME, self._credentials.username).add_text(Attribute.REALM, self._realm)
-            message.add_text(Attribute.NONCE, self._nonce)
-        request.data = message.encode(self._key, fingerprint=True)
-        request.schedule = schedule or Schedule.start(self._timing, now, self._timing.server_rto_s)
-        self._requests[tid] = request
-        self._advance(tid, request, now)
-
-    def _advance(self, tid: bytes, request: _Request, now: float) -> None:
-        due = request.schedule.poll(now)
-        if due is Due.SEND and (request.schedule.attempts == 1 or not self._over_stream):
-            self.packets.append(request.data)
-        elif due is Due.TIMEOUT:
-            del self._requests[tid]
-            request.settled(None, f"The TURN server {self.name} no longer answers.", now)
+        if code in _NO_FAMILY and self._families in _NEXT:
+            self._families = _NEXT[self._families]
+            return True
+        self.mismatch = code == 437
+        self.alternate = _alternate(message) if code == 300 else None
+        return False
 
     def handle_timeout(self, now: float) -> None:
         """Retransmit, refresh the allocation, renew permissions and channels, as far as due."""
-        for tid, request in list(self._requests.items()):
-            self._advance(tid, request, now)
+        self._requests.handle_timeout(now)
         if self._refresh_at is not None and now >= self._refresh_at:
             self._refresh(now)
         if self._ends_at is not None and now >= self._ends_at:
@@ -444,10 +346,9 @@ class TurnClient:
                 self._bind(peer, renewal.channel, now)
 
     def next_timeout(self) -> float | None:
-        times = [request.schedule.next_at for request in self._requests.values()]
-        times += [renewal.renew_at for renewal in (*self._permissions.values(), *self._channels.values())]
-        times += [at for at in (self._refresh_at, self._ends_at) if at is not None]
-        return min(times, default=None)
+        renewals = (renewal.renew_at for renewal in (*self._permissions.values(), *self._channels.values()))
+        times = (self._requests.next_timeout(), self._refresh_at, self._ends_at, *renewals)
+        return min((at for at in times if at is not None), default=None)
 
 
 def _lifetime(seconds: int) -> Callable[[Message], Message]:

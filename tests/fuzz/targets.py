@@ -23,7 +23,8 @@ from app.ice.stun import (
     long_term_key,
     parse_channel_data,
 )
-from app.ice.turn_client import MAX_CHANNELS, MAX_PERMISSIONS, Credentials, TurnClient, TurnState
+from app.ice.turn_client import MAX_CHANNELS, MAX_PERMISSIONS, TurnClient, TurnState
+from app.ice.turn_requests import Credentials
 from tests.ice import test_stun
 
 PEER: Address = ("203.0.113.9", 4000)

@@ -19,7 +19,8 @@ from app.ice.stun import (
     long_term_key,
     parse_channel_data,
 )
-from app.ice.turn_client import MAX_PERMISSIONS, Alternate, Credentials, TurnClient, TurnState
+from app.ice.turn_client import MAX_PERMISSIONS, Alternate, TurnClient, TurnState
+from app.ice.turn_requests import Credentials
 
 KEY = long_term_key("alice", "lab", "secret")
 RELAYED, MAPPED = ("203.0.113.1", 50000), ("203.0.113.7", 6000)
