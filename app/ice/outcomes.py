@@ -85,27 +85,37 @@ class Outcomes:
 
     def consider(self, checklist: CheckList, now: float, *, locals_done: bool) -> None:
         """Decide on a pair if it is time to, or give up if it is."""
-        if self._state.controlling and checklist.chosen is None:
-            picked = pick(checklist, self._state.timing, locals_done=locals_done)
-            if picked is not None and picked[1] <= now:
-                self._choose(checklist, picked[0], now)
+        decided = self._decision(checklist, locals_done=locals_done)
+        if decided is not None and decided[1] <= now:
+            (self._choose if self._state.controlling else self._expect)(checklist, decided[0], now)
         if now >= self.gives_up_at(checklist):
             self.fail(checklist, failures.no_path(checklist, self._state.timing.patience_s))
 
     def due_at(self, checklist: CheckList, *, locals_done: bool) -> float:
         """Say when `consider` has something to do."""
+        decided = self._decision(checklist, locals_done=locals_done)
         at = self.gives_up_at(checklist)
-        if self._state.controlling and checklist.chosen is None:
-            picked = pick(checklist, self._state.timing, locals_done=locals_done)
-            at = at if picked is None else min(at, picked[1])
-        return at
+        return at if decided is None else min(at, decided[1])
+
+    def _decision(self, checklist: CheckList, *, locals_done: bool) -> tuple[Pair, float] | None:
+        """Give the pair to decide on and when; None while there is none to decide on by ourselves.
+
+        The controlled side decides only on what the other must decide too, and once that has begun to check: before,
+        it would not know our data from a stranger's.
+        """
+        if checklist.chosen is not None:
+            return None
+        picked = pick(checklist, self._state.timing, locals_done=locals_done)
+        if picked is None or self._state.controlling:
+            return picked
+        return picked if checklist.request_seen and picked[1] == checklist.first_valid_at else None
 
     def gives_up_at(self, checklist: CheckList) -> float:
         """Say when a list without a decision has failed: after the PAC timer of RFC 8863.
 
         A list with a valid pair waits as long again for the peer to nominate. What was decided on is the watch's.
         """
-        if checklist.chosen is not None:
+        if checklist.selected is not None or (self._state.controlling and checklist.chosen is not None):
             return float("inf")
         patience_s = self._state.timing.patience_s
         return (checklist.begun_at or 0.0) + patience_s * (1 if checklist.first_valid_at is None else 2)
@@ -118,6 +128,14 @@ class Outcomes:
         checklist.triggered.appendleft(checklist.nominating)
         self._watch.begin(checklist, pair, now)
         self._state.events.append(Nominating(checklist.name, pair.local.candidate, pair.remote))
+        self.note_progress(now)
+
+    def _expect(self, checklist: CheckList, pair: Pair, now: float) -> None:
+        """Use the valid pair that nothing can better: data may go over it before the nomination, which saves the half
+        round trip until that arrives (RFC 8445 section 12.1.1). Should the peer nominate another, that one counts.
+        """
+        checklist.chosen = pair
+        self._watch.begin(checklist, pair, now)
         self.note_progress(now)
 
     def nominate(self, checklist: CheckList, pair: Pair, now: float) -> None:

@@ -19,7 +19,7 @@ import pytest
 from app.events import CandidateType, IceState
 from app.ice.candidates import IceError, IceFailed
 from app.ice.config import IceConfig, Timing
-from app.ice.events import BindingRequestSeen, Completed, Gathered, IceEvent, Nominated
+from app.ice.events import BindingRequestSeen, Completed, Gathered, IceEvent, Nominated, Silent
 from app.ice.session import IceSession
 from app.settings import HostPort, IcePolicy, TurnServer
 from tests.ice.conftest import Coturn, free_port
@@ -60,6 +60,7 @@ async def connect(a: Side, b: Side, streams: tuple[str, ...] = ("audio",)) -> No
         a.session.set_remote(stream, b.session.local(stream))
     a.session.start_checks()
     await asyncio.gather(a.session.wait_connected(), b.session.wait_connected())
+    await eventually(lambda: all(side.told(Completed) for side in (a, b)))
 
 
 def open_sockets() -> int:
@@ -419,3 +420,19 @@ async def test_a_callback_that_raises_ends_nothing() -> None:
         await eventually(lambda: (a.session.snapshot().pairs[0].received_bytes) == 2)
         assert a.session.send("audio", b"\x80y")
         assert await b.received.get() == ("audio", b"\x80y")
+
+
+async def test_data_that_stops_on_real_sockets_is_noticed_in_a_second() -> None:
+    """The watch is woken by the first data, not by the consent check that is due seconds later."""
+    async with two_sides() as (a, b):
+        await connect(a, b)
+        for _ in range(10):
+            b.session.send("audio", b"\x80sound")
+            await a.received.get()
+        for opened in b.session._hub._sockets.values():
+            opened.close()
+        began = time.monotonic()
+        async with asyncio.timeout(3):
+            while not a.told(Silent):  # noqa: ASYNC110 - what is awaited is a moment of the clock's
+                await asyncio.sleep(0.02)
+        assert 0.9 < time.monotonic() - began < 1.8
