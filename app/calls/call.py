@@ -309,10 +309,6 @@ class Call:
         leg = self.leg
         if leg is None or leg.agreement is None:
             return
-        lacking = leg.rtcp.lacking(leg.agreement)
-        if lacking:
-            self.path.recovery.widen(lacking)
-            return
         said = self.negotiation.m_and_c
         for name, (local, remote) in leg.selected_pairs().items():
             here, there = said.get(name), leg.agreement.remote_default.get(name)

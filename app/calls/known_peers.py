@@ -1,7 +1,8 @@
 """What is remembered of people's phones between calls: who takes candidates that come after the offer (RFC 8840).
 
 Learned from their answers to OPTIONS, and from every call with them. An offer to somebody who is known to take them
-leaves at once; to anybody else it leaves with every candidate (half trickle, RFC 8838 section 16).
+leaves at once; to anybody else it leaves with every candidate (half trickle, RFC 8838 section 16). Besides, for as long
+as this runs: who does not send RTCP and RTP together (rtcp_apart.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,19 @@ class KnownPeers:
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._trickling = dict.fromkeys(known)
         self._news: dict[str, bool] = {}
+        self._rtcp_apart: dict[str, None] = {}
+
+    def keeps_rtcp_apart(self, uri: str) -> bool:
+        """Whether a phone at this address was seen not to multiplex RTCP with RTP."""
+        return _key(uri) in self._rtcp_apart
+
+    def learn_rtcp(self, uri: str, *, apart: bool) -> None:
+        """Note how a phone at this address has just described its RTCP."""
+        self._rtcp_apart.pop(_key(uri), None)
+        if apart:
+            self._rtcp_apart[_key(uri)] = None
+            while len(self._rtcp_apart) > MAX_PEERS:
+                del self._rtcp_apart[next(iter(self._rtcp_apart))]
 
     def trickles(self, uri: str) -> bool:
         """Whether the phones at this address are known to take candidates later."""

@@ -307,13 +307,6 @@ class Leg:
         self.ready = True
         self.rtcp.secure(self.agreement.transports)
 
-    def rtcp_follows(self) -> None:
-        """A restart is through, which may have brought RTCP a path of its own."""
-        if self.agreement is not None:
-            self.rtcp.open(self.agreement)
-            self.media.configure(self.agreement.streams)
-            self.rtcp.secure(self.agreement.transports)
-
     def silent_for(self) -> float | None:
         """Seconds since the last authentic media packet; None before the first."""
         last = self.media.last_received_at

@@ -321,6 +321,8 @@ def _agree(
         transport = local.name
         mux = media.has("rtcp-mux")
         rtcp_address = rtcp_address_of(media, address) if ice is None and not mux else None
+        if rtcp_address is not None and rtcp_address == address:
+            mux, rtcp_address = True, None  # it names one port for both, as we do: that is the same in other words
         rtcp_apart = rtcp_address is not None or (ice is not None and wants_rtcp_apart(remote, media))
     if security == "sdes":
         poorer["The other side has no DTLS: the keys travelled in the signalling."] = None
@@ -366,7 +368,7 @@ def _answer_section(
     if media.mid is not None:
         lines.append(("mid", media.mid))
     lines.append((direction, None))
-    if entry.plan.rtcp_mux:
+    if media.has("rtcp-mux"):
         lines.append(("rtcp-mux", None))
     elif not bundled_behind:
         lines.append(("rtcp", _rtcp_place(local)))

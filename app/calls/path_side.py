@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg
+from app.calls.offer_answer import Agreement
 from app.calls.reading import trickles, wants_rtcp_apart
 from app.calls.recovery import Recovery
 from app.calls.sdpfrag import Fragment
@@ -91,6 +92,7 @@ class PathSide:
         try:
             agreement = self._call.negotiation.answer_first(leg, self._call.wishes.lines)
             leg.agree(agreement)
+            self._learn_rtcp(agreement)
         except (DescriptionError, MediaError, IceError) as error:
             self._call.refuse_description(
                 error if isinstance(error, DescriptionError) else DescriptionError(str(error), 488)
@@ -271,11 +273,16 @@ class PathSide:
         try:
             agreement = self._call.negotiation.read_answer(body, leg)
             leg.agree(agreement)
+            self._learn_rtcp(agreement)
         except (MediaError, IceError) as error:
             raise DescriptionError(str(error), 488) from error
         if tag in self._early:
             leg.trickle.take(self._early.pop(tag))
         self._call.note_poorer(*agreement.poorer)
+
+    def _learn_rtcp(self, agreement: Agreement) -> None:
+        apart = any(not plan.rtcp_mux for plan in agreement.streams)
+        self._call.services.peers.learn_rtcp(self._call.remote_uri, apart=apart)
 
     def _leg_for(self, tag: str) -> Leg:
         """The leg of this To-tag: the first far end takes the one that gathered, others fork from it."""
@@ -311,10 +318,11 @@ class PathSide:
         return leg
 
     def _streams_with_rtcp_apart(self) -> tuple[str, ...]:
-        """Of an offer of the peer's: the streams for which it asks for a path of RTCP's own."""
+        """The streams for which the peer asks for a path of RTCP's own, or, as far as is known, will ask."""
         offer = self._call.negotiation.remote
         if offer is None or self._call.is_caller:
-            return ()
+            known = self._call.services.peers.keeps_rtcp_apart(self._call.remote_uri)
+            return tuple(wish.name for wish in self._call.wishes.all) if known else ()
         lines = self._call.wishes.lines.items()
         return tuple(wish.name for index, wish in lines if wants_rtcp_apart(offer, offer.media[index]))
 

@@ -53,6 +53,7 @@ class Recovery:
         match event:
             case ice_events.Silent():
                 self._silent.add(event.flow)
+                self._call.services.sip.renew_registration()  # what this way has lost, the way to us may have lost too
                 self._restarts.silent(now)
             case ice_events.Interrupted():
                 self._silent.add(event.flow)
@@ -80,20 +81,11 @@ class Recovery:
         self._silent.clear()
         self._why_lost = None
         ours, self._offered = self._offered is leg.ice.current, None
-        leg.rtcp_follows()
         self._restarts.done(now)
         self._call.feed(Input.PATH_RECOVERED)
         if ours:
             self._call.align()
         self._call.services.on_change(self._call)
-
-    def widen(self, flows: list[str]) -> None:
-        """The far end wants more paths than there are: look for all of them anew, once."""
-        leg = self._living_leg()
-        if leg is not None:
-            leg.ice.widen(flows)
-            self._restarts.widened(time.monotonic())
-            self._carry_out()
 
     def on_network(self, change: NetworkChange) -> None:
         """Take a change of this machine's addresses."""
@@ -104,6 +96,12 @@ class Recovery:
         used, relayed = leg.ice.leaves_from(), leg.is_relayed
         self._restarts.network(change, used, time.monotonic(), relayed=relayed)
         self._carry_out()
+
+    def on_other_contact(self) -> None:
+        """The registrar sees us elsewhere than before: a NAT on the way has forgotten us."""
+        if self._living_leg() is not None and not self._restarts.is_well:
+            self._restarts.remapped(time.monotonic())
+            self._carry_out()
 
     def _living_leg(self) -> Leg | None:
         leg = self._call.leg
@@ -147,7 +145,6 @@ class Recovery:
         if leg is None:
             return
         log.info("%s: looking for the path anew", self._call.call_id)
-        self._call.services.sip.renew_registration()  # what the media path has lost, the way to us may have lost too
         coming = await self._gathered(leg, controlling=True)
         if coming is None:
             return

@@ -165,8 +165,8 @@ class Restarts:
         """The relay that the path goes through is no more."""
         self._feed_moved(now)
 
-    def widened(self, now: float) -> None:
-        """More paths are wanted than there are."""
+    def remapped(self, now: float) -> None:
+        """A NAT of ours has given the machine another place: it is for this side to tell, not for the other's turn."""
         self._feed_moved(now)
 
     def network(self, change: NetworkChange, used: frozenset[str], now: float, *, relayed: bool) -> None:

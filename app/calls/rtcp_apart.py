@@ -3,6 +3,10 @@
 With ICE it has candidates of its own (RFC 8839 section 5.1), without ICE it goes from our RTP port to where the peer
 wants it (RFC 3605), and ours is asked for at that same port, where its packet types tell it from RTP. One of these for
 each leg; what it carries is the leg's media session's.
+
+A first offer has component 2 only for a far end that was seen not to multiplex. Phones that do not are few, and old:
+everybody else would pay for it with twice the sockets, relays and candidates, and with a restart of ICE, by which it
+could be brought later, such phones lose their path.
 """
 
 from __future__ import annotations
@@ -82,14 +86,6 @@ class RtcpApart:
             await self._media.secure(rtcp_flow(transport.name), transport.security)
         except MediaError as error:
             log.info("no RTCP beside stream %s: %s", transport.name, error)
-
-    def lacking(self, agreement: Agreement) -> list[str]:
-        """Give the flows that the agreement wants and the path does not have: a restart can bring them."""
-        return [
-            rtcp_flow(one.name)
-            for one in agreement.transports
-            if one.rtcp_apart and one.ice is not None and rtcp_flow(one.name) not in self._ice.flows
-        ]
 
     def place(self, generation: IcePath | IceSession, stream: str) -> HostPort | None:
         """Say where our RTCP is received apart from RTP; None when the path has no such component."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from app.events import IceSnapshot
 from app.ice.candidates import Candidate, IceDescription
 from app.ice.config import IceConfig
-from app.ice.events import Connected, Failed, IceEvent, RestartBegun, Restarted, RestartFailed
+from app.ice.events import Connected, Failed, IceEvent, Recovered, RestartBegun, Restarted, RestartFailed, Silent
 from app.ice.flows import split_flow
 from app.ice.session import IceSession
 from app.owned_tasks import OwnedTasks
@@ -48,6 +48,7 @@ class IcePath:
         self._flows = list(flows)
         self._on_event = on_event
         self._begun = 0  # generations after the first
+        self._silent: set[str] = set()  # flows on which the current generation hears nothing
         self._next: IceSession | None = None
         self._replaced: dict[IceSession, asyncio.TimerHandle] = {}
         self._tasks = OwnedTasks("ICE generations")
@@ -109,6 +110,7 @@ class IcePath:
         if self._next is None:
             return
         old, self._current, self._next = self._current, self._next, None
+        self._silent.clear()
         self.restarts += 1
         loop = asyncio.get_running_loop()
         self._replaced[old] = loop.call_later(LINGER_S, self._retire, old)
@@ -126,6 +128,10 @@ class IcePath:
 
     def _told(self, session: IceSession, event: IceEvent) -> None:
         if session is self._current:
+            if isinstance(event, Silent):
+                self._silent.add(event.flow)
+            elif isinstance(event, Recovered):
+                self._silent.discard(event.flow)
             self._on_event(event)
         elif session is not self._next:
             return
@@ -192,10 +198,6 @@ class IcePath:
         """The flows of the generation that carries the call."""
         return self._current.flows
 
-    def widen(self, flows: Sequence[str]) -> None:
-        """Let every later generation have these flows too: the next restart brings them."""
-        self._flows += [flow for flow in flows if flow not in self._flows]
-
     def start_checks(self) -> None:
         """Begin the connectivity checks."""
         self._current.start_checks()
@@ -209,10 +211,15 @@ class IcePath:
         return self._current.progress()
 
     def send(self, flow: str, data: bytes) -> bool:
-        """Send one datagram over the generation that carries the call, or where that has lost its way over the next."""
-        if self._current.send(flow, data):
-            return True
-        return self._next is not None and self._next.send(flow, data)
+        """Send one datagram over the generation that carries the call.
+
+        Where that hears nothing any more it also goes over the best way that the next one knows: sound is back before
+        the new pair is agreed on, and of a datagram that arrives twice the second is dropped as a replay.
+        """
+        sent = self._current.send(flow, data)
+        if self._next is not None and (not sent or flow in self._silent):
+            return self._next.send(flow, data) or sent
+        return sent
 
     def use_plain(self, flow: str, remote_host: str, remote_port: int) -> None:
         """Do without ICE; see IceSession.use_plain."""
