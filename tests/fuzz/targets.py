@@ -210,7 +210,7 @@ class TurnClientTarget:
     def sizes(self) -> dict[str, int]:
         client = self._client
         return {
-            "requests": len(client._requests),
+            "requests": len(client._requests._open),
             "permissions": len(client._permissions),
             "channels": len(client._channels),
             "peers": len(client._peers),
