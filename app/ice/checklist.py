@@ -89,12 +89,13 @@ class Pair:
         """Tell whether nothing translates between the two ends, as far as is known."""
         return self.local.candidate.type is self.remote.type is CandidateType.HOST
 
-    def take_data(self, size: int, now: float) -> None:
-        """Count a datagram of the peer's data that came on this way."""
+    def take_data(self, size: int, now: float) -> bool:
+        """Count a datagram of the peer's data that came on this way; tells whether data begins to flow."""
         self.received_bytes += size
-        gap_s = now - self.data_at
+        gap_s, flowed = now - self.data_at, self.data_gap_s is not None
         self.data_gap_s = max(gap_s, _GAP_DECAY * (self.data_gap_s or 0.0)) if gap_s < FLOWING_GAP_S else None
         self.data_at = self.heard_at = now
+        return not flowed and self.data_gap_s is not None
 
     def __str__(self) -> str:
         local, remote = self.local.candidate, self.remote

@@ -200,6 +200,9 @@ class Hub:
         if got is None:
             self.flush()
             return
+        if self.core.routing.flow_began:
+            self.core.routing.flow_began = False
+            self._set_timer()
         leg, stream, payload = got
         sink = self._sinks.get(id(leg))
         if sink is not None:

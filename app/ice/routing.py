@@ -24,6 +24,7 @@ class Routing:
         self.legs = legs
         self.gatherer = gatherer
         self.counters = counters
+        self.flow_began = False  # since the owner last looked: the watch wants to be woken sooner than it said
         self._noise = Noise(log, "datagrams of nobody in a call")
 
     def data(self, base: int, data: bytes, source: Address, now: float) -> tuple[IceLeg, str, bytes] | None:
@@ -32,7 +33,7 @@ class Routing:
         for leg in self.legs:
             pair = leg.agent.routes.get(key)
             if pair is not None:
-                pair.take_data(len(data), now)
+                self.flow_began = pair.take_data(len(data), now) or self.flow_began
                 return leg, self.gatherer.bases[base].stream, data
             for stream, path in leg.plain.items():
                 if path.is_from_peer(base, source):
