@@ -8,6 +8,7 @@ from app.events import CandidateType, PairState
 from app.ice.checklist import CheckList, Pair
 
 MAX_CAUSES = 3
+_PLURAL = {"does": "do", "is": "are", "waits": "wait"}
 _NO_ANSWER = "no answer"
 _HELP_RELAY = "A TURN server in the network settings helps where a firewall or router is in the way."
 _HELP_FIREWALL = "A firewall between the two sides may block calls."
@@ -47,7 +48,8 @@ def _causes(checklist: CheckList) -> str:
     if not checklist.pairs:
         return _nothing_in_common(checklist)
     causes = Counter(_cause(pair) for pair in checklist.pairs if pair.via is None)
-    parts = [f"{_times(count, len(checklist.pairs))} {cause}" for cause, count in causes.most_common(MAX_CAUSES)]
+    of = len(checklist.pairs)
+    parts = [f"{_times(count, of)} {_said_of(count, cause)}" for cause, count in causes.most_common(MAX_CAUSES)]
     return ", ".join(parts)
 
 
@@ -55,6 +57,12 @@ def _times(count: int, of: int) -> str:
     if of == 1:
         return "the only way"
     return f"{count} of {of} ways"
+
+
+def _said_of(count: int, cause: str) -> str:
+    """Put what is said of one way so that it fits several."""
+    verb, _, rest = cause.partition(" ")
+    return cause if count == 1 else f"{_PLURAL.get(verb, verb)} {rest}"
 
 
 def _cause(pair: Pair) -> str:

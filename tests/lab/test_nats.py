@@ -25,6 +25,8 @@ from tests.lab.nat import Kind, Street
 from tests.lab.servers import LINES, Servers, servers
 from tests.lab.village import is_for_people
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for its turn among all that were begun with it
+
 AT_ONCE = 2  # calls that want the machine
 PATIENT = LINES - AT_ONCE  # calls that only wait
 PATIENCE_S = 39.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 from tests.lab import parley
@@ -54,4 +55,5 @@ def only_sentence(outcome: Outcome) -> str:
 def is_for_people(sentence: str) -> bool:
     """Say whether this is a sentence, and no trace of a program."""
     traces = any(word in sentence for word in ("Error", "Errno", "None", "Exception", "{", "0x"))
-    return sentence[0].isupper() and sentence.endswith(".") and not traces
+    well_put = re.search(r"\b[2-9]\d* of \d+ ways (does|is|waits)\b", sentence) is None
+    return sentence[0].isupper() and sentence.endswith(".") and well_put and not traces
