@@ -34,6 +34,7 @@ _SHORT = (
     ("487", "role conflict"),
     ("unreachable", "unreachable"),
     ("no route", "unreachable"),
+    ("nobody is there", "unreachable"),
     ("permission", "refused"),
     ("refused", "refused"),
     ("forbid", "refused"),

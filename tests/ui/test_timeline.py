@@ -139,6 +139,7 @@ def test_servers_and_the_nat_are_told(pane: DiagnosticsPane) -> None:
         ("no answer", "no answer", "9 checks, no answer"),
         ("the roles were in conflict (487)", "role conflict", "roles were in conflict"),
         ("network unreachable", "unreachable", "network unreachable"),
+        ("the network says that nobody is there", "unreachable", "nobody is there"),
         ("the TURN server refused the permission: 403 Forbidden", "refused", "403 Forbidden"),
     ],
 )
