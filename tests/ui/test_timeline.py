@@ -52,6 +52,15 @@ def test_each_pair_has_a_lane_with_its_checks() -> None:
     assert chart.span >= 0.09
 
 
+def test_the_scale_reaches_to_the_last_mark() -> None:
+    ends = ("srflx 203.0.113.11:40213", "srflx 198.51.100.7:5113")
+    late = IceMoment(10.6, MomentKind.NOMINATED, "Both sides take this way", "0", *ends)
+    chart = build_chart(replace(scenes.snapshot(), timeline=(*scenes.moments(), late)))
+    assert chart is not None
+    assert chart.start + chart.span >= 10.6
+    assert chart.lanes[0].marks[-1].at == 10.6
+
+
 def test_nothing_checked_is_no_chart() -> None:
     assert build_chart(None) is None
     assert build_chart(IceSnapshot("controlling", IceState.GATHERED, scenes.LOCAL)) is None

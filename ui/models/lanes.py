@@ -81,7 +81,7 @@ def build_chart(ice: IceSnapshot | None, generation: int | None = None) -> Chart
     lanes.sort(key=lambda lane: (lane.tone != "selected", lane.begun))
     start = min(lane.begun for lane in lanes)
     ends = [lane.ended for lane in lanes if lane.ended is not None]
-    ends += [mark.at for lane in lanes if lane.ended is None for mark in lane.marks]
+    ends += [mark.at for lane in lanes for mark in lane.marks]
     step, steps = scale(max(max(ends, default=start) - start, 0.02))
     return Chart(start, step, steps, tuple(lanes[:MOST_LANES]), max(0, len(lanes) - MOST_LANES))
 

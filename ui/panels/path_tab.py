@@ -67,7 +67,7 @@ class PathTab(QScrollArea):
         box.addWidget(self.pair_story)
         self.pair_table.selectionModel().currentRowChanged.connect(self._tell_pair)
         self.server_table = QuietTable("serverTable", "Servers", self.servers, stretch=2, tall=True)
-        nothing = "No server was asked: none is set up, or no call has been made yet."
+        nothing = "No server was asked: STUN and TURN servers can be named in the settings."
         self._add(box, theme, "Servers", self.server_table, nothing)
         self.server_problems = label("", "warn", "serverProblems", wrap=True, selectable=True)
         box.addWidget(self.server_problems)

@@ -149,7 +149,8 @@ class CheckLine(QWidget):
         result = metrics.elidedText(lane.result, Qt.TextElideMode.ElideRight, _RESULT - 12)
         painter.drawText(QRectF(self.width() - _RESULT + 8, top, _RESULT - 8, _ROW), _MIDDLE, result)
         left = self._x(lane.begun)
-        right = float(self.width() - _RESULT) if lane.ended is None else max(left + 3, self._x(lane.ended))
+        last = max([lane.ended or 0.0, *(mark.at for mark in lane.marks)])
+        right = float(self.width() - _RESULT) if lane.ended is None else max(left + 3, self._x(last))
         middle = top + _ROW / 2
         colour = QColor(self._colour(lane.tone))
         faint = QColor(colour)
