@@ -96,8 +96,8 @@ class Servers:
         config, gatherer = self._config, self._core.gatherer
         turn_udp = {one.server for one in config.turn_servers if one.transport == "udp"}
         for name in dict.fromkeys(config.stun_servers):
-            asked = gatherer.server("stun", "udp", name)
             if name not in turn_udp:  # an Allocate tells both (R1)
+                asked = gatherer.server("stun", "udp", name)
                 gatherer.looks_for(asked, self._flows)
                 self._tasks.start(self._ask_stun(name, asked), "ask a STUN server")
         for index, turn in enumerate(config.turn_servers):
@@ -141,7 +141,8 @@ class Servers:
                 gatherer.visit_turn(number, retry.server, retry.visit)
         elif base is not None:
             domain = retry.visit.domain or turn.server.host
-            opened = await self._connect(turn, asked, retry.flow, [retry.server], domain)
+            proxy = proxy_for(turn.server.host, self._config.proxy, os.environ)
+            opened = await self._connect(turn, asked, retry.flow, [retry.server], domain, proxy)
             if opened is not None:
                 gatherer.visit_turn(opened[0], opened[1], retry.visit)
         self._done_with(asked)

@@ -7,7 +7,7 @@ import base64
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,6 +184,32 @@ async def test_a_port_that_still_has_an_allocation_is_exchanged_for_another(cotu
         assert len(asked_from) == 2
     finally:
         transport.close()
+
+
+@pytest.mark.parametrize(("domain", "trusted"), [("localhost", True), ("elsewhere.example", False)])
+async def test_over_tls_the_other_server_must_show_the_name_it_was_given(
+    coturn: Coturn, tmp_path: Path, domain: str, trusted: bool
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readexactly(20)
+        request = Message.parse(head + await reader.readexactly(int.from_bytes(head[2:4], "big")))
+        refused = elsewhere(HostPort("127.0.0.1", coturn.tls.port))(request)
+        writer.write(refused.add_text(Attribute.ALTERNATE_DOMAIN, domain).encode())
+        await reader.read()
+        writer.close()
+
+    there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")  # coturn's
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=there)
+    first = HostPort("localhost", server.sockets[0].getsockname()[1])
+    turn = replace(coturn.turn(transport="tls"), server=first)
+    try:
+        async with gathered(replace(LOOPBACK, turn_servers=(turn,), ca_file=str(coturn.ca_file))) as side:
+            assert bool(side.relays()) is trusted
+            if not trusted:
+                assert "another name than elsewhere.example" in side.session.snapshot().problems[0]
+    finally:
+        server.close()
 
 
 # The end of a relay --------------------------------------------------------------------------------------------
@@ -373,3 +399,41 @@ async def test_a_proxy_that_lets_nobody_through_is_named(coturn: Coturn, tmp_pat
         assert "cannot be reached" in side.session.snapshot().problems[0]
     async with gathered(replace(config, proxy="ftp://127.0.0.1:1")) as side:
         assert "starts with one of" in side.session.snapshot().problems[0]
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def _socks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve one SOCKS5 client that wants a connection to an IPv4 address or to a name (RFC 1928)."""
+    _, count = await reader.readexactly(2)
+    await reader.readexactly(count)
+    writer.write(b"\x05\x00")
+    *_, kind = await reader.readexactly(4)
+    if kind == 1:
+        host = socket.inet_ntoa(await reader.readexactly(4))
+    else:
+        host = (await reader.readexactly((await reader.readexactly(1))[0])).decode()
+    port = int.from_bytes(await reader.readexactly(2), "big")
+    there, to_there = await asyncio.open_connection(host, port)
+    writer.write(b"\x05\x00\x00\x01" + bytes(6))
+    async with asyncio.TaskGroup() as both:
+        both.create_task(_pump(reader, to_there))
+        both.create_task(_pump(there, writer))
+
+
+async def test_a_relay_is_had_through_socks(coturn: Coturn) -> None:
+    server = await asyncio.start_server(_socks, "127.0.0.1", 0)
+    proxy = f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    turn = coturn.turn(transport="tls")
+    config = replace(LOOPBACK, turn_servers=(turn,), ca_file=str(coturn.ca_file), proxy=proxy)
+    try:
+        async with gathered(config) as side:
+            assert side.relays(), side.session.snapshot().problems
+    finally:
+        server.close()

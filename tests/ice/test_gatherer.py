@@ -1,0 +1,166 @@
+"""The gatherer on a virtual clock: relays that end, servers of the same name, and what is told of them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from app.events import CandidateType
+from app.ice.config import Timing
+from app.ice.gatherer import Gatherer
+from app.ice.stun import Address, Attribute, Message, Method, long_term_key
+from app.path_events import ServerState
+from app.settings import HostPort, IcePolicy, TurnServer
+
+HERE: Address = ("192.168.0.2", 4000)
+SERVER: Address = ("203.0.113.1", 3478)
+OTHER: Address = ("203.0.113.2", 3478)
+MAPPED: Address = ("198.51.100.7", 9000)
+RELAYED: Address = ("203.0.113.1", 50000)
+TURN = TurnServer(HostPort("turn.test", 3478), "udp", "alice", "secret")
+KEY = long_term_key("alice", "lab", "secret")
+TIMEOUT_S = 1.5
+
+
+class Bench:
+    """A gatherer with one socket, whose servers answer by hand."""
+
+    def __init__(self, policy: IcePolicy = IcePolicy.ALL) -> None:
+        self.now = 100.0
+        self.gatherer = Gatherer(policy, Timing(), TIMEOUT_S, random.Random(8).getrandbits)
+        self.base = self.gatherer.add_base("0", HERE, 0, "eth0", True)
+        self.gatherer.begin(self.now)
+
+    def run(self, seconds: float = 0.0) -> list[tuple[bytes, Address]]:
+        """Let time pass; gives what was sent and where to."""
+        end, sent = self.now + seconds, []
+        while True:
+            sent += [(data, place) for _, data, place in self.gatherer.drain()]
+            due = self.gatherer.next_timeout()
+            if due is None or due > end:
+                break
+            self.now = max(self.now, due)
+            self.gatherer.handle_timeout(self.now)
+        self.now = end
+        return sent
+
+    def give(self, answer: Message, source: Address, key: bytes | None = None) -> None:
+        relay = self.gatherer.relay_at(self.base, source)
+        data = answer.encode(key)
+        if not self.gatherer.receive_answer(self.base, data, source, self.now):
+            assert relay is not None
+            self.gatherer.receive_from_server(relay, data, self.now)
+
+    def request(self) -> Message:
+        ((data, _),) = self.run()
+        return Message.parse(data)
+
+    def allocate(self, lasts_s: float | None = None) -> None:
+        self.gatherer.ask_turn(self.base, SERVER, TURN, 0, lasts_s)
+        challenge = self.request().failure(401, "Unauthorized").add_text(Attribute.REALM, "lab")
+        self.give(challenge.add_text(Attribute.NONCE, "n"), SERVER)
+        answer = self.request().success().add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED)
+        answer.add_address(Attribute.XOR_MAPPED_ADDRESS, MAPPED).add_number(Attribute.LIFETIME, 600)
+        self.give(answer, SERVER, KEY)
+
+    def types(self) -> list[CandidateType]:
+        return [local.candidate.type for _, local in self.gatherer.found]
+
+
+def test_one_allocate_gives_everything_and_ends_the_waiting() -> None:
+    bench = Bench()
+    bench.allocate()
+    assert bench.types() == [CandidateType.HOST, CandidateType.SRFLX, CandidateType.RELAY]
+    assert bench.gatherer.done(bench.now)
+    assert bench.gatherer.settled
+    (server,) = bench.gatherer.server_infos()
+    assert (server.state, server.mapped, server.relayed) == (
+        ServerState.ANSWERED,
+        "198.51.100.7:9000",
+        "203.0.113.1:50000",
+    )
+    assert "single server" in (bench.gatherer.implied_nat() or "")
+
+
+def test_a_silent_server_is_given_its_own_time_and_no_more() -> None:
+    bench = Bench()
+    bench.gatherer.ask_stun(bench.base, SERVER, HostPort("silent.test", 3478))
+    bench.run(TIMEOUT_S - 0.1)
+    assert not bench.gatherer.done(bench.now)
+    bench.gatherer.ask_stun(bench.base, OTHER, HostPort("late.test", 3478))  # its name took so long
+    bench.run(0.2)
+    assert [info.state for info in bench.gatherer.server_infos()] == [ServerState.SILENT, ServerState.ASKING]
+    assert not bench.gatherer.done(bench.now)
+    bench.run(TIMEOUT_S)
+    assert bench.gatherer.done(bench.now)
+    assert len(bench.gatherer.problems) == 2
+
+
+def test_a_silent_server_beside_one_that_answers_is_asked_on_but_not_waited_for() -> None:
+    bench = Bench()
+    bench.gatherer.ask_stun(bench.base, SERVER, HostPort("silent.test", 3478))
+    bench.gatherer.ask_stun(bench.base, OTHER, HostPort("live.test", 3478))
+    sent = bench.run(0.01)
+    data = next(data for data, place in sent if place == OTHER)
+    bench.give(Message.parse(data).success().add_address(Attribute.XOR_MAPPED_ADDRESS, MAPPED), OTHER)
+    assert bench.gatherer.done(bench.now)
+    assert not bench.gatherer.settled
+    late = next(data for data, place in sent if place == SERVER)
+    elsewhere = ("198.51.100.7", 9001)
+    bench.give(Message.parse(late).success().add_address(Attribute.XOR_MAPPED_ADDRESS, elsewhere), SERVER)
+    assert bench.types() == [CandidateType.HOST, CandidateType.SRFLX, CandidateType.SRFLX]
+    assert "symmetric" in (bench.gatherer.implied_nat() or "")
+
+
+def test_a_refused_refresh_is_told_as_a_lost_relay() -> None:
+    bench = Bench()
+    bench.allocate()
+    refreshes = [Message.parse(data) for data, _ in bench.run(541)]
+    refresh = next(message for message in refreshes if message.method == Method.REFRESH)
+    bench.give(refresh.failure(437, "Allocation Mismatch"), SERVER)
+    (lost,) = bench.gatherer.lost
+    assert (lost.flow, lost.server) == ("0", "turn.test:3478")
+    assert "no longer knows" in lost.reason
+    assert bench.gatherer.server_infos()[0].state is ServerState.LOST
+
+
+def test_an_unanswered_refresh_is_told_before_the_allocation_would_have_ended() -> None:
+    bench = Bench()
+    bench.allocate()
+    bench.run(600)
+    (lost,) = bench.gatherer.lost
+    assert "no longer answers" in lost.reason
+
+
+def test_a_user_name_that_ends_is_told_in_time_while_the_relay_still_works() -> None:
+    bench = Bench()
+    bench.allocate(lasts_s=500)
+    bench.run(370)
+    assert not bench.gatherer.lost
+    bench.run(20)
+    (lost,) = bench.gatherer.lost
+    assert "runs out" in lost.reason
+    assert bench.gatherer.server_infos()[0].state is ServerState.ANSWERED
+
+
+def test_a_relay_given_back_is_not_told_as_lost() -> None:
+    bench = Bench()
+    bench.allocate()
+    bench.gatherer.release(None, set(), bench.now)
+    bench.run(60)
+    assert not bench.gatherer.lost
+
+
+@pytest.mark.parametrize("policy", [IcePolicy.ALL, IcePolicy.RELAY])
+def test_that_nobody_listens_ends_the_waiting_at_once(policy: IcePolicy) -> None:
+    bench = Bench(policy)
+    bench.gatherer.ask_stun(bench.base, OTHER, HostPort("gone.test", 3478))
+    bench.gatherer.ask_turn(bench.base, SERVER, TURN, 0)
+    bench.run(0.01)
+    for place in (SERVER, OTHER):
+        bench.gatherer.unreachable(bench.base, place, bench.now)
+    assert bench.gatherer.done(bench.now)
+    assert all("Nothing answers" in problem for problem in bench.gatherer.problems)
+    bench.gatherer.unreachable(bench.base, ("203.0.113.77", 1), bench.now)  # a peer's address
+    assert len(bench.gatherer.problems) == 2
