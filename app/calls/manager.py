@@ -42,6 +42,7 @@ class CallManager:
         self._calls: dict[str, Call] = {}
         self._no_answer: dict[str, asyncio.TimerHandle] = {}
         self._told_ended: set[str] = set()
+        self._contact: str | None = None  # as the registrar has it
         self._closed = False
 
     def update(self, settings: Settings, ice_config: IceConfig) -> None:
@@ -84,10 +85,18 @@ class CallManager:
         """Take one event of the endpoint."""
         if isinstance(event, sip_events.IncomingInvite):
             self._incoming(event)
-        elif not isinstance(event, sip_events.RegistrationChanged):
+        elif isinstance(event, sip_events.RegistrationChanged):
+            self._registered_as(event.contact)
+        else:
             call = next((call for call in self._calls.values() if call.session is event.session), None)
             if call is not None:
                 call.on_sip(event)
+
+    def _registered_as(self, contact: str | None) -> None:
+        moved = self._contact is not None and contact is not None and contact != self._contact
+        self._contact = contact or self._contact
+        for call in self.calls if moved else ():
+            call.path.recovery.on_other_contact()
 
     def network_changed(self, change: NetworkChange) -> None:
         """Move the calls whose way is no longer there, or may be better now."""

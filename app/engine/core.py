@@ -281,6 +281,8 @@ class EngineCore:
     def _on_sip(self, event: sip_events.SipEvent) -> None:
         if isinstance(event, sip_events.RegistrationChanged):
             self._registered(event)
+            if self._calls is not None:
+                self._calls.on_sip(event)
         elif isinstance(event, sip_events.IncomingInvite) and not self._options.take_calls:
             event.session.reject(480)
         elif self._calls is not None:

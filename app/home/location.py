@@ -7,7 +7,7 @@ total; a user with too many contacts loses the oldest, since those are what cras
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.sip.hops import Hop
 from app.sip.uri import SipUri, Uri
@@ -34,9 +34,14 @@ class Binding:
     instance: str | None = None  # +sip.instance: the same phone with another address
     added_at: float = 0.0
     translated: bool = False
+    before: SipUri | None = None  # the contact that this one took the place of
 
     def seconds_left(self, now: float) -> int:
         return 3600 if self.expires_at is None else max(0, round(self.expires_at - now))
+
+    def is_at(self, contact: Uri) -> bool:
+        """Whether a contact is this one, or what it was before its phone was given another address."""
+        return self.uri.matches(contact) or (self.before is not None and self.before.matches(contact))
 
     def living(self, now: float) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -88,7 +93,7 @@ class Location:
         The latter is a phone in another network; a private address behind another NAT would be another phone. None
         when it did not, or several did.
         """
-        known = [each for each in self._all() if each.uri.matches(contact) and each.living(now)]
+        known = [each for each in self._all() if each.is_at(contact) and each.living(now)]
         paths = [(each.uri, each.hop) for each in known if each.hop is not None]
         found = [hop for _, hop in paths if hop.remote.host == host]
         found = found or [hop for uri, hop in paths if hop.remote.host == uri.host.strip("[]")]
@@ -99,6 +104,7 @@ class Location:
         for binding in change.remove:
             self._forget(bindings, binding)
         for binding in change.add:
+            binding = _with_past(binding, change)
             bindings.append(binding)
             if binding.hop is not None:
                 end = _end(binding.hop)
@@ -138,6 +144,15 @@ class Location:
             self._hops[end] -= 1
             if not self._hops[end]:
                 del self._hops[end]
+
+
+def _with_past(binding: Binding, change: Change) -> Binding:
+    """Note what a phone's contact was before: one contact instead of another means that it has moved."""
+    same = [each for each in change.remove if each.uri.matches(binding.uri)]
+    if same:
+        return replace(binding, before=same[0].before)
+    alone = len(change.remove) == len(change.add) == 1
+    return replace(binding, before=change.remove[0].uri) if alone else binding
 
 
 def _end(hop: Hop) -> tuple[str, str, int]:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 MAX_GLARE_RETRIES = 4
 GLARE_OWNER_CS = (210, 400)  # hundredths of a second: RFC 3261 section 14.1, for whoever made the Call-ID
-GLARE_OTHER_CS = (0, 50)  # of the 0 to 200 that it leaves the other one: a call may be silent meanwhile
+GLARE_OTHER_CS = (0, 30)  # of the 0 to 200 that it leaves the other one: a call may be silent meanwhile
 
 Body = bytes | Callable[[], bytes]
 """A description, or who writes it when its turn has come; an empty one means that nothing is left to be said."""

@@ -471,6 +471,20 @@ def test_a_phone_that_registered_anew_is_reached_there_inside_its_call(
     assert second.heard("BYE")
 
 
+def test_a_phone_is_followed_into_another_network_in_the_middle_of_a_call(world: World, eve: Phone) -> None:
+    """It has told this server of its new address, and its far end may not know that yet."""
+    first = Phone(world, "bob", "203.0.113.6", 51000, contact="<sip:bob@203.0.113.6:51000>")
+    first.register(cseq=1)
+    call(eve)
+    first.respond(first.heard("INVITE"), 200)
+    ok = eve.answer()
+    first.alive = False
+    second = Phone(world, "bob", "198.51.100.20", 52000, contact="<sip:bob@198.51.100.20:52000>")
+    second.register(contacts=[second.contact, f"{first.contact};expires=0"], cseq=3)
+    eve.say(eve.in_dialog("BYE", ok))
+    assert second.heard("BYE")
+
+
 def test_a_neighbours_registration_takes_nobodys_calls(world: World, eve: Phone, bob: Phone) -> None:
     """The same private address in another house is another phone."""
     contact = "<sip:bob@192.168.1.10:5060>"
