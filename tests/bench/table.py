@@ -27,6 +27,7 @@ class Row:
     base: str | None = None
     base_samples: tuple[float, ...] = ()
     note: str = ""
+    by_median: bool = False
 
     @property
     def value(self) -> float:
@@ -38,7 +39,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times the base; the best runs are compared, since other work on the machine only adds."""
+        """How many times the base; the best runs are compared, since other work on the machine only adds.
+
+        `by_median`: chance is part of what is measured (lost packets), and the medians are compared.
+        """
+        if self.by_median:
+            return self.value / self.base_value if self.base_value else None
         return min(self.samples) / min(self.base_samples) if self.base_samples and min(self.base_samples) > 0 else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -71,10 +77,11 @@ class Table:
         *,
         base: tuple[str, Sequence[float]] | None = None,
         note: str = "",
+        by_median: bool = False,
     ) -> Row:
         """Keep a figure; every sample must have been measured."""
         label, base_samples = base if base is not None else (None, ())
-        row = Row(section, name, unit, tuple(samples), label, tuple(base_samples), note)
+        row = Row(section, name, unit, tuple(samples), label, tuple(base_samples), note, by_median)
         assert row.samples, f"{section}: {name} was not measured"
         assert all(sample >= 0 for sample in (*row.samples, *row.base_samples)), row
         self.rows.append(row)

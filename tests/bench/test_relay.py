@@ -95,7 +95,7 @@ def measure(pid: int, port: int, how: dict[str, bool], packets: int) -> tuple[li
 def test_packets_through_the_relay(
     table: Table, is_long: bool, how: dict[str, bool], name: str, tmp_path: Path
 ) -> None:
-    packets = 150_000 if is_long else 5_000
+    packets = 150_000 if is_long else 20_000
     ours: tuple[list[float], list[float]] = [], []
     theirs: tuple[list[float], list[float]] = [], []
     fastest = [0.0, 0.0]
