@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from app.events import IceState
+from app.events import CandidateType, IceState
+from app.ice.candidates import Candidate
 from app.ice.config import IceConfig
 from app.ice.events import ConsentExpired, Failed, Interrupted, Reachable, Recovered, Silent
 from app.ice.stun import Message, MessageClass, is_stun
@@ -187,3 +189,30 @@ def test_probing_a_lost_path_ends() -> None:
     network.run(3600)
     assert len(network.sent) == before
     assert a.core.next_timeout() is None
+
+
+def test_a_call_with_a_hundred_pairs_is_woken_for_its_consent_only() -> None:
+    """What is not needed any more costs nothing: an hour is some hundred wake-ups, however many pairs there are."""
+    network = Network()
+    a = Party(network, network.internet, [f"198.51.100.{at}" for at in range(1, 9)], IceConfig(), controlling=True)
+    b = Party(network, network.internet, "198.51.100.20", IceConfig(), controlling=False)
+    nobody = tuple(
+        Candidate(f"n{at}", 1, "udp", 1000 + at, f"203.0.113.{at}", 5000, CandidateType.HOST) for at in range(1, 31)
+    )
+    b.set_remote(a.local())
+    a.set_remote(replace(b.local(), candidates=b.local().candidates + nobody))
+    a.start()
+    b.start()
+    network.run(30, lambda: a.done and b.done)
+    assert len(a.snapshot().pairs) == 100
+    network.run(30)
+    woken = 0
+
+    def count(now: float) -> None:
+        nonlocal woken
+        woken += 1
+        a.handle_timeout(now)
+
+    network.timers[0] = (a.core.next_timeout, count)
+    network.run(3600)
+    assert 3600 / 6 <= woken <= 2 * 3600 / 4
