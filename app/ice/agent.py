@@ -26,7 +26,7 @@ from app.ice.consent import Consent
 from app.ice.events import PairFormed
 from app.ice.flows import flows_of, split_flow
 from app.ice.incoming import Incoming
-from app.ice.outcomes import NO_ANSWER, Outcomes
+from app.ice.outcomes import NO_ANSWER, NOT_NEEDED, Outcomes
 from app.ice.pairing import set_initial_states
 from app.ice.requests import RandomBits
 from app.ice.runner import CheckRunner
@@ -272,8 +272,8 @@ class IceAgent:
             return
         if final and not pair.unresolved:
             self._watch.broken(entry[0].name, pair, now)
-        if not pair.unresolved:
-            return
+        if not pair.unresolved or pair.reason == NOT_NEEDED:
+            return  # of a way that nobody needs the other side takes leave; it has not failed
         pair.trouble = why
         if final:
             self._runner.cancel(now, pair=pair)

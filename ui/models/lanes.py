@@ -112,8 +112,8 @@ def _place(end: str) -> str:
 def _of_pairs(ice: IceSnapshot, pairs: list[PairInfo], marks: dict[Key, list[IceMoment]]) -> list[Lane]:
     lanes = []
     for pair in pairs:
-        if pair.started_at is None and pair.finished_at is None:
-            continue
+        if pair.started_at is None and pair.state is not PairState.SUCCEEDED:
+            continue  # never checked: there is nothing to draw
         if pair.local >= len(ice.local) or pair.remote >= len(ice.remote):
             continue
         local, remote = ice.local[pair.local], ice.remote[pair.remote]
@@ -127,8 +127,8 @@ def _lane(pair: PairInfo, local: CandidateInfo, remote: CandidateInfo, marks: di
         # A reflexive candidate's checks leave from its base: RFC 8445 section 7.2.5.3.2.
         moments += marks.get((local.flow, local.base, remote.place), ())
         moments.sort(key=lambda moment: moment.at)
-    begun = pair.started_at if pair.started_at is not None else pair.finished_at
-    assert begun is not None
+    begun = pair.started_at if pair.started_at is not None else pair.finished_at or 0.0
+    begun = min([begun, *(moment.at for moment in moments)])
     tone = {PairState.SUCCEEDED: "good", PairState.FAILED: "bad"}.get(pair.state, "plain")
     state = path_words.pair_state(pair)
     return Lane(
