@@ -63,7 +63,7 @@ class Relaying:
         }
 
     def from_client(self, data: bytes, path: Path, now: float) -> ToPeer | None:
-        """Take what `is_only_passed_on`: ChannelData (RFC 8656 section 12.6; padding is cut off) or a Send indication."""
+        """Take what `is_only_passed_on`: ChannelData (RFC 8656 section 12.6), its padding cut off, or an indication."""
         if data[0] < 0x40:
             payload = data[36 : 36 + int.from_bytes(data[34:36], "big")]
             return self.indication(_ipv4_peer(data[24:32]), payload, path, now)
