@@ -128,7 +128,7 @@ def _lane(pair: PairInfo, local: CandidateInfo, remote: CandidateInfo, marks: di
         moments += marks.get((local.flow, local.base, remote.place), ())
         moments.sort(key=lambda moment: moment.at)
     begun = pair.started_at if pair.started_at is not None else pair.finished_at or 0.0
-    begun = min([begun, *(moment.at for moment in moments)])
+    begun = moments[0].at if moments else begun  # the marks and the bar on one clock
     tone = {PairState.SUCCEEDED: "good", PairState.FAILED: "bad"}.get(pair.state, "plain")
     state = path_words.pair_state(pair)
     return Lane(
