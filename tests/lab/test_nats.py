@@ -97,7 +97,8 @@ class Runs:
             self._lines.put(line)
         self._pools = {True: ThreadPoolExecutor(PATIENT), False: ThreadPoolExecutor(AT_ONCE)}
         self.results: dict[Case, Future[Result]] = {
-            case: self._pools[case.expected == "no path"].submit(self._run, case) for case in cases
+            case: self._pools[case.expected == "no path"].submit(self._run, case)
+            for case in sorted(cases, key=lambda case: case.expected != "no path")  # the long ones first
         }
 
     def close(self) -> None:
