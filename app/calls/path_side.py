@@ -139,7 +139,8 @@ class PathSide:
         return always or self._call.services.peers.trickles(self._call.remote_uri)
 
     def _has_candidates(self, leg: Leg) -> bool:
-        return all(leg.ice.default_candidate(wish.name) is not None for wish in self._call.wishes.all)
+        names = leg.transports or tuple(wish.name for wish in self._call.wishes.all)
+        return all(leg.ice.default_candidate(name) is not None for name in names)
 
     def _fail_without_candidates(self, leg: Leg) -> None:
         self._fail(EndKind.CHECKS_FAILED, " ".join(leg.ice.snapshot().problems) or "No network is up.")
@@ -193,6 +194,8 @@ class PathSide:
         if isinstance(event, ice_events.CandidateGathered | ice_events.Gathered):
             for known in self.legs.values():
                 known.trickle.news()
+            if isinstance(event, ice_events.Gathered) and not leg.ready and not self._has_candidates(leg):
+                self._fail_without_candidates(leg)  # the offer or the answer has left without any
         elif isinstance(event, ice_events.Connected | ice_events.Completed):
             leg.trickle.settle()
 
@@ -225,8 +228,13 @@ class PathSide:
             return
         leg.trickle.peer_takes = takes(message, TRICKLE) and leg.remote is not None and trickles(leg.remote)
         leg.trickle.open()
-        if self._call.is_caller:
+        if self._call.is_caller and leg.trickle.speaks:
             self._call.services.peers.learn(self._call.remote_uri, leg.trickle.peer_takes)
+
+    def was_taken(self) -> None:
+        """The caller has our 200: its phone is what it said, and worth remembering for a call back."""
+        if self.leg is not None and self.leg.trickle.is_agreed:
+            self._call.services.peers.learn(self._call.remote_uri, True)
 
     def _on_media(self, leg: Leg, event: MediaEvent) -> None:
         if isinstance(event, FirstMedia):
@@ -321,8 +329,10 @@ class PathSide:
         """The streams for which the peer asks for a path of RTCP's own, or, as far as is known, will ask."""
         offer = self._call.negotiation.remote
         if offer is None or self._call.is_caller:
-            known = self._call.services.peers.keeps_rtcp_apart(self._call.remote_uri)
-            return tuple(wish.name for wish in self._call.wishes.all) if known else ()
+            services = self._call.services
+            if services.ice_config.policy is IcePolicy.OFF or services.peers.multiplexes(self._call.remote_uri):
+                return ()
+            return tuple(wish.name for wish in self._call.wishes.all)
         lines = self._call.wishes.lines.items()
         return tuple(wish.name for index, wish in lines if wants_rtcp_apart(offer, offer.media[index]))
 

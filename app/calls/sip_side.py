@@ -89,12 +89,13 @@ class SipSide:
 
     def _on_ack(self, event: sip_events.AckReceived) -> None:
         self._call.acknowledged = True
-        self._call.path.dialog_is_up(event.session.dialog_tag or "", event.session.request)
         leg = self._call.path.leg
         if self._call.late_offer and leg is not None and leg.agreement is None:
             if not self._call.path.take_answer(self._call.path.tag_of(leg), event.body):
                 return
             self._call.carry_out(Action.CONNECT)
+        self._call.path.dialog_is_up(event.session.dialog_tag or "", event.session.request)
+        self._call.path.was_taken()
         ready = leg is not None and leg.ready
         self._call.feed(Input.ACKNOWLEDGED if ready else Input.ACKNOWLEDGED_EARLY)
 
@@ -156,6 +157,7 @@ class SipSide:
         if leg.agreement is None and event.body:  # our offer went out in a reliable 183, this is the PRACK (B11)
             if self._call.path.take_answer(self._call.path.tag_of(leg), event.body):
                 self._call.carry_out(Action.CONNECT)
+                self._call.path.dialog_is_up(event.session.dialog_tag or "", event.session.request)
             return
         self._call.changes.take_answer(event)
 

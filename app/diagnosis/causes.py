@@ -161,7 +161,10 @@ _REGISTRATION_STATUSES: dict[int, tuple[str, str]] = {
 
 _GENERIC_REFUSALS = (EndKind.REFUSED, EndKind.UNAVAILABLE, EndKind.NOT_FOUND, EndKind.NOTHING_IN_COMMON)
 # How the sentences begin that gathering tells about this side; a peer's Reason never begins so.
-_OWN_NETWORK = re.compile(r"The (STUN|TURN) server |This machine |No network ")
+_OWN_NETWORK = re.compile(
+    r"(The|Nothing answers at the) (STUN |TURN )?server |The (proxy|address|file of authorities) "
+    r"|This machine |No network "
+)
 # What the checks came to, as app/ice/failures.py puts it; the advice behind it is given by the kind.
 _NO_WAY = re.compile(r"No way to the other side was found in \d+(?:\.\d+)? s: (.+?)\.(?: [A-Z]|$)")
 _TELLING_STATUSES = frozenset({408, 410, 484})  # of the generic kinds, these say more than their kind

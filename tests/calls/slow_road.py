@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from app.settings import HostPort
@@ -22,7 +22,7 @@ class _Way(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport = transport  # type: ignore[assignment]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._road.later(lambda: self._road.transport.sendto(data, self._client))
+        self._road.later(lambda: self._road.answer(data, self._client))
 
 
 class SlowRoad(asyncio.DatagramProtocol):
@@ -53,16 +53,20 @@ class SlowRoad(asyncio.DatagramProtocol):
         return way
 
     def _pass(self, way: _Way, data: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._delay_s / 2, lambda: way.transport.sendto(data, (self._server.host, self._server.port)))
-
-    def later(self, send: object) -> None:
         def arrive() -> None:
-            if self.answered_at is None:
-                self.answered_at = asyncio.get_running_loop().time()
-            send()  # type: ignore[operator]
+            if not way.transport.is_closing():
+                way.transport.sendto(data, (self._server.host, self._server.port))
 
+        self.later(arrive)
+
+    def later(self, arrive: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(self._delay_s / 2, arrive)
+
+    def answer(self, data: bytes, client: tuple[str, int]) -> None:
+        if self.answered_at is None:
+            self.answered_at = asyncio.get_running_loop().time()
+        if not self.transport.is_closing():
+            self.transport.sendto(data, client)
 
     async def close(self) -> None:
         for way in self._ways.values():

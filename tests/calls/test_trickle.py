@@ -8,15 +8,17 @@ from dataclasses import replace
 from app.calls.restarts import NetworkChange
 from app.calls.sdp import SessionDescription
 from app.calls.sdpfrag import Fragment
-from app.events import CallState, CandidateType
+from app.events import CallState, CandidateType, EndKind
 from app.home.accounts import HomeUser
 from app.home.config import HomeConfig
 from app.home.server import HomeServer
 from app.ice.config import IceConfig, Timing
-from app.settings import Account, IcePolicy, TrickleMode
+from app.settings import Account, Encryption, HostPort, IcePolicy, TrickleMode, TurnServer
+from tests.calls.by_hand import by_hand, header, ice_sdp
+from tests.calls.lite import lite_port
 from tests.calls.parties import LOOPBACK, Message, Party, connected, on_the_phone, party
 from tests.calls.slow_road import SlowRoad, slow_road
-from tests.ice.conftest import Coturn, coturn
+from tests.ice.conftest import Coturn, coturn, free_port
 
 __all__ = ["coturn"]
 
@@ -172,3 +174,45 @@ async def test_a_phone_that_lost_the_ability_is_forgotten() -> None:
         ada.manager.services.peers.learn(bob.uri, True)
         await connected(ada, bob, video=False)
         assert not ada.manager.services.peers.trickles(bob.uri)
+
+
+async def test_no_address_at_all_is_said_at_once_although_the_offer_has_left() -> None:
+    """Only relays may be used, and the one server refuses."""
+    dead = TurnServer(HostPort(LOOPBACK, free_port()), "udp", "ada", "secret")
+    alone = IceConfig(interfaces=(LOOPBACK,), turn_servers=(dead,), policy=IcePolicy.RELAY)
+    ada, bob = party("ada", video=False, ice=alone), party("bob", video=False)
+    async with on_the_phone(ada, bob):
+        ada.manager.services.peers.learn(bob.uri, True)
+        ada.call(bob, video=False)
+        here = await ada.ends()
+        assert here.end is not None
+        assert here.end.kind is EndKind.CHECKS_FAILED
+        assert str(dead.server) in (here.end.sentence or "")
+        assert CallState.RINGING not in [step.state for step in (await bob.ends()).steps]
+
+
+async def test_an_offer_of_ours_in_the_183_may_be_followed_too(coturn: Coturn) -> None:
+    """The INVITE had none (B11); its PRACK brings the answer."""
+    async with slow_road(coturn.address, ROUND_TRIP_S) as road:
+        bob = party("bob", video=False, ice=behind(road, coturn, IcePolicy.RELAY), encryption=Encryption.NONE)
+        async with on_the_phone(bob), by_hand() as peer, lite_port() as media:
+            peer.remote = (LOOPBACK, bob.sip.port)
+            peer.request("INVITE", 1, extra="Supported: 100rel, trickle-ice\r\nRecv-Info: trickle-ice\r\n")
+            progress = await peer.gets("SIP/2.0 183")
+            assert road.answered_at is None
+            assert "a=candidate" not in progress
+            to, rseq = header(progress, "To"), header(progress, "RSeq")
+            answer = ice_sdp(media.port, options="trickle").replace("m=audio", "a=ice-lite\r\nm=audio", 1)
+            peer.request("PRACK", 2, to=to, body=answer, extra=f"RAck: {rseq} 1 INVITE\r\n")
+            info = await peer.gets("INFO")
+            assert kinds(Fragment.parse(info.partition("\r\n\r\n")[2].encode())) == {CandidateType.RELAY}
+            peer.respond(info, "200 OK")
+            await bob.reaches(CallState.RINGING)
+            await bob.until(lambda: media.nominated_by, "it is nominated")
+
+
+async def test_who_called_is_called_back_at_once() -> None:
+    ada, bob = party("ada", video=False), party("bob", video=False)
+    async with on_the_phone(ada, bob):
+        _, incoming = await connected(ada, bob, video=False)
+        assert bob.manager.services.peers.trickles(incoming.remote_uri)
