@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import random
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -136,6 +137,11 @@ class Names:
         while len(self._known) >= MAX_REMEMBERED:
             del self._known[next(iter(self._known))]
         self._known[kind, name] = _Remembered(self._clock() + lasts_s, answer)
+
+
+def records_cost_little() -> bool:
+    """Tell whether the library for DNS records has been read; the first use of it takes a tenth of a second."""
+    return "dns.asyncresolver" in sys.modules
 
 
 def is_address(host: str) -> bool:

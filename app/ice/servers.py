@@ -25,11 +25,12 @@ from app.ice.proxies import ProxyError, connect_through, proxy_for, shown
 from app.ice.sockets import TurnConnection
 from app.ice.stun import Address
 from app.ice.time_limited import fresh_credentials
-from app.names import NAMES, is_address
+from app.names import NAMES, is_address, records_cost_little
 from app.owned_tasks import OwnedTasks
 from app.settings import HostPort, TurnServer
 
 NEXT_ADDRESS_S = 0.25  # between attempts to connect to one server's addresses (RFC 8305 section 5)
+OTHERS_FIRST_S = 0.15  # before a library is read that takes the interpreter from those who need no SRV record
 MAX_TARGETS = 4  # of one SRV name
 HEALTH = ServerHealth()  # what this process knows of every server it asked
 _PORTS = {"udp": 3478, "tcp": 3478, "tls": 5349}
@@ -280,6 +281,8 @@ class Servers:
         port = name.port or _PORTS[asked.transport]
         targets: Sequence[tuple[str, int]] = [(name.host, port)]
         if not name.port and not is_address(name.host):
+            if len(self._core.gatherer.servers) > 1 and not records_cost_little():
+                await asyncio.sleep(OTHERS_FIRST_S)
             service = _SERVICES[asked.kind, asked.transport]
             targets = await NAMES.services(service, name.host) or targets
         places: list[Address] = []
