@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from app.calls.candidate_side import CandidateSide
 from app.calls.errors import DescriptionError
 from app.calls.legs import Leg
 from app.calls.offer_answer import Agreement
-from app.calls.reading import trickles, wants_rtcp_apart
+from app.calls.reading import wants_rtcp_apart
 from app.calls.recovery import Recovery
-from app.calls.sdpfrag import Fragment
 from app.calls.states import Input
 from app.events import CallState, EndedBy, EndKind
 from app.ice import events as ice_events
 from app.ice.candidates import IceError, IceFailed
 from app.media.errors import MediaError, SecurityError
 from app.media.events import DeviceTrouble, FirstMedia, MediaEvent, PeerClosed
-from app.settings import IcePolicy, TrickleMode
-from app.sip.info_packages import TRICKLE, takes
-from app.sip.message import Request, Response
-from app.sip.sessions import SessionError
+from app.settings import IcePolicy
 
 if TYPE_CHECKING:
     from app.calls.call import Call
@@ -37,7 +33,6 @@ BYE_GRACE_S = 2.0  # between the far end's farewell on the media path and its BY
 PLAIN_SILENCE_S = 8.0  # without consent checks: silence that counts as an interruption
 PLAIN_LOST_S = 40.0
 _SEARCHING = (CallState.CONNECTING, CallState.ANSWERING, CallState.RINGING)
-MAX_EARLY = 8  # far ends whose candidates came before their answer
 
 
 class PathSide:
@@ -52,7 +47,7 @@ class PathSide:
         self._watched_since: float | None = None
         self._left: list[Leg] = []  # given up, maybe not yet closed
         self._watching = False  # the search is under way
-        self._early: dict[str, Fragment] = {}  # candidates of far ends whose answer has not come yet
+        self.candidates = CandidateSide(call, self)
 
     def begin(self, tag: str, *, controlling: bool) -> None:
         """Open the first leg and gather for it."""
@@ -73,7 +68,7 @@ class PathSide:
 
     async def _gather(self, leg: Leg) -> None:
         """R1 for the caller, R3 for the callee."""
-        if self._may_tell_later:
+        if self.candidates.may_follow:
             await leg.ice.gather_hosts()
         else:
             await leg.ice.gather()
@@ -114,29 +109,6 @@ class PathSide:
         leg = self.leg
         reasons = leg.ice.progress() if leg is not None and not leg.ready else {}
         return " ".join(dict.fromkeys(reasons.values())) or None
-
-    @property
-    def _speaks_trickle(self) -> bool:
-        """Whether our description says that candidates may follow it, ours or the peer's (RFC 8840)."""
-        call, mode = self._call, self._call.services.settings.network.trickle
-        if mode is TrickleMode.OFF:
-            return False
-        if call.is_caller:
-            return True
-        session = call.session
-        takes_it = session is not None and takes(session.request, TRICKLE)
-        remote = call.negotiation.remote
-        return takes_it and (call.late_offer or (remote is not None and trickles(remote)))
-
-    @property
-    def _may_tell_later(self) -> bool:
-        """Whether our description may leave with the candidates of this machine alone (full trickle)."""
-        if not self._speaks_trickle or self._call.services.ice_config.policy is IcePolicy.OFF:
-            return False
-        if not self._call.is_caller:
-            return True  # who offers so takes it
-        always = self._call.services.settings.network.trickle is TrickleMode.ALWAYS
-        return always or self._call.services.peers.trickles(self._call.remote_uri)
 
     def _has_candidates(self, leg: Leg) -> bool:
         names = leg.transports or tuple(wish.name for wish in self._call.wishes.all)
@@ -199,43 +171,6 @@ class PathSide:
         elif isinstance(event, ice_events.Connected | ice_events.Completed):
             leg.trickle.settle()
 
-    def tell_candidates(self, leg: Leg, body: bytes) -> None:
-        """Send what one far end does not know yet."""
-        session = self._call.session
-        if session is not None and leg in self.legs.values():
-            with suppress(SessionError):  # the far end has gone this moment
-                session.package_info(TRICKLE, body, dialog_tag=self.tag_of(leg))
-
-    def take_candidates(self, tag: str, body: bytes) -> None:
-        """An INFO of a far end has come: more candidates of its, maybe before its answer was understood."""
-        try:
-            fragment = Fragment.parse(body)
-        except DescriptionError as error:
-            log.info("%s: candidates that cannot be understood: %s", self._call.call_id, error)
-            return
-        leg = self.legs.get(tag)
-        if leg is None:
-            if self._call.is_caller and len(self._early) < MAX_EARLY:
-                self._early[tag] = fragment
-            return
-        leg.trickle.take(fragment)
-        leg.trickle.open()
-
-    def dialog_is_up(self, tag: str, message: Request | Response) -> None:
-        """The far end of this dialog has it as well; `message` of it tells whether it takes candidates by INFO."""
-        leg = self.legs.get(tag)
-        if leg is None:
-            return
-        leg.trickle.peer_takes = takes(message, TRICKLE) and leg.remote is not None and trickles(leg.remote)
-        leg.trickle.open()
-        if self._call.is_caller and leg.trickle.speaks:
-            self._call.services.peers.learn(self._call.remote_uri, leg.trickle.peer_takes)
-
-    def was_taken(self) -> None:
-        """The caller has our 200: its phone is what it said, and worth remembering for a call back."""
-        if self.leg is not None and self.leg.trickle.is_agreed:
-            self._call.services.peers.learn(self._call.remote_uri, True)
-
     def _on_media(self, leg: Leg, event: MediaEvent) -> None:
         if isinstance(event, FirstMedia):
             self._call.mark("first_audio" if event.kind == "audio" else "first_video")
@@ -284,8 +219,7 @@ class PathSide:
             self._learn_rtcp(agreement)
         except (MediaError, IceError) as error:
             raise DescriptionError(str(error), 488) from error
-        if tag in self._early:
-            leg.trickle.take(self._early.pop(tag))
+        self.candidates.described(tag, leg)
         self._call.note_poorer(*agreement.poorer)
 
     def _learn_rtcp(self, agreement: Agreement) -> None:
@@ -317,8 +251,8 @@ class PathSide:
             on_media=self._on_media,
             remote_picture=self._call.remote_picture,
             own_picture=self._call.own_picture,
-            trickles=self._speaks_trickle,
-            on_candidates=self.tell_candidates,
+            trickles=self.candidates.are_trickled,
+            on_candidates=self.candidates.tell,
             rtcp_apart=self._streams_with_rtcp_apart(),
             fork_of=fork_of,
         )

@@ -37,7 +37,7 @@ class SipSide:
     def _on_provisional(self, event: sip_events.Provisional) -> None:
         if event.body:
             self._call.path.describe(event.dialog_tag, event.body)
-            self._call.path.dialog_is_up(event.dialog_tag, event.response)
+            self._call.path.candidates.dialog_is_up(event.dialog_tag, event.response)
         if event.status == 180 and self._call.state is not CallState.ENDED:
             self._call.mark("ringing")
             self._call.feed(Input.ALERTED)
@@ -58,7 +58,7 @@ class SipSide:
                         "The other side gave its addresses only at pick-up, so sound began a moment later."
                     )
             self._call.path.choose(leg)
-            self._call.path.dialog_is_up(event.dialog_tag, event.response)
+            self._call.path.candidates.dialog_is_up(event.dialog_tag, event.response)
         self._call.feed(Input.ANSWERED_READY if leg is not None and leg.ready else Input.ANSWERED)
 
     def _on_refused(self, event: sip_events.Refused) -> None:
@@ -79,7 +79,7 @@ class SipSide:
 
     def _on_confirmed(self, event: sip_events.ProvisionalConfirmed) -> None:
         log.debug("%s: the 183 arrived (%s)", self._call.call_id, event.by)
-        self._call.path.dialog_is_up(event.session.dialog_tag or "", event.session.request)
+        self._call.path.candidates.dialog_is_up(event.session.dialog_tag or "", event.session.request)
 
     def _on_expired(self, event: sip_events.ProvisionalExpired) -> None:
         if event.ended:
@@ -94,15 +94,15 @@ class SipSide:
             if not self._call.path.take_answer(self._call.path.tag_of(leg), event.body):
                 return
             self._call.carry_out(Action.CONNECT)
-        self._call.path.dialog_is_up(event.session.dialog_tag or "", event.session.request)
-        self._call.path.was_taken()
+        self._call.path.candidates.dialog_is_up(event.session.dialog_tag or "", event.session.request)
+        self._call.path.candidates.was_taken()
         ready = leg is not None and leg.ready
         self._call.feed(Input.ACKNOWLEDGED if ready else Input.ACKNOWLEDGED_EARLY)
 
     def _on_info(self, event: sip_events.InfoReceived) -> None:
         if event.package == TRICKLE:
             event.session.stop_retransmitting()  # whoever sends it has our 183
-            self._call.path.take_candidates(event.dialog_tag, event.body)
+            self._call.path.candidates.take(event.dialog_tag, event.body)
 
     def _on_info_answered(self, event: sip_events.InfoAnswered) -> None:
         leg = self._call.path.legs.get(event.dialog_tag)
@@ -157,7 +157,7 @@ class SipSide:
         if leg.agreement is None and event.body:  # our offer went out in a reliable 183, this is the PRACK (B11)
             if self._call.path.take_answer(self._call.path.tag_of(leg), event.body):
                 self._call.carry_out(Action.CONNECT)
-                self._call.path.dialog_is_up(event.session.dialog_tag or "", event.session.request)
+                self._call.path.candidates.dialog_is_up(event.session.dialog_tag or "", event.session.request)
             return
         self._call.changes.take_answer(event)
 
