@@ -8,7 +8,7 @@ import pytest
 
 from app.cli.flags import passwords_of, settings_adjuster
 from app.cli.main import _name_the_window, build_parser
-from app.settings import Account, Encryption, HostPort, IcePolicy, Settings, SipTransport
+from app.settings import Account, Encryption, HostPort, IcePolicy, Settings, SipTransport, TrickleMode
 
 
 def adjusted(*arguments: str) -> Settings:
@@ -87,6 +87,12 @@ def test_network_flags(tmp_path: Path) -> None:
 def test_flags_that_hide_addresses_and_leave_tcp_out() -> None:
     network = adjusted("--hide-addresses", "--no-ice-tcp").network
     assert (network.hide_addresses, network.ice_tcp) == (True, False)
+
+
+def test_when_addresses_are_told() -> None:
+    assert adjusted().network.trickle is TrickleMode.AUTO
+    assert adjusted("--trickle", "off").network.trickle is TrickleMode.OFF
+    assert adjusted("--trickle", "always").network.trickle is TrickleMode.ALWAYS
 
 
 def test_media_flags(tmp_path: Path) -> None:

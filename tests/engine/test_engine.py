@@ -275,6 +275,8 @@ async def test_presence_is_asked_from_the_phone_that_is_there(profile_dir: Path)
             await parley.people.add("Bob", bob.own_uri())
         async with engine(profile_dir, home=HomeMode.ON_DEMAND, watch_presence=True) as (parley, watch):
             await watch.first(PeopleChanged, lambda event: any(c.presence is Presence.ONLINE for c in event.contacts))
+            assert any("Recv-Info: trickle-ice" in message for message in asked)
+            assert parley._core._people.peers.trickles(bob.own_uri())
             asked.clear()
             await parley.settings.change(Settings(display_name="Front desk"))
             await until(lambda: any("frontdesk" in message for message in asked))
