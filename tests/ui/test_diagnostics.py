@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
@@ -103,6 +105,15 @@ def test_everything_can_be_copied_as_text(pane: DiagnosticsPane, tell: Tell) -> 
     text = QGuiApplication.clipboard().text()
     for part in ("Direct, through both NATs", "✓ selected", "203.0.113.1", "Sound · Codec: opus", "INVITE sip:"):
         assert part in text
+    for part in (
+        "What happened",
+        "This way is taken: srflx 203.0.113.11:40213",
+        "Servers",
+        "stun.home:3478",
+        "a NAT that",
+    ):
+        assert part in text
+    assert not re.search(r"ufrag|ice-pwd|password", text, re.IGNORECASE)
 
 
 def test_the_last_call_stays_readable(window: MainWindow, pane: DiagnosticsPane, tell: Tell) -> None:

@@ -26,7 +26,7 @@ from tests.ui.conftest import Tell
 from ui import path_words
 from ui.main_window import MainWindow
 from ui.models.lanes import build_chart, generations
-from ui.models.moments import MomentsModel
+from ui.models.moments import MomentsModel, line
 from ui.panels.diagnostics import DiagnosticsPane
 
 
@@ -61,6 +61,16 @@ def test_the_scale_reaches_to_the_last_mark() -> None:
     assert chart.lanes[0].marks[-1].at == 10.6
 
 
+def test_several_flows_are_told_apart() -> None:
+    second = tuple(replace(one, component=2) for one in scenes.LOCAL)
+    local, pair = (*scenes.LOCAL, *second), replace(scenes.snapshot().pairs[0], local=3)
+    ice = replace(scenes.snapshot(), local=local, pairs=(*scenes.snapshot().pairs, pair))
+    chart = build_chart(ice)
+    assert chart is not None
+    assert {lane.name for lane in chart.lanes} >= {"host–host · 0", "host–host · 0/2"}
+    assert line(IceMoment(1.0, MomentKind.WORKS, "This way works", "0/2")) == "This way works, stream 0, RTCP"
+
+
 def test_nothing_checked_is_no_chart() -> None:
     assert build_chart(None) is None
     assert build_chart(IceSnapshot("controlling", IceState.GATHERED, scenes.LOCAL)) is None
@@ -87,16 +97,16 @@ def test_the_list_grows_at_its_end_and_keeps_its_place() -> None:
     model = MomentsModel()
     inserted: list[tuple[int, int]] = []
     resets: list[bool] = []
-    line = scenes.moments()
-    model.set_snapshot(replace(scenes.snapshot(), timeline=line[:4]), 10.0)
+    told = scenes.moments()
+    model.set_snapshot(replace(scenes.snapshot(), timeline=told[:4]), 10.0)
     model.rowsInserted.connect(lambda parent, first, last: inserted.append((first, last)))
     model.modelReset.connect(lambda: resets.append(True))
-    model.set_snapshot(replace(scenes.snapshot(), timeline=line), 10.0)
+    model.set_snapshot(replace(scenes.snapshot(), timeline=told), 10.0)
     assert inserted == [(4, 7)]
     assert not resets
     assert model.index(0, 0).data(Qt.ItemDataRole.AccessibleTextRole).endswith("after 0 ms")
     model.show_every(True)
-    assert model.rowCount() == len(line)
+    assert model.rowCount() == len(told)
     assert "A check left: host 192.168.1.10:40213 to srflx 198.51.100.7:5113" in model.as_text()
 
 
@@ -183,7 +193,7 @@ def crowd(step: int = 0) -> IceSnapshot:
         )
         for n in range(100)
     )
-    line = tuple(
+    checks = tuple(
         IceMoment(
             10.0 + n * 0.02,
             MomentKind.CHECK,
@@ -194,7 +204,7 @@ def crowd(step: int = 0) -> IceSnapshot:
         )
         for n in range(100)
     )
-    return IceSnapshot("controlling", IceState.CHECKING, local, remote, pairs, timeline=line * 3)
+    return IceSnapshot("controlling", IceState.CHECKING, local, remote, pairs, timeline=checks * 3)
 
 
 @pytest.mark.parametrize("tab", ["path", "timeline"])

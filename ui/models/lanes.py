@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.events import CandidateInfo, IceMoment, IceSnapshot, MomentKind, PairInfo, PairState
 from ui import path_words, words
@@ -111,13 +111,15 @@ def _place(end: str) -> str:
 
 def _of_pairs(ice: IceSnapshot, pairs: list[PairInfo], marks: dict[Key, list[IceMoment]]) -> list[Lane]:
     lanes = []
+    several = len({one.flow for one in ice.local}) > 1
     for pair in pairs:
         if pair.started_at is None and pair.state is not PairState.SUCCEEDED:
             continue  # never checked: there is nothing to draw
         if pair.local >= len(ice.local) or pair.remote >= len(ice.remote):
             continue
         local, remote = ice.local[pair.local], ice.remote[pair.remote]
-        lanes.append(_lane(pair, local, remote, marks))
+        lane = _lane(pair, local, remote, marks)
+        lanes.append(replace(lane, name=f"{lane.name} · {local.flow}") if several else lane)
     return lanes
 
 

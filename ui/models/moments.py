@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 
 from app.events import IceMoment, IceSnapshot, MomentKind
-from ui import words
+from ui import path_words, words
 
 Index = QModelIndex | QPersistentModelIndex
 MOMENT = Qt.ItemDataRole.UserRole
@@ -111,4 +111,5 @@ def line(moment: IceMoment) -> str:
     """Give a moment in one line: what happened, and between which ends."""
     ends = [end for end in (moment.local, moment.remote) if end]
     trip = "" if moment.rtt_s is None else f" ({words.seconds(moment.rtt_s)})"
-    return moment.text + (f": {' to '.join(ends)}" if ends else "") + trip
+    flow = f", {path_words.flow_words(moment.flow)}" if moment.flow not in (None, "0") else ""
+    return moment.text + (f": {' to '.join(ends)}" if ends else "") + flow + trip

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOpti
 
 from app.events import IceMoment
 from ui.models.moments import MOMENT, SINCE, MomentsModel, tone
+from ui.path_words import flow_words
 from ui.theme.manager import Theme
 
 Index = QModelIndex | QPersistentModelIndex
@@ -60,6 +61,8 @@ class _MomentDelegate(QStyledItemDelegate):
         room = QRectF(area.left() + _TIME + 24, area.top() + 2, area.width() - _TIME - 30, 20)
         left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         ends = " to ".join(end for end in (moment.local, moment.remote) if end)
+        if ends and moment.flow not in (None, "0"):
+            ends += f" · {flow_words(moment.flow or '')}"
         if ends:
             text = QFontMetricsF(font).elidedText(ends, Qt.TextElideMode.ElideMiddle, room.width())
             painter.drawText(room.translated(0, 17), left, text)
