@@ -13,6 +13,7 @@ from app.calls.restarts import NetworkChange
 from app.events import CallState
 from app.ice.config import IceConfig, Timing
 from app.settings import IcePolicy
+from app.sip.message import Response
 from tests.calls.parties import LOOPBACK, Party, connected, on_the_phone, party
 from tests.heard import frequency_hz, gaps_ms, part, read_wav
 
@@ -242,3 +243,55 @@ async def test_a_call_whose_path_stays_away_ends_when_patience_does(tmp_path: Pa
         assert end.kind.value == "network_lost"
         steps = {step.state: step.at for step in outgoing.info.steps}
         assert 0.9 < steps[CallState.ENDING] - steps[CallState.INTERRUPTED] < 2.0
+
+
+@pytest.mark.parametrize("mover", ["ada", "bob"])
+async def test_a_call_that_rings_moves_by_update(tmp_path: Path, mover: str) -> None:
+    """No re-INVITE may be sent before the call is picked up (RFC 3311)."""
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing = ada.call(bob, video=False)
+        incoming = await bob.reaches(CallState.RINGING)
+        await ada.reaches(CallState.RINGING)
+        one = ada if mover == "ada" else bob
+        one.manager.network_changed(GONE)
+        for side, call in ((ada, outgoing), (bob, incoming)):
+            await side.until(lambda call=call: restarts_of(call) == 1, "the path is a new one")  # type: ignore[misc]
+        assert any(line.startswith("UPDATE") for line in one.lines("out"))
+        bob.manager.answer(incoming.call_id, video=False)
+        await ada.reaches(CallState.CONNECTED)
+        await bob.reaches(CallState.CONNECTED)
+        await talk((ada, outgoing), (bob, incoming))
+
+
+async def test_a_wish_for_an_offer_inside_the_call_restarts(tmp_path: Path) -> None:
+    """Third-party call control asks so: the answer is an offer with new credentials (RFC 8839 section 7.5)."""
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        session = outgoing.session
+        assert session is not None
+        dialog = session.dialog
+        assert dialog is not None
+        asked = _Asked()
+        with session.agent.turn():
+            session.send(dialog.build("INVITE"), dialog, asked)
+        await ada.until(lambda: asked.body, "an offer comes")
+        first, offer = bob.message("out", "SIP/2.0 183").body, asked.body.decode()
+
+        def credentials(body: str) -> set[str]:
+            return {line for line in body.split("\r\n") if line.startswith(("a=ice-ufrag", "a=ice-pwd"))}
+
+        assert not credentials(first) & credentials(offer)
+        assert "a=candidate" in offer
+        await ada.until(lambda: incoming.leg is not None and incoming.leg.ice.next is not None, "it is prepared")
+
+
+class _Asked:
+    """Owner of an INVITE without an offer, whose answer is all that matters."""
+
+    body = b""
+
+    def on_response(self, errand: object, response: Response, source: object) -> None:
+        self.body = response.body or self.body
+
+    def on_failure(self, errand: object, cause: str, sentence: str) -> None:
+        raise AssertionError(sentence)
