@@ -27,6 +27,7 @@ class AskedServer:
     transport: str
     place: str  # the addresses it is asked from: silence on one network says nothing of another
     known_silent: bool = False  # it was silent a moment ago: asked again, but not waited for
+    requests: int = 0  # planned so far
     state: ServerState = ServerState.ASKING
     mapped: Address | None = None
     relayed: Address | None = None
@@ -103,13 +104,14 @@ class Awaited:
 
     def waits(self, now: float) -> bool:
         """Tell whether a candidate may still come that is worth waiting for."""
-        return any(self._worthwhile(wish, now) for wish in self._open)
+        return any(self.worthwhile(wish, now) for wish in self._open)
 
     @property
     def is_empty(self) -> bool:
         return not self._open
 
-    def _worthwhile(self, wish: Wish, now: float) -> bool:
+    def worthwhile(self, wish: Wish, now: float) -> bool:
+        """Tell whether this one is still to be waited for."""
         if self.relay_only and wish.kind is not CandidateType.RELAY:
             return False
         if wish.server.known_silent and not self.relay_only:
@@ -121,7 +123,7 @@ class Awaited:
 
     def until(self, now: float) -> float | None:
         """Say when a grace ends that something is waited for in; None when only an answer can change anything."""
-        ends = {self._grace_ends.get((wish.flow, wish.kind)) for wish in self._open if self._worthwhile(wish, now)}
+        ends = {self._grace_ends.get((wish.flow, wish.kind)) for wish in self._open if self.worthwhile(wish, now)}
         return min((end for end in ends if end is not None), default=None)
 
 

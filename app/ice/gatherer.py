@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from app.events import CandidateType
 from app.ice.awaited import AskedServer, Awaited, Wish, asked_server
@@ -34,6 +35,16 @@ MAX_OBSERVATIONS = 128
 _IN_USE = (TurnState.ALLOCATING, TurnState.READY, TurnState.CLOSING)
 
 
+@dataclass(slots=True, eq=False)
+class _Planned:
+    """A request that has not been sent yet, the `turn`th to its server."""
+
+    start: Callable[[float], None]
+    asked: AskedServer
+    wishes: list[Wish]
+    turn: int
+
+
 class Gatherer:
     """The bases of one session, the servers asked from them, and the candidates found."""
 
@@ -56,7 +67,7 @@ class Gatherer:
         self._awaited = Awaited(policy is IcePolicy.RELAY)
         self._looked_for: dict[AskedServer, list[Wish]] = {}
         self._relays: dict[tuple[int, Address], Relay] = {}
-        self._planned: deque[Callable[[float], None]] = deque()
+        self._planned: list[_Planned] = []
         self._bases_made = 0
         self._now = self._next_start_at = 0.0
         self._keepalive_at: float | None = None
@@ -124,7 +135,7 @@ class Gatherer:
         if not self._closed:
             asked, over = self.server("stun", "udp", name), self.bases[base]
             wishes = [self._awaited.expect(asked, over.stream, CandidateType.SRFLX, over.address[0])]
-            self._plan(lambda now: self._bindings.ask(over, server, asked, wishes, now), asked)
+            self._plan(lambda now: self._bindings.ask(over, server, asked, wishes, now), asked, wishes)
 
     def ask_turn(
         self,
@@ -160,20 +171,29 @@ class Gatherer:
             relay.give_up_at = now + self.timeout_s
             client.allocate(now)
 
-        self._plan(start, visit.asked)
+        self._plan(start, visit.asked, wishes)
 
     def _relayed_base(self, carrier: Base, visit: TurnVisit) -> Base:
         return self._new_base(carrier.stream, ("", 0), visit.preference, carrier.interface, candidate=False)
 
-    def _plan(self, start: Callable[[float], None], asked: AskedServer) -> None:
-        """Queue a request: who was silent a moment ago comes behind, so that it keeps nobody waiting."""
-        if asked.known_silent:
-            self._planned.append(start)
-        else:
-            self._planned.insert(self._promising, start)
-            self._promising += 1
+    def _plan(self, start: Callable[[float], None], asked: AskedServer, wishes: list[Wish]) -> None:
+        self._planned.append(_Planned(start, asked, wishes, asked.requests))
+        asked.requests += 1
 
-    _promising = 0  # how many at the head of the queue are not known to be silent
+    def _next_planned(self, now: float) -> _Planned:
+        """Take the request to send next, so that dead servers keep nobody waiting.
+
+        Every server is asked once before any is asked from a second socket, who has answered goes before who has not,
+        and what is not worth waiting for comes last.
+        """
+
+        def rank(one: _Planned) -> tuple[bool, bool, bool, int]:
+            wanted = any(self._awaited.worthwhile(wish, now) for wish in one.wishes)
+            return not wanted, one.asked.known_silent, one.asked.state is not ServerState.ANSWERED, one.turn
+
+        best = min(self._planned, key=rank)
+        self._planned.remove(best)
+        return best
 
     def done(self, now: float) -> bool:
         """Tell whether nothing is awaited any more that could still give a candidate worth waiting for."""
@@ -328,8 +348,7 @@ class Gatherer:
         self._now = now
         while self._planned and now >= self._next_start_at:
             self._next_start_at = now + START_PACING_S
-            self._promising = max(0, self._promising - 1)
-            self._planned.popleft()(now)
+            self._next_planned(now).start(now)
         for query in self._bindings.take_late(now):
             name = query.asked.name
             self._silent(query, f"The STUN server {name} did not answer: check its address and that it runs.", now)
@@ -392,7 +411,6 @@ class Gatherer:
             self._closed = True
             self._keepalive_at = None
             self._planned.clear()
-            self._promising = 0
             for query in self._bindings.take_of(None):
                 self._awaited.settle(query.wishes)
         for relay in self._relays.values():

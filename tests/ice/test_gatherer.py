@@ -164,3 +164,29 @@ def test_that_nobody_listens_ends_the_waiting_at_once(policy: IcePolicy) -> None
     assert all("Nothing answers" in problem for problem in bench.gatherer.problems)
     bench.gatherer.unreachable(bench.base, ("203.0.113.77", 1), bench.now)  # a peer's address
     assert len(bench.gatherer.problems) == 2
+
+
+def test_a_live_server_last_in_the_list_is_not_kept_waiting_by_the_dead_ones_before_it() -> None:
+    """Requests leave 5 ms apart, so their order counts: each server once, then first who has answered."""
+    bench = Bench()
+    second = bench.gatherer.add_base("1", (HERE[0], 4001), 0, "eth0", True)
+    dead = [(f"203.0.113.{number}", 3478) for number in range(20, 28)]
+    live = ("203.0.113.99", 3478)
+    for place in (*dead, live):
+        for base in (bench.base, second):
+            bench.gatherer.ask_stun(base, place, HostPort(f"s{place[0][10:]}.test", 3478))
+    asked: list[Address] = []
+    begun = bench.now
+    while not bench.gatherer.done(bench.now):
+        due = bench.gatherer.next_timeout()
+        assert due is not None
+        bench.now = max(bench.now, due)
+        bench.gatherer.handle_timeout(bench.now)
+        for base, data, place in list(bench.gatherer.drain()):
+            asked.append(place)
+            if place == live:
+                answer = Message.parse(data).success().add_address(Attribute.XOR_MAPPED_ADDRESS, MAPPED)
+                bench.gatherer.receive_answer(base, answer.encode(), place, bench.now)
+    assert asked == [*dead, live, live]
+    assert bench.now - begun < 0.05
+    assert len({place for _, place in bench.run(0.1)}) == len(dead)  # the others are asked all the same
