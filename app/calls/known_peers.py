@@ -2,7 +2,7 @@
 
 Learned from their answers to OPTIONS, and from every call with them. An offer to somebody who is known to take them
 leaves at once; to anybody else it leaves with every candidate (half trickle, RFC 8838 section 16). Besides, for as long
-as this runs: who does not send RTCP and RTP together (rtcp_apart.py).
+as this runs: who sends RTCP and RTP together (rtcp_apart.py).
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ class KnownPeers:
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._trickling = dict.fromkeys(known)
         self._news: dict[str, bool] = {}
-        self._rtcp_apart: dict[str, None] = {}
+        self._multiplexing: dict[str, bool] = {}
 
-    def keeps_rtcp_apart(self, uri: str) -> bool:
-        """Whether a phone at this address was seen not to multiplex RTCP with RTP."""
-        return _key(uri) in self._rtcp_apart
+    def multiplexes(self, uri: str) -> bool:
+        """Whether the phones at this address are known to send RTCP and RTP together.
+
+        Who takes candidates later does so too: both came with WebRTC.
+        """
+        return self._multiplexing.get(_key(uri), self.trickles(uri))
 
     def learn_rtcp(self, uri: str, *, apart: bool) -> None:
         """Note how a phone at this address has just described its RTCP."""
-        self._rtcp_apart.pop(_key(uri), None)
-        if apart:
-            self._rtcp_apart[_key(uri)] = None
-            while len(self._rtcp_apart) > MAX_PEERS:
-                del self._rtcp_apart[next(iter(self._rtcp_apart))]
+        self._multiplexing.pop(_key(uri), None)
+        self._multiplexing[_key(uri)] = not apart
+        while len(self._multiplexing) > MAX_PEERS:
+            del self._multiplexing[next(iter(self._multiplexing))]
 
     def trickles(self, uri: str) -> bool:
         """Whether the phones at this address are known to take candidates later."""

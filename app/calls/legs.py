@@ -302,10 +302,11 @@ class Leg:
             self.trickle.listen(self.ice, self.agreement)
             self.ice.start_checks()
             await self.ice.wait_connected()
+        self.rtcp.secure(self.agreement.transports)
         for transport in self.agreement.transports:
             await self.media.secure(transport.name, transport.security)
+        await self.rtcp.settled()
         self.ready = True
-        self.rtcp.secure(self.agreement.transports)
 
     def silent_for(self) -> float | None:
         """Seconds since the last authentic media packet; None before the first."""

@@ -4,13 +4,14 @@ With ICE it has candidates of its own (RFC 8839 section 5.1), without ICE it goe
 wants it (RFC 3605), and ours is asked for at that same port, where its packet types tell it from RTP. One of these for
 each leg; what it carries is the leg's media session's.
 
-A first offer has component 2 only for a far end that was seen not to multiplex. Phones that do not are few, and old:
-everybody else would pay for it with twice the sockets, relays and candidates, and with a restart of ICE, by which it
-could be brought later, such phones lose their path.
+A first offer has component 2 for everybody who is not known to multiplex: phones that do not are old, and with one
+component alone some never begin their handshake, while a restart of ICE, by which the second could be brought later,
+costs them the path they have. Toward all others the second one is given back as soon as the answer is there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
@@ -25,6 +26,8 @@ from app.owned_tasks import OwnedTasks
 from app.settings import HostPort
 
 log = logging.getLogger(__name__)
+
+PATIENCE_S = 1.0  # a call waits no longer for the keys of its reports
 
 
 def rtcp_flow(stream: str) -> str:
@@ -51,6 +54,7 @@ class RtcpApart:
         self._ice = ice
         self._media = media
         self._tasks = OwnedTasks("RTCP apart")
+        self._agreeing: list[asyncio.Task[None]] = []
 
     def open(self, agreement: Agreement) -> None:
         """Open what the agreement wants and the path has; call it before the streams are configured."""
@@ -78,8 +82,15 @@ class RtcpApart:
     def secure(self, transports: Iterable[AgreedTransport]) -> None:
         """Agree the keys of what is open, beside the call: it goes on without reports where that fails."""
         for transport in transports:
-            if rtcp_flow(transport.name) in self.opened:
-                self._tasks.start(self._secure(transport), f"keys of {rtcp_flow(transport.name)}")
+            flow = rtcp_flow(transport.name)
+            if flow in self.opened:
+                self._agreeing.append(self._tasks.start(self._secure(transport), f"keys of {flow}"))
+
+    async def settled(self) -> None:
+        """Wait a moment for these keys: some phones begin their media once more when the last of them are agreed."""
+        if self._agreeing:
+            await asyncio.wait(self._agreeing, timeout=PATIENCE_S)
+            self._agreeing.clear()
 
     async def _secure(self, transport: AgreedTransport) -> None:
         try:

@@ -160,6 +160,7 @@ def tell(console: Console, event: Event) -> None:
             "",
             call=event.figures.call_id,
             audio_received=audio.packets_received if audio else None,
+            rtt_ms=audio.rtt_ms if audio else None,
             output_level_dbfs=audio.output_level_dbfs if audio else None,
             frames_decoded=video.frames_decoded if video else None,
         )

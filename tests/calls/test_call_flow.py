@@ -43,7 +43,7 @@ async def test_r1_one_allocate_gives_relay_and_reflexive_before_the_invite(turn:
         assert "host" in kinds
         assert "relay" in kinds
         counters = turn.counters()
-        assert counters["turn_allocated"] == 2  # one a stream (sound, picture), not one a kind of candidate
+        assert counters["turn_allocated"] == 4  # one a stream and component, not one a kind of candidate
         states = [step.state for step in ada.seen[-1].steps]
         assert states[:2] == [CallState.GATHERING, CallState.INVITING]
 

@@ -61,19 +61,10 @@ async def hang_up(one: Party, other: Party, call: Call) -> None:
 
 @pytest.mark.parametrize("bundle", [True, False], ids=["one path", "a path a stream"])
 @pytest.mark.parametrize("encryption", [Encryption.DTLS, Encryption.SDES], ids=["DTLS", "SDES"])
-async def test_component_2_carries_reports_once_it_is_known_to_be_needed(
-    lose: Callable[..., None], encryption: Encryption, bundle: bool
-) -> None:
-    """The first call learns it, and has no reports if ICE is used; every further one has, whoever makes it."""
+async def test_component_2_carries_reports(lose: Callable[..., None], encryption: Encryption, bundle: bool) -> None:
     lose(MUX, *([] if bundle else [BUNDLE]))
     parties = party("ada", encryption=encryption), party("bob", encryption=encryption)
     async with on_the_phone(*parties) as (ada, bob):
-        outgoing, _ = await connected(ada, bob)
-        assert components(ada.message("out", "INVITE").body) == {"1"}
-        await hang_up(ada, bob, outgoing)
-        for one in (ada, bob):
-            one.messages.clear()
-            one.seen.clear()
         outgoing, incoming = await connected(ada, bob)
         assert components(ada.message("out", "INVITE").body) == {"1", "2"}
         for one, call in ((ada, outgoing), (bob, incoming)):
@@ -83,6 +74,7 @@ async def test_component_2_carries_reports_once_it_is_known_to_be_needed(
             assert set(leg.ice.flows) == ({"0", "0/2"} if bundle else {"0", "0/2", "1", "1/2"})
             assert leg.rtcp.opened == {flow for flow in leg.ice.flows if flow.endswith("/2")}
             assert leg.media.dropped_datagrams <= 2  # what came before the keys
+        assert not ada.manager.services.peers.multiplexes(bob.uri)
         await hang_up(ada, bob, outgoing)
 
 
@@ -117,16 +109,19 @@ async def test_without_ice_one_port_takes_both(lose: Callable[..., None], encryp
         assert ada.seen[-1].state is CallState.ENDED
 
 
-async def test_who_multiplexes_is_offered_one_component(lose: Callable[..., None]) -> None:
+async def test_who_multiplexes_gets_one_component_and_is_remembered() -> None:
     async with on_the_phone(party("ada"), party("bob")) as (ada, bob):
-        ada.manager.services.peers.learn_rtcp(bob.uri, apart=True)  # as it was once
-        outgoing, incoming = await connected(ada, bob)
-        assert components(ada.message("out", "INVITE").body) == {"1", "2"}
-        for call in (outgoing, incoming):
-            assert call.path.leg is not None
-            assert call.path.leg.ice.flows == ("0",)
-        assert not ada.manager.services.peers.keeps_rtcp_apart(bob.uri)
-        await hang_up(ada, bob, outgoing)
+        for offered in ({"1", "2"}, {"1"}):
+            outgoing, incoming = await connected(ada, bob)
+            assert components(ada.message("out", "INVITE").body) == offered
+            for call in (outgoing, incoming):
+                assert call.path.leg is not None
+                assert call.path.leg.ice.flows == ("0",)
+            assert ada.manager.services.peers.multiplexes(bob.uri)
+            await hang_up(ada, bob, outgoing)
+            for one in (ada, bob):
+                one.messages.clear()
+                one.seen.clear()
 
 
 @pytest.mark.parametrize(
@@ -159,11 +154,14 @@ def test_a_path_for_rtcp_alone_is_wanted_without_mux_and_with_candidates_for_it(
 
 
 def test_what_is_remembered_of_peers_is_bounded() -> None:
-    peers = KnownPeers()
+    peers = KnownPeers(["ada@example.org"])
+    assert peers.multiplexes("sip:ada@example.org")  # takes candidates later, and so does that too
+    assert not peers.multiplexes("sip:1@example.org")
     for number in range(600):
-        peers.learn_rtcp(f"sip:{number}@example.org", apart=True)
-    assert peers.keeps_rtcp_apart("sip:599@EXAMPLE.org;transport=tcp")
-    assert not peers.keeps_rtcp_apart("sip:1@example.org")
+        peers.learn_rtcp(f"sip:{number}@example.org", apart=number == 599)
+    assert not peers.multiplexes("sip:599@EXAMPLE.org;transport=tcp")
+    assert peers.multiplexes("sip:598@example.org")
+    assert not peers.multiplexes("sip:1@example.org")
     peers.learn_rtcp("sip:599@example.org", apart=False)
-    assert not peers.keeps_rtcp_apart("sip:599@example.org")
+    assert peers.multiplexes("sip:599@example.org")
     assert peers.take_news() == {}

@@ -51,6 +51,7 @@ class Line:
     audio: str = "opus/48000/2"
     video: bool = True
     answers: bool = True
+    rtcp_mux: bool = True
 
     def __str__(self) -> str:
         parts = [f"<sip:{self.user}@{self.server or HERE};transport={self.transport}>"]
@@ -228,7 +229,7 @@ class Baresip:
             "video_fps 25",
             "video_bitrate 800000",
             "rtp_ports 10000-19999",  # apart from those of free_port
-            "rtcp_mux yes",
+            f"rtcp_mux {'yes' if line.rtcp_mux else 'no'}",
             "opus_stereo yes",
             f"snd_path {self._sound}",
             *(f"module {module}.so" for module in modules),
