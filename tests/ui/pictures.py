@@ -256,6 +256,10 @@ def narrow(stage: Stage) -> None:
     stage.shoot("narrow-pane")
     stage.pane.tabs.setCurrentWidget(stage.pane.timeline)
     stage.shoot("narrow-timeline")
+    stage.window.resize(480, 560)
+    stage.shoot("narrowest-timeline")
+    stage.pane.tabs.setCurrentWidget(stage.pane.path)
+    stage.shoot("narrowest-pane")
 
 
 SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {

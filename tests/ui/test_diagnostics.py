@@ -123,3 +123,17 @@ def test_the_last_call_stays_readable(window: MainWindow, pane: DiagnosticsPane,
     pane.refresh()
     assert pane.title.text() == "Last call: Front desk"
     assert len(pane.path.pairs.rows) == 4
+
+
+def test_in_a_narrow_window_the_figures_of_a_pair_give_way_to_its_ends(
+    window: MainWindow, pane: DiagnosticsPane, tell: Tell, qtbot: QtBot
+) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)), FiguresChanged(scenes.figures()))
+    table = pane.path.pair_table
+    qtbot.waitUntil(table.isVisible)
+    assert not table.isColumnHidden(4)
+    window.resize(480, 560)
+    qtbot.waitUntil(lambda: table.isColumnHidden(3) and table.isColumnHidden(4))
+    assert table.columnWidth(1) > 100
+    window.resize(1320, 820)
+    qtbot.waitUntil(lambda: not table.isColumnHidden(4))

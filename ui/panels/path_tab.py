@@ -59,7 +59,7 @@ class PathTab(QScrollArea):
         self.local = CandidatesModel("Yours")
         self.remote = CandidatesModel("Theirs")
         self._tables: list[tuple[QuietTable, QWidget]] = []
-        self.pair_table = QuietTable("pairTable", "Candidate pairs", self.pairs, stretch=1, tall=True)
+        self.pair_table = QuietTable("pairTable", "Candidate pairs", self.pairs, stretch=1, tall=True, spared=(3, 4))
         self._add(
             box, theme, "Pairs", self.pair_table, "No pairs yet: they form when both sides' candidates are known."
         )

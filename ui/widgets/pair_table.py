@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -20,6 +20,7 @@ Index = QModelIndex | QPersistentModelIndex
 _ROW_HEIGHT = 28
 _PAIR_HEIGHT = 46
 _MARK = 13
+_ROOM_FOR_ALL = 460
 _MEASURED_ROWS = 24  # how many rows the width of a column is fitted to; a hundred pairs would cost as much again
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
@@ -27,8 +28,18 @@ _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 class QuietTable(QTableView):
     """A table without grid or inner scrolling: the pane around it scrolls."""
 
-    def __init__(self, name: str, words: str, model: QAbstractTableModel, *, stretch: int, tall: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        words: str,
+        model: QAbstractTableModel,
+        *,
+        stretch: int,
+        tall: bool = False,
+        spared: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
+        self._spared = spared  # columns that give way where there is no room for all
         self.setObjectName(name)
         self.setAccessibleName(words)
         self.setModel(model)
@@ -57,6 +68,11 @@ class QuietTable(QTableView):
 
     def sizeHint(self) -> QSize:
         return QSize(200, self.height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        for column in self._spared:
+            self.setColumnHidden(column, event.size().width() < _ROOM_FOR_ALL)
+        super().resizeEvent(event)
 
     def _fit(self, *where: object) -> None:
         self.setFixedHeight(
