@@ -174,7 +174,8 @@ class IceAgent:
             self.lists[name].remote_done = True
 
     def _take_candidates(self, checklist: CheckList, candidates: tuple[Candidate, ...]) -> None:
-        for problem in checklist.take_candidates(candidates, self.timing.max_remote_candidates):
+        limit = self.timing.max_remote_candidates
+        for problem in checklist.take_candidates(candidates, limit, controlling=self.controlling):
             if problem not in self.problems and len(self.problems) < MAX_PROBLEMS:
                 self.problems.append(problem)
 

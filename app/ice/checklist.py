@@ -187,7 +187,7 @@ class CheckList:
     def sort(self) -> None:
         self.pairs.sort(key=_falling)
 
-    def take_candidates(self, candidates: Iterable[Candidate], limit: int) -> list[str]:
+    def take_candidates(self, candidates: Iterable[Candidate], limit: int, *, controlling: bool) -> list[str]:
         """Add the peer's candidates that can be used, at most `limit`; gives a sentence for each refusal."""
         problems = []
         for candidate in sorted(candidates, key=lambda one: one.priority, reverse=True):
@@ -202,22 +202,26 @@ class CheckList:
                 elif known is None:
                     self.remotes.append(candidate)
                 else:
-                    self._call(known, candidate)
+                    self._call(known, candidate, controlling)
             if problem:
                 problems.append(problem)
         return problems
 
-    def _call(self, learned: Candidate, signalled: Candidate) -> None:
+    def _call(self, learned: Candidate, signalled: Candidate, controlling: bool) -> None:
         """Take an address that a check has taught us for what the peer now calls it.
 
         The pairs keep their place: the peer's check has already said what it thinks of the way. Whether a relay
-        stands in it, only the signalled candidate tells.
+        stands in it, only the signalled candidate tells; then they take the place of relays, or a direct pair that
+        is worse than any reflexive one (over TCP, RFC 6544) would lose against them.
         """
         self.learned -= 1
         self.remotes[self.remotes.index(learned)] = signalled
         for pair in self.pairs:
             if pair.remote is learned:
                 pair.remote = signalled
+                if signalled.type is CandidateType.RELAY:
+                    pair.priority = priority_of(pair.local.candidate, signalled, controlling)
+        self.sort()
 
     def form(self, controlling: bool, limit: int) -> list[Pair]:
         """Add the pairs of all candidates that are not paired yet, up to `limit` in all; gives the new ones.

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.events import CandidateType, IceState
-from app.ice.candidates import Candidate, IceDescription, IceError
+from app.ice.candidates import Candidate, IceDescription, IceError, pair_priority
 from app.ice.config import IceConfig
 from app.ice.events import CandidateGathered, Connected, Failed, Gathered
 from app.settings import IcePolicy
@@ -183,9 +183,11 @@ def test_a_learned_address_that_is_signalled_later_becomes_what_it_is() -> None:
     network.run(0.2)
     (pair,) = a.leg.agent.lists["audio"].pairs
     assert pair.remote.type is CandidateType.PRFLX
-    add(a, b.local().candidates[0])
+    (relay,) = b.local().candidates
+    add(a, relay)
     assert pair.remote.type is CandidateType.RELAY
     assert pair.relayed
+    assert pair.priority == pair_priority(pair.local.candidate.priority, relay.priority)
     assert len(a.snapshot().remote) == 1
 
 
