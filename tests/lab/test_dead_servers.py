@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.journey import Ends, travel
 from tests.lab.nat import Kind, Street
-from tests.lab.parley import Outcome
-from tests.lab.servers import Servers, servers
+from tests.lab.parley import Outcome, Parley
+from tests.lab.servers import SECRETS, Servers, servers
+from tests.lab.village import QUIET
 
 ROUNDS = 5
 MAY_ADD_S = 0.05
@@ -69,17 +69,20 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Calls]
 
 
 def hold_all(street: Street, serving: Servers, folder: Path) -> dict[str, Calls]:
+    """Let ada call bob with each sort of dead server in turn; bob has live ones only, and stays."""
     held: dict[str, Calls] = {}
-    live = tuple(serving.all_turn())
-    caller, callee = (street.build(Kind.PORT_RESTRICTED) for _ in range(2))
-    for number in range(ROUNDS):
-        for sort, dead in dead_flags(serving.turn[0]).items():
-            place = folder / sort.replace(" ", "-") / str(number)
-            place.mkdir(parents=True)
-            journey = travel(serving, Ends(caller, callee, 0, (*dead, *live), live), place)
-            held.setdefault(sort, Calls()).outcomes.append(journey.caller)
-            for house in (caller, callee):
-                house.forget()
+    live, sorts = serving.all_turn(), dead_flags(serving.turn[0])
+    ada, bob = (street.build(Kind.PORT_RESTRICTED) for _ in range(2))
+    listening = ["listen", *serving.account("b0", bob.kind), *live, *QUIET, "--calls", str(ROUNDS * len(sorts))]
+    with Parley(bob.host, folder / "bob", listening, SECRETS) as listener:
+        listener.wait_for("listening")
+        for number in range(ROUNDS):
+            for sort, dead in sorts.items():
+                calling = ["call", serving.target("b0"), *serving.account("a0", ada.kind), *dead, *live, *QUIET]
+                place = folder / sort.replace(" ", "-") / str(number)
+                with Parley(ada.host, place, [*calling, "--for", "0.5"], SECRETS) as caller:
+                    held.setdefault(sort, Calls()).outcomes.append(caller.finish(limit_s=60))
+        assert listener.finish().code == 0
     return held
 
 
