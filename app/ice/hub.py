@@ -107,6 +107,10 @@ class Hub:
             if self.core.legs:
                 self._servers.begin()
                 self.core.all_servers_asked(time.monotonic())
+        except BaseException:
+            for waited_for in (self._gathered, self._servers_settled):
+                waited_for.set()  # nobody waits for what will not come
+            raise
         finally:
             self._opened.set()
             self.flush()

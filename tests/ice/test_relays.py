@@ -428,7 +428,10 @@ async def _socks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def test_a_relay_is_had_through_socks(coturn: Coturn) -> None:
-    server = await asyncio.start_server(_socks, "127.0.0.1", 0)
+    serving: list[asyncio.Task[None]] = []
+    server = await asyncio.start_server(
+        lambda reader, writer: serving.append(asyncio.create_task(_socks(reader, writer))), "127.0.0.1", 0
+    )
     proxy = f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     turn = coturn.turn(transport="tls")
     config = replace(LOOPBACK, turn_servers=(turn,), ca_file=str(coturn.ca_file), proxy=proxy)
@@ -437,3 +440,5 @@ async def test_a_relay_is_had_through_socks(coturn: Coturn) -> None:
             assert side.relays(), side.session.snapshot().problems
     finally:
         server.close()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*serving)
