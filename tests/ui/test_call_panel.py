@@ -199,6 +199,7 @@ def test_a_restart_is_noted(window: MainWindow, panel: CallPanel, tell: Tell) ->
     assert len(said) == 1
     assert said[0].startswith("The path was made anew at ")
     local = tuple(replace(one, address="10.8.0.4", base="10.8.0.4:5000") for one in scenes.LOCAL)
+    tell(FiguresChanged(scenes.figures(ice=replace(scenes.restarted(), local=(*scenes.LOCAL, *local)))))  # under way
     tell(FiguresChanged(scenes.figures(ice=replace(scenes.restarted(), local=local, restarts=2))))
     assert said[1].startswith("This machine moved to another network at ")
     assert said[1].endswith("; the call with Front desk went on.")

@@ -37,7 +37,7 @@ class CallRecord:
         self.traces: deque[SipTrace] = deque(maxlen=_KEPT_TRACES)
         self.alerted = info.direction is Direction.OUTGOING
         self.picked_up = info.direction is Direction.OUTGOING
-        self.base: str | None = None  # from which address of this machine it is sent
+        self.addresses: set[str] = set()  # of this machine, when its path was made
 
     @property
     def over(self) -> bool:
@@ -161,14 +161,14 @@ class CallBook(QObject):
 
     def _watch_path(self, record: CallRecord, before: IceSnapshot | None, ice: IceSnapshot | None) -> None:
         """Tell of a restart that took over, and whether this machine's address is another one since."""
-        pair = ice.selected_pair() if ice is not None else None
-        if ice is None or pair is None or pair.local >= len(ice.local):
+        if ice is None or ice.selected_pair() is None:
             return
-        local = ice.local[pair.local]
-        base = (local.base or local.place).rpartition(":")[0]
-        moved = record.base is not None and base != record.base and local.type is not CandidateType.RELAY
-        record.base = base if local.type is not CandidateType.RELAY else record.base
-        if before is not None and ice.restarts > before.restarts:
+        here = {one.address for one in ice.local if one.type is CandidateType.HOST}
+        renewed = before is not None and ice.restarts > before.restarts
+        moved = bool(record.addresses) and not record.addresses & here
+        if renewed or not record.addresses:
+            record.addresses = here  # while a restart is under way the snapshot has those of both generations
+        if renewed:
             done = [moment.at for moment in ice.timeline if moment.kind is MomentKind.RESTARTED]
             self.path_renewed.emit(record.info.call_id, done[-1] if done else self.engine_now() or 0.0, moved)
 
