@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from app.calls.call import Call
 from app.calls.manager import CallManager
 from app.calls.restarts import NetworkChange
+from app.calls.rtcp_apart import rtcp_flow
 from app.calls.services import CallServices, TellProblem
 from app.engine.history import history_entry
 from app.engine.people import People
@@ -83,8 +84,9 @@ class EngineCalls:
         self.manager.update(settings, replace(ice_config, pool=self._pool))
 
     def expect_call(self, *, video: bool) -> None:
-        """Gather ahead: somebody begins to dial."""
-        self._pool.prepare(self.manager.services.ice_config, ("0", "1") if video else ("0",))
+        """Gather ahead: somebody begins to dial. Whom, nobody knows yet, so RTCP gets a path of its own too."""
+        flows = [flow for name in (("0", "1") if video else ("0",)) for flow in (name, rtcp_flow(name))]
+        self._pool.prepare(self.manager.services.ice_config, flows)
 
     def network_changed(self, change: NetworkChange) -> None:
         """Take the calls along; what was learned of servers on the network before counts no more."""
