@@ -55,13 +55,14 @@ class UdpSocket:
         except OSError:
             self._socket.close()
             raise
+        self._refused = False  # sending told of an error that waits to be read
         self._loop = loop
         self._on_datagram = on_datagram
         self._on_unreachable = on_unreachable
         self._counters = counters
 
     def _readable(self) -> None:
-        failed = False
+        failed, read = False, 0
         for _ in range(READS_PER_WAKE):
             if self._socket.fileno() < 0:
                 return  # closed by the callback
@@ -76,8 +77,12 @@ class UdpSocket:
                 if not self._hears_errors:
                     break
             else:
+                read += 1
                 self._on_datagram(data, source[:2])
-        if self._hears_errors and self._socket.fileno() >= 0 and (self._read_errors() or failed):
+        # An error makes recvfrom fail, or was noticed in sending, or is all that woke us: others cost no question.
+        may_be_error = self._hears_errors and (failed or not read or self._refused)
+        self._refused = False
+        if may_be_error and self._socket.fileno() >= 0 and (self._read_errors() or failed):
             self._watch_again()
 
     def _watch_again(self) -> None:
@@ -110,6 +115,7 @@ class UdpSocket:
                 self._socket.sendto(data, destination)
             except OSError as error:
                 if self._hears_errors and attempt == 0 and error.errno == errno.ECONNREFUSED:
+                    self._refused = True
                     continue  # tells of an earlier datagram; this one was not sent
                 self._counters["send errors"] += 1
                 log.debug("sending to %s: %s", destination, error)
