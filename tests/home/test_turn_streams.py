@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from app.events import CandidateType
 from app.home import turn_streams
 from app.home.accounts import HomeUser, Users
 from app.home.errors import HomeError
 from app.home.turn_io import TurnLimits
 from app.home.turn_service import TurnService
+from app.ice.config import IceConfig
 from app.ice.framing import StunFramer
+from app.ice.session import IceSession
 from app.ice.stun import Address, Attribute, Message, MessageClass, Method, encode_channel_data, long_term_key
+from app.settings import HostPort, IcePolicy, TurnServer
 from tests.home.test_server import make_certificate
 from tests.home.turn_driver import UDP, code
 
@@ -139,6 +143,36 @@ async def test_tls_has_a_port_of_its_own(tmp_path: Path) -> None:
         client.writer.transport.abort()
         await until(lambda: service.allocations == 0)
     finally:
+        service.close()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_our_own_client_gets_its_relay_over_every_transport(transport: str, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    service = make_service(context)
+    await service.start()
+    port = (service.tls_port or 0) if transport == "tls" else service.port
+    server = TurnServer(HostPort("localhost", port), transport, "ada", "secret")
+    config = IceConfig(
+        interfaces=(HERE,), turn_servers=(server,), policy=IcePolicy.RELAY, ca_file=str(certificate), tcp=False
+    )
+    a, b = (IceSession(config, controlling, ["0"], on_event=lambda event: None) for controlling in (True, False))
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    b.on_datagram = lambda flow, data: heard.put_nowait(data)
+    try:
+        await asyncio.gather(a.gather(), b.gather())
+        assert {one.type for one in a.local("0").candidates} == {CandidateType.RELAY}, a.snapshot().problems
+        a.set_remote("0", b.local("0"))
+        b.set_remote("0", a.local("0"))
+        for session in (a, b):
+            session.start_checks()
+        await asyncio.gather(a.wait_connected(), b.wait_connected())
+        assert a.send("0", b"\x80over the relay")
+        assert await asyncio.wait_for(heard.get(), 5) == b"\x80over the relay"
+    finally:
+        await asyncio.gather(a.close(), b.close())
         service.close()
 
 
