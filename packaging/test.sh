@@ -67,7 +67,7 @@ case "$goal" in
     check
     ;;
   fuzz)
-    echo "make fuzz: random and malformed input, long form"
+    echo "make fuzz: random and malformed input, long form; FUZZ_INPUTS=10000000 sets how many damaged inputs"
     export HYPOTHESIS_PROFILE=long
     apart fuzz fuzz --timeout 1800 "$@"
     ;;
