@@ -323,9 +323,9 @@ class Leg:
         if stream in self._opened or stream in self.rtcp.opened:
             self.media.receive(stream, data)
 
-    def _receive_from_elsewhere(self, stream: str, data: bytes) -> bool:
+    def _receive_from_elsewhere(self, stream: str, data: bytes, named: bool) -> bool:
         known = stream in self._opened or stream in self.rtcp.opened
-        return known and self.media.receive_from_elsewhere(stream, data)
+        return known and self.media.receive_from_elsewhere(stream, data, named=named)
 
     async def close(self) -> None:
         """Free the devices, the keys and the sockets, in this order, so that the goodbyes still leave."""

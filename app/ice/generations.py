@@ -43,7 +43,7 @@ class IcePath:
     ) -> None:
         self.restarts = 0
         self.on_datagram: Callable[[str, bytes], None] = lambda flow, data: None
-        self.on_stranger: Callable[[str, bytes], bool] = lambda flow, data: False
+        self.on_stranger: Callable[[str, bytes, bool], bool] = lambda flow, data, named: False
         self._config = config
         self._flows = list(flows)
         self._on_event = on_event
@@ -65,7 +65,7 @@ class IcePath:
         else:
             session = IceSession(self._config, controlling, self._flows, on_event=told)
         session.on_datagram = lambda flow, data: self.on_datagram(flow, data)
-        session.on_stranger = lambda flow, data: self.on_stranger(flow, data)
+        session.on_stranger = lambda flow, data, named: self.on_stranger(flow, data, named)
         session.timeline.generation = self._begun
         return session
 

@@ -16,7 +16,7 @@ class IceLeg:
     def __init__(self, agent: IceAgent) -> None:
         self.agent = agent
         self.plain: dict[str, PlainPath] = {}
-        self.take_if_authentic: Callable[[str, bytes], bool] = lambda flow, data: False
+        self.take_if_authentic: Callable[[str, bytes, bool], bool] = lambda flow, data, named: False
         """Asked about data of a plain flow that comes from elsewhere: whether it was the peer's, and was used."""
         self.closed = False
 

@@ -18,6 +18,7 @@ class PlainPath:
 
     def __init__(self, base: int, named: Address) -> None:
         self.base = base
+        self.named = named
         self.remote = named
         self.sent_bytes = 0
         self.received_bytes = 0

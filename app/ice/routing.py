@@ -50,7 +50,8 @@ class Routing:
         for flow, path in leg.plain.items():
             if not may_belong(flow, data, leg.plain):
                 continue
-            if path.follow(base, source, lambda flow=flow: leg.take_if_authentic(flow, data)):  # type: ignore[misc]
+            named = source == path.named
+            if path.follow(base, source, lambda flow=flow, named=named: leg.take_if_authentic(flow, data, named)):  # type: ignore[misc]
                 path.received_bytes += len(data)
                 return True
         return False

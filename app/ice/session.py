@@ -33,7 +33,8 @@ class IceSession:
     A stream is one m= line with its candidates; a flow is one component of it (app/ice/flows.py), and whoever
     multiplexes RTCP has one flow a stream, of the same name. `on_event` and `on_datagram` (flow, data) are called on
     the loop; an exception in them is logged and ends nothing. `on_datagram` gets whatever is not STUN and comes from
-    an authenticated address. `on_stranger` (flow, data) is asked about data of a flow without ICE from elsewhere.
+    an authenticated address. `on_stranger` (flow, data, named) is asked about data of a flow without ICE that comes
+    from elsewhere; `named`: from the very address that the peer has named.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class IceSession:
         self._outcome = asyncio.Event()
         self._failure: str | None = None
         self.on_datagram: Callable[[str, bytes], None] = lambda flow, data: None
-        self.on_stranger: Callable[[str, bytes], bool] = lambda flow, data: False
+        self.on_stranger: Callable[[str, bytes, bool], bool] = lambda flow, data, named: False
         self._leg.take_if_authentic = self._judge
         self._hub.attach(self._leg, self._event, lambda flow, data: self.on_datagram(flow, data))
 
@@ -91,9 +92,9 @@ class IceSession:
             self._outcome.set()
         self._on_event(event)
 
-    def _judge(self, flow: str, data: bytes) -> bool:
+    def _judge(self, flow: str, data: bytes, named: bool) -> bool:
         try:
-            return self.on_stranger(flow, data)
+            return self.on_stranger(flow, data, named)
         except Exception:
             log.exception("a callback of an ICE session raised")
             return False

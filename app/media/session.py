@@ -140,10 +140,15 @@ class MediaSession:
         if transport is not None and not self._closed:
             transport.receive(data, time.monotonic())
 
-    def receive_from_elsewhere(self, name: str, data: bytes) -> bool:
-        """Take a datagram that did not come from where the peer was last; True, and used, if it is the peer's."""
+    def receive_from_elsewhere(self, name: str, data: bytes, *, named: bool = False) -> bool:
+        """Take a datagram that did not come from where the peer was last; True, and used, if it is the peer's.
+
+        `named`: it came from where the peer has said that it is.
+        """
         transport = self._transports.get(name)
-        return transport is not None and not self._closed and transport.receive_from_elsewhere(data, time.monotonic())
+        if transport is None or self._closed:
+            return False
+        return transport.receive_from_elsewhere(data, time.monotonic(), named=named)
 
     # Streams ------------------------------------------------------------------------------------------------
 

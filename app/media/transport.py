@@ -129,7 +129,7 @@ class MediaTransport:
         else:
             self.strange += 1
 
-    def receive_from_elsewhere(self, data: bytes, now: float) -> bool:
+    def receive_from_elsewhere(self, data: bytes, now: float, *, named: bool) -> bool:
         """Take a datagram of a path without ICE that came from another address than the peer's, if it is the peer's.
 
         Proof is the key where there is one; without encryption it is a payload type that was agreed on, and, once
@@ -147,14 +147,17 @@ class MediaTransport:
         if not 128 <= data[0] <= 191 or self._protection is None:
             self.strange += 1
             return False
-        if self._plan is not None and self._plan.kind == "none" and not self._is_plausible(data):
+        if self._plan is not None and self._plan.kind == "none" and not self._is_plausible(data, named=named):
             self.rejected += 1
             return False
         return self._receive_media(data, now)
 
-    def _is_plausible(self, data: bytes) -> bool:
+    def _is_plausible(self, data: bytes, *, named: bool) -> bool:
+        """`named`: it comes from the address that the peer named; whoever was heard before was somebody else then."""
         if len(data) < 12 or 192 <= data[1] <= 223 or data[1] & 0x7F not in self.payload_types:
             return False
+        if named:
+            self._sources.clear()
         return not self._sources or int.from_bytes(data[8:12]) in self._sources
 
     def send_rtp(self, packets: Iterable[bytes]) -> int:

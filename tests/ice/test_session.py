@@ -271,7 +271,7 @@ async def test_plain_mode_goes_where_authentic_packets_come_from() -> None:
     side = Side(LOOPBACK, True, ("audio",))
     judged: list[bytes] = []
 
-    def is_authentic(flow: str, data: bytes) -> bool:
+    def is_authentic(flow: str, data: bytes, named: bool) -> bool:
         judged.append(data)
         return data.startswith(b"\x80peer")
 

@@ -49,3 +49,18 @@ async def test_without_keys_a_known_payload_type_and_then_a_known_source_are_fol
         assert taken(2)
         assert not taken(3, ssrc=8)
         assert taken(4)
+
+
+async def test_who_comes_from_the_named_address_is_the_peer_and_whoever_was_first_is_forgotten() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        callee.session.configure([audio(PCMU)])
+
+        def taken(ssrc: int, number: int, *, named: bool = False) -> bool:
+            packet = build_rtp(0, False, number, 160 * number, ssrc, bytes(160))
+            return callee.session.receive_from_elsewhere("0", packet, named=named)
+
+        assert taken(66, 1)
+        assert taken(7, 1, named=True)
+        assert not taken(66, 2)
+        assert taken(7, 2)
