@@ -89,7 +89,7 @@ class Recovery:
 
     def on_network(self, change: NetworkChange) -> None:
         """Take a change of this machine's addresses."""
-        self._offline = not change.present
+        self._offline = change.offline
         leg = self._living_leg()
         if leg is None:
             return

@@ -6,6 +6,7 @@ Pure. What the path, the network and the signalling tell comes in as inputs; wha
 
 from __future__ import annotations
 
+import ipaddress
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +30,11 @@ class NetworkChange:
     gone: frozenset[str] = frozenset()
     new: frozenset[str] = frozenset()
     woke: bool = False
+
+    @property
+    def offline(self) -> bool:
+        """Whether nobody outside this machine can be reached."""
+        return all(ipaddress.ip_address(address).is_loopback for address in self.present)
 
 
 class Attempt(StrEnum):

@@ -194,6 +194,9 @@ def explain_end(
             return _sentence(fill, *_CALL_STATUSES[status], quoted)
     if kind is EndKind.CHECKS_FAILED and detail and _OWN_NETWORK.match(detail):
         return _sentence(fill, "no address was found at which this computer could be reached", "", quoted)
+    if kind is EndKind.NETWORK_LOST and detail and _OWN_NETWORK.match(detail):
+        what = "this computer lost its network, and with it the connection to {name}"
+        return _sentence(fill, what, "plug in a cable or join a wireless network, and call again")
     if kind is EndKind.HUNG_UP and by is not None:
         who = {EndedBy.LOCAL: "you hung up", EndedBy.REMOTE: "{name} hung up"}.get(by, _KINDS[kind][0])
         return _sentence(fill, who, "")

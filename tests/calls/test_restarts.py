@@ -213,6 +213,12 @@ def test_patience_begins_anew_with_each_interruption(how: str) -> None:
     assert case.times(Action.END) == []
 
 
+def test_a_machine_with_loopback_alone_is_offline() -> None:
+    assert NetworkChange(frozenset({"127.0.0.1", "::1"})).offline
+    assert NetworkChange(frozenset()).offline
+    assert not NetworkChange(frozenset({"127.0.0.1", HERE})).offline
+
+
 def test_every_attempt_can_be_left_and_every_input_means_something() -> None:
     assert {state for state, _ in TABLE} == set(Attempt)
     assert {given for _, given in TABLE} == set(Input)

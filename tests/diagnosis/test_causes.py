@@ -83,6 +83,12 @@ def test_who_ended_it_is_told_from_this_side() -> None:
     assert explain_end(EndKind.CANCELLED, by=EndedBy.REMOTE, name="Ada").startswith("Ada gave up")
 
 
+def test_a_network_that_was_lost_here_is_told_apart_from_one_lost_on_the_way() -> None:
+    said = explain_end(EndKind.NETWORK_LOST, None, "This machine has no network.", by=EndedBy.FAILURE, name="Bob")
+    assert said is not None
+    assert "this computer lost its network" in said.lower()
+
+
 def test_a_lost_network_does_not_read_like_a_hang_up() -> None:
     assert "lost" in explain_end(EndKind.NETWORK_LOST, name="Ada")
     assert "hung up" not in explain_end(EndKind.NETWORK_LOST, name="Ada")
