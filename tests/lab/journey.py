@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Semaphore
 from typing import Any
 
-from tests.heard import RATE_HZ, frequency_hz, part, read_wav
+from tests.heard import RATE_HZ, first_sound_s, frequency_hz, part, read_wav
 from tests.lab.aioice_peer import LONGEST_TRY_S
 from tests.lab.nat import House, Kind
 from tests.lab.parley import Fields, Outcome, Parley
@@ -59,8 +59,10 @@ class Journey:
         return Way(ice["gathered_in"], ice["connected_in"], (local["type"], remote["type"]), local["protocol"])
 
     def heard_hz(self, side: str) -> float:
-        """The tone that reached a side, in the middle of the call."""
-        heard = part(read_wav(self.folder / f"{side}.wav"), 0.4, TALK_S - 0.2)
+        """The tone that reached a side, from where it begins; 0 when it is shorter than half a second."""
+        everything = read_wav(self.folder / f"{side}.wav")
+        begins_s = first_sound_s(everything)
+        heard = part(everything, begins_s + 0.1, begins_s + 0.8) if begins_s is not None else everything[:0]
         return frequency_hz(heard) if heard.size > RATE_HZ // 2 else 0.0
 
 
