@@ -1,7 +1,8 @@
 """Multicast DNS for one session (RFC 6762): looks up the names that the peer gave as its addresses, and answers for
 the names that stand for ours.
 
-Not pure: owns sockets, from the first name on. The record format is the zeroconf library's.
+Not pure: owns sockets, from the first name on. The record format is the zeroconf library's, which is loaded with the
+first name too: most calls need none.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from zeroconf import AddressResolver, DNSQuestionType, IPVersion, ServiceInfo, Zeroconf  # type: ignore[attr-defined]  # AddressResolver is public, but not in its __all__
-from zeroconf.asyncio import AsyncZeroconf
+from typing import TYPE_CHECKING
 
 from app.ice.hiding import is_local_name
 from app.owned_tasks import OwnedTasks
+
+if TYPE_CHECKING:
+    from zeroconf import IPVersion, ServiceInfo, Zeroconf
+    from zeroconf.asyncio import AsyncZeroconf
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,8 @@ class LocalNames:
             self._tasks.start(self._look_up(opened, name, lookup), "look up")
 
     async def _look_up(self, opened: Zeroconf, name: str, lookup: _Lookup) -> None:
+        from zeroconf import AddressResolver, DNSQuestionType, IPVersion  # type: ignore[attr-defined]  # AddressResolver is public, but not in its __all__
+
         resolver = AddressResolver(f"{name}.")
         # Asked by multicast and so answered: other programs of this machine read the same port, and an answer to
         # this machine alone may reach any of them.
@@ -85,6 +90,8 @@ class LocalNames:
             opened = self._open() if name not in self._answered else None
             if opened is None:
                 continue
+            from zeroconf import ServiceInfo
+
             label = name.partition(".")[0]
             self._answered[name] = info = ServiceInfo(
                 _SERVICE,
@@ -101,6 +108,8 @@ class LocalNames:
         if self._closed or not self._addresses:
             return None
         if self._zeroconf is None:
+            from zeroconf.asyncio import AsyncZeroconf
+
             try:
                 self._zeroconf = AsyncZeroconf(interfaces=self._addresses, ip_version=_version(self._addresses))
             except OSError as error:
@@ -131,5 +140,7 @@ def unicast(addresses: Iterable[str]) -> list[str]:
 
 
 def _version(addresses: Iterable[str]) -> IPVersion:
+    from zeroconf import IPVersion
+
     versions = {ipaddress.ip_address(each).version for each in addresses}
     return IPVersion.All if len(versions) > 1 else IPVersion.V6Only if versions == {6} else IPVersion.V4Only
