@@ -256,12 +256,12 @@ class CheckList:
             of_rank = sorted((pair for pair in new if relay_rank(pair) == rank), key=_falling)
             known = sum(relay_rank(pair) == rank for pair in self.pairs)
             relayed += of_rank[: max(0, limit // RELAYED_PART - known)]
-        room += self._evict(len(relayed) - room)
+        room += self.evict(len(relayed) - room)
         kept = relayed[:room]
         others = sorted((pair for pair in new if pair not in kept), key=_falling)
         return kept + others[: room - len(kept)]
 
-    def _evict(self, count: int) -> int:
+    def evict(self, count: int) -> int:
         """Forget up to so many pairs that were not tried, the worst first; gives how many."""
         idle = (PairState.FROZEN, PairState.WAITING)
         gone = [

@@ -95,8 +95,9 @@ class Incoming:
 
     def _learn_pair(self, checklist: CheckList, check: EarlyCheck) -> Pair | None:
         state = self._state
-        if sum(len(one.pairs) for one in state.lists.values()) >= state.timing.max_pairs:
-            return None
+        full = sum(len(one.pairs) for one in state.lists.values()) >= state.timing.max_pairs
+        if full and not checklist.evict(1):
+            return None  # what the peer checks from is worth more than what nobody has tried yet
         limit = state.timing.max_learned_candidates
         local = state.bases[check.base][1]
         return learn_pair(checklist, local, check, controlling=state.controlling, limit=limit)

@@ -11,7 +11,7 @@ from app.ice.candidates import Candidate, IceDescription, IceError, pair_priorit
 from app.ice.config import IceConfig
 from app.ice.events import CandidateGathered, Connected, Failed, Gathered
 from app.settings import IcePolicy
-from tests.ice.network import TURN, TURN_ADDRESS, Mode, Network, Party
+from tests.ice.network import TURN, TURN_ADDRESS, Mode, Network, Party, connect
 
 PLAIN = IceConfig()
 WITH_TURN = IceConfig(turn_servers=(TURN,))
@@ -228,3 +228,17 @@ def test_many_interfaces_leave_room_for_the_relays() -> None:
     assert a.connected
     assert len(a.snapshot().pairs) <= 100 + 2 * 16
     assert "relay" in a.selected("audio")
+
+
+def test_a_full_list_makes_room_for_an_address_that_a_check_teaches() -> None:
+    """Many interfaces fill the list, and the only direct way comes from an address that nobody can signal."""
+    network = Network(delay_s=0.01)
+    network.add_turn()
+    lans = network.lan(Mode.ADDRESS_RESTRICTED, "203.0.113.11"), network.lan(Mode.SYMMETRIC, "203.0.113.12")
+    a, b = (
+        Party(network, lan, [f"192.168.{number}.{at}" for at in range(1, 9)], WITH_TURN, controlling=number == 1)
+        for number, lan in enumerate(lans, start=1)
+    )
+    connect(a, b)
+    assert len(a.snapshot().pairs) >= 100
+    assert "relay" not in a.selected() + b.selected()
