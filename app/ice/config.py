@@ -23,6 +23,8 @@ class Timing:
     patience_s: float = 39.5  # the PAC timer: a stream does not fail before, however bad it looks (RFC 8863)
     notice_s: float = 8.0  # still no path: the person is told so, and why so far
     direct_wait_s: float = 0.3  # after the first valid pair: how long a better direct pair may still come
+    answers_s: float = 0.05  # … but no longer than this after it was asked …
+    answers_rtts: float = 3.0  # … and so many round trips of the valid one
     relay_wait_s: float = 0.6  # the same while the best valid pair is relayed and a direct one is still tried
     consent_interval_s: float = 5.0  # times 0.8 to 1.2 (RFC 7675 section 5.1)
     consent_timeout_s: float = 30.0

@@ -332,8 +332,8 @@ def test_a_worse_pair_waits_a_bounded_time_for_a_better_one() -> None:
     a = Party(network, network.internet, ["198.51.100.1", "198.51.100.3"], CONFIG, controlling=True)
     b = Party(network, network.internet, "198.51.100.2", CONFIG, controlling=False)
     network.blocked = lambda source, to, data: "198.51.100.1" in (source[0], to[0])
-    took_s = connect(a, b)
-    assert 0.3 < took_s < 0.45
+    took_s = connect(a, b)  # 0.05 s for signalling, then the check, 0.05 s and three round trips
+    assert 0.15 <= took_s < 0.25
     pair = a.leg.agent.lists["audio"].selected
     assert pair is not None
     assert pair.local.candidate.address == "198.51.100.3"
@@ -414,7 +414,7 @@ def test_the_controlled_side_waits_for_the_nomination_where_a_better_pair_may_co
     b = Party(network, network.internet, ["198.51.100.1", "198.51.100.3"], CONFIG, controlling=False)
     network.blocked = lambda source, to, data: "198.51.100.1" in (source[0], to[0])
     begin_together(a, b)
-    network.run(0.25, lambda: bool(b.told(Connected)))
+    network.run(0.1, lambda: bool(b.told(Connected)))
     assert not b.told(Connected)
     network.run(1, lambda: a.done and b.done)
     assert b.told(Connected)

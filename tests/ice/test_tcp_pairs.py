@@ -24,6 +24,8 @@ from app.ice.stun import Address, Message, MessageClass
 HOST = CandidateType.HOST
 ACTIVE_PORT = 9
 
+UDP_BASE = 3
+
 
 def tcp(kind: TcpType, address: Address, *, other: int = 8191) -> Candidate:
     priority = candidate_priority(HOST, tcp_local_preference(HOST, kind, other), 1, "tcp")
@@ -42,6 +44,7 @@ class Ends:
         self.agents = [IceAgent(at == 0, Timing(), random.Random(at).getrandbits) for at in range(2)]
         self.sent: list[tuple[int, int, Address, bytes]] = []
         self.deaf = False
+        self.udp_from = 0.0  # before, what goes over UDP is lost
         self._connections: dict[tuple[int, int, Address], tuple[int, int, Address]] = {}
         for at, agent in enumerate(self.agents):
             agent.add_flow("0")
@@ -76,7 +79,7 @@ class Ends:
             while agent.packets:
                 base, data, to = agent.packets.popleft()
                 self.sent.append((at, base, to, data))
-                if not self.deaf:
+                if not self.deaf and (base != UDP_BASE or self.now >= self.udp_from):
                     other, there, source = self._connection(at, base, to)
                     self.agents[other].receive(there, Message.parse(data), source, self.now)
         if any(agent.packets for agent in self.agents):
@@ -84,6 +87,8 @@ class Ends:
 
     def _connection(self, at: int, base: int, to: Address) -> tuple[int, int, Address]:
         """Open a connection to the passive base, or use the one that there is."""
+        if base == UDP_BASE:
+            return 1 - at, base, (f"198.51.100.{at + 1}", 8000)
         key = (at, base, to)
         if key not in self._connections:
             assert base == 1, "a passive base opens nothing"
@@ -154,6 +159,20 @@ def test_two_ends_connect_over_tcp_and_agree() -> None:
     assert active.local.candidate.type is HOST, "our own active end is no unknown address"
     assert (passive.remote.type, passive.remote.tcptype) == (CandidateType.PRFLX, TcpType.ACTIVE)
     assert all(to[1] != ACTIVE_PORT for _, _, to, _ in ends.sent), "nobody connects to an active candidate"
+
+
+def test_tcp_is_not_taken_while_udp_needs_its_retransmission() -> None:
+    ends = Ends()
+    for at, agent in enumerate(ends.agents):
+        place = (f"198.51.100.{at + 1}", 8000)
+        agent.add_local("0", local(Candidate("u", 1, "udp", candidate_priority(HOST, 65535), *place, HOST), UDP_BASE))
+    ends.udp_from = ends.now + 0.3  # the first check of each side is lost
+    ends.start()
+    ends.run(2)
+    for agent in ends.agents:
+        selected = agent.lists["0"].selected
+        assert selected is not None
+        assert selected.local.protocol == "udp"
 
 
 def test_a_check_over_tcp_is_sent_once_and_still_given_up() -> None:
