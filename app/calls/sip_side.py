@@ -80,6 +80,9 @@ class SipSide:
     def _on_confirmed(self, event: sip_events.ProvisionalConfirmed) -> None:
         log.debug("%s: the 183 arrived (%s)", self._call.call_id, event.by)
         self._call.path.candidates.dialog_is_up(event.session.dialog_tag or "", event.session.request)
+        leg = self._call.path.leg
+        if event.by == "prack" and leg is not None and leg.begun:
+            leg.ice.peer_has_begun()  # the caller has our answer, so its checks open its NAT from now on
 
     def _on_expired(self, event: sip_events.ProvisionalExpired) -> None:
         if event.ended:

@@ -211,6 +211,20 @@ class IceAgent:
         ready = (one for one in self.lists.values() if one.remote is not None and one.state is ListState.IDLE)
         self._begin(list(ready), now)
 
+    def peer_has_begun(self, now: float) -> None:
+        """Ask again what was asked before the peer could answer: its NAT lets us in only now that it checks, too.
+
+        The repeated checks are paced like any others, so this is no flood if it is said too early.
+        """
+        for checklist in self.lists.values():
+            if checklist.state is not ListState.RUNNING:
+                continue
+            for pair in checklist.pairs:
+                if pair.state is PairState.IN_PROGRESS and pair.local.protocol == "udp":
+                    self._runner.cancel(now, pair=pair)
+                    checklist.trigger(pair)
+                    self.state.set_pair(checklist, pair, PairState.WAITING, now)
+
     def _begin(self, lists: list[CheckList], now: float) -> None:
         """Run these lists, or go on with what is new in them."""
         for checklist in lists:
@@ -272,7 +286,7 @@ class IceAgent:
         if entry is None or pair is None:
             return
         if final and not pair.unresolved:
-            self._watch.broken(entry[0].name, pair, now)
+            self._watch.broken(entry[0].name, pair)
         if not pair.unresolved or pair.reason == NOT_NEEDED:
             return  # of a way that nobody needs the other side takes leave; it has not failed
         pair.trouble = why

@@ -245,6 +245,10 @@ class IceCore:
         leg.agent.start(now)
         self.handle_timeout(now)
 
+    def peer_has_begun(self, leg: IceLeg, now: float) -> None:
+        leg.agent.peer_has_begun(now)
+        self.handle_timeout(now)
+
     def handle_timeout(self, now: float) -> None:
         """Do everything that is due."""
         self.gatherer.handle_timeout(now)

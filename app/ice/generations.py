@@ -202,6 +202,10 @@ class IcePath:
         """Begin the connectivity checks."""
         self._current.start_checks()
 
+    def peer_has_begun(self) -> None:
+        """Say that the peer checks too."""
+        self._current.peer_has_begun()
+
     async def wait_connected(self) -> None:
         """Return once every stream has its selected pair; raises IceFailed with a sentence."""
         await self._current.wait_connected()

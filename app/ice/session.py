@@ -189,6 +189,11 @@ class IceSession:
         self._hub.core.start_checks(self._leg, time.monotonic())
         self._hub.flush()
 
+    def peer_has_begun(self) -> None:
+        """Say that the signalling has shown that the peer has our description and checks too: ask again at once."""
+        self._hub.core.peer_has_begun(self._leg, time.monotonic())
+        self._hub.flush()
+
     async def wait_connected(self) -> None:
         """Return once every flow has its pair decided and data may flow; raises IceFailed with a sentence."""
         await self._outcome.wait()

@@ -224,3 +224,26 @@ def test_a_stun_server_at_the_address_of_the_turn_server_is_heard(password: str)
     assert CandidateType.SRFLX in {one.type for one in party.local().candidates}
     network.run(3)
     assert not [problem for problem in party.snapshot().problems if "STUN" in problem]
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["only retransmissions", "the caller is known to have begun"])
+def test_checks_that_came_too_early_are_repeated_once_the_peer_has_begun(told: bool) -> None:
+    """The callee begins first, and the caller's NAT drops its checks; its own NAT drops all the caller's."""
+    network = Network()
+    caller, callee = behind_nats(network, Mode.ADDRESS_RESTRICTED, Mode.SYMMETRIC, STUN_ONLY)
+    caller.gather()
+    callee.gather()
+    callee.set_remote(caller.local())
+    callee.start()
+    network.run(0.1)
+    caller.set_remote(callee.local())
+    caller.start()
+    network.run(0.02)
+    began = network.now
+    if told:
+        callee.core.peer_has_begun(callee.leg, network.now)
+        callee.flush()
+    network.run(2, lambda: caller.done and callee.done)
+    assert caller.done
+    assert callee.done
+    assert (network.now - began < 0.3) is told
