@@ -89,7 +89,7 @@ class Consent:
             changes.append(Change.INTERRUPTED)
         return changes
 
-    def broken(self, now: float) -> list[Change]:
+    def broken(self) -> list[Change]:
         """Take note that the way is gone for certain; gives what has become true by that."""
         told = [Change.SILENT] * (not self.silent) + [Change.INTERRUPTED] * (not self.interrupted)
         self.silent = self.interrupted = True

@@ -79,6 +79,8 @@ class Outcomes:
         pair.valid = None
         if checklist.nominating is pair:
             checklist.nominating, checklist.chosen = None, checklist.selected
+            if self._state.connected_at is not None and checklist.best_valid() is None:
+                self._watch.refused(checklist.name)
             self._watch.drop(checklist.name)
 
     # Of a flow -------------------------------------------------------------------------------------------

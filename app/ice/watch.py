@@ -40,12 +40,19 @@ class PathWatch:
         self._state = state
         self._runner = runner
         self._consents: dict[str, Consent] = {}
+        self._left_silent: set[str] = set()  # flows whose last pair was told to be silent, and is watched no more
 
     def begin(self, checklist: CheckList, pair: Pair, now: float) -> None:
-        """Watch over a pair from now on, unless that is done already."""
-        known = self._consents.get(checklist.name)
-        if known is None or known.pair is not pair:
-            self._consents[checklist.name] = Consent(pair, self._state.timing, self._state.random_bits, now)
+        """Watch over a pair from now on, unless that is done already; it ends the silence of another one."""
+        flow = checklist.name
+        known = self._consents.get(flow)
+        if known is not None and known.pair is pair:
+            return
+        self.drop(flow)
+        self._consents[flow] = Consent(pair, self._state.timing, self._state.random_bits, now)
+        if flow in self._left_silent:
+            self._left_silent.discard(flow)
+            self._tell(flow, Change.RECOVERED)
 
     @property
     def consents(self) -> Mapping[str, Consent]:
@@ -53,7 +60,10 @@ class PathWatch:
         return self._consents
 
     def drop(self, flow: str) -> None:
-        self._consents.pop(flow, None)
+        """Watch over this flow's pair no more: another will take its place, or none."""
+        consent = self._consents.pop(flow, None)
+        if consent is not None and consent.silent:
+            self._left_silent.add(flow)
 
     def awaits(self, tid: bytes) -> bool:
         return any(consent.awaits(tid) for consent in self._consents.values())
@@ -79,11 +89,18 @@ class PathWatch:
             for change in consent.poll(now):
                 self._tell(flow, change)
 
-    def broken(self, flow: str, pair: Pair, now: float) -> None:
+    def broken(self, flow: str, pair: Pair) -> None:
         """Take note that a pair's connection has ended: nothing comes or goes on it any more, which needs no proof."""
         consent = self._consents.get(flow)
         if consent is not None and consent.pair.key == pair.key:
-            for change in consent.broken(now):
+            for change in consent.broken():
+                self._tell(flow, change)
+
+    def refused(self, flow: str) -> None:
+        """Take note that the other side does not take this flow's pair, and that there is no other one."""
+        consent = self._consents.get(flow)
+        if consent is not None:
+            for change in consent.broken():
                 self._tell(flow, change)
 
     def next_timeout(self) -> float | None:

@@ -216,3 +216,27 @@ def test_a_call_with_a_hundred_pairs_is_woken_for_its_consent_only() -> None:
     network.timers[0] = (a.core.next_timeout, count)
     network.run(3600)
     assert 3600 / 6 <= woken <= 2 * 3600 / 4
+
+
+def test_a_better_pair_that_is_nominated_ends_the_silence_of_the_one_before() -> None:
+    """An old peer nominates one pair after the other, and the first has died meanwhile."""
+    network = Network()
+    mine = Party(network, network.internet, "198.51.100.1", IceConfig(), controlling=False)
+    theirs = Party(network, network.internet, ["198.51.100.2", "198.51.100.3"], IceConfig(), controlling=True)
+    theirs.core.expect_forks(True, network.now)  # it gives no candidate back
+    network.blocked = lambda source, to, data: "198.51.100.2" in (source[0], to[0])
+    connect(theirs, mine)
+    network.blocked = lambda source, to, data: True
+    until(network, lambda: bool(mine.told(Interrupted)))
+    checklist = theirs.leg.agent.lists["audio"]
+    better = checklist.pairs[0]
+    assert better.local.candidate.address == "198.51.100.2"
+    network.blocked = lambda source, to, data: "198.51.100.3" in (source[0], to[0])
+    checklist.nominating = better
+    checklist.trigger(better)
+    theirs.handle_timeout(network.now)
+    until(network, lambda: bool(mine.told(Recovered)), 3)
+    (pair,) = (pair for pair in mine.snapshot().pairs if pair.selected)
+    assert mine.snapshot().remote[pair.remote].address == "198.51.100.2"
+    assert mine.told(Recovered) == [Recovered("audio")]
+    assert not mine.leg.agent.interrupted
