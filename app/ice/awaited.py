@@ -16,6 +16,7 @@ from app.settings import HostPort
 
 GRACE_S = 0.04  # for other interfaces and families of a flow, once one of them has its candidate
 GRACE_ROUND_TRIPS = 3
+REFLEXIVE_GRACE_S = 0.4  # for a reflexive candidate once there is a relay: where UDP is shut it never comes
 
 
 @dataclass(slots=True, eq=False)
@@ -100,7 +101,12 @@ class Awaited:
     def won(self, flow: str, kind: CandidateType, host: str, rtt_s: float | None, now: float) -> None:
         self._hosts_won.setdefault((flow, kind), set()).add(host)
         grace_s = max(GRACE_S, GRACE_ROUND_TRIPS * (rtt_s or 0.0))
-        self._grace_ends.setdefault((flow, kind), now + grace_s)
+        self._grace((flow, kind), now + grace_s)
+        if kind is CandidateType.RELAY:
+            self._grace((flow, CandidateType.SRFLX), now + max(REFLEXIVE_GRACE_S, grace_s))
+
+    def _grace(self, key: tuple[str, CandidateType], end: float) -> None:
+        self._grace_ends[key] = min(end, self._grace_ends.get(key, end))
 
     def waits(self, now: float) -> bool:
         """Tell whether a candidate may still come that is worth waiting for."""

@@ -97,3 +97,14 @@ def test_the_memory_of_silence_is_bounded() -> None:
         health.silent(number, 0.0)
     assert sum(health.is_silent(number, 0.0) for number in range(MAX_KNOWN + 10)) == MAX_KNOWN
     assert not health.is_silent(0, 0.0)
+
+
+def test_a_reflexive_address_gets_little_time_once_there_is_a_relay() -> None:
+    awaited = Awaited(relay_only=False)
+    awaited.expect(server("udp is shut"), "0", SRFLX, "10.0.0.2")
+    awaited.won("0", RELAY, "10.0.0.2", 0.02, 5.0)
+    assert awaited.waits(5.3)
+    assert awaited.until(5.3) == 5.4
+    assert not awaited.waits(5.4)
+    other_flow = awaited.expect(server("udp is shut"), "1", SRFLX, "10.0.0.2")
+    assert awaited.worthwhile(other_flow, 1e6)
