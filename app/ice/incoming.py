@@ -146,12 +146,16 @@ class Incoming:
             code, words = 0, ""
         if 500 <= code < 600:
             return  # may pass: the request goes on being sent (RFC 8489 section 6.3.4)
+        refusal = f"refused with {code} {words[:60]}".strip()
         lite = check.checklist.remote is not None and check.checklist.remote.lite
-        if code == 487 and authentic and not lite:
+        if not authentic:  # 400 and 401 are not signed, but whoever sees our checks can write them: to be told only
+            self._state.counters["not authenticated"] += 1
+            check.pair.trouble = refusal
+        elif code == 487 and not lite:
             self._conflict(check, now)
         else:
             self._runner.finish(check)
-            self._outcomes.check_failed(check, now, f"refused with {code} {words[:60]}".strip(), refused=True)
+            self._outcomes.check_failed(check, now, refusal, refused=True)
 
     def _conflict(self, check: Check, now: float) -> None:
         """Answer 487: switch, unless that has happened since, and check the pair again (RFC 8445 7.2.5.1)."""

@@ -275,6 +275,22 @@ def test_a_forged_success_changes_nothing() -> None:
     assert not a.send(b"\x80x")
 
 
+@pytest.mark.parametrize("code", [400, 401, 420, 487])
+def test_a_refusal_that_anybody_can_have_written_is_not_believed(code: int) -> None:
+    """Who shares the network with us sees our checks, and answers them sooner than the peer."""
+    network = Network(delay_s=0.05)
+    a, b = two(network)
+    begin_together(a, b)
+    checks = [data for source, _, data in network.sent if source == ("198.51.100.1", 4000)]
+    for data in checks:
+        forged = Message.parse(data).failure(code, "No").encode(fingerprint=True)
+        a.core.receive(1, forged, ("198.51.100.2", 4000), network.now)
+    assert a.snapshot().pairs[0].state is PairState.IN_PROGRESS
+    assert a.leg.agent.controlling
+    assert network.run(1, lambda: a.connected) <= 0.1001
+    assert a.snapshot().pairs[0].reason is None
+
+
 def test_data_is_taken_from_authenticated_addresses_only() -> None:
     network = Network()
     a, b = two(network)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from app.events import CandidateType
 from app.ice.candidates import Candidate, IceDescription
 from app.ice.config import IceConfig
@@ -103,7 +105,8 @@ def test_what_the_network_reports_is_named_but_not_believed() -> None:
     assert "failed (the network says that nobody is there)" in reason(party)
 
 
-def test_a_refusal_by_the_peer_is_named() -> None:
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_refusal_by_the_peer_is_named(signed: bool) -> None:
     network = Network()
     network.add_turn()
     party = caller(network, IceConfig())
@@ -111,7 +114,8 @@ def test_a_refusal_by_the_peer_is_named() -> None:
     def refuse(data: bytes, source: tuple[str, int], now: float) -> None:
         request = Message.parse(data)
         if request.message_class is MessageClass.REQUEST:
-            reply = request.failure(400, "Bad Request").encode(b"p" * 22, fingerprint=True)
+            refusal = request.failure(400, "Bad Request")
+            reply = refusal.encode(b"p" * 22 if signed else None, fingerprint=True)
             network.transmit(network.internet, ("203.0.113.9", 5000), source, reply)
 
     network.internet.sockets["203.0.113.9", 5000] = refuse
@@ -119,6 +123,8 @@ def test_a_refusal_by_the_peer_is_named() -> None:
     party.start()
     network.run(8)
     assert "refused with 400 Bad Request" in said(party)
+    network.run(40)
+    assert "failed (refused with 400 Bad Request)" in reason(party)
 
 
 def test_a_peer_that_names_nothing_usable_is_told() -> None:
