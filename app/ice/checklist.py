@@ -161,6 +161,11 @@ class CheckList:
     def component(self) -> int:
         return split_flow(self.name)[1]
 
+    @property
+    def is_given_up(self) -> bool:
+        """Tell whether its pairs are checked no more, in whatever state that found them."""
+        return self.state in (ListState.FAILED, ListState.PLAIN)
+
     def valid_pairs(self) -> Iterator[Pair]:
         """Give the valid list in falling priority."""
         return (pair for pair in self.pairs if pair.state is PairState.SUCCEEDED and pair.valid is pair)

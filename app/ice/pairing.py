@@ -76,7 +76,7 @@ def set_initial_states(lists: Iterable[CheckList], new: Iterable[tuple[CheckList
     """
     states: dict[tuple[str, str], set[PairState]] = {}
     for checklist in lists:
-        for pair in checklist.pairs:
+        for pair in () if checklist.is_given_up else checklist.pairs:
             states.setdefault(pair.foundation, set()).add(pair.state)
     for _, pair in sorted(new, key=lambda one: (one[0].component, -one[1].priority)):
         known = states[pair.foundation]

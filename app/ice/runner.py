@@ -5,6 +5,8 @@ Pure. The agent decides what an outcome means; this part knows when what is sent
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from app.events import PairState
 from app.ice.checklist import CheckList, ListState, Pair
 from app.ice.checks import Check, request
@@ -98,7 +100,11 @@ class CheckRunner:
         return any(one.has_check(busy) for one in lists)
 
     def _busy_foundations(self) -> set[tuple[str, str]]:
-        return {pair.foundation for one in self._lists.values() for pair in one.pairs if pair.state in _BUSY}
+        return {pair.foundation for pair in self._busy_pairs()}
+
+    def _busy_pairs(self) -> Iterator[Pair]:
+        lists = (one for one in self._lists.values() if not one.is_given_up)
+        return (pair for one in lists for pair in one.pairs if pair.state in _BUSY)
 
     def _check_one(self, now: float) -> bool:
         """Send a check of the list whose turn it is, or of the next that has one; False when none has."""
@@ -116,8 +122,7 @@ class CheckRunner:
     def _send(self, checklist: CheckList, pair: Pair, now: float) -> None:
         use_candidate = self._state.controlling and checklist.nominating is pair
         tid, data = self.request(checklist, pair, use_candidate=use_candidate)
-        active = sum(other.state in _BUSY for one in self._lists.values() for other in one.pairs)
-        rto_s = max(self._timing.rto_s, self.pacing_s * active)
+        rto_s = max(self._timing.rto_s, self.pacing_s * sum(1 for _ in self._busy_pairs()))
         if pair.local.protocol == "tcp":
             schedule = Schedule.once(self._timing, now)
         elif pair.key in self._state.routes:  # the peer has been heard there

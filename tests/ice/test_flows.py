@@ -75,6 +75,28 @@ def test_of_each_foundation_the_lowest_component_of_all_streams_is_tried_first()
     assert {pair.state for pair in a.snapshot().pairs} == {PairState.SUCCEEDED}
 
 
+@pytest.mark.parametrize("ending", ["failed", "plain"])
+def test_a_flow_that_is_given_up_holds_nobody_back(ending: str) -> None:
+    """Its pairs stood for their foundation: another flow must not wait for what is checked no more."""
+    network = Network()
+    a, b = two(network, ("0", "1"))
+    network.blocked = lambda source, to, data: True
+    a.set_remote(b.local("0"), "0")
+    a.start()
+    network.run(38)
+    a.set_remote(b.local("1"), "1")
+    if ending == "plain":
+        a.core.use_plain(a.leg, "0", ("198.51.100.2", 4000), network.now)
+    network.run(3)
+    network.blocked = lambda source, to, data: False
+    b.set_remote(a.local("1"), "1")
+    b.core.use_plain(b.leg, "0", ("198.51.100.1", 4000), network.now)
+    network.blocked = lambda source, to, data: source[0] == "198.51.100.2" and data[:2] == b"\0\1"  # it only answers
+    b.start()
+    network.run(20, lambda: a.leg.agent.path("1") is not None)
+    assert a.leg.agent.path("1") is not None
+
+
 def test_a_peer_that_has_rtcp_beside_rtp_has_no_second_component() -> None:
     network = Network()
     a = two(network, ("0", "0/2"))[0]
