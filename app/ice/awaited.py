@@ -94,9 +94,9 @@ class Awaited:
         """These will come no more, or have come."""
         self._open.difference_update(wishes)
 
-    def of_server(self, server: AskedServer) -> bool:
-        """Tell whether anything is still open at this server."""
-        return any(wish.server is server for wish in self._open)
+    def forget(self, flow: str | None) -> None:
+        """Wait for nothing of this flow any more (None: of any)."""
+        self._open = {wish for wish in self._open if flow not in (None, wish.flow)}
 
     def won(self, flow: str, kind: CandidateType, host: str, rtt_s: float | None, now: float) -> None:
         self._hosts_won.setdefault((flow, kind), set()).add(host)

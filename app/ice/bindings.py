@@ -6,6 +6,7 @@ RFC 8445 sections 5.1.1.2 and 5.1.1.4.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.ice.awaited import AskedServer, Wish
@@ -65,11 +66,11 @@ class Bindings:
             self._advance(query, now)
         return late
 
-    def take_of(self, base: int | None) -> list[Query]:
-        """Give and forget the queries from a base (None: all)."""
-        return self._take(lambda query: base in (None, query.base.number))
+    def take_of(self, base: int) -> list[Query]:
+        """Give and forget the queries from a base."""
+        return self._take(lambda query: query.base.number == base)
 
-    def _take(self, wanted) -> list[Query]:  # type: ignore[no-untyped-def]
+    def _take(self, wanted: Callable[[Query], bool]) -> list[Query]:
         taken = {tid: query for tid, query in self._queries.items() if wanted(query)}
         self._queries = {tid: query for tid, query in self._queries.items() if tid not in taken}
         return list(taken.values())

@@ -33,6 +33,7 @@ START_PACING_S = 0.005  # between two new requests to servers: the least RFC 844
 MAX_PROBLEMS = 32
 MAX_OBSERVATIONS = 128
 _IN_USE = (TurnState.ALLOCATING, TurnState.READY, TurnState.CLOSING)
+_TAKEN = (TurnState.IDLE, *_IN_USE)  # by what is there or about to be: no second one over the same five-tuple
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +41,7 @@ class _Planned:
     """A request that has not been sent yet, the `turn`th to its server."""
 
     start: Callable[[float], None]
+    flow: str
     asked: AskedServer
     wishes: list[Wish]
     turn: int
@@ -72,7 +74,7 @@ class Gatherer:
         self._now = self._next_start_at = 0.0
         self._keepalive_at: float | None = None
         self._closed = False
-        self._seen_from: set[tuple[int, Address]] = set()  # (base, server) that gave a reflexive address
+        self._seen_from: set[tuple[int, Address]] = set()  # (base, server) that a NAT in between must not forget
 
     def add_base(
         self,
@@ -135,7 +137,7 @@ class Gatherer:
         if not self._closed:
             asked, over = self.server("stun", "udp", name), self.bases[base]
             wishes = [self._awaited.expect(asked, over.stream, CandidateType.SRFLX, over.address[0])]
-            self._plan(lambda now: self._bindings.ask(over, server, asked, wishes, now), asked, wishes)
+            self._plan(lambda now: self._bindings.ask(over, server, asked, wishes, now), over, asked, wishes)
 
     def ask_turn(
         self,
@@ -152,7 +154,7 @@ class Gatherer:
     def visit_turn(self, carrier: int, server: Address, visit: TurnVisit) -> None:
         """Plan an Allocate at the configured server, or where it sent us."""
         over = self.bases.get(carrier)
-        if over is None or self._closed:
+        if over is None or self._closed or self._is_taken(carrier, server, visit):
             return
         client = TurnClient(
             str(visit.turn.server),
@@ -171,13 +173,23 @@ class Gatherer:
             relay.give_up_at = now + self.timeout_s
             client.allocate(now)
 
-        self._plan(start, visit.asked, wishes)
+        self._plan(start, over, visit.asked, wishes)
+
+    def _is_taken(self, carrier: int, server: Address, visit: TurnVisit) -> bool:
+        """Tell whether another name, or a server that sent us, led to this very server before."""
+        held = self._relays.get((carrier, server))
+        if held is None or held.client.state not in _TAKEN:
+            return False
+        if held.visit.asked is not visit.asked:
+            same = f"The TURN server {visit.asked.name} is the one that is asked as {held.visit.asked.name} already."
+            self.refused(visit.asked, same, self._now)
+        return True
 
     def _relayed_base(self, carrier: Base, visit: TurnVisit) -> Base:
         return self._new_base(carrier.stream, ("", 0), visit.preference, carrier.interface, candidate=False)
 
-    def _plan(self, start: Callable[[float], None], asked: AskedServer, wishes: list[Wish]) -> None:
-        self._planned.append(_Planned(start, asked, wishes, asked.requests))
+    def _plan(self, start: Callable[[float], None], over: Base, asked: AskedServer, wishes: list[Wish]) -> None:
+        self._planned.append(_Planned(start, over.stream, asked, wishes, asked.requests))
         asked.requests += 1
 
     def _next_planned(self, now: float) -> _Planned:
@@ -277,6 +289,7 @@ class Gatherer:
         if client.state is TurnState.READY:
             asked.answered(client.rtt_s)
             asked.relayed = asked.relayed or client.relayed[0]
+            self._seen_from.add((carrier.number, relay.server))
             self.health.answered(asked.key)
             if client.mapped is not None and carrier.candidate:
                 self._reflexive(carrier, client.mapped, relay.server, asked, now)
@@ -410,13 +423,13 @@ class Gatherer:
         if stream is None:
             self._closed = True
             self._keepalive_at = None
-            self._planned.clear()
-            for query in self._bindings.take_of(None):
-                self._awaited.settle(query.wishes)
+        self._planned = [one for one in self._planned if stream not in (None, one.flow)]
+        self._awaited.forget(stream)
+        for number in self.sockets_of(stream):
+            self._bindings.take_of(number)
         for relay in self._relays.values():
             if stream in (None, relay.carrier.stream) and not any(base.number in keep for base in relay.bases):
                 relay.client.close(now)
-                self._awaited.settle(relay.wishes)
 
     def sockets_of(self, stream: str | None) -> set[int]:
         """Give the sockets of a stream (None: of all)."""

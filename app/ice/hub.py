@@ -80,6 +80,7 @@ class Hub:
         self.core.gathering_since = now
         if self.gathered:
             self.core.gathered_at = now
+        self.flush()
 
     # Gathering -------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import pytest
 from app.events import CandidateType
 from app.ice.config import Timing
 from app.ice.gatherer import Gatherer
-from app.ice.stun import Address, Attribute, Message, Method, long_term_key
+from app.ice.stun import Address, Attribute, Message, MessageClass, Method, long_term_key
 from app.path_events import ServerState
 from app.settings import HostPort, IcePolicy, TurnServer
 
@@ -190,3 +190,57 @@ def test_a_live_server_last_in_the_list_is_not_kept_waiting_by_the_dead_ones_bef
     assert asked == [*dead, live, live]
     assert bench.now - begun < 0.05
     assert len({place for _, place in bench.run(0.1)}) == len(dead)  # the others are asked all the same
+
+
+def test_two_names_of_one_turn_server_are_asked_once_and_keep_nobody_waiting() -> None:
+    bench = Bench()
+    other_name = TurnServer(HostPort("other-name.test", 3478), "udp", "alice", "secret")
+    bench.gatherer.ask_turn(bench.base, SERVER, TURN, 0)
+    bench.gatherer.ask_turn(bench.base, SERVER, other_name, 1)
+    assert len({Message.parse(data).transaction_id for data, _ in bench.run(0.02)}) == 1
+    bench.run(3 * TIMEOUT_S)
+    assert bench.gatherer.done(bench.now)
+    assert bench.gatherer.settled
+    assert ServerState.ASKING not in [info.state for info in bench.gatherer.server_infos()]
+
+
+def test_a_server_that_sends_us_to_one_we_have_a_relay_at_changes_nothing_there() -> None:
+    bench = Bench()
+    bench.allocate()
+    bench.gatherer.ask_turn(bench.base, OTHER, TurnServer(HostPort("b.test", 3478), "udp", "alice", "secret"), 1)
+    ((data, _),) = bench.run(0.01)
+    refused = Message.parse(data).failure(300, "Try Alternate")
+    bench.give(refused.add_address(Attribute.ALTERNATE_SERVER, SERVER), OTHER)
+    assert bench.run(2 * TIMEOUT_S) == []
+    assert not bench.gatherer.lost
+    assert bench.gatherer.settled
+    relay = bench.gatherer.relay_at(bench.base, SERVER)
+    assert relay is not None
+    assert relay.client.relayed == (RELAYED,)
+
+
+@pytest.mark.parametrize("asked_for_s", [0.0, 0.1])
+def test_a_flow_that_is_given_up_is_waited_for_no_longer(asked_for_s: float) -> None:
+    bench = Bench()
+    more = bench.gatherer.add_base("0/2", ("192.168.0.2", 4001), 0, "eth0", True)
+    name = HostPort("stun.test", 3478)
+    asked = bench.gatherer.server("stun", "udp", name)
+    bench.gatherer.looks_for(asked, ["0", "0/2"])
+    for base in (bench.base, more):
+        bench.gatherer.ask_stun(base, SERVER, name)
+        bench.gatherer.ask_turn(base, OTHER, TURN, 0)
+    bench.run(asked_for_s)
+    bench.gatherer.release("0/2", set(), bench.now)
+    bench.gatherer.release("0", set(), bench.now)
+    assert bench.gatherer.done(bench.now)
+    assert bench.gatherer.settled
+    assert bench.run(TIMEOUT_S) == []
+    assert not bench.gatherer.problems
+
+
+def test_every_socket_that_carries_a_relay_keeps_its_way_through_the_nat_open() -> None:
+    bench = Bench()
+    bench.base = bench.gatherer.add_base("0", ("192.168.0.2", 4001), 0, "eth0", candidate=False)  # after a 437
+    bench.allocate()
+    kept = [Message.parse(data) for data, place in bench.run(16.0) if place == SERVER]
+    assert [message.message_class for message in kept] == [MessageClass.INDICATION]
