@@ -384,7 +384,8 @@ class UserAgent:
 
     def _on_response(self, transaction: ClientTransaction | None, response: Response, source: Hop) -> None:
         if transaction is None:
-            return  # nothing waits for it (section 8.1.3.1); the layer has counted it
+            self._on_late_answer(response)
+            return
         if len(response.vias) != 1:
             self.counters["responses_not_ours"] += 1  # section 8.1.3.3
             return
@@ -397,6 +398,16 @@ class UserAgent:
         except ParseError as error:
             self.counters["malformed"] += 1
             log.debug("A response of %s could not be used: %s", source, error)
+
+    def _on_late_answer(self, response: Response) -> None:
+        """Nothing waits for it (section 8.1.3.1); the layer has counted it. But a 2xx to an INVITE wants its ACK."""
+        try:
+            if 200 <= response.status < 300 and response.cseq.method == "INVITE" and len(response.vias) == 1:
+                session = self._sessions.get((response.call_id, response.from_.tag or ""))
+                if session is not None:
+                    session.on_late_answer(response)
+        except ParseError as error:
+            log.debug("A late response could not be used: %s", error)
 
     # Requests (section 8.2) --------------------------------------------------------
 

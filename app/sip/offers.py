@@ -4,7 +4,8 @@ RFC 3261 section 14, RFC 3311 section 5, RFC 3262 section 5, RFC 3264 section 4.
 ours or theirs; this file keeps that rule, also for the first INVITE's offer.
 
 An offer that nobody answers changes nothing: whether the far end is still there is seen by the path of the call, which
-may come back long after a transaction has given up. Only 481 says that the far end has no such call any more.
+may come back long after a transaction has given up. Only 481 says that the far end has no such call any more, and of
+an early dialog not even that: there the INVITE tells.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_GLARE_RETRIES = 4
+MAX_UNANSWERED = 8  # re-INVITEs of ours whose answer may still come, far too late
 GLARE_OWNER_CS = (210, 400)  # hundredths of a second: RFC 3261 section 14.1, for whoever made the Call-ID
 GLARE_OTHER_CS = (0, 30)  # of the 0 to 200 that it leaves the other one: a call may be silent meanwhile
 
@@ -77,6 +79,7 @@ class Offers:
         self._keeper_cseq = 0
         self._offer_in_answer = False  # that 2xx carried our offer, its ACK brings the answer
         self._acks: dict[str, SentAck] = {}
+        self._unanswered: dict[str, tuple[Dialog, Request]] = {}  # re-INVITEs that were given up, by CSeq
 
     # The first exchange --------------------------------------------------------
 
@@ -117,7 +120,7 @@ class Offers:
             return
         if self._first_ours or self._first_theirs or self._session.state in _OVER:
             return
-        if waiting.method == "INVITE" and (self._session.state is not SessionState.CONFIRMED or self._keeper):
+        if waiting.method == "INVITE" and (not self._is_confirmed or self._keeper):
             return  # section 14.1: one INVITE at a time, in either direction
         dialog = self._dialog_for(waiting.dialog_tag)
         if dialog is None:
@@ -140,10 +143,14 @@ class Offers:
     def on_response(self, errand: Errand, response: Response, source: Hop) -> None:
         ours = self._ours
         if ours is None or errand is not ours.errand:
-            self._late(errand, response)
+            if 200 <= response.status < 300:
+                self.on_late_answer(response)
         elif response.status < 200:
             ours.heard = ours.heard or response.status > 100
             self._pracked(ours, response)
+            # A transaction that was taken has no limit of its own: without one nothing more could be said in this call.
+            session = self._session
+            session.agent.at(self._patience_key, session.agent.timers.timeout_s, lambda: self._withdraw(ours, 408))
         elif response.status < 300:
             if ours.dialog is not None:
                 ours.dialog.refresh_target(response)
@@ -151,7 +158,7 @@ class Offers:
             self._done(ours, response.status, response.body)
         elif response.status == 491 and ours.retries < MAX_GLARE_RETRIES:
             self._retry_after_glare(ours)
-        elif response.status == 481:
+        elif response.status == 481 and ours.dialog is self._session.dialog and self._is_confirmed:
             self._ours = None
             self._session.time_out("The far end no longer knows this call")
         else:
@@ -161,10 +168,16 @@ class Offers:
         ours = self._ours
         if ours is None or errand is not ours.errand:
             return
+        self._note_unanswered(ours)
         self._done(ours, 408 if cause == TIMED_OUT else 503, b"")
+
+    @property
+    def _is_confirmed(self) -> bool:
+        return self._session.state is SessionState.CONFIRMED
 
     def _done(self, ours: _Ours, status: int, body: bytes) -> None:
         self._ours = None
+        self._session.agent.cancel_timer(self._patience_key)
         self._session.emit(OfferAnswered(self._session, status, body, ours.method))
         # What waits, and what is asked for meanwhile, is written only after its owner has read this answer.
         self._being_read = True
@@ -182,6 +195,7 @@ class Offers:
         low, high = GLARE_OWNER_CS if own_call_id else GLARE_OTHER_CS
         wait_s = session.agent.rng.randint(low, high) / 100
         self._ours = None
+        session.agent.cancel_timer(self._patience_key)
         again = _Ours(ours.method, ours.body, ours.content_type, ours.dialog_tag, retries=ours.retries + 1)
 
         def retry() -> None:
@@ -196,11 +210,27 @@ class Offers:
         if request.method == "INVITE":
             self._acks = {str(request.cseq): SentAck.of(self._session.agent, dialog, request)}
 
-    def _late(self, errand: Errand, response: Response) -> None:
-        """A 2xx that came again: its ACK was lost."""
-        ack = self._acks.get(str(response.cseq))
-        if ack is not None and 200 <= response.status < 300:
+    def on_late_answer(self, response: Response) -> None:
+        """A 2xx that came again, since its ACK was lost, or to a re-INVITE that was given up.
+
+        It is confirmed in any case: a far end that hears no ACK ends the call (section 13.3.1.4). What it says is no
+        longer taken; the next offer tells what holds.
+        """
+        number = str(response.cseq)
+        ack = self._acks.get(number)
+        if ack is not None:
             ack.again()
+        elif number in self._unanswered:
+            dialog, request = self._unanswered.pop(number)
+            if dialog.remote_tag == response.to.tag:
+                self._acks[number] = SentAck.of(self._session.agent, dialog, request)
+
+    def _note_unanswered(self, ours: _Ours) -> None:
+        if ours.method == "INVITE" and ours.errand is not None and ours.dialog is not None:
+            request = ours.errand.sent_request
+            self._unanswered[str(request.cseq)] = ours.dialog, request
+            while len(self._unanswered) > MAX_UNANSWERED:
+                del self._unanswered[next(iter(self._unanswered))]
 
     def _pracked(self, ours: _Ours, response: Response) -> None:
         if ours.dialog is not None and response.rseq is not None and "100rel" in option_tags(response, "Require"):
@@ -209,6 +239,10 @@ class Offers:
     @property
     def _glare_key(self) -> tuple[int, str]:
         return (id(self), "glare")
+
+    @property
+    def _patience_key(self) -> tuple[int, str]:
+        return (id(self), "patience")
 
     @property
     def _turn_key(self) -> tuple[int, str]:
@@ -238,7 +272,7 @@ class Offers:
         if self._theirs is not None:
             return 500
         if self._ours is not None and self._is_lost(self._ours, request):
-            self._withdraw(self._ours)
+            self._withdraw(self._ours, 491)
         if self._ours is not None or (self._first_ours and request.body):
             return 491
         if self._first_theirs and request.body:
@@ -246,7 +280,7 @@ class Offers:
         if request.method == "INVITE":
             if self._keeper is not None:
                 return 500
-            if self._session.state is not SessionState.CONFIRMED:
+            if not self._is_confirmed:
                 return 491
         return None
 
@@ -259,12 +293,13 @@ class Offers:
         ours.crossed += 1
         return ours.method == request.method == "INVITE" and ours.crossed > 1 and not ours.heard
 
-    def _withdraw(self, ours: _Ours) -> None:
+    def _withdraw(self, ours: _Ours, status: int) -> None:
         transaction = ours.errand.transaction if ours.errand is not None else None
         if ours.errand is not None and transaction is not None:
             ours.errand.abandon()
             self._session.agent.layer.withdraw(transaction, self._session.agent.now)
-        self._done(ours, 491, b"")
+        self._note_unanswered(ours)
+        self._done(ours, status, b"")
 
     def answer(self, body: bytes, content_type: str) -> None:
         theirs = self._take_theirs()
@@ -332,6 +367,7 @@ class Offers:
         """The session ends: what the far end asked gets its answer, ours is forgotten."""
         self._session.agent.cancel_timer(self._glare_key)
         self._session.agent.cancel_timer(self._turn_key)
+        self._session.agent.cancel_timer(self._patience_key)
         self._waiting = self._ours = None
         if self._theirs is not None:
             self.refuse(487, None)

@@ -314,6 +314,10 @@ class InviteSession:
         else:
             self.offers.on_ack(request)
 
+    def on_late_answer(self, response: Response) -> None:
+        """A 2xx to an INVITE of ours whose transaction is no more."""
+        self.offers.on_late_answer(response)
+
     def on_finished(self, transaction: ServerTransaction) -> None:
         """Our refusal of the first INVITE has been acknowledged, or nobody cared to for 64*T1."""
         if self._callee is not None and transaction is self._callee.transaction:

@@ -16,7 +16,7 @@ from app.sip.events import (
 from app.sip.hops import Hop
 from app.sip.message import response_to
 from app.sip.sessions import SessionError, SessionState
-from tests.sip.pair import ANSWER, OFFER, Pair, answering, lost_once
+from tests.sip.pair import ANSWER, OFFER, Pair, answering, lost_once, parse_again
 
 
 @pytest.fixture
@@ -220,6 +220,72 @@ def test_a_far_end_that_does_not_know_the_call_ends_it(pair: Pair):
     caller.reinvite(OFFER)
     pair.wire.run(1)
     assert len(pair.ada.of(SessionTimedOut)) == 1
+    pair.settled()
+
+
+def test_an_update_of_an_early_dialog_that_is_gone_ends_nothing(pair: Pair):
+    """A fork that was cancelled: of an early dialog the INVITE alone tells whether it lives."""
+    caller, callee = pair.call()
+    callee.provisional(183, body=ANSWER)
+    pair.wire.run(0.1)
+    callee.key, key = ("elsewhere", ""), callee.key
+    pair.bob.agent._sessions.pop(key)  # it knows only the INVITE's transaction any more
+    caller.update(OFFER)
+    pair.wire.run(1)
+    assert "481 UPDATE" in pair.wire.log("bob")
+    assert pair.ada.one(OfferAnswered).status == 481
+    assert pair.ada.of(SessionTimedOut) == []
+    assert caller.state is SessionState.CALLING
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_an_answer_that_comes_too_late_is_confirmed_all_the_same(pair: Pair, withdrawn: bool):
+    """A far end that hears no ACK of its 200 hangs up (RFC 3261 section 13.3.1.4)."""
+    caller, callee = pair.up()
+    if withdrawn:
+        answering(pair.ada, b"v=0 for bob")
+    pair.wire.lose = lambda passed: passed.what == "INVITE" and passed.sender == "ada"
+    caller.reinvite(OFFER)
+    pair.wire.run(0.1)
+    if withdrawn:
+        callee.reinvite(b"v=0 from bob")
+    pair.wire.run(2 if withdrawn else 33)
+    assert pair.ada.one(OfferAnswered).status == (491 if withdrawn else 408)
+    late = response_to(pair.wire.messages("INVITE", "ada")[-1], 200)
+    late.headers.set("Contact", "<sip:bob@10.0.0.2>")
+    late.body = ANSWER
+    late.headers.set("Content-Type", "application/sdp")
+    before = pair.wire.log("ada").count("ACK")
+    for times in (1, 2):
+        pair.wire.inject(pair.ada, bytes(late))
+        assert pair.wire.log("ada").count("ACK") == before + times
+    ack = pair.wire.messages("ACK", "ada")[-1]
+    assert ack.cseq.number == late.cseq.number
+    assert len(pair.ada.of(OfferAnswered)) == 1
+    stranger = parse_again(late)
+    stranger.headers.set("CSeq", "4711 INVITE")
+    pair.wire.inject(pair.ada, bytes(stranger))
+    assert pair.wire.log("ada").count("ACK") == before + 2
+    caller.bye()
+    pair.settled()
+
+
+def test_an_offer_that_is_taken_and_never_answered_is_withdrawn(pair: Pair):
+    """A proxy or a phone said 100 and was not heard again: what waits behind it would wait for ever."""
+    caller, callee = pair.up()
+    caller.reinvite(OFFER)
+    pair.wire.run(20)
+    assert "100 INVITE" in pair.wire.log("bob")
+    assert pair.ada.of(OfferAnswered) == []
+    pair.wire.run(20)
+    assert pair.ada.one(OfferAnswered).status == 408
+    assert "CANCEL" in pair.wire.log("ada")
+    assert "487 INVITE" in pair.wire.log("bob")
+    answering(pair.bob)
+    caller.reinvite(OFFER)
+    pair.wire.run(1)
+    assert pair.ada.of(OfferAnswered)[-1].status == 200
+    callee.bye()
     pair.settled()
 
 
