@@ -207,6 +207,11 @@ class Gatherer:
         self._planned.remove(best)
         return best
 
+    @property
+    def ended(self) -> bool:
+        """Tell whether nothing is asked any more: what is needed has been found, or nobody needs anything."""
+        return self._closed
+
     def done(self, now: float) -> bool:
         """Tell whether nothing is awaited any more that could still give a candidate worth waiting for."""
         return not self._awaited.waits(now)

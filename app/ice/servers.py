@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from app.ice.awaited import AskedServer
 from app.ice.bases import Base, Retry
@@ -27,6 +28,7 @@ from app.ice.stun import Address
 from app.ice.time_limited import fresh_credentials
 from app.names import NAMES, is_address, records_cost_little
 from app.owned_tasks import OwnedTasks
+from app.path_events import ServerState
 from app.settings import HostPort, TurnServer
 
 NEXT_ADDRESS_S = 0.25  # between attempts to connect to one server's addresses (RFC 8305 section 5)
@@ -44,15 +46,11 @@ _SERVICES = {
 
 @dataclass(slots=True, eq=False)
 class _Link:
-    """A connection to a TURN server, from when it is asked for until it is a base of the hub."""
+    """A connection to a TURN server, which is a base of the hub once that has given it a number."""
 
     base: Base
-    number: int = 0  # of its own base
-    connection: TurnConnection | None = None
-
-    def close(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
+    connection: TurnConnection
+    number: int = 0
 
 
 def forget_network() -> None:
@@ -100,22 +98,36 @@ class Servers:
             if name not in turn_udp:  # an Allocate tells both (R1)
                 asked = gatherer.server("stun", "udp", name)
                 gatherer.looks_for(asked, self._flows)
-                self._tasks.start(self._ask_stun(name, asked), "ask a STUN server")
+                self._start(partial(self._ask_stun, name, asked), asked, "ask a STUN server")
         for index, turn in enumerate(config.turn_servers):
             asked = gatherer.server("turn", turn.transport, turn.server)
             gatherer.looks_for(asked, self._flows)
-            self._tasks.start(self._ask_turn(index, turn, asked), "ask a TURN server")
+            self._start(partial(self._ask_turn, index, turn, asked), asked, "ask a TURN server")
 
     def retry(self, retry: Retry) -> None:
         """Allocate once more over another socket or connection."""
-        self._tasks.start(self._retry(retry), "ask a TURN server again")
+        self._start(partial(self._retry, retry), retry.visit.asked, "ask a TURN server again")
+
+    def _start(self, ask: Callable[[], Coroutine[None, None, None]], asked: AskedServer, name: str) -> None:
+        self._tasks.start(self._ask(ask, asked), name)
+
+    async def _ask(self, ask: Callable[[], Coroutine[None, None, None]], asked: AskedServer) -> None:
+        """Ask, and however that ended let nobody wait for what will not come."""
+        gatherer = self._core.gatherer
+        try:
+            await ask()
+            if asked.state is ServerState.ASKING and not asked.requests and not gatherer.ended:
+                problem = f"The server {asked.name} cannot be reached from any address of this machine."
+                gatherer.refused(asked, problem, time.monotonic())
+        finally:
+            gatherer.looked_for(asked)
+            self._changed()
 
     # UDP -------------------------------------------------------------------------------------------------
 
     async def _ask_stun(self, name: HostPort, asked: AskedServer) -> None:
         for address in _one_of_each_family(await self._places(name, asked)):
             self._core.ask_stun(name, address)
-        self._done_with(asked)
 
     async def _ask_turn(self, index: int, turn: TurnServer, asked: AskedServer) -> None:
         if turn.transport == "udp":
@@ -124,11 +136,6 @@ class Servers:
                 self._core.ask_turn(index, fresh, address, lasts_s=lasts_s)
         else:
             await self._connect_flows(index, turn, asked)
-        self._done_with(asked)
-
-    def _done_with(self, asked: AskedServer) -> None:
-        self._core.gatherer.looked_for(asked)
-        self._changed()
 
     async def _retry(self, retry: Retry) -> None:
         gatherer, asked, turn = self._core.gatherer, retry.visit.asked, retry.visit.turn
@@ -146,7 +153,6 @@ class Servers:
             opened = await self._connect(turn, asked, retry.flow, [retry.server], domain, proxy)
             if opened is not None:
                 gatherer.visit_turn(opened[0], opened[1], retry.visit)
-        self._done_with(asked)
 
     def _base_at(self, flow: str, host: str) -> Base | None:
         bases = [base for base in self._core.gatherer.bases.values() if base.candidate and base.stream == flow]
@@ -204,14 +210,16 @@ class Servers:
             silent = isinstance(error, TimeoutError)
             problem = f"The TURN server {turn.server} cannot be reached over TCP: {reason}."
         else:
-            return None if link is None else self._take_link(flow, link)
+            if link is None or link.connection.stands:
+                return None if link is None else self._take_link(flow, link)
+            problem = f"The TURN server {turn.server} cannot be reached over TCP: it closed the connection."
         gatherer.refused(asked, problem, time.monotonic(), silent=silent)
         return None
 
     def _take_link(self, flow: str, link: _Link) -> tuple[int, Address] | None:
-        assert link.connection is not None
-        if not self._core.legs:
-            link.connection.close()  # the session was closed meanwhile
+        gatherer = self._core.gatherer
+        if gatherer.ended or link.base.number not in gatherer.bases:
+            link.connection.close()  # nobody needs it any more: the session was closed meanwhile, or has its path
             return None
         link.number = self._take(flow, link.connection, link.base)
         return link.number, link.connection.server
@@ -237,17 +245,19 @@ class Servers:
     async def _open(
         self, turn: TurnServer, place: Address | socket.socket, base: Base, tls: tuple[ssl.SSLContext, str] | None
     ) -> _Link:
-        link = _Link(base)
+        link: _Link | None = None
 
         def lost(why: str) -> None:
-            if link.number:
+            if link is not None and link.number:
                 problem = f"The TURN server {turn.server} is lost: {why}."
                 self._core.carrier_lost(link.number, problem, time.monotonic())
                 self._changed()
 
-        link.connection = await TurnConnection.open(
-            place, base.address[0], tls, lambda data, source: self._arrived(link.number, data, source), lost
-        )
+        def arrived(data: bytes, source: Address) -> None:
+            if link is not None and link.number:  # nothing was asked before
+                self._arrived(link.number, data, source)
+
+        link = _Link(base, await TurnConnection.open(place, base.address[0], tls, arrived, lost))
         return link
 
     async def _tls_context(self) -> ssl.SSLContext:
@@ -326,7 +336,7 @@ async def first_to_succeed(attempts: Sequence[Coroutine[None, None, _Link]], ste
                 if task.exception() is None and winner is None:
                     winner = task.result()
                 elif task.exception() is None:
-                    task.result().close()
+                    task.result().connection.close()
     finally:
         for attempt in waiting:
             attempt.close()
@@ -334,7 +344,7 @@ async def first_to_succeed(attempts: Sequence[Coroutine[None, None, _Link]], ste
             task.cancel()
         for late in await asyncio.gather(*running, return_exceptions=True):
             if isinstance(late, _Link):
-                late.close()
+                late.connection.close()
     if winner is None:
         raise failure
     return winner

@@ -170,9 +170,17 @@ class TurnConnection(asyncio.Protocol):
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        here, there = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if not here or not there:  # it has closed again already
+            transport.close()
+            return
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
-        self.address = transport.get_extra_info("sockname")[:2]
-        self.server = transport.get_extra_info("peername")[:2]
+        self.address, self.server = here[:2], there[:2]
+
+    @property
+    def stands(self) -> bool:
+        """Whether neither side has closed it."""
+        return self._transport is not None
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -183,6 +191,8 @@ class TurnConnection(asyncio.Protocol):
             self._on_lost("it sent something that is not TURN")
             return
         for message in messages:
+            if self._transport is None:
+                return  # closed by what the last one led to
             self._on_message(message, self.server)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -8,6 +8,7 @@ where it carries one. Over TCP and TLS the caller frames what it receives; Chann
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ RENEW_CREDENTIALS_S = 120.0  # how long before its credentials end an allocation
 _UDP = b"\x11\0\0\0"
 _IPV6 = b"\x02\0\0\0"
 _NOWHERE = ("0.0.0.0", "::")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _NO_FAMILY = (420, 440)  # the server does not know the attribute, or has no such address
 
 
@@ -150,7 +152,7 @@ class TurnClient:
         by_family = {":" in address[0]: address for address in reversed(relayed)}
         self.relayed = tuple(address for address in relayed if by_family[":" in address[0]] == address)[:2]
         self.mapped = answer.address(Attribute.XOR_MAPPED_ADDRESS)
-        if self.state is TurnState.FAILED:  # given up meanwhile: hand back what came too late
+        if self.state in (TurnState.FAILED, TurnState.CLOSING):  # given up meanwhile: hand back what came too late
             self.state = TurnState.READY
             self.close(now)
             return
@@ -180,8 +182,6 @@ class TurnClient:
         """Take note that the connection to the server has ended, and the allocation with it."""
         self._requests.clear()
         self._fail(why)
-        if self.state is TurnState.CLOSING:
-            self.state = TurnState.CLOSED
 
     def unreachable(self, now: float) -> None:
         """Take note that the network says nobody listens there (ICMP, which anybody could have sent).
@@ -208,14 +208,19 @@ class TurnClient:
             self.permission_results.extend((peer, why) for peer in self._permissions)
             self._permissions.clear()
             self._channels.clear()
+        elif self.state is TurnState.CLOSING:
+            self.state = TurnState.CLOSED
 
     def close(self, now: float) -> None:
-        """Hand the allocation back with a Refresh of lifetime 0."""
+        """Hand the allocation back with a Refresh of lifetime 0, also one that may be granted at this moment."""
         if self.state is TurnState.READY:
             self._requests.clear()
             self.state = TurnState.CLOSING
             self._refresh_at = self._ends_at = None
             self._requests.ask(Method.REFRESH, _lifetime(0), self._closed, now)
+        elif self.state is TurnState.ALLOCATING and self._requests.signs:
+            self.state = TurnState.CLOSING
+            self._ends_at = None
         elif self.state is not TurnState.CLOSING:
             self._requests.clear()
             self.state = TurnState.CLOSED
@@ -360,4 +365,11 @@ def _alternate(message: Message) -> Alternate | None:
         address, domain = message.address(Attribute.ALTERNATE_SERVER), message.text(Attribute.ALTERNATE_DOMAIN)
     except StunError:
         return None
-    return None if address is None or not address[1] else Alternate(address, domain or None)
+    if address is None or not address[1] or (domain and not _may_be_in_certificate(domain)):
+        return None
+    return Alternate(address, domain or None)
+
+
+def _may_be_in_certificate(domain: str) -> bool:
+    """Tell whether this is a name as the DNS has them (RFC 1123 section 2.1): the TLS library takes no other."""
+    return len(domain) <= 253 and all(_LABEL.fullmatch(label) for label in domain.split("."))

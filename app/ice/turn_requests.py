@@ -88,6 +88,11 @@ class TurnRequests:
     def _schedule(self, now: float) -> Schedule:
         return Schedule.start(self._timing, now, self._timing.server_rto_s)
 
+    @property
+    def signs(self) -> bool:
+        """Tell whether a challenge was taken, so that what is under way may be granted."""
+        return self._key is not None
+
     def clear(self) -> None:
         """Forget what is under way; nobody is told."""
         self._open.clear()

@@ -8,7 +8,7 @@ import statistics
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 
 import pytest
@@ -19,6 +19,7 @@ from app.ice import servers
 from app.ice.config import IceConfig
 from app.ice.events import CandidateGathered, IceEvent
 from app.ice.session import IceSession
+from app.ice.stun import Message, MessageClass, Method
 from app.path_events import ServerState
 from app.settings import HostPort, IcePolicy, TurnServer
 from tests.ice.conftest import Coturn, free_port
@@ -200,3 +201,70 @@ async def test_a_name_without_port_is_looked_up_by_service(coturn: Coturn, monke
         assert CandidateType.RELAY in [candidate.type for candidate in session.local("0").candidates]
         assert [server.name for server in session.snapshot().servers] == ["stun.example.org", "example.org"]
     assert sorted(asked) == [("_stun._udp", "stun.example.org"), ("_turn._udp", "example.org")]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_server_of_another_family_is_told(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
+    monkeypatch.setattr(servers, "NAMES", names.Names(system=lambda host: ("::1",)))
+    turn = TurnServer(HostPort("v6.example", 3478), transport, "u", "p")
+    async with gathered(replace(LOOPBACK, turn_servers=(turn,)), ("0",)) as session:
+        (server,) = session.snapshot().servers
+        assert server.state is ServerState.REFUSED
+        assert server.problem == "The server v6.example:3478 cannot be reached from any address of this machine."
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_server_that_speaks_before_it_is_asked_is_not_heard(closes: bool) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer = Message(Method.BINDING, MessageClass.SUCCESS, bytes(12))
+        writer.write(3 * answer.encode() + bytes.fromhex("40000004") + b"data")
+        if closes:
+            writer.close()
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        ended.set()
+
+    seen = []
+    ended = asyncio.Event()
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as listening:
+        turn = TurnServer(HostPort(*listening.sockets[0].getsockname()), "tcp", "u", "p")
+        config = replace(LOOPBACK, turn_servers=(turn,), server_timeout_s=0.2, tap=lambda *seen_: seen.append(seen_))
+        async with gathered(config, ("0",)) as session:
+            (server,) = session.snapshot().servers
+            assert server.state in (ServerState.REFUSED, ServerState.SILENT)
+            if closes:
+                assert "closed the connection" in (server.problem or "")
+        await asyncio.wait_for(ended.wait(), 5)
+    assert not any(data.startswith(b"@") for _, _, _, data in seen)
+
+
+async def test_a_connection_that_comes_too_late_for_its_flow_is_closed() -> None:
+    asked = asyncio.Event()
+    goes_on = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await goes_on.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        if not await reader.read():
+            ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as listening:
+        host, port = listening.sockets[0].getsockname()
+        turn = TurnServer(HostPort("turn.example", 3478), "tcp", "u", "p")
+        config = replace(LOOPBACK, turn_servers=(turn,), proxy=f"http://{host}:{port}")
+        session = IceSession(config, True, ("0", "1"), on_event=lambda event: None)
+        try:
+            await session.gather_hosts()
+            async with asyncio.timeout(5):
+                await asked.wait()
+                session.remove_stream("0")
+                session.remove_stream("1")
+                goes_on.set()
+                await ended.wait()
+        finally:
+            await session.close()

@@ -427,3 +427,41 @@ def test_a_stream_is_cut_into_messages_wherever_it_is_split(step: int) -> None:
 def test_a_stream_that_is_no_turn_is_refused() -> None:
     with pytest.raises(StunError):
         StunFramer().feed(b"\x15\x03\x03\x00\x02\x02\x28")
+
+
+def test_what_is_granted_while_closing_is_handed_back() -> None:
+    script = Script()
+    script.challenge()
+    asked = script.request()
+    script.client.close(script.now)
+    script.give(asked.success().add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED).add_number(Attribute.LIFETIME, 600))
+    goodbye = script.request()
+    assert (goodbye.method, goodbye.number(Attribute.LIFETIME)) == (Method.REFRESH, 0)
+    script.give(goodbye.success().add_number(Attribute.LIFETIME, 0))
+    assert script.client.state is TurnState.CLOSED
+
+
+def test_what_is_refused_while_closing_is_the_end() -> None:
+    script = Script()
+    script.challenge()
+    asked = script.request()
+    script.client.close(script.now)
+    script.give(asked.failure(486, "Allocation Quota Reached"))
+    assert script.client.state is TurnState.CLOSED
+    assert script.client.next_timeout() is None
+
+
+def test_before_anything_can_have_been_granted_closing_is_the_end() -> None:
+    script = Script()
+    script.client.close(script.now)
+    assert script.client.state is TurnState.CLOSED
+    assert script.client.next_timeout() is None
+
+
+@pytest.mark.parametrize("domain", [".example", "a..example", "x" * 64 + ".example", "a\0b", "two words", "x." * 130])
+def test_a_name_that_no_certificate_can_have_is_not_looked_for(domain: str) -> None:
+    script = Script(over_stream=True)
+    refused = script.request().failure(300, "Try Alternate").add_address(Attribute.ALTERNATE_SERVER, PEER)
+    script.give(refused.add_text(Attribute.ALTERNATE_DOMAIN, domain), None)
+    assert script.client.state is TurnState.FAILED
+    assert script.client.alternate is None
