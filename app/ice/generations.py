@@ -13,14 +13,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from app.events import IceSnapshot
-from app.ice.candidates import Candidate, IceDescription
+from app.ice.candidates import Candidate, IceDescription, IceFailed
 from app.ice.config import IceConfig
-from app.ice.events import Connected, Failed, IceEvent, Recovered, RestartBegun, Restarted, RestartFailed, Silent
+from app.ice.events import (
+    Connected,
+    ConsentExpired,
+    Failed,
+    IceEvent,
+    Interrupted,
+    Reachable,
+    Recovered,
+    RestartBegun,
+    Restarted,
+    RestartFailed,
+    Silent,
+)
 from app.ice.flows import split_flow
 from app.ice.session import IceSession
 from app.owned_tasks import OwnedTasks
 
 LINGER_S = 3.0  # how long a generation that was replaced still receives
+_OF_A_PATH_IN_USE = (Silent, Interrupted, Recovered, ConsentExpired, Reachable)
 
 OnEvent = Callable[[IceEvent], None]
 
@@ -28,8 +41,9 @@ OnEvent = Callable[[IceEvent], None]
 class IcePath:
     """Has the face of an IceSession, and `restart` besides. Use it on one event loop only; close it always.
 
-    `on_event` hears everything of the generation that carries the call; of the next one how it comes about, and at its
-    end `Restarted`, or `RestartFailed` after which everything is as before; of one that was replaced nothing.
+    `on_event` hears everything of the generation that carries the call; of the next one how it comes about (not that a
+    flow of it is silent), and at its end `Restarted`, or `RestartFailed` after which everything is as before; of one
+    that was replaced nothing.
     """
 
     def __init__(
@@ -49,7 +63,11 @@ class IcePath:
         self._on_event = on_event
         self._begun = 0  # generations after the first
         self._silent: set[str] = set()  # flows on which the current generation hears nothing
+        self._next_silent: set[str] = set()  # the same of the next one, some of whose flows may be there before others
         self._next: IceSession | None = None
+        self._outcome = asyncio.Event()
+        self._failure: str | None = None  # why the current generation has no path and never had one
+        self._closed = False
         self._replaced: dict[IceSession, asyncio.TimerHandle] = {}
         self._tasks = OwnedTasks("ICE generations")
         self._current = self._open(controlling, _fork_of)
@@ -89,18 +107,28 @@ class IcePath:
         """Begin the next generation, giving up one that is under way, and give it.
 
         The owner gathers for it, signals its descriptions, and starts its checks; it takes over by itself once it is
-        connected. `config` is for this and all later ones.
+        connected. `config` is for this and all later ones. After `close` it is closed already.
         """
-        self.abandon()
+        self._drop_next()
         self._config = config or self._config
         self._begun += 1
-        self._next = self._open(controlling)
+        coming = self._open(controlling)
+        if self._closed:
+            self._tasks.start(coming.close(), "close what comes too late")
+            return coming
+        self._next = coming
         self._tell(RestartBegun())
-        return self._next
+        return coming
 
     def abandon(self) -> None:
         """Give up the next generation, if there is one: everything goes on over the current one."""
+        self._drop_next()
+        if self._failure is not None:
+            self._outcome.set()
+
+    def _drop_next(self) -> None:
         given_up, self._next = self._next, None
+        self._next_silent.clear()
         if given_up is not None:
             self._current.timeline.absorb(given_up.timeline)
             self._tasks.start(given_up.close(), "close what was not needed")
@@ -110,12 +138,16 @@ class IcePath:
         if self._next is None:
             return
         old, self._current, self._next = self._current, self._next, None
-        self._silent.clear()
+        self._silent, self._next_silent = self._next_silent, set()
+        self._failure = None
+        self._outcome.set()
         self.restarts += 1
         loop = asyncio.get_running_loop()
         self._replaced[old] = loop.call_later(LINGER_S, self._retire, old)
         self._current.timeline.absorb(old.timeline)
         self._tell(Restarted())
+        for flow in sorted(self._silent):
+            self._on_event(Silent(flow))
 
     def _tell(self, event: IceEvent) -> None:
         """Say what no session says by itself."""
@@ -128,13 +160,16 @@ class IcePath:
 
     def _told(self, session: IceSession, event: IceEvent) -> None:
         if session is self._current:
-            if isinstance(event, Silent):
-                self._silent.add(event.flow)
-            elif isinstance(event, Recovered):
-                self._silent.discard(event.flow)
+            _note(event, self._silent)
+            if isinstance(event, Failed):
+                self._failure = self._failure or event.reason
+            if isinstance(event, Connected) or (isinstance(event, Failed) and self._next is None):
+                self._outcome.set()
             self._on_event(event)
         elif session is not self._next:
             return
+        elif isinstance(event, _OF_A_PATH_IN_USE):
+            _note(event, self._next_silent)
         elif isinstance(event, Failed):
             self.abandon()
             self._tell(RestartFailed(event.reason))
@@ -143,6 +178,9 @@ class IcePath:
             self._on_event(event)
         else:
             self._on_event(event)
+
+    def _living(self) -> list[IceSession]:
+        return [self._current] if self._next is None else [self._current, self._next]
 
     # The face of a session ---------------------------------------------------------------------------------
 
@@ -186,12 +224,14 @@ class IcePath:
     def remove_stream(self, stream: str) -> None:
         """Forget a stream that was refused or bundled into another, also in later generations."""
         self._flows = [flow for flow in self._flows if split_flow(flow)[0] != stream]
-        self._current.remove_stream(stream)
+        for session in self._living():
+            session.remove_stream(stream)
 
     def remove_flow(self, flow: str) -> None:
         """Forget one component of a stream, also in later generations."""
         self._flows = [known for known in self._flows if known != flow]
-        self._current.remove_flow(flow)
+        for session in self._living():
+            session.remove_flow(flow)
 
     @property
     def flows(self) -> tuple[str, ...]:
@@ -207,8 +247,13 @@ class IcePath:
         self._current.peer_has_begun()
 
     async def wait_connected(self) -> None:
-        """Return once every stream has its selected pair; raises IceFailed with a sentence."""
-        await self._current.wait_connected()
+        """Return once every flow of a generation has its pair decided; raises IceFailed with a sentence.
+
+        A restart that is under way when the first generation fails may still find the path.
+        """
+        await self._outcome.wait()
+        if self._failure is not None:
+            raise IceFailed(self._failure)
 
     def progress(self) -> dict[str, str]:
         """Say of each flow that has no path yet why not, one sentence each."""
@@ -255,14 +300,27 @@ class IcePath:
         return self._current.binding_request_seen(flow)
 
     async def close(self) -> None:
-        """Release what every generation holds; safe to call twice."""
+        """Release what every generation holds; safe to call twice, and to cancel: it is then done without being
+        waited for."""
+        self._closed = True
         for timer in self._replaced.values():
             timer.cancel()
-        sessions = [self._current, *([self._next] if self._next is not None else []), *self._replaced]
+        for session in (*self._living(), *self._replaced):
+            self._tasks.start(session.close(), "close")
         self._next = None
         self._replaced.clear()
-        await asyncio.gather(*(session.close() for session in sessions))
+        if not self._outcome.is_set():
+            self._failure = self._failure or "The call was ended."
+            self._outcome.set()
         await self._tasks.finish()
+
+
+def _note(event: IceEvent, silent: set[str]) -> None:
+    """Keep in mind which flows of a generation are silent."""
+    if isinstance(event, Silent):
+        silent.add(event.flow)
+    elif isinstance(event, Recovered):
+        silent.discard(event.flow)
 
 
 def joined(current: IceSnapshot, coming: IceSnapshot) -> IceSnapshot:

@@ -282,13 +282,17 @@ class Hub:
         self.flush()
         if self.core.legs:
             return
-        await self._tasks.close()
-        await self.naming.close()
         try:
+            await self._tasks.close()
+            await self.naming.close()
             async with asyncio.timeout(GOODBYE_S):
                 await self._all_free.wait()
         except TimeoutError:
             log.info("a TURN server did not confirm that its allocation is handed back; it will run out by itself")
+        finally:
+            self._free()
+
+    def _free(self) -> None:
         for number in list(self._sockets):
             self._close_socket(number)
         if self._timer is not None:

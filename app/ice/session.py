@@ -252,7 +252,9 @@ class IceSession:
 
     async def close(self) -> None:
         """Release allocations and sockets; safe to call twice. Whoever waits for completion learns of it."""
-        await self._hub.close(self._leg)
-        if not self._outcome.is_set():
-            self._failure = "The call was ended."
-            self._outcome.set()
+        try:
+            await self._hub.close(self._leg)
+        finally:
+            if not self._outcome.is_set():
+                self._failure = "The call was ended."
+                self._outcome.set()

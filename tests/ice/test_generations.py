@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
+
+from app.ice.candidates import IceFailed
 from app.ice.config import IceConfig, Timing
-from app.ice.events import Completed, IceEvent, RestartBegun, Restarted, RestartFailed
+from app.ice.events import Completed, Failed, IceEvent, Interrupted, RestartBegun, Restarted, RestartFailed, Silent
 from app.ice.generations import IcePath
 from tests.ice.test_session import eventually, open_sockets
 
@@ -139,3 +142,95 @@ async def test_a_peer_without_ice_is_moved_to_at_once() -> None:
         a.path.adopt()
         assert a.path.current is moved
         assert a.told(Restarted) == 1
+
+
+def look_in_vain(one: Side, other: Side) -> None:
+    """Let one side's first generation check for a peer that names no address and never checks."""
+    one.path.set_remote("0", replace(other.path.local("0"), candidates=()))
+    one.path.start_checks()
+
+
+@pytest.mark.parametrize("first_fails", [True, False])
+async def test_who_waits_for_a_path_gets_the_one_that_a_restart_finds(first_fails: bool) -> None:
+    """The peer restarts before the first generation has found anything: its address has changed meanwhile."""
+    hurried = replace(LOOPBACK, timing=Timing(patience_s=0.2 if first_fails else 39.5))
+    a, b = Side(True, ("0",), hurried), Side(False, ("0",), LOOPBACK)
+    try:
+        await asyncio.gather(a.path.gather(), b.path.gather())
+        look_in_vain(a, b)
+        waiting = asyncio.create_task(a.path.wait_connected())
+        ours, theirs = a.path.restart(True), b.path.restart(False)
+        await asyncio.gather(ours.gather(), theirs.gather())
+        if first_fails:
+            await eventually(lambda: a.told(Failed) == 1)
+        assert not waiting.done()
+        theirs.set_remote("0", ours.local("0"))
+        theirs.start_checks()
+        ours.set_remote("0", theirs.local("0"))
+        ours.start_checks()
+        await asyncio.wait_for(waiting, 2)
+        assert a.path.current is ours
+    finally:
+        await asyncio.gather(a.path.close(), b.path.close())
+
+
+async def test_without_a_path_in_any_generation_the_first_cause_is_told() -> None:
+    hurried = replace(LOOPBACK, timing=Timing(patience_s=0.2))
+    a, b = Side(True, ("0",), hurried), Side(False, ("0",), LOOPBACK)
+    try:
+        await asyncio.gather(a.path.gather(), b.path.gather())
+        look_in_vain(a, b)
+        waiting = asyncio.create_task(a.path.wait_connected())
+        a.path.restart(True)
+        await eventually(lambda: a.told(Failed) == 1)
+        assert not waiting.done()
+        a.path.abandon()
+        with pytest.raises(IceFailed, match="named no network address"):
+            await waiting
+    finally:
+        await asyncio.gather(a.path.close(), b.path.close())
+
+
+async def test_a_restart_after_the_end_opens_nothing_and_ends_by_itself() -> None:
+    before = open_sockets()
+    async with connected() as (a, _):
+        await a.path.close()
+        late = a.path.restart(True)
+        await asyncio.wait_for(late.gather(), 2)
+        assert a.path.next is None
+        assert late.default_candidate("0") is None
+    assert open_sockets() == before
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_closing_that_is_cancelled_still_frees_everything(steps: int) -> None:
+    before = open_sockets()
+    async with connected() as (a, b):
+        await restart(a, b)
+        await eventually(lambda: a.told(Restarted) == b.told(Restarted) == 1)
+        await a.path.restart(True).gather()
+        closing = asyncio.create_task(a.path.close())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+    await eventually(lambda: open_sockets() == before)
+
+
+async def test_a_silent_flow_of_a_restart_under_way_is_told_when_it_takes_over() -> None:
+    """One flow of the next generation was agreed on and dies before the other: the call itself is well."""
+    quick = replace(LOOPBACK, timing=Timing(consent_interval_s=0.2, silent_s=0.2, burst_s=0.05, interrupted_s=0.4))
+    async with connected(("0", "1"), quick) as (a, b):
+        ours, theirs = a.path.restart(True), b.path.restart(False)
+        await asyncio.gather(ours.gather(), theirs.gather())
+        for one, other in ((theirs, ours), (ours, theirs)):
+            one.set_remote("0", other.local("0"))
+            one.start_checks()
+        await eventually(lambda: ours.selected("0") is not None)
+        theirs.remove_flow("0")
+        await eventually(lambda: any(one.state == "interrupted" for one in ours.snapshot().consent))
+        assert (a.told(Silent), a.told(Interrupted)) == (0, 0)
+        for one, other in ((theirs, ours), (ours, theirs)):
+            one.set_remote("1", other.local("1"))
+        await eventually(lambda: a.told(Restarted) == 1)
+        assert a.told(Silent) == 1

@@ -436,3 +436,18 @@ async def test_data_that_stops_on_real_sockets_is_noticed_in_a_second() -> None:
             while not a.told(Silent):  # noqa: ASYNC110 - what is awaited is a moment of the clock's
                 await asyncio.sleep(0.02)
         assert 0.9 < time.monotonic() - began < 1.8
+
+
+async def test_closing_that_is_cancelled_frees_the_sockets_and_whoever_waits(coturn: Coturn) -> None:
+    before = open_sockets()
+    session = IceSession(replace(LOOPBACK, turn_servers=(coturn.turn(),)), True, ["0"], on_event=lambda event: None)
+    await session.gather()
+    waiting = asyncio.create_task(session.wait_connected())
+    closing = asyncio.create_task(session.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    assert closing.cancelled()
+    with pytest.raises(IceFailed):
+        await asyncio.wait_for(waiting, 1)
+    assert open_sockets() == before
