@@ -30,7 +30,9 @@ MAX_STRANGERS_OF_ONE = 4  # the same from one address
 STRANGER_S = 5.0
 STRANGER_BYTES = 1500  # the longest frame a stranger may send: a check fits, a flood of memory does not
 CONNECT_S = 10.0
+ACCEPT_AGAIN_S = 1.0  # after this process could open no more
 MAX_WAITING = 4  # datagrams kept until a connection stands: checks
+_NO_MORE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 Arrived = Callable[[bytes, Address], None]
 Lost = Callable[[Address, str], None]
@@ -38,11 +40,12 @@ Vouched = Callable[[Address], bool]
 
 
 class _Connection(asyncio.Protocol):
-    """One connection of a base."""
+    """One connection of a base; `accepted` is one that a stranger may have made."""
 
-    def __init__(self, owner: TcpBase, remote: Address) -> None:
+    def __init__(self, owner: TcpBase, remote: Address, *, accepted: bool) -> None:
         self.remote = remote
-        self.trusted = False
+        self.trusted = not accepted  # we chose to connect there
+        self._accepted = accepted
         self.opened_at = 0.0
         self.waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self._owner = owner
@@ -52,12 +55,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self.opened_at = asyncio.get_running_loop().time()
-        if not self.remote[1]:
-            self.remote = transport.get_extra_info("peername")[:2]
-            if not self._owner.admit(self):
-                self._transport.abort()
-                self._transport = None
-                return
+        if self._accepted and not self._owner.admit(self):
+            self._transport.abort()
+            self._transport = None
+            return
         while self.waiting:
             self.send(self.waiting.popleft())
 
@@ -187,22 +188,30 @@ class TcpListener(TcpBase):
         self._loop = loop
         self._tasks = OwnedTasks("ICE over TCP")
         self._sweep: asyncio.TimerHandle | None = None
-        loop.add_reader(self._socket, self._acceptable)
+        self._pause: asyncio.TimerHandle | None = None
+        self._listen()
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._socket, self._acceptable)
 
     def _acceptable(self) -> None:
         try:
             accepted, source = self._socket.accept()
-        except OSError:  # it left again, or this process may open no more
-            return
+        except OSError as error:
+            if error.errno in _NO_MORE:  # the loop would call again and again
+                self._loop.remove_reader(self._socket)
+                self._pause = self._loop.call_later(ACCEPT_AGAIN_S, self._listen)
+            return  # or it left again
         accepted.setblocking(False)
         log.debug("%s connected to %s", source[:2], self.address)
-        self._tasks.start(self._take(accepted), "accept")
+        taking = self._tasks.start(self._take(accepted, source[:2]), "accept")
+        taking.add_done_callback(lambda task: accepted.close() if task.cancelled() else None)
         if self._sweep is None:
             self._sweep = self._loop.call_later(STRANGER_S, self._drop_strangers)
 
-    async def _take(self, accepted: socket.socket) -> None:
+    async def _take(self, accepted: socket.socket, source: Address) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: _Connection(self, ("", 0)), accepted)
+            await self._loop.connect_accepted_socket(lambda: _Connection(self, source, accepted=True), accepted)
         except OSError:
             accepted.close()
 
@@ -223,8 +232,9 @@ class TcpListener(TcpBase):
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._socket.close()
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._pause):
+            if timer is not None:
+                timer.cancel()
         self._tasks.cancel()
         super().close()
 
@@ -246,8 +256,7 @@ class TcpConnector(TcpBase):
         if destination not in self._connections:
             if self._closed or destination in self._gone or len(self._connections) >= MAX_CONNECTIONS:
                 return False
-            self._connections[destination] = connection = _Connection(self, destination)
-            connection.trusted = True  # we chose to connect there
+            self._connections[destination] = connection = _Connection(self, destination, accepted=False)
             self._tasks.start(self._connect(connection), "connect")
         return super().send(data, destination)
 

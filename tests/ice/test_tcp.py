@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
+import struct
 from collections import Counter
 
 import pytest
@@ -171,3 +174,68 @@ def test_frames_survive_any_cutting(datagrams: list[bytes], step: int) -> None:
     heard = [one for at in range(0, len(stream), step) for one in framer.feed(stream[at : at + step])]
     assert heard == datagrams
     assert framer.awaited == 0
+
+
+async def _reset_before_it_is_taken() -> tuple[list[str], int]:
+    """Connect and reset at once, then connect and stay; gives what the loop complained of, and who is left."""
+    complaints: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: complaints.append(str(context)))
+    server = End(True)
+    for _ in range(5):
+        with socket.create_connection(server.base.address) as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client = End(False)
+    assert client.base.send(b"hello", server.base.address)
+    await within(server.heard)
+    left = len(server.base._connections)
+    client.base.close()
+    server.base.close()
+    return complaints, left
+
+
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
+def test_strangers_who_left_before_they_were_taken_leave_nothing(loops: str) -> None:
+    runner = asyncio if loops == "asyncio" else pytest.importorskip("uvloop", reason="not on this system")
+    assert runner.run(_reset_before_it_is_taken()) == ([], 1)
+
+
+async def test_without_a_free_descriptor_the_loop_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource", reason="not on this system")
+    monkeypatch.setattr(tcp, "ACCEPT_AGAIN_S", 0.2)
+    tried = 0
+    accept = tcp.TcpListener._acceptable
+
+    def counted(self: TcpListener) -> None:
+        nonlocal tried
+        tried += 1
+        accept(self)
+
+    monkeypatch.setattr(tcp.TcpListener, "_acceptable", counted)
+    server = End(True)
+    client = socket.create_connection(server.base.address)
+    client.sendall(frame(b"hello"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    os.close(free)
+    try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.heard.get(), 0.1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert tried == 1
+    assert (await within(server.heard))[0] == b"hello"
+    client.close()
+    server.base.close()
+
+
+async def test_closing_while_connections_are_being_taken_closes_them() -> None:
+    server = End(True)
+    with socket.create_connection(server.base.address) as stranger:
+        stranger.setblocking(False)
+        assert isinstance(server.base, TcpListener)
+        server.base._acceptable()
+        server.base.close()
+        loop = asyncio.get_running_loop()
+        assert await asyncio.wait_for(loop.sock_recv(stranger, 1), 5) == b""
