@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 REFUSAL_GRACE_S = 2.0  # how long a caller whose checks failed waits for the callee to say why
 BYE_GRACE_S = 2.0  # between the far end's farewell on the media path and its BYE
 PLAIN_SILENCE_S = 8.0  # without consent checks: silence that counts as an interruption
-PLAIN_LOST_S = 40.0
 _SEARCHING = (CallState.CONNECTING, CallState.ANSWERING, CallState.RINGING)
 
 
@@ -303,15 +302,18 @@ class PathSide:
         silent = leg.silent_for()
         if silent is None or not any(plan.send and plan.receive for plan in leg.agreement.streams):
             self._watched_since = None  # paused by one side: many a phone sends nothing then
+            if self._call.state is CallState.INTERRUPTED:
+                self._call.feed(Input.PATH_RECOVERED)  # as far as can be known: the pause was agreed on
             return
         now = self._call.services.clock()
         if self._watched_since is None:
             self._watched_since = now
         silent = min(silent, now - self._watched_since)
+        patience_s = self._call.services.settings.reconnect_for_s
         if self._call.state is CallState.CONNECTED and silent > PLAIN_SILENCE_S:
             self._call.feed(Input.PATH_INTERRUPTED)
         elif self._call.state is CallState.INTERRUPTED and silent < PLAIN_SILENCE_S:
             self._call.feed(Input.PATH_RECOVERED)
-        elif self._call.state is CallState.INTERRUPTED and silent > PLAIN_LOST_S:
+        elif self._call.state is CallState.INTERRUPTED and silent > PLAIN_SILENCE_S + patience_s:
             self._call.set_end(EndedBy.FAILURE, EndKind.NETWORK_LOST)
             self._call.feed(Input.PATH_LOST)

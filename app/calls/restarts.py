@@ -14,8 +14,10 @@ from enum import StrEnum
 TURN_S = 1.0  # the callee leaves the first second to the caller, so that two offers seldom cross
 RETRY_S = 1.0  # after an offer that failed; doubles
 LONGEST_RETRY_S = 4.0
+LONGEST_CALM_RETRY_S = 60.0  # while the path works all the same: a better one may wait
 CHECKS_S = 8.0  # a restart that was agreed and finds nothing for so long is begun again
 SPACING_S = 0.25  # restarts begin no closer together, whatever happens
+PEER_RESTARTS, PEER_WINDOW_S = 6, 4.0  # a peer may begin so many in such a time: each costs sockets and allocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Input(StrEnum):
     SILENCE_MINE = "silent, this side begins"
     SILENCE_THEIRS = "silent, the other side begins"
     MOVED = "other candidates than before"  # an address came or went, sleep, a relay was lost
+    REMAPPED = "seen elsewhere by others"  # a NAT forgot us: what is gathered from now on is right
     HEARD = "something was heard again"
     STIRRED = "links or routes are different"
     RECOVERED = "the path answers again"
@@ -82,11 +85,13 @@ TABLE: dict[tuple[Attempt, Input], tuple[Attempt, tuple[Action, ...]]] = {
     (_S.IDLE, _I.SILENCE_MINE): (_S.OFFERING, (_A.BEGIN,)),
     (_S.IDLE, _I.SILENCE_THEIRS): (_S.WAITING, (_A.AWAIT_TURN,)),
     (_S.IDLE, _I.MOVED): (_S.OFFERING, (_A.BEGIN,)),
+    (_S.IDLE, _I.REMAPPED): (_S.OFFERING, (_A.BEGIN,)),
     (_S.IDLE, _I.HEARD): (_S.OFFERING, (_A.HURRY, _A.BEGIN)),
     (_S.IDLE, _I.STIRRED): (_S.IDLE, (_A.HURRY,)),
     (_S.IDLE, _I.RECOVERED): (_S.IDLE, (_A.HURRY,)),
     (_S.IDLE, _I.PEER): (_S.CHECKING, (_A.AWAIT_CHECKS,)),
     (_S.WAITING, _I.MOVED): (_S.OFFERING, (_A.BEGIN,)),
+    (_S.WAITING, _I.REMAPPED): (_S.OFFERING, (_A.BEGIN,)),
     (_S.WAITING, _I.HEARD): (_S.OFFERING, (_A.HURRY, _A.BEGIN)),
     (_S.WAITING, _I.STIRRED): (_S.OFFERING, (_A.HURRY, _A.BEGIN)),
     (_S.WAITING, _I.RECOVERED): (_S.WAITING, (_A.HURRY,)),
@@ -95,6 +100,7 @@ TABLE: dict[tuple[Attempt, Input], tuple[Attempt, tuple[Action, ...]]] = {
     (_S.WAITING, _I.PEER): (_S.CHECKING, (_A.AWAIT_CHECKS,)),
     # An offer that is out cannot be taken back: what it describes may be gone, but it reaches the peer all the same.
     (_S.OFFERING, _I.MOVED): (_S.OFFERING, (_A.HURRY, _A.REPEAT)),
+    (_S.OFFERING, _I.REMAPPED): (_S.OFFERING, (_A.HURRY,)),
     (_S.OFFERING, _I.HEARD): (_S.OFFERING, (_A.HURRY,)),
     (_S.OFFERING, _I.STIRRED): (_S.OFFERING, (_A.HURRY,)),
     (_S.OFFERING, _I.RECOVERED): (_S.OFFERING, (_A.HURRY,)),
@@ -103,6 +109,7 @@ TABLE: dict[tuple[Attempt, Input], tuple[Attempt, tuple[Action, ...]]] = {
     (_S.OFFERING, _I.AGREED): (_S.CHECKING, (_A.AWAIT_CHECKS, _A.RESUME)),
     (_S.OFFERING, _I.PEER): (_S.CHECKING, (_A.AWAIT_CHECKS,)),
     (_S.CHECKING, _I.MOVED): (_S.OFFERING, (_A.BEGIN,)),
+    (_S.CHECKING, _I.REMAPPED): (_S.CHECKING, (_A.HURRY,)),
     (_S.CHECKING, _I.STIRRED): (_S.CHECKING, (_A.HURRY,)),
     (_S.CHECKING, _I.RECOVERED): (_S.CHECKING, (_A.HURRY,)),
     (_S.CHECKING, _I.PEER): (_S.CHECKING, (_A.AWAIT_CHECKS,)),
@@ -130,6 +137,7 @@ class Restarts:
         self._due_at: float | None = None
         self._begun_at = float("-inf")
         self._retry_s = RETRY_S
+        self._peers: deque[float] = deque(maxlen=PEER_RESTARTS)  # when the peer began its last ones
         self._ended = False
 
     @property
@@ -147,6 +155,8 @@ class Restarts:
 
     def silent(self, now: float) -> None:
         """Nothing comes any more: prepare quietly."""
+        if not self._silent and self._due_at is not None and self.attempt is Attempt.WAITING:
+            self._retry_s, self._due_at = RETRY_S, min(self._due_at, now + RETRY_S)  # no longer calm
         self._silent = True
         if not self._refused:
             self._feed(Input.SILENCE_MINE if self._is_caller else Input.SILENCE_THEIRS, now)
@@ -172,8 +182,13 @@ class Restarts:
         self._feed_moved(now)
 
     def remapped(self, now: float) -> None:
-        """A NAT of ours has given the machine another place: it is for this side to tell, not for the other's turn."""
-        self._feed_moved(now)
+        """A NAT of ours has given the machine another place: it is for this side to tell, not for the other's turn.
+
+        A restart under way has gathered behind that NAT since, and need not be made again.
+        """
+        self._moved = True
+        self._retry_s = RETRY_S
+        self._feed(Input.REMAPPED, now)
 
     def network(self, change: NetworkChange, used: frozenset[str], now: float, *, relayed: bool) -> None:
         """The machine's addresses changed; `used` are those that the path leaves from, `relayed` whether by a relay.
@@ -208,6 +223,13 @@ class Restarts:
         """The peer has answered our offer with new credentials."""
         self._refused = False
         self._feed(Input.AGREED, now)
+
+    def may_peer_begin(self, now: float) -> bool:
+        """Whether a restart of the peer's is served, or has to wait: it must not be able to exhaust this machine."""
+        if len(self._peers) == PEER_RESTARTS and now < self._peers[0] + PEER_WINDOW_S:
+            return False
+        self._peers.append(now)
+        return True
 
     def peer_begins(self, now: float) -> None:
         """An offer of the peer's restarts; what we had begun ourselves is replaced by it."""
@@ -265,7 +287,7 @@ class Restarts:
                 self._due_at = now + TURN_S
             case Action.AWAIT_RETRY:
                 self._due_at = now + self._retry_s
-                self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
+                self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S if self._silent else LONGEST_CALM_RETRY_S)
             case Action.AWAIT_CHECKS:
                 self._due_at = now + CHECKS_S
             case Action.REST:

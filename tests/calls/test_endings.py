@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -185,6 +186,28 @@ async def test_a_long_pause_is_no_lost_network() -> None:
                 call.path.watch_silence()
                 call.path.watch_silence()
                 assert call.state is CallState.CONNECTED
+
+
+@pytest.mark.parametrize(("patience_s", "kept"), [(60.0, True), (5.0, False)])
+async def test_a_plain_path_that_stays_silent_is_kept_as_long_as_patience_lasts(patience_s: float, kept: bool) -> None:
+    plain = IceConfig(interfaces=(LOOPBACK,), policy=IcePolicy.OFF)
+    ada, bob = party("ada", video=False, ice=plain), party("bob", video=False)
+    ada.settings = replace(ada.settings, reconnect_for_s=patience_s)
+    async with on_the_phone(ada, bob):
+        outgoing, _ = await connected(ada, bob, video=False)
+        outgoing.leg.silent_for = lambda: 0.0  # type: ignore[method-assign, union-attr]
+        outgoing.path.watch_silence()
+        assert outgoing.path._watched_since is not None
+        outgoing.path._watched_since -= 50.0
+        outgoing.leg.silent_for = lambda: 50.0  # type: ignore[method-assign, union-attr]
+        outgoing.path.watch_silence()
+        assert outgoing.state is CallState.INTERRUPTED
+        outgoing.path.watch_silence()
+        assert (outgoing.state is CallState.INTERRUPTED) == kept
+        if kept:
+            outgoing.leg.silent_for = lambda: 0.0  # type: ignore[method-assign, union-attr]
+            outgoing.path.watch_silence()
+            assert outgoing.state is CallState.CONNECTED
 
 
 async def test_a_malformed_offer_is_refused_and_the_next_call_works() -> None:

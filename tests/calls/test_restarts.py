@@ -10,6 +10,8 @@ import pytest
 from app.calls.restarts import (
     CHECKS_S,
     LONGEST_RETRY_S,
+    PEER_RESTARTS,
+    PEER_WINDOW_S,
     SPACING_S,
     TABLE,
     TURN_S,
@@ -167,6 +169,47 @@ def test_an_address_lost_during_the_checks_replaces_the_restart() -> None:
     case.tell("agreed")
     case.now += 1
     assert case.tell("network", REPLACED, USED, relayed=False) == [Action.BEGIN]
+
+
+def test_a_nat_that_forgot_does_not_make_the_same_restart_twice() -> None:
+    """Our addresses are new, so the registrar sees us elsewhere a moment later: that is no further news."""
+    for agreed in (False, True):
+        case = Case()
+        case.tell("network", REPLACED, USED, relayed=False)
+        case.now += 1
+        if agreed:
+            case.tell("agreed")
+        assert case.tell("remapped") == [Action.HURRY]
+        case.tell("agreed")
+        case.tell("done")
+        case.run(100)
+        assert case.times(Action.BEGIN) == [0.0]
+        assert case.tell("remapped") == [Action.BEGIN]
+
+
+def test_a_restart_that_only_might_help_is_asked_for_ever_more_seldom() -> None:
+    """A relayed path works: a peer that always has an error is not asked every few seconds for an hour."""
+    case = Case()
+    new = NetworkChange(USED | {THERE}, new=frozenset({THERE}))
+    case.tell("network", new, USED, relayed=True)
+    while case.now < 100 + 600:
+        case.tell("offer_failed")
+        case.run(1)
+    assert len(case.times(Action.BEGIN)) < 20
+    case.tell("offer_failed")
+    assert case.tell("silent") == []
+    assert case.run(LONGEST_RETRY_S) == [Action.BEGIN]
+
+
+def test_a_peer_that_restarts_without_end_has_to_wait() -> None:
+    case = Case()
+    served = 0
+    for _ in range(1000):
+        served += case.policy.may_peer_begin(case.now)
+        case.now += 0.01
+    assert PEER_RESTARTS <= served <= 3 * PEER_RESTARTS
+    case.now += PEER_WINDOW_S
+    assert case.policy.may_peer_begin(case.now)
 
 
 def test_a_peer_that_does_not_restart_is_asked_again_only_for_a_reason_of_ours() -> None:
