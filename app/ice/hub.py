@@ -53,6 +53,7 @@ class Hub:
         self._all_free = asyncio.Event()  # every leg has ended and no allocation is held
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks = OwnedTasks("ICE hub")
+        self._last = OwnedTasks("ICE hub")  # what goes on while the others are ended
         self.naming = Naming(config.hide_addresses, secrets.randbits, self.core.gatherer.problem)
         self._servers = Servers(
             config,
@@ -282,9 +283,10 @@ class Hub:
         self.flush()
         if self.core.legs:
             return
+        names = self._last.start(self.naming.close(), "give names back")  # also when this is cancelled
         try:
             await self._tasks.close()
-            await self.naming.close()
+            await asyncio.shield(names)
             async with asyncio.timeout(GOODBYE_S):
                 await self._all_free.wait()
         except TimeoutError:

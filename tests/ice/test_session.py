@@ -379,6 +379,19 @@ async def test_closing_while_gathering_leaves_no_socket_open(coturn: Coturn, aft
     await eventually(lambda: open_sockets() <= before)
 
 
+async def test_closing_that_is_cancelled_gives_our_names_back() -> None:
+    before = open_sockets()
+    side = Side(replace(LOOPBACK, hide_addresses=True), True, ("audio",))
+    await side.session.gather()
+    assert side.session.local("audio").candidates[0].address.endswith(".local")
+    closing = asyncio.create_task(side.session.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    assert closing.cancelled()
+    await eventually(lambda: open_sockets() <= before)
+
+
 async def test_closing_hands_the_allocation_back_to_coturn(coturn: Coturn) -> None:
     """With a quota of nothing left over, as many sessions as you like can follow each other."""
     config = replace(LOOPBACK, turn_servers=(coturn.turn(),))
