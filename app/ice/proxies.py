@@ -11,7 +11,8 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from app.settings import without_user_info
+from app.names import NAMES
+from app.settings import HostPort, without_user_info
 
 SCHEMES = ("http", "socks4", "socks5", "socks5h")
 _WHO = "it asks for a user name and password, or does not accept those in its URL"
@@ -73,6 +74,23 @@ def _is_in_network(host: str, network: str) -> bool:
         return False
 
 
+async def _by_address(proxy: str) -> str:
+    """Give the URL with a numeric address: the library's own lookup would take a thread that others wait for."""
+    url = urlsplit(proxy)
+    if not url.hostname or not url.port:
+        raise ValueError("no host or port")
+    who, at, _ = url.netloc.rpartition("@")
+    place = HostPort((await NAMES.addresses(url.hostname))[0], url.port)
+    return f"{url.scheme.removesuffix('h')}://{who}{at}{place}"
+
+
+async def _address(host: str) -> str:
+    try:
+        return next(address for address in await NAMES.addresses(host) if ":" not in address)
+    except (OSError, StopIteration):
+        raise ProxyError("it must be told an IPv4 address, and none was found for this name") from None
+
+
 async def connect_through(proxy: str, host: str, port: int) -> socket.socket:
     """Open a connection to a host through a proxy; gives the connected socket. ProxyError says why not."""
     # Loaded here: nearly nobody has a proxy, and no INVITE waits for a library that it does not need.
@@ -83,8 +101,10 @@ async def connect_through(proxy: str, host: str, port: int) -> socket.socket:
     scheme = urlsplit(proxy).scheme.lower()
     if scheme not in SCHEMES:
         raise ProxyError(f"a proxy's URL starts with one of {', '.join(f'{one}://' for one in SCHEMES)}")
+    if scheme == "socks4":  # knows no names
+        host = await _address(host)
     try:
-        opened = Proxy.from_url(proxy.replace("socks5h://", "socks5://", 1), rdns=scheme != "socks4")
+        opened = Proxy.from_url(await _by_address(proxy), rdns=scheme != "socks4")
         connected: socket.socket = await opened.connect(host, port)
     except LibraryError as error:
         raise ProxyError(_REFUSALS.get(error.error_code or 0) or f"it refused ({str(error)[:60]})") from error

@@ -15,7 +15,7 @@ import pytest
 
 from app import names
 from app.events import CandidateType
-from app.ice import servers
+from app.ice import proxies, servers
 from app.ice.config import IceConfig
 from app.ice.events import CandidateGathered, IceEvent
 from app.ice.session import IceSession
@@ -40,7 +40,9 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return ("127.0.0.1",)
 
     servers.HEALTH.forget()
-    monkeypatch.setattr(servers, "NAMES", names.Names(system=system))
+    known = names.Names(system=system)
+    for module in (servers, proxies):
+        monkeypatch.setattr(module, "NAMES", known)
     yield
     goes_on.set()
 
@@ -254,9 +256,9 @@ async def test_a_connection_that_comes_too_late_for_its_flow_is_closed() -> None
         writer.close()
 
     async with await asyncio.start_server(proxy, "127.0.0.1", 0) as listening:
-        host, port = listening.sockets[0].getsockname()
         turn = TurnServer(HostPort("turn.example", 3478), "tcp", "u", "p")
-        config = replace(LOOPBACK, turn_servers=(turn,), proxy=f"http://{host}:{port}")
+        proxy_url = f"http://proxy.example:{listening.sockets[0].getsockname()[1]}"
+        config = replace(LOOPBACK, turn_servers=(turn,), proxy=proxy_url)
         session = IceSession(config, True, ("0", "1"), on_event=lambda event: None)
         try:
             await session.gather_hosts()
@@ -268,3 +270,11 @@ async def test_a_connection_that_comes_too_late_for_its_flow_is_closed() -> None
                 await ended.wait()
         finally:
             await session.close()
+
+
+async def test_a_proxy_whose_name_is_looked_up_for_long_keeps_nobody_else_waiting(coturn: Coturn) -> None:
+    turns = tuple(TurnServer(HostPort(f"{n}.example", 3478), "tcp", "u", "p") for n in range(6))
+    slow = replace(LOOPBACK, turn_servers=turns, proxy=f"http://{SLOW_NAME}:3128", server_timeout_s=0.3)
+    async with gathered(slow, ("0", "1")) as session:
+        assert all(server.state is ServerState.SILENT for server in session.snapshot().servers)
+        assert await seconds_to_gather(replace(LOOPBACK, turn_servers=(coturn.turn(),))) < 0.5
