@@ -49,7 +49,7 @@ class Changes:
             if session.state is SessionState.CONFIRMED:
                 session.reinvite(self._write)
             elif session.peer_allows("UPDATE"):  # not picked up yet: no re-INVITE may be sent
-                session.update(self._write)
+                session.update(self._write, dialog_tag=self._call.path.tag_of(leg))
 
     def _write(self) -> bytes:
         leg = self._call.leg
@@ -71,6 +71,8 @@ class Changes:
         """Do what the answer to our offer means; one that cannot be used leaves the call as it was."""
         leg, recovery = self._call.leg, self._call.path.recovery
         generation, self._generation = self._generation, None
+        lost = not 200 <= event.status < 300 and event.status not in _WILL_NOT
+        self._wished = self._wished or (lost and self._said)  # goes with the next offer
         self._said = False
         if leg is None:
             return

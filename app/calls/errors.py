@@ -12,5 +12,9 @@ class DescriptionError(Exception):
         self.status = status
 
 
+class PartialRestart(DescriptionError):
+    """An offer restarts ICE for some streams alone; the same wish can be met by restarting all of them."""
+
+
 class CallError(Exception):
     """A command that cannot be carried out; the text is one sentence for a person."""

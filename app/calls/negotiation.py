@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from app.calls.errors import DescriptionError
+from app.calls.errors import DescriptionError, PartialRestart
 from app.calls.legs import Leg, StreamWish
 from app.calls.offer_answer import Agreement, Line, LocalStream, Terms, answer_offer, make_offer, read_answer
 from app.calls.reading import ice_of
@@ -160,7 +160,7 @@ class Negotiation:
     def asks_restart(self, body: bytes, leg: Leg, wishes: dict[int, StreamWish]) -> bool:
         """Whether an offer inside the call has other ICE credentials for a path than the peer's last description.
 
-        DescriptionError 488 where it restarts some paths of the call and not the others: a generation is of all.
+        PartialRestart where it restarts some paths of the call and not the others: a generation is of all.
         """
         assert leg.agreement is not None
         offer = SessionDescription.parse(body)
@@ -173,5 +173,5 @@ class Negotiation:
             and (theirs := ice_of(offer, offer.media[index])) is not None
         ]
         if any(renewed) and not all(renewed):
-            raise DescriptionError("an ICE restart of some streams alone is not supported", 488)
+            raise PartialRestart("an ICE restart of some streams alone is not supported", 488)
         return any(renewed)

@@ -130,7 +130,7 @@ class PathSide:
             if leg not in self.legs.values():
                 return  # another far end was chosen meanwhile
             if leg is self.leg or (self._call.is_caller and self.leg is not None and not self.leg.ready):
-                self.leg = leg
+                self._carry_over(leg)
                 self._call.feed(Input.PATH_READY)
                 if self._call.acknowledged and self._call.state is CallState.ANSWERING and not self._call.is_caller:
                     self._call.feed(Input.ACKNOWLEDGED)
@@ -274,18 +274,24 @@ class PathSide:
 
     def choose(self, chosen: Leg) -> None:
         """Keep the leg that was answered and close the other forks."""
-        self.leg = chosen
+        self._carry_over(chosen)
         chosen.ice.expect_forks(False)
         for leg in tuple(self.legs.values()):
             if leg is not chosen:
                 self._give_up(leg)
+
+    def _carry_over(self, leg: Leg) -> None:
+        """Let this leg carry the call from now on."""
+        if leg is not self.leg:
+            self.leg = leg
+            self.recovery.begin_anew()
 
     def _give_up(self, leg: Leg) -> None:
         """One of several far ends is not needed any more: free what it holds."""
         del self.legs[self.tag_of(leg)]
         self._left.append(leg)
         if leg is self.leg:
-            self.leg = next(iter(self.legs.values()))
+            self._carry_over(next(iter(self.legs.values())))
         self._call.tasks.start(leg.close(), "close leg")
 
     async def close(self) -> None:

@@ -21,7 +21,6 @@ from app.ice.candidates import IceError
 from app.ice.session import IceSession
 from app.media.errors import MediaError
 from app.sip import events as sip_events
-from app.sip.sessions import SessionError
 
 if TYPE_CHECKING:
     from app.calls.call import Call
@@ -37,13 +36,20 @@ class Recovery:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._restarts = Restarts(is_caller=call.is_caller, patience_s=call.services.settings.reconnect_for_s)
         self._silent: set[str] = set()  # flows whose checks stay unanswered
+        self._offline = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Another leg carries the call: what was under way on the one before is none of its business."""
+        call = self._call
+        self._restarts = Restarts(is_caller=call.is_caller, patience_s=call.services.settings.reconnect_for_s)
+        self._silent.clear()
         self._ready: IceSession | None = None  # gathered, and to be offered
         self._offered: IceSession | None = None  # agreed by an offer of ours
         self._why_lost: str | None = None
-        self._offline = False
-        self._timer: asyncio.TimerHandle | None = None
+        self.close()
 
     # What happens ------------------------------------------------------------------------------------------
 
@@ -85,6 +91,7 @@ class Recovery:
         self._call.feed(Input.PATH_RECOVERED)
         if ours:
             self._call.align()
+        self._call.changes.send()  # what could not be told while nothing arrived
         self._call.services.on_change(self._call)
 
     def on_network(self, change: NetworkChange) -> None:
@@ -146,7 +153,7 @@ class Recovery:
             return
         log.info("%s: looking for the path anew", self._call.call_id)
         coming = await self._gathered(leg, controlling=True)
-        if coming is None:
+        if coming is None or leg is not self._call.leg:
             return
         if not leg.can_describe(coming):
             log.info("%s: there is no address to be reached at now", self._call.call_id)
@@ -199,47 +206,70 @@ class Recovery:
         """The peer asks to restart: gather anew too, and answer with what was found."""
         self._call.tasks.start(self._answer(event), "answer a restart")
 
+    def wants_all(self) -> None:
+        """The peer asks to restart some streams and not the others, which are one here: offer to restart them all."""
+        if self._restarts.may_peer_begin(time.monotonic()):
+            self._restarts.wanted(time.monotonic())
+            self._carry_out()
+
     async def _answer(self, event: sip_events.OfferReceived) -> None:
         leg, session = self._call.leg, event.session
         assert leg is not None
+        if not self._restarts.may_peer_begin(time.monotonic()):
+            session.refuse_offer(500)  # it may ask again, later
+            return
         self._ready = self._offered = None
         self._restarts.peer_begins(time.monotonic())
         self._carry_out()
         coming = await self._gathered(leg, controlling=False)
+        if not session.has_open_offer:
+            log.info("%s: a restart was taken back", self._call.call_id)
+            self._not_begun(leg, coming)
+            return
+        if coming is None or not leg.can_describe(coming):
+            session.refuse_offer(500)  # it may ask again
+            self._not_begun(leg, coming)
+            return
         try:
-            if coming is None or not leg.can_describe(coming):
-                session.refuse_offer(500)  # it may ask again
-                return
             agreement = self._call.negotiation.answer_again(event.body, leg, self._call.wishes.now(), coming)
             leg.agree_again(agreement, coming)
-            session.answer_offer(self._call.negotiation.answer)
         except (DescriptionError, IceError, MediaError) as error:
             log.info("%s: a restart is refused: %s", self._call.call_id, error)
-            leg.ice.abandon()
             session.refuse_offer(error.status if isinstance(error, DescriptionError) else 488)
-        except SessionError as error:
-            log.info("%s: a restart was taken back: %s", self._call.call_id, error)
-            leg.ice.abandon()
+            self._not_begun(leg, coming)
+        else:
+            session.answer_offer(self._call.negotiation.answer)
         self._call.services.on_change(self._call)
+
+    def _not_begun(self, leg: Leg, coming: IceSession | None) -> None:
+        """The peer's restart came to nothing; this side begins, if the path needs it. None: another one did already."""
+        if coming is not None and leg.ice.next is coming:
+            leg.ice.abandon()
+            self._restarts.checks_failed(time.monotonic())
+            self._carry_out()
 
     def offer_instead(self, event: sip_events.OfferReceived) -> None:
         """The peer asks for an offer of ours inside the call: it must restart (RFC 8839 section 7.5, B11)."""
         self._call.tasks.start(self._offer_instead(event), "offer a restart")
 
     async def _offer_instead(self, event: sip_events.OfferReceived) -> None:
-        leg = self._call.leg
+        leg, session = self._call.leg, event.session
         assert leg is not None
+        if not self._restarts.may_peer_begin(time.monotonic()):
+            session.refuse_offer(500)
+            return
         self._restarts.peer_begins(time.monotonic())
         coming = await self._gathered(leg, controlling=True)
+        if not session.has_open_offer:
+            log.info("%s: a wish for an offer was taken back", self._call.call_id)
+            self._not_begun(leg, coming)
+            return
         if coming is not None and not leg.can_describe(coming):
-            leg.ice.abandon()
+            self._not_begun(leg, coming)
             coming = None
-        self._ready = coming
-        try:
-            event.session.answer_offer(self._call.changes.compose(coming))
-        except SessionError as error:
-            log.info("%s: a wish for an offer was taken back: %s", self._call.call_id, error)
-            leg.ice.abandon()
+        elif coming is not None:
+            self._ready = coming
+        session.answer_offer(self._call.changes.compose(coming))
 
     def close(self) -> None:
         if self._timer is not None:

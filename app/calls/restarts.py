@@ -181,6 +181,10 @@ class Restarts:
         """The relay that the path goes through is no more."""
         self._feed_moved(now)
 
+    def wanted(self, now: float) -> None:
+        """The peer wants one, and only an offer of ours can bring it about."""
+        self._feed_moved(now)
+
     def remapped(self, now: float) -> None:
         """A NAT of ours has given the machine another place: it is for this side to tell, not for the other's turn.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.calls.endings import end_kind_of_refusal
-from app.calls.errors import DescriptionError
+from app.calls.errors import DescriptionError, PartialRestart
 from app.calls.states import Action, Input
 from app.events import CallState, EndedBy, EndKind
 from app.ice.candidates import IceError
@@ -60,6 +60,7 @@ class SipSide:
             self._call.path.choose(leg)
             self._call.path.candidates.dialog_is_up(event.dialog_tag, event.response)
         self._call.feed(Input.ANSWERED_READY if leg is not None and leg.ready else Input.ANSWERED)
+        self._call.changes.send()  # what could not be said before, to a far end without UPDATE
 
     def _on_refused(self, event: sip_events.Refused) -> None:
         refuses_terms = self._call.state is CallState.INVITING and event.status in (415, 488, 606)
@@ -101,6 +102,7 @@ class SipSide:
         self._call.path.candidates.was_taken()
         ready = leg is not None and leg.ready
         self._call.feed(Input.ACKNOWLEDGED if ready else Input.ACKNOWLEDGED_EARLY)
+        self._call.changes.send()  # what could not be said before, to a far end without UPDATE
 
     def _on_info(self, event: sip_events.InfoReceived) -> None:
         if event.package == TRICKLE:
@@ -134,6 +136,9 @@ class SipSide:
         if leg is None or leg.agreement is None:
             session.refuse_offer(491)
             return
+        if self._call.path.legs.get(event.dialog_tag, leg) is not leg:
+            session.refuse_offer(500)  # of a fork that may yet win: it can ask again then
+            return
         try:
             if not event.body and leg.agreement.uses_ice:
                 self._call.path.recovery.offer_instead(event)
@@ -149,6 +154,8 @@ class SipSide:
         except (DescriptionError, IceError, MediaError) as error:
             log.info("%s: an offer inside the call is refused: %s", self._call.call_id, error)
             session.refuse_offer(error.status if isinstance(error, DescriptionError) else 488)
+            if isinstance(error, PartialRestart):
+                self._call.path.recovery.wants_all()
             return
         session.answer_offer(self._call.negotiation.answer)
         self._call.services.on_change(self._call)

@@ -199,6 +199,7 @@ class CallerSide:
             session.state = SessionState.CONFIRMED
             session.note_peer(response)
             session.offers.initial_offer_answered()
+            session.offers.chosen(leg.dialog)
             session.emit(Answered(session, response, response.body, tag))
             session.offers.go_on()
         else:

@@ -121,12 +121,14 @@ class OfferReceived:
     """The far end wants to change the session: answer with answer_offer() or refuse_offer().
 
     `method` is "INVITE" (re-INVITE), "UPDATE", or "PRACK". An empty body in a re-INVITE asks for an offer of ours in
-    the answer; the far end's answer to it then comes in OfferAnswered with method "ACK".
+    the answer; the far end's answer to it then comes in OfferAnswered with method "ACK". `dialog_tag` tells a caller
+    which of several early dialogs it came in.
     """
 
     session: InviteSession
     body: bytes
     method: str
+    dialog_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

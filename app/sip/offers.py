@@ -102,6 +102,11 @@ class Offers:
         """Whether a re-INVITE or UPDATE of ours is without its answer."""
         return self._ours is not None
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether an offer of theirs is without its answer."""
+        return self._theirs is not None
+
     # Ours --------------------------------------------------------
 
     def offer(self, method: str, body: Body, content_type: str, dialog_tag: str | None = None) -> None:
@@ -174,6 +179,13 @@ class Offers:
     @property
     def _is_confirmed(self) -> bool:
         return self._session.state is SessionState.CONFIRMED
+
+    def chosen(self, dialog: Dialog) -> None:
+        """This far end has answered the call: an offer to another fork leads nowhere, and must not hold up others."""
+        ours = self._ours
+        if ours is not None and ours.dialog is not dialog and ours.errand is not None:
+            ours.errand.abandon()
+            self._done(ours, 481, b"")
 
     def _done(self, ours: _Ours, status: int, body: bytes) -> None:
         self._ours = None
@@ -265,7 +277,7 @@ class Offers:
             self._session.agent.respond(transaction, self._response(theirs, 200))  # only a new target
             return
         self._theirs = theirs
-        self._session.emit(OfferReceived(self._session, request.body, request.method))
+        self._session.emit(OfferReceived(self._session, request.body, request.method, dialog.remote_tag))
 
     def _clash(self, request: Request) -> int | None:
         """Glare and its kin (section 14.2, RFC 3311 section 5.2)."""

@@ -262,6 +262,11 @@ class InviteSession:
                 raise SessionError("An INFO needs a dialog: there is none yet, or several, or none any more")
             self.infos.send(dialog, package, body)
 
+    @property
+    def has_open_offer(self) -> bool:
+        """Whether the last OfferReceived still wants its answer: the far end may have taken it back."""
+        return self.offers.is_asked
+
     def answer_offer(self, body: bytes, *, content_type: str = SDP) -> None:
         """Accept the last OfferReceived with this answer (or offer, where the far end asked for one)."""
         with self.agent.turn():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.calls.call import Call
+from app.calls.errors import PartialRestart
 from app.calls.restarts import NetworkChange
 from app.events import CallState
 from app.ice.config import IceConfig, Timing
@@ -261,6 +262,84 @@ async def test_a_call_that_rings_moves_by_update(tmp_path: Path, mover: str) -> 
         await ada.reaches(CallState.CONNECTED)
         await bob.reaches(CallState.CONNECTED)
         await talk((ada, outgoing), (bob, incoming))
+
+
+async def test_a_call_that_rings_at_a_phone_without_update_moves_when_it_is_answered(tmp_path: Path) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing = ada.call(bob, video=False)
+        incoming = await bob.reaches(CallState.RINGING)
+        await ada.reaches(CallState.RINGING)
+        assert outgoing.session is not None
+        outgoing.session.peer_allows = lambda method: method != "UPDATE"  # type: ignore[method-assign]
+        ada.manager.network_changed(GONE)
+        await ada.until(lambda: outgoing.path.recovery.to_offer() is not None, "it is ready to move")
+        bob.manager.answer(incoming.call_id, video=False)
+        for side, call in ((ada, outgoing), (bob, incoming)):
+            await side.until(lambda call=call: restarts_of(call) == 1, "the path is a new one")  # type: ignore[misc]
+        assert not any(line.startswith("UPDATE") for line in ada.lines("out"))
+        await talk((ada, outgoing), (bob, incoming))
+
+
+async def test_a_restart_that_is_taken_back_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    """A CANCEL comes while the answer is gathered for: nothing of the next generation may be spoken of afterwards."""
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        gather, may_go_on = incoming.path.recovery._gathered, asyncio.Event()
+
+        async def slowly(*about: object, **how: object) -> object:
+            coming = await gather(*about, **how)  # type: ignore[arg-type]
+            await may_go_on.wait()
+            return coming
+
+        incoming.path.recovery._gathered = slowly  # type: ignore[method-assign, assignment]
+        ada.manager.network_changed(GONE)
+        await ada.until(lambda: ada.lines("in")[-1].startswith("SIP/2.0 100"), "its offer is taken")
+        session = outgoing.session
+        assert session is not None
+        assert session.offers._ours is not None
+        outgoing.path.recovery.begin_anew()
+        with session.agent.turn():
+            session.offers._withdraw(session.offers._ours, 408)
+        await bob.until(lambda: any(line.startswith("SIP/2.0 487") for line in bob.lines("out")), "it is taken back")
+        assert incoming.leg is not None
+        assert incoming.leg.ice.next is not None
+        may_go_on.set()
+        await bob.until(lambda: incoming.leg.ice.next is None, "it is given up")  # type: ignore[union-attr]
+        incoming.set_held(True)
+        await ada.until(lambda: outgoing.info.held, "the pause is told")
+        assert incoming.state is outgoing.state is CallState.CONNECTED
+        assert restarts_of(outgoing) == restarts_of(incoming) == 0
+        ufrag = next(line for line in bob.message("out", "SIP/2.0 183").body.split("\r\n") if "ice-ufrag" in line)
+        assert ufrag in bob.message("out", "INVITE").body
+
+
+async def test_a_restart_of_some_streams_is_met_by_one_of_all(tmp_path: Path) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+
+        def partial(*about: object) -> bool:
+            raise PartialRestart("some alone", 488)
+
+        incoming.negotiation.asks_restart = partial  # type: ignore[method-assign]
+        ada.manager.network_changed(GONE)
+        for side, call in ((ada, outgoing), (bob, incoming)):
+            await side.until(lambda call=call: restarts_of(call) == 1, "the path is a new one")  # type: ignore[misc]
+        assert any(line.startswith("SIP/2.0 488") for line in bob.lines("out"))
+        assert any(line.startswith("INVITE") for line in bob.lines("out"))
+
+
+async def test_a_peer_cannot_restart_without_end(tmp_path: Path) -> None:
+    async with on_the_phone(*two(tmp_path)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        recovery = incoming.path.recovery
+        while recovery._restarts.may_peer_begin(asyncio.get_running_loop().time()):
+            pass
+        ada.manager.network_changed(GONE)
+        await ada.until(lambda: any(line.startswith("SIP/2.0 500") for line in ada.lines("in")), "it has to wait")
+        assert incoming.leg is not None
+        assert incoming.leg.ice.next is None
+        for side, call in ((ada, outgoing), (bob, incoming)):
+            await side.until(lambda call=call: restarts_of(call) == 1, "it was served later")  # type: ignore[misc]
 
 
 async def test_a_wish_for_an_offer_inside_the_call_restarts(tmp_path: Path) -> None:

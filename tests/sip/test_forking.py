@@ -5,7 +5,9 @@ from __future__ import annotations
 from app.settings import HostPort
 from app.sip.events import (
     Answered,
+    OfferAnswered,
     Provisional,
+    SessionTimedOut,
 )
 from app.sip.hops import Hop
 from app.sip.message import Request, Response, response_to
@@ -58,6 +60,25 @@ def test_each_fork_is_a_dialog_of_its_own_and_the_first_answer_wins():
     (bye,) = fork.wire.messages("BYE")
     assert (bye.to.tag, str(bye.uri)) == ("b", "sip:bob@10.0.1.1")
     assert fork.caller.state is SessionState.CONFIRMED
+
+
+def test_a_change_offered_to_a_phone_that_lost_holds_up_nothing():
+    """Its UPDATE is answered by nobody, or with 481: the call with the other one goes on, and can be changed."""
+    fork = Forked()
+    fork.say(183, "b", ANSWER, rseq=1)
+    prack = fork.wire.messages("PRACK")[0]
+    fork.wire.inject(fork.ada, bytes(response_to(prack, 200)))
+    fork.caller.update(OFFER, dialog_tag="b")
+    fork.wire.run(0.1)
+    update = fork.wire.messages("UPDATE")[0]
+    fork.say(200, "c", ANSWER)
+    assert fork.ada.one(OfferAnswered).status == 481
+    fork.caller.reinvite(OFFER)
+    fork.wire.run(0)
+    assert fork.wire.messages("INVITE")[-1].to.tag == "c"
+    fork.wire.inject(fork.ada, bytes(response_to(update, 481)))
+    assert fork.caller.state is SessionState.CONFIRMED
+    assert fork.ada.of(SessionTimedOut) == []
 
 
 def test_a_second_answer_after_the_call_is_over_is_hung_up_too():
