@@ -272,7 +272,7 @@ class CheckList:
         gone = [
             pair
             for pair in reversed(self.pairs)
-            if not pair.checks_sent
+            if not (pair.checks_sent or pair.heard_at)
             and pair.state in idle
             and pair not in self.triggered
             and relay_rank(pair) >= HOPELESS

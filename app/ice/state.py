@@ -60,4 +60,6 @@ class AgentState:
         for checklist in self.lists.values():
             checklist.nominating = None
             checklist.chosen = checklist.selected
+            for pair in checklist.pairs:
+                pair.nominate_on_success = False
             checklist.reprioritise(controlling)

@@ -173,6 +173,7 @@ def assert_agreement(world: World, a: Party, b: Party) -> None:
     """Say that both sides tell the same story, flow by flow, and that it is a good one where it can be."""
     for flow in a.leg.agent.lists:
         assert has_path(a, flow) or not must_connect(world)
+        assert world.loss or has_path(a, flow) is has_path(b, flow), "nobody goes on alone"
         for one, other in ((a, b), (b, a)):
             if not has_path(one, flow):
                 failed, lost = told_of(one, Failed, flow), told_of(one, ConsentExpired, flow)

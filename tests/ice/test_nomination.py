@@ -180,3 +180,19 @@ def test_a_nomination_that_is_refused_everywhere_interrupts_and_a_later_one_reco
     network.run(1)
     assert a.told(Recovered)
     assert a.done
+
+
+def test_what_a_peer_nominated_before_the_roles_changed_is_nominated_anew() -> None:
+    """Who has become the controlling side must say what it takes: the other waits for that now."""
+    network = Network(delay_s=0.01)
+    party = Party(network, network.internet, "198.51.100.1", CONFIG, controlling=False)
+    peer = host("198.51.100.99", 7000)
+    party.set_remote(IceDescription("peer", "p" * 22, (peer,)))
+    party.start()
+    answers(party, network, check(party, tid=bytes([1] * 12), controlling=9, use_candidate=True))
+    answers(party, network, check(party, tid=bytes([2] * 12), controlled=0))
+    assert party.leg.agent.controlling
+    refusing(network, peer.transport_address, "p" * 22, 0)
+    network.run(2, lambda: party.done)
+    assert party.done
+    assert any(uses_candidate(data) for source, _, data in network.sent if source == ("198.51.100.1", 4000))
