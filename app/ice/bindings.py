@@ -13,7 +13,7 @@ from app.ice.awaited import AskedServer, Wish
 from app.ice.bases import Base
 from app.ice.config import Timing
 from app.ice.requests import Due, RandomBits, Schedule, transaction_id
-from app.ice.stun import Address, Attribute, Message, MessageClass, Method, StunError, is_stun
+from app.ice.stun import Address, Attribute, Message, MessageClass, Method, StunError, is_somewhere, is_stun
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +93,7 @@ def mapped_address(data: bytes) -> Address | None:
     """Read where a Binding request was seen to come from; None when the answer says nothing that can be used."""
     try:
         message = Message.parse(data)
-        return message.address(Attribute.XOR_MAPPED_ADDRESS) or message.address(Attribute.MAPPED_ADDRESS)
+        mapped = message.address(Attribute.XOR_MAPPED_ADDRESS) or message.address(Attribute.MAPPED_ADDRESS)
     except StunError:
         return None
+    return mapped if mapped is not None and is_somewhere(mapped) else None

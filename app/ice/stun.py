@@ -298,6 +298,12 @@ def is_stun(data: bytes) -> bool:
     return len(data) >= HEADER_SIZE and data[0] < 4 and data[4:8] == _COOKIE
 
 
+def is_somewhere(address: Address) -> bool:
+    """Tell whether an address can be one machine's with a port to send to; servers name others too."""
+    ip = ipaddress.ip_address(address[0])
+    return bool(address[1]) and not (ip.is_unspecified or ip.is_multicast)
+
+
 def long_term_key(username: str, realm: str, password: str) -> bytes:
     """Make the key of the long-term credential mechanism, MD5 of user:realm:password (RFC 8489 section 9.2.2)."""
     return hashlib.md5(f"{username}:{realm}:{password}".encode(), usedforsecurity=False).digest()

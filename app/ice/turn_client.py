@@ -24,6 +24,7 @@ from app.ice.stun import (
     Method,
     StunError,
     encode_channel_data,
+    is_somewhere,
     parse_channel_data,
 )
 from app.ice.turn_requests import Credentials, TurnRequests
@@ -38,7 +39,6 @@ PROBE_RTO_S, PROBE_SENDS = 0.2, 3  # of an allocation that may be gone
 RENEW_CREDENTIALS_S = 120.0  # how long before its credentials end an allocation is said to end
 _UDP = b"\x11\0\0\0"
 _IPV6 = b"\x02\0\0\0"
-_NOWHERE = ("0.0.0.0", "::")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _NO_FAMILY = (420, 440)  # the server does not know the attribute, or has no such address
 
@@ -145,13 +145,14 @@ class TurnClient:
     def _allocated(self, answer: Message | None, why: str, now: float) -> None:
         # Asked for both families, coturn gives 0.0.0.0:0 for one that it does not have.
         named = [] if answer is None else answer.addresses(Attribute.XOR_RELAYED_ADDRESS)
-        relayed = [one for one in named if one[1] and one[0] not in _NOWHERE]
+        relayed = [one for one in named if is_somewhere(one)]
         if answer is None or not relayed:
             self._fail(why or f"The TURN server {self.name} gave no relayed address.")
             return
         by_family = {":" in address[0]: address for address in reversed(relayed)}
         self.relayed = tuple(address for address in relayed if by_family[":" in address[0]] == address)[:2]
-        self.mapped = answer.address(Attribute.XOR_MAPPED_ADDRESS)
+        mapped = answer.address(Attribute.XOR_MAPPED_ADDRESS)
+        self.mapped = mapped if mapped is not None and is_somewhere(mapped) else None
         if self.state in (TurnState.FAILED, TurnState.CLOSING):  # given up meanwhile: hand back what came too late
             self.state = TurnState.READY
             self.close(now)

@@ -56,12 +56,12 @@ class Bench:
         ((data, _),) = self.run()
         return Message.parse(data)
 
-    def allocate(self, lasts_s: float | None = None) -> None:
+    def allocate(self, lasts_s: float | None = None, mapped: Address = MAPPED) -> None:
         self.gatherer.ask_turn(self.base, SERVER, TURN, 0, lasts_s)
         challenge = self.request().failure(401, "Unauthorized").add_text(Attribute.REALM, "lab")
         self.give(challenge.add_text(Attribute.NONCE, "n"), SERVER)
         answer = self.request().success().add_address(Attribute.XOR_RELAYED_ADDRESS, RELAYED)
-        answer.add_address(Attribute.XOR_MAPPED_ADDRESS, MAPPED).add_number(Attribute.LIFETIME, 600)
+        answer.add_address(Attribute.XOR_MAPPED_ADDRESS, mapped).add_number(Attribute.LIFETIME, 600)
         self.give(answer, SERVER, KEY)
 
     def types(self) -> list[CandidateType]:
@@ -244,3 +244,18 @@ def test_every_socket_that_carries_a_relay_keeps_its_way_through_the_nat_open() 
     bench.allocate()
     kept = [Message.parse(data) for data, place in bench.run(16.0) if place == SERVER]
     assert [message.message_class for message in kept] == [MessageClass.INDICATION]
+
+
+NOWHERE: list[Address] = [("0.0.0.0", 0), ("0.0.0.0", 9000), ("198.51.100.7", 0), ("224.0.0.251", 5353)]
+
+
+@pytest.mark.parametrize("mapped", NOWHERE)
+def test_an_address_that_is_nowhere_is_no_candidate(mapped: Address) -> None:
+    bench = Bench()
+    bench.gatherer.ask_stun(bench.base, OTHER, HostPort("stun.test", 3478))
+    bench.give(bench.request().success().add_address(Attribute.XOR_MAPPED_ADDRESS, mapped), OTHER)
+    (server,) = bench.gatherer.server_infos()
+    assert "cannot be used" in (server.problem or "")
+    bench.run(0.01)
+    bench.allocate(mapped=mapped)
+    assert bench.types() == [CandidateType.HOST, CandidateType.RELAY]
