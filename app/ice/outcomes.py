@@ -71,7 +71,8 @@ class Outcomes:
         up yet, and the peer's next check on it has it tried again.
         """
         checklist, pair = check.checklist, check.pair
-        if pair.state is PairState.SUCCEEDED and not (check.use_candidate and refused):
+        nomination_refused = refused and check.use_candidate and checklist.nominating is pair
+        if pair.state is PairState.SUCCEEDED and not nomination_refused:
             return  # an older check of a pair that has since succeeded, or a nomination that the watch repeats
         self._state.set_pair(checklist, pair, PairState.FAILED, now, reason)
         if pair.valid is not None and pair.valid is not pair:

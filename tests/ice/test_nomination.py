@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.events import IceState
+from app.events import IceState, PairState
 from app.ice.candidates import IceDescription
 from app.ice.config import IceConfig
 from app.ice.events import Completed, Connected, ConsentExpired, Failed, Interrupted, Nominated, Recovered, Silent
@@ -196,3 +196,17 @@ def test_what_a_peer_nominated_before_the_roles_changed_is_nominated_anew() -> N
     network.run(2, lambda: party.done)
     assert party.done
     assert any(uses_candidate(data) for source, _, data in network.sent if source == ("198.51.100.1", 4000))
+
+
+def test_a_refusal_that_comes_after_the_nomination_was_confirmed_changes_nothing() -> None:
+    network = Network(delay_s=0.01)
+    a, b = two(network)
+    begin_together(a, b)
+    network.run(1, lambda: any(uses_candidate(data) for _, _, data in network.sent))
+    first = next(Message.parse(data) for _, _, data in network.sent if uses_candidate(data))
+    network.blocked = lambda source, to, data: Message.parse(data).transaction_id == first.transaction_id
+    network.run(10, lambda: a.done)
+    late = first.failure(400, "Bad Request").encode(b.local().pwd.encode(), fingerprint=True)
+    a.core.receive(1, late, ("198.51.100.2", 4000), network.now)
+    (pair,) = a.snapshot().pairs
+    assert (pair.state, pair.selected, pair.nominated) == (PairState.SUCCEEDED, True, True)
