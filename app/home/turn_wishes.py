@@ -43,6 +43,8 @@ class Wish:
             raise Refused(442, "Only UDP is relayed")
         family = requested_family(request)
         second = request.get(Attribute.ADDITIONAL_ADDRESS_FAMILY)
+        if second is None:  # coturn's own clients know it by its number before RFC 8656 only
+            second = request.get(Attribute.ADDITIONAL_ADDRESS_FAMILY_DRAFT)
         even = request.get(Attribute.EVEN_PORT)
         token = request.get(Attribute.RESERVATION_TOKEN)
         reserve = even is not None and even[:1] >= b"\x80"

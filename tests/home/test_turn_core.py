@@ -185,10 +185,11 @@ ONLY_IPV6 = (int(Attribute.REQUESTED_ADDRESS_FAMILY), bytes((2, 0, 0, 0)))
 PEER_IPV6 = ("2001:db8::9", 1)
 
 
-def test_one_allocation_relays_in_both_families() -> None:
+@pytest.mark.parametrize("number", [Attribute.ADDITIONAL_ADDRESS_FAMILY, Attribute.ADDITIONAL_ADDRESS_FAMILY_DRAFT])
+def test_one_allocation_relays_in_both_families(number: int) -> None:
     core = Core(families=(4, 6))
     ada = Client(core)
-    answer = ada.allocate(BOTH)
+    answer = ada.allocate((number, BOTH[1]))
     assert answer.addresses(Attribute.XOR_RELAYED_ADDRESS) == [("198.51.100.1", 50001), ("2001:db8::1", 50002)]
     assert not answer.has(Attribute.ADDRESS_ERROR_CODE)
     assert code(ada.permit(PEER, PEER_IPV6)) is None
