@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENOUGH_AFTER_S = 1.0  # an offer waits no longer for servers; what they tell later is still checked from
-_LIVING = (CallState.RINGING, CallState.ANSWERING, CallState.CONNECTED, CallState.INTERRUPTED)
+_SEARCHING = (CallState.CONNECTING, CallState.RINGING, CallState.ANSWERING)  # maybe without a path yet
+_LIVING = (*_SEARCHING, CallState.CONNECTED, CallState.INTERRUPTED)
 
 
 class Recovery:
@@ -100,8 +101,11 @@ class Recovery:
         leg = self._living_leg()
         if leg is None:
             return
-        used, relayed = leg.ice.leaves_from(), leg.is_relayed
-        self._restarts.network(change, used, time.monotonic(), relayed=relayed)
+        if leg.ready:
+            used, may_gain = leg.ice.leaves_from(), leg.is_relayed
+        else:  # nothing is in use yet; whatever is new may be what leads to the other side
+            used, may_gain = leg.ice.hosts(), True
+        self._restarts.network(change, used, time.monotonic(), relayed=may_gain)
         self._carry_out()
 
     def on_other_contact(self) -> None:
@@ -111,8 +115,12 @@ class Recovery:
             self._carry_out()
 
     def _living_leg(self) -> Leg | None:
-        leg = self._call.leg
-        return leg if leg is not None and leg.ready and self._call.state in _LIVING else None
+        """The leg that can be restarted: its path is there, or is looked for with what offer and answer told."""
+        leg, state = self._call.leg, self._call.state
+        if leg is None or leg.agreement is None or state not in _LIVING:
+            return None
+        searching = leg.begun and leg.agreement.uses_ice and state in _SEARCHING
+        return leg if leg.ready or searching else None
 
     # Doing it ------------------------------------------------------------------------------------------------
 
@@ -182,8 +190,8 @@ class Recovery:
     def agreed(self) -> None:
         """The peer has answered our restart with one of its own: the checks run."""
         self._offered, self._ready = self._ready, None
-        self._restarts.agreed(time.monotonic())
         leg = self._call.leg
+        self._restarts.agreed(time.monotonic(), first=leg is not None and not leg.ready)
         if leg is not None and leg.agreement is not None and not leg.agreement.uses_ice:
             leg.ice.adopt()
         self._carry_out()

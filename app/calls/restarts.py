@@ -223,9 +223,13 @@ class Restarts:
         self._refused, self._moved = True, False
         self._feed(Input.REFUSED, now)
 
-    def agreed(self, now: float) -> None:
-        """The peer has answered our offer with new credentials."""
+    def agreed(self, now: float, *, first: bool = False) -> None:
+        """The peer has answered our offer with new credentials.
+
+        `first`: no path was found before, so nothing old is in use, and one search is enough for these addresses.
+        """
         self._refused = False
+        self._moved = self._moved and not first
         self._feed(Input.AGREED, now)
 
     def may_peer_begin(self, now: float) -> bool:

@@ -361,6 +361,10 @@ class IceCore:
             (base if base.relay is None else base.relay.carrier).address[0] for base in used if base is not None
         )
 
+    def hosts(self) -> frozenset[str]:
+        """Give the addresses of this machine that there are sockets at."""
+        return frozenset(base.address[0] for base in self.gatherer.bases.values() if base.relay is None)
+
     def state(self, leg: IceLeg) -> IceState:
         """Sum up how far one leg is."""
         told = leg.state

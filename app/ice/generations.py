@@ -278,6 +278,10 @@ class IcePath:
         """Give the selected pair (local, remote)."""
         return self._current.selected(flow)
 
+    def hosts(self) -> frozenset[str]:
+        """Give the addresses of this machine that were gathered for the newest generation."""
+        return self._living()[-1].hosts()
+
     def leaves_from(self) -> frozenset[str]:
         """Give the addresses of this machine that the data leaves from now."""
         return self._current.leaves_from()

@@ -229,6 +229,10 @@ class IceSession:
         """Whether this side nominates, as far as is settled by now."""
         return self._leg.agent.controlling
 
+    def hosts(self) -> frozenset[str]:
+        """Give the addresses of this machine that a path may leave from."""
+        return self._hub.core.hosts()
+
     def leaves_from(self) -> frozenset[str]:
         """Give the addresses of this machine from which the flows' data leaves now, relayed data too."""
         return self._hub.core.leaves_from(self._leg)

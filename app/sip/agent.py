@@ -213,6 +213,7 @@ class UserAgent:
         with self.turn():
             self.identity.forget_learned()
             self.registration.refresh()
+            self.layer.say_again()
             self.hurry()
 
     def request_outside(self, method: str, target: str | Uri, owner: ErrandOwner) -> Errand:

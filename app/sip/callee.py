@@ -147,6 +147,10 @@ class CalleeSide:
         self._session.emit(Cancelled(self._session, reasons))
         self.refuse(487, None)
 
+    def heard_over(self, hop: Hop) -> None:
+        """The far end was heard over this way: our answer names the address that it leads to, which may be new."""
+        self._source = hop
+
     def on_prack(self, transaction: ServerTransaction, request: Request) -> None:
         rack = request.rack
         agent, offers = self._session.agent, self._session.offers
@@ -163,6 +167,7 @@ class CalleeSide:
                 offers.initial_offer_answered()
                 self._session.emit(OfferAnswered(self._session, 200, request.body, "PRACK"))
             self.provisionals.advance()
+            offers.go_on()
 
     def on_ack(self, request: Request) -> None:
         keeper, self._keeper = self._keeper, None

@@ -128,7 +128,7 @@ class Offers:
         if waiting.method == "INVITE" and (not self._is_confirmed or self._keeper):
             return  # section 14.1: one INVITE at a time, in either direction
         dialog = self._dialog_for(waiting.dialog_tag)
-        if dialog is None:
+        if dialog is None or self._session.awaits_prack:  # RFC 3311 section 5.1
             return
         self._waiting = None
         self._session.agent.cancel_timer(self._glare_key)
@@ -146,6 +146,7 @@ class Offers:
         return self._session.any_dialog() if tag is None else self._session.dialog_with(tag)
 
     def on_response(self, errand: Errand, response: Response, source: Hop) -> None:
+        self._session.heard_over(source)
         ours = self._ours
         if ours is None or errand is not ours.errand:
             if 200 <= response.status < 300:

@@ -292,6 +292,7 @@ class InviteSession:
             self.agent.reply(transaction, 500, "Sequence number out of order")
             return
         self.note_peer(request)
+        self.heard_over(source)
         match request.method:
             case "BYE":
                 self._on_bye(transaction, request)
@@ -367,6 +368,16 @@ class InviteSession:
     def any_dialog(self) -> Dialog | None:
         """The confirmed dialog, else the only early one."""
         return self.dialog or (self._caller.only_dialog() if self._caller is not None else None)
+
+    @property
+    def awaits_prack(self) -> bool:
+        """Whether the far end has not yet acknowledged our description in a reliable provisional response."""
+        return self._callee is not None and self._callee.provisionals.holds_back_answer
+
+    def heard_over(self, hop: Hop) -> None:
+        """A message of the far end came this way."""
+        if self._callee is not None:
+            self._callee.heard_over(hop)
 
     def note_peer(self, message: Request | Response) -> None:
         if self._peer is None or option_tags(message, "Supported"):

@@ -105,6 +105,15 @@ class TransactionLayer:
                 transaction.interval_s = self.timers.t1_s / 2
                 self._feed(transaction, Input.RETRANSMIT, now)
 
+    def say_again(self) -> None:
+        """Repeat INVITEs that ring, once: from our new address or over a new connection, so that the answer finds us.
+
+        A response goes where its request came from (RFC 3261 section 18.2.2); a repeated one is absorbed (17.2.1).
+        """
+        for transaction in tuple(self._clients.values()):
+            if transaction.is_invite and transaction.state is State.PROCEEDING:
+                self._outputs.append(Send(transaction.request, transaction.hop, transaction.number))
+
     def send_failed(self, number: int, now: float, detail: str = "") -> None:
         """What transaction `number` sent could not be delivered to the next hop."""
         transaction = self._by_number.get(number)

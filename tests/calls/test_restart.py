@@ -13,6 +13,7 @@ from app.calls.errors import PartialRestart
 from app.calls.restarts import NetworkChange
 from app.events import CallState
 from app.ice.config import IceConfig, Timing
+from app.ice.session import IceSession
 from app.settings import IcePolicy
 from app.sip.message import Response
 from tests.calls.parties import LOOPBACK, Party, connected, on_the_phone, party
@@ -262,6 +263,29 @@ async def test_a_call_that_rings_moves_by_update(tmp_path: Path, mover: str) -> 
         await ada.reaches(CallState.CONNECTED)
         await bob.reaches(CallState.CONNECTED)
         await talk((ada, outgoing), (bob, incoming))
+
+
+@pytest.mark.parametrize("mover", ["ada", "bob"])
+async def test_a_search_goes_on_from_a_new_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mover: str) -> None:
+    """What the first descriptions told leads nowhere any more; an UPDATE brings others, and then it rings."""
+    patient = IceConfig(interfaces=(LOOPBACK,), timing=Timing(patience_s=30.0))
+    ada, bob = two(tmp_path, ice=patient)
+    bob.ice = patient
+    async with on_the_phone(ada, bob):
+        monkeypatch.setattr(IceSession, "start_checks", lambda session: None)
+        outgoing = ada.call(bob, video=False)
+        await ada.reaches(CallState.CONNECTING)
+        incoming = await bob.reaches(CallState.CONNECTING)
+        await bob.until(lambda: any(line.startswith("PRACK") for line in bob.lines("in")), "the 183 is there")
+        monkeypatch.undo()
+        one = ada if mover == "ada" else bob
+        one.manager.network_changed(GONE)
+        await bob.reaches(CallState.RINGING)
+        bob.manager.answer(incoming.call_id, video=False)
+        await ada.reaches(CallState.CONNECTED)
+        await bob.reaches(CallState.CONNECTED)
+        await talk((ada, outgoing), (bob, incoming))
+        assert any(line.startswith("UPDATE") for line in one.lines("out"))
 
 
 async def test_a_call_that_rings_at_a_phone_without_update_moves_when_it_is_answered(tmp_path: Path) -> None:

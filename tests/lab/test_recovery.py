@@ -60,6 +60,18 @@ def sound(name: str, folder: Path) -> list[str]:
 @contextmanager
 def talking(lab: Lab, folder: Path, *flags: str, home: bool = False, transport: str = "") -> Iterator[Talking]:
     """A call from a to b, by address or by way of a home server at s, both humming."""
+    with ringing(lab, folder, *flags, home=home, transport=transport, answer_after_s=0.0) as talk:
+        for side in talk.sides.values():
+            side.wait_for("call", state="connected")
+        yield talk
+
+
+@contextmanager
+def ringing(
+    lab: Lab, folder: Path, *flags: str, home: bool = False, transport: str = "", answer_after_s: float = 6.0
+) -> Iterator[Talking]:
+    """The same before it is answered."""
+    listen = ("listen", "--calls", "1", "--answer-after", str(answer_after_s))
     with ExitStack() as stack:
         if home:
             stack.enter_context(parley.home(lab["s"], folder / "home"))
@@ -69,11 +81,11 @@ def talking(lab: Lab, folder: Path, *flags: str, home: bool = False, transport: 
                 name: [*sound(name, folder), *flags, "--account", f"sip:{user}@{place}{over}"]
                 for name, user in (("a", "ada"), ("b", "bob"))
             }
-            bob = parley.listen(lab["b"], folder / "b", "bob", lab["s"], "--calls", "1", *told["b"])
+            bob = parley.listen(lab["b"], folder / "b", "bob", lab["s"], *listen[1:], *told["b"])
             stack.enter_context(bob)
             ada = parley.call(lab["a"], folder / "a", "ada", lab["s"], f"sip:bob@{place}", *told["a"])
         else:
-            bob = Parley(lab["b"], folder / "b", ["listen", "--calls", "1", *sound("b", folder), *flags])
+            bob = Parley(lab["b"], folder / "b", [*listen, *sound("b", folder), *flags])
             stack.enter_context(bob)
             bob.wait_for("listening")
             target = f"sip:bob@{lab['b'].in_uri}"
@@ -81,7 +93,7 @@ def talking(lab: Lab, folder: Path, *flags: str, home: bool = False, transport: 
         stack.enter_context(ada)
         talk = Talking(lab, folder, {"a": ada, "b": bob})
         for side in talk.sides.values():
-            side.wait_for("call", state="connected")
+            side.wait_for("call", state="ringing")
         yield talk
 
 
@@ -130,6 +142,24 @@ def test_the_address_is_replaced(lab: Lab, tmp_path: Path, mover: str, home: boo
         assert outcome.report["ice"]["restarts"] == 1
     local, remote = outcomes["a"].selected()
     assert (local if mover == "a" else remote)["address"] == NEW_ADDRESS[mover]
+
+
+@pytest.mark.parametrize(
+    ("mover", "home"), [("a", False), ("b", False), ("a", True)], ids=["caller", "callee", "caller by home"]
+)
+def test_the_address_is_replaced_while_it_rings(lab: Lab, tmp_path: Path, mover: str, home: bool) -> None:
+    """The answer finds the caller at its new address, and its ACK the callee."""
+    with ringing(lab, tmp_path, home=home) as talk:
+        replace_address(lab[mover], NEW_ADDRESS[mover])
+        for name in talk.sides:
+            talk.restarted(name, limit_s=10)
+        for side in talk.sides.values():
+            side.wait_for("call", state="connected", limit_s=15)
+        talk.speak(1.5)
+        talk.end()
+    for name in talk.sides:
+        samples = read_wav(talk.heard(name))
+        assert abs(frequency_hz(part(samples, 0.3, 1.1)) - TONES["b" if name == "a" else "a"]) < 3
 
 
 @pytest.mark.parametrize("mover", ["a", "b"], ids=["caller", "callee"])

@@ -9,6 +9,7 @@ import pytest
 from app.settings import HostPort
 from app.sip.events import (
     AckReceived,
+    IncomingInvite,
     OfferAnswered,
     OfferReceived,
     SessionTimedOut,
@@ -151,6 +152,41 @@ def test_update_before_the_answer(pair: Pair):
     callee.accept()
     pair.wire.run(1)
     assert caller.state is SessionState.CONFIRMED
+
+
+def test_an_update_of_the_callee_waits_for_the_prack_of_its_answer(pair: Pair):
+    """RFC 3311 section 5.1: before that the caller may not have the answer, nor the dialog."""
+    _, callee = pair.call()
+    answering(pair.ada, b"v=0 updated")
+    pair.wire.lose = lost_once("183 INVITE", "PRACK")
+    callee.provisional(183, body=ANSWER)
+    callee.update(b"v=0 update")
+    pair.wire.run(0.4)
+    assert "UPDATE" not in pair.wire.log("bob")
+    pair.wire.run(5)
+    log = pair.wire.log()
+    assert log.index("200 PRACK") < log.index("UPDATE")
+    assert pair.bob.one(OfferAnswered).body == b"v=0 updated"
+
+
+def test_a_call_that_rings_is_asked_for_again_from_a_new_address(pair: Pair):
+    """The answer goes where the request came from: nobody else would tell the callee of another place."""
+    caller, callee = pair.call()
+    callee.provisional(180)
+    pair.wire.run(1)
+    pair.ada.agent.network_changed()
+    pair.wire.run(0)
+    again = pair.wire.messages("INVITE", "ada")
+    assert len(again) == 2
+    assert again[0].top_via.branch == again[1].top_via.branch
+    moved = HostPort("10.0.0.3", 5060)
+    pair.wire.nodes[moved] = pair.ada
+    pair.wire.inject(pair.bob, bytes(again[1]), Hop("udp", moved, pair.bob.address))
+    pair.wire.deaf.add(pair.ada.address)
+    callee.accept(ANSWER)
+    pair.wire.run(0.1)
+    assert caller.state is SessionState.CONFIRMED
+    assert len(pair.bob.of(IncomingInvite)) == 1
 
 
 def test_update_while_the_first_offer_is_open_is_glare(pair: Pair):
