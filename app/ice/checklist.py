@@ -14,7 +14,7 @@ from enum import StrEnum
 from app.events import CandidateType, PairState
 from app.ice.candidates import Candidate, IceDescription
 from app.ice.flows import split_flow
-from app.ice.pairing import HOPELESS, can_pair, priority_of, relay_rank, usable_remote
+from app.ice.pairing import UNLIKELY, can_pair, likelihood, priority_of, usable_remote
 from app.ice.stun import Address
 
 
@@ -124,7 +124,7 @@ class EarlyCheck:
 
 
 MAX_EARLY_CHECKS = 32
-RELAYED_PART = 8  # of the pairs that a list may have, one in so many is kept for each sort with a relay
+LIKELY_PART = 8  # of the pairs that a list may have, one in so many is kept for each sort that is likely to work
 
 
 @dataclass(slots=True, eq=False)
@@ -248,26 +248,26 @@ class CheckList:
         return new
 
     def _fit(self, new: list[Pair], limit: int) -> list[Pair]:
-        """Keep the best of the new pairs within the limit, and a part of it for the relays that most likely work.
+        """Keep the best of the new pairs within the limit, and a part of it for those that most likely work.
 
-        Those come last and have the lowest priority: many interfaces on both sides would push them out. Pairs that
-        were not tried yet make room for them.
+        Many interfaces on both sides would push them out: the pairs of their own addresses come first, though most of
+        those lead nowhere. Pairs that were not tried yet make room.
         """
         room = max(0, limit - len(self.pairs))
         if len(new) <= room:
             return new
-        relayed: list[Pair] = []
-        for rank in range(HOPELESS):
-            of_rank = sorted((pair for pair in new if relay_rank(pair) == rank), key=_falling)
-            known = sum(relay_rank(pair) == rank for pair in self.pairs)
-            relayed += of_rank[: max(0, limit // RELAYED_PART - known)]
-        room += self.evict(len(relayed) - room)
-        kept = relayed[:room]
+        likely: list[Pair] = []
+        for sort in range(UNLIKELY):
+            of_sort = sorted((pair for pair in new if likelihood(pair) == sort), key=_falling)
+            known = sum(likelihood(pair) == sort for pair in self.pairs)
+            likely += of_sort[: max(0, limit // LIKELY_PART - known)]
+        room += self.evict(len(likely) - room)
+        kept = likely[:room]
         others = sorted((pair for pair in new if pair not in kept), key=_falling)
         return kept + others[: room - len(kept)]
 
-    def evict(self, count: int) -> int:
-        """Forget up to so many pairs that were not tried, the worst first; gives how many."""
+    def evict(self, count: int, *, least: int = UNLIKELY) -> int:
+        """Forget up to so many untried pairs of this likelihood or less, the worst first; gives how many."""
         idle = (PairState.FROZEN, PairState.WAITING)
         gone = [
             pair
@@ -275,7 +275,7 @@ class CheckList:
             if not (pair.checks_sent or pair.heard_at)
             and pair.state in idle
             and pair not in self.triggered
-            and relay_rank(pair) >= HOPELESS
+            and likelihood(pair) >= least
         ][: max(0, count)]
         for pair in gone:
             self.pairs.remove(pair)

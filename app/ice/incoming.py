@@ -13,6 +13,7 @@ from app.ice.checks import Check, judge_request
 from app.ice.events import BindingRequestSeen
 from app.ice.learning import learn_pair
 from app.ice.outcomes import Outcomes
+from app.ice.pairing import PUBLIC
 from app.ice.runner import CheckRunner
 from app.ice.state import AgentState
 from app.ice.stun import Address, Attribute, Message, MessageClass, StunError
@@ -96,7 +97,7 @@ class Incoming:
     def _learn_pair(self, checklist: CheckList, check: EarlyCheck) -> Pair | None:
         state = self._state
         full = sum(len(one.pairs) for one in state.lists.values()) >= state.timing.max_pairs
-        if full and not checklist.evict(1):
+        if full and not checklist.evict(1, least=PUBLIC):
             return None  # what the peer checks from is worth more than what nobody has tried yet
         limit = state.timing.max_learned_candidates
         local = state.bases[check.base][1]

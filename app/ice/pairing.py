@@ -53,19 +53,21 @@ def usable_remote(candidate: Candidate) -> str | None:
     return None
 
 
-HOPELESS = 2
+PUBLIC, UNLIKELY = 2, 3
 
 
-def relay_rank(pair: Pair) -> int:
-    """Say how likely a relay makes a pair work: 0 with two of them, 1 with one, HOPELESS with none.
+def likelihood(pair: Pair) -> int:
+    """Say what makes a pair likely to work between two networks: 0 two relays, 1 one, PUBLIC an address of the peer's
+    that can be reached from anywhere.
 
-    Ours reaches no private address of the peer's either.
+    UNLIKELY with none of these: the two ends share a network, or it leads nowhere. Our relay reaches no private
+    address of the peer's either.
     """
     remote = pair.remote
     relays = (pair.local.candidate.type, remote.type).count(CandidateType.RELAY)
-    if relays == 1 and remote.type is CandidateType.HOST and ipaddress.ip_address(remote.address).is_private:
-        return HOPELESS
-    return HOPELESS - relays
+    if relays < 2 and remote.type is CandidateType.HOST and ipaddress.ip_address(remote.address).is_private:
+        return UNLIKELY
+    return PUBLIC - relays
 
 
 def set_initial_states(lists: Iterable[CheckList], new: Iterable[tuple[CheckList, Pair]]) -> None:

@@ -242,3 +242,25 @@ def test_a_full_list_makes_room_for_an_address_that_a_check_teaches() -> None:
     connect(a, b)
     assert len(a.snapshot().pairs) >= 100
     assert "relay" not in a.selected() + b.selected()
+
+
+def test_many_interfaces_leave_room_for_the_addresses_that_servers_told() -> None:
+    """Of two streams each has 50 pairs, and the hosts' own addresses alone would make 64 that lead nowhere."""
+    network = Network(delay_s=0.01)
+    network.add_turn()
+    config, streams = IceConfig(stun_servers=(TURN.server,)), ("audio", "video")
+    lans = network.lan(Mode.PORT_RESTRICTED, "203.0.113.11"), network.lan(Mode.PORT_RESTRICTED, "203.0.113.12")
+    a, b = (
+        Party(
+            network,
+            lan,
+            [f"192.168.{number}.{at}" for at in range(1, 9)],
+            config,
+            controlling=number == 1,
+            streams=streams,
+        )
+        for number, lan in enumerate(lans, start=1)
+    )
+    connect(a, b)
+    assert a.done
+    assert b.done
