@@ -8,13 +8,13 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from app.ice.interfaces import choose_addresses, system_addresses
 from app.ice.nat_discovery import FILTERING_SOCKET, MAPPING_SOCKET, Behaviour, NatDiscovery, NatReport
 from app.ice.sockets import UdpSocket
 from app.ice.stun import Address
-from app.names import NAMES, is_address
+from app.names import NAMES
 from app.settings import HostPort
 
 LONGEST_S = 8.0
@@ -29,8 +29,7 @@ async def discover_nat(server: HostPort, interface: str | None = None) -> NatRep
     """
     try:
         async with asyncio.timeout(LONGEST_S / 2):
-            place = await _place(server)
-            local = await asyncio.to_thread(_local_address, place, interface)
+            place, local = await asyncio.to_thread(_way, await _places(server), interface)
     except (OSError, TimeoutError):
         return _nothing(f"The STUN server {server} was not found: check its name, and the network.")
     try:
@@ -44,15 +43,23 @@ def _nothing(sentence: str) -> NatReport:
     return NatReport(Behaviour.UNKNOWN, Behaviour.UNKNOWN, None, ("", 0), sentence, udp_open=False)
 
 
-async def _place(server: HostPort) -> Address:
-    """The server's first address, by SRV where no port is named."""
+async def _places(server: HostPort) -> list[Address]:
+    """The server's addresses, by SRV where no port is named."""
     host, port = server.host, server.port
     if not port:
         host, port = next(iter(await NAMES.services("_stun._udp", host)), (host, DEFAULT_PORT))
-    addresses = await NAMES.addresses(host)
-    if not addresses and not is_address(host):
-        raise OSError("no address")
-    return addresses[0], port
+    return [(address, port) for address in await NAMES.addresses(host)]
+
+
+def _way(places: Sequence[Address], interface: str | None) -> tuple[Address, str]:
+    """Give the first of these places that there is a way to, and our address there. Blocks for a moment."""
+    failure = OSError("no address")
+    for place in places:
+        try:
+            return place, _local_address(place, interface)
+        except OSError as error:
+            failure = error
+    raise failure
 
 
 def _local_address(server: Address, interface: str | None) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app import names
+from app.ice import nat_runner
 from app.ice.nat import Mapping, Observation, implied_mapping, implied_nat
 from app.ice.nat_discovery import Behaviour, NatDiscovery, describe
 from app.ice.nat_runner import discover_nat
@@ -134,6 +136,16 @@ async def test_a_real_server_with_two_addresses(tmp_path: Path) -> None:
         report = await discover_nat(HostPort("127.0.0.1", port), "127.0.0.1")
     assert (report.mapping, report.filtering) == (Behaviour.NO_NAT, Behaviour.ENDPOINT_INDEPENDENT)
     assert report.mapped == report.local
+    assert report.udp_open
+
+
+async def test_a_server_is_asked_at_the_address_that_there_is_a_way_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nat_runner, "NAMES", names.Names(system=lambda host: ("::1", "127.0.0.1")))
+    port = free_port()
+    async with running_coturn(tmp_path, port, "listening-ip=127.0.0.1", "no-auth"):
+        report = await discover_nat(HostPort("both.example", port), "127.0.0.1")
     assert report.udp_open
 
 
