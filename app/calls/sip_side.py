@@ -172,7 +172,9 @@ class SipSide:
         self._call.changes.take_answer(event)
 
     def _on_timed_out(self, event: sip_events.SessionTimedOut) -> None:
-        self._call.set_end(EndedBy.FAILURE, EndKind.SERVER_UNREACHABLE, 408, event.sentence)
+        was_up = self._call.has_been(CallState.CONNECTED)
+        kind = EndKind.NETWORK_LOST if was_up else EndKind.SERVER_UNREACHABLE
+        self._call.set_end(EndedBy.FAILURE, kind, event.status, event.sentence)
         self._call.feed(Input.SIGNALLING_FAILED)
 
     def _on_transport_failed(self, event: sip_events.TransportFailed) -> None:

@@ -115,6 +115,7 @@ _CALL_STATUSES: dict[int, tuple[str, str]] = {
     420: ("the far end lacks something this call requires", "try with other settings for encryption or path"),
     421: ("the far end requires something this phone lacks", "report it with the SIP messages"),
     433: ("{name} takes no anonymous calls", "set a display name and an account"),
+    481: ("{name}'s phone no longer knows this call", "it may have been started anew: call again"),
     482: ("the call went round in a circle between servers", "tell whoever runs the server"),
     483: ("the call passed through too many servers", "tell whoever runs the server"),
     484: ("the address of {name} is not complete", "add what is missing"),
@@ -194,6 +195,8 @@ def explain_end(
             return _sentence(fill, *_CALL_STATUSES[status], quoted)
     if kind is EndKind.CHECKS_FAILED and detail and _OWN_NETWORK.match(detail):
         return _sentence(fill, "no address was found at which this computer could be reached", "", quoted)
+    if kind is EndKind.NETWORK_LOST and status == 481:
+        return _sentence(fill, *_CALL_STATUSES[481])
     if kind is EndKind.NETWORK_LOST and detail and _OWN_NETWORK.match(detail):
         what = "this computer lost its network, and with it the connection to {name}"
         return _sentence(fill, what, "plug in a cable or join a wireless network, and call again")

@@ -26,7 +26,7 @@ from app.engine.examination import examine_devices, examine_names, examine_regis
 from app.engine.file_writer import FileWriter
 from app.engine.kept import Kept, endpoint_facts, with_endpoint_facts_of
 from app.engine.network_report import Examination
-from app.engine.network_watch import watch_network
+from app.engine.network_watch import watch_network, why_unusable
 from app.engine.options import EngineOptions, HomeMode
 from app.engine.path_settings import ice_config
 from app.engine.people import People
@@ -142,6 +142,9 @@ class EngineCore:
 
     def _network_changed(self, change: NetworkChange) -> None:
         """Be found at the new address at once, not at the next refresh, and take the calls along."""
+        unusable = why_unusable(change, self._bind_addresses())
+        if unusable is not None:
+            self._publish(Problem("network", unusable))
         if self._sip is not None and (change.new or change.gone or change.woke):
             log.info("this machine's network has changed: %s", change)
             self._sip.network_changed(change.gone)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from app.calls.restarts import NetworkChange
+from app.ice.candidates import normal_address
 from app.ice.interfaces import LocalAddress, choose_addresses, system_addresses
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,20 @@ async def watch_network(
             before = now
             if news or change.new or change.gone or change.woke:
                 changed(change)
+
+
+def why_unusable(change: NetworkChange, wanted: Iterable[str]) -> str | None:
+    """Say that an address is gone that alone was to be used (`wanted`, as bound); None where nothing is amiss.
+
+    Sockets at it stay open, and work again when it comes back; nothing else may take its place.
+    """
+    gone = [address for address in wanted if normal_address(address) in change.gone]
+    if not gone:
+        return None
+    return (
+        f"This computer no longer has the address {', '.join(gone)}, which Parley was told to use: join that network "
+        "again, or name another address in the settings."
+    )
 
 
 class _Look:

@@ -175,10 +175,11 @@ class InfoAnswered:
 
 @dataclass(frozen=True, slots=True)
 class SessionTimedOut:
-    """The far end did not answer in time: no response to the INVITE, no ACK for our 2xx, or a dead dialog."""
+    """The far end did not answer in time: no response to the INVITE, no ACK for our 2xx, or a dead dialog (481)."""
 
     session: InviteSession
     sentence: str
+    status: int = 408
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ class Offers:
             self._retry_after_glare(ours)
         elif response.status == 481 and ours.dialog is self._session.dialog and self._is_confirmed:
             self._ours = None
-            self._session.time_out("The far end no longer knows this call")
+            self._session.time_out(481, "The far end no longer knows this call")
         else:
             self._done(ours, response.status, response.body if response.status < 300 else b"")
 

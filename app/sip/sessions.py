@@ -412,9 +412,9 @@ class InviteSession:
         request.headers.add("RAck", f"{response.rseq} {response.cseq}")
         self.infos.begin(request, dialog)
 
-    def time_out(self, sentence: str) -> None:
+    def time_out(self, status: int, sentence: str) -> None:
         """The far end is gone in the middle of a call (section 12.2.1.2): tell the owner, and hang up in any case."""
-        self.emit(SessionTimedOut(self, sentence))
+        self.emit(SessionTimedOut(self, sentence, status))
         if self.dialog is not None and self.state is not SessionState.ENDING:
             self.send_bye(self.dialog, (Reason("SIP", 408, "The far end does not answer"),))
 

@@ -168,6 +168,18 @@ async def test_a_lost_network_is_told_apart_from_a_hang_up() -> None:
         assert outgoing.info.end is None
 
 
+async def test_a_far_end_that_was_started_anew_is_told_as_that() -> None:
+    async with on_the_phone(party("ada", video=False), party("bob", video=False)) as (ada, bob):
+        outgoing, incoming = await connected(ada, bob, video=False)
+        assert incoming.session is not None
+        incoming.session.agent.forget(incoming.session)
+        outgoing.set_held(True)
+        end = (await ada.ends()).end
+        assert end is not None
+        assert end.kind is EndKind.NETWORK_LOST
+        assert (end.sentence or "").startswith("Bob's phone no longer knows this call")
+
+
 async def test_a_long_pause_is_no_lost_network() -> None:
     """Without ICE only silence tells of a lost path, and while a call is paused nothing is to be heard."""
     plain = IceConfig(interfaces=(LOOPBACK,), policy=IcePolicy.OFF)

@@ -89,6 +89,11 @@ def test_a_network_that_was_lost_here_is_told_apart_from_one_lost_on_the_way() -
     assert "this computer lost its network" in said.lower()
 
 
+def test_a_phone_that_forgot_the_call_is_no_unreachable_server() -> None:
+    said = explain_end(EndKind.NETWORK_LOST, 481, "The far end no longer knows this call", name="Bob")
+    assert said == "Bob's phone no longer knows this call: it may have been started anew: call again."
+
+
 def test_a_lost_network_does_not_read_like_a_hang_up() -> None:
     assert "lost" in explain_end(EndKind.NETWORK_LOST, name="Ada")
     assert "hung up" not in explain_end(EndKind.NETWORK_LOST, name="Ada")

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.calls.restarts import NetworkChange
-from app.engine.network_watch import drift_s, present_addresses, watch_network
+from app.engine.network_watch import drift_s, present_addresses, watch_network, why_unusable
 from app.ice.interfaces import LocalAddress
 
 HOME, OFFICE = LocalAddress("wlan0", "192.168.1.7"), LocalAddress("wlan0", "10.1.2.3")
@@ -117,3 +117,15 @@ def test_the_kernel_tells_at_once() -> None:
     if "unshare failed" in done.stderr or "mount:" in done.stderr:
         pytest.skip(done.stderr)
     assert done.stdout.splitlines() == ["['10.9.9.1'] [] True", "[] ['10.9.9.1'] True"], done.stderr
+
+
+def test_an_address_that_alone_was_to_be_used_is_missed_aloud() -> None:
+    change = NetworkChange(
+        frozenset({"10.0.0.9"}), gone=frozenset({"10.0.0.5", "fd00::5"}), new=frozenset({"10.0.0.9"})
+    )
+    said = why_unusable(change, ("10.0.0.5",))
+    assert said is not None
+    assert "no longer has the address 10.0.0.5," in said
+    assert "fd00:0::5" in (why_unusable(change, ("fd00:0::5",)) or "")
+    assert why_unusable(change, ()) is None
+    assert why_unusable(change, ("10.0.0.9",)) is None
