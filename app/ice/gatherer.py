@@ -8,7 +8,7 @@ for an allocation that is reached through another base, its carrier. Each server
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.events import CandidateType
@@ -114,16 +114,18 @@ class Gatherer:
             self.servers[key] = asked_server(*key[:2], key[2], place, self.health, self._now)
         return self.servers[key]
 
-    def looks_for(self, server: AskedServer, flows: Iterable[str]) -> None:
+    def looks_for(self, server: AskedServer, flows: Sequence[str]) -> None:
         """Say that a server's name is being looked up, or a connection to it made: its candidates may yet come."""
         kinds = [CandidateType.SRFLX] if server.transport == "udp" else []
         kinds += [CandidateType.RELAY] if server.kind == "turn" else []
         wishes = self._looked_for.setdefault(server, [])
         wishes += [self._awaited.expect(server, flow, kind, None) for flow in flows for kind in kinds]
 
-    def looked_for(self, server: AskedServer) -> None:
-        """Say that no further address or connection of this server will come."""
-        self._awaited.settle(self._looked_for.pop(server, ()))
+    def looked_for(self, server: AskedServer, flows: Sequence[str]) -> None:
+        """Say that no further address or connection of this server will come for these flows."""
+        wishes = self._looked_for.pop(server, [])
+        self._looked_for[server] = [wish for wish in wishes if wish.flow not in flows]
+        self._awaited.settle(wish for wish in wishes if wish.flow in flows)
 
     def refused(self, server: AskedServer, problem: str, now: float, *, silent: bool = False) -> None:
         """Take note that a server could not be found or reached."""

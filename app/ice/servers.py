@@ -106,12 +106,15 @@ class Servers:
 
     def retry(self, retry: Retry) -> None:
         """Allocate once more over another socket or connection."""
-        self._start(partial(self._retry, retry), retry.visit.asked, "ask a TURN server again")
+        again = self._ask(partial(self._retry, retry), retry.visit.asked, [retry.flow])
+        self._tasks.start(again, "ask a TURN server again")
 
     def _start(self, ask: Callable[[], Coroutine[None, None, None]], asked: AskedServer, name: str) -> None:
-        self._tasks.start(self._ask(ask, asked), name)
+        self._tasks.start(self._ask(ask, asked, self._flows), name)
 
-    async def _ask(self, ask: Callable[[], Coroutine[None, None, None]], asked: AskedServer) -> None:
+    async def _ask(
+        self, ask: Callable[[], Coroutine[None, None, None]], asked: AskedServer, flows: Sequence[str]
+    ) -> None:
         """Ask, and however that ended let nobody wait for what will not come."""
         gatherer = self._core.gatherer
         try:
@@ -120,7 +123,7 @@ class Servers:
                 problem = f"The server {asked.name} cannot be reached from any address of this machine."
                 gatherer.refused(asked, problem, time.monotonic())
         finally:
-            gatherer.looked_for(asked)
+            gatherer.looked_for(asked, flows)
             self._changed()
 
     # UDP -------------------------------------------------------------------------------------------------

@@ -259,3 +259,14 @@ def test_an_address_that_is_nowhere_is_no_candidate(mapped: Address) -> None:
     bench.run(0.01)
     bench.allocate(mapped=mapped)
     assert bench.types() == [CandidateType.HOST, CandidateType.RELAY]
+
+
+def test_a_second_try_for_one_flow_says_nothing_of_another() -> None:
+    bench = Bench()
+    asked = bench.gatherer.server("turn", "tls", TURN.server)
+    bench.gatherer.looks_for(asked, ["0"])  # both were sent to another server, and one has got there
+    bench.gatherer.looks_for(asked, ["1"])
+    bench.gatherer.looked_for(asked, ["0"])
+    assert not bench.gatherer.done(bench.now)
+    bench.gatherer.looked_for(asked, ["1"])
+    assert bench.gatherer.done(bench.now)
