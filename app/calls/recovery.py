@@ -75,6 +75,8 @@ class Recovery:
                 self._why_lost = event.reason
             case ice_events.RelayLost() if event.carries:
                 self._restarts.relay_lost(now)
+            case ice_events.BetterFound():
+                self._restarts.better(now)
             case ice_events.Reachable():
                 self._restarts.reachable(now)
             case ice_events.Restarted():

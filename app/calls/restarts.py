@@ -134,6 +134,7 @@ class Restarts:
         self._moved = False  # the candidates in use are no longer ours, whether or not that is felt yet
         self._refused = False  # the peer does not restart: silence alone is no reason to ask it again
         self._repeat = False
+        self._bettered = False
         self._due_at: float | None = None
         self._begun_at = float("-inf")
         self._retry_s = RETRY_S
@@ -180,6 +181,12 @@ class Restarts:
     def relay_lost(self, now: float) -> None:
         """The relay that the path goes through is no more."""
         self._feed_moved(now)
+
+    def better(self, now: float) -> None:
+        """A direct way was answered after a relay had been agreed on: change over, once in a call."""
+        if not self._bettered:
+            self._bettered = True
+            self._feed(Input.MOVED, now)
 
     def wanted(self, now: float) -> None:
         """The peer wants one, and only an offer of ours can bring it about."""

@@ -169,6 +169,18 @@ class RelayLost:
 
 
 @dataclass(frozen=True, slots=True)
+class BetterFound:
+    """A direct way was answered after both sides had agreed on a relay: a restart would bring the call onto it.
+
+    Told by the controlling side only, since one restart is enough.
+    """
+
+    flow: str
+    local: Candidate
+    remote: Candidate
+
+
+@dataclass(frozen=True, slots=True)
 class RestartBegun:
     """A next generation of candidates and credentials is being made; the path goes on as it is (RFC 8445 section 9)."""
 
@@ -205,6 +217,7 @@ IceEvent = (
     | Reachable
     | Failed
     | RelayLost
+    | BetterFound
     | RestartBegun
     | Restarted
     | RestartFailed

@@ -11,7 +11,16 @@ from app.events import PairState
 from app.ice import failures
 from app.ice.checklist import CheckList, ListState, Pair
 from app.ice.checks import Check
-from app.ice.events import CheckAnswered, Completed, Connected, ConsentExpired, Failed, Nominated, Nominating
+from app.ice.events import (
+    BetterFound,
+    CheckAnswered,
+    Completed,
+    Connected,
+    ConsentExpired,
+    Failed,
+    Nominated,
+    Nominating,
+)
 from app.ice.learning import valid_pair
 from app.ice.nomination import pick
 from app.ice.runner import CheckRunner
@@ -53,6 +62,8 @@ class Outcomes:
         if checklist.first_valid_at is None:
             checklist.first_valid_at = now
         self._unfreeze(pair)
+        if state.controlling and checklist.selected is not None and checklist.selected.relayed and not valid.relayed:
+            state.events.append(BetterFound(checklist.name, valid.local.candidate, valid.remote))
         if check.use_candidate or pair.nominate_on_success:
             pair.nominate_on_success = False
             self.nominate(checklist, valid, now)

@@ -171,6 +171,7 @@ _WORDS: dict[type, Callable[[Any], Told | None]] = {
     said.Reachable: lambda event: (MomentKind.REACHABLE, "The other side answers again: a restart follows"),
     said.Failed: lambda event: (MomentKind.FAILED, event.reason),
     said.RelayLost: _relay_lost,
+    said.BetterFound: lambda event: (MomentKind.WORKS, "A direct way answers after all: the call changes over to it"),
     said.RestartBegun: lambda event: (MomentKind.RESTART, "A new way is looked for, beside the old one"),
     said.Restarted: lambda event: (MomentKind.RESTARTED, "The call goes on over the new way"),
     said.RestartFailed: lambda event: (MomentKind.RESTART_FAILED, f"No new way was found: {event.reason}"),

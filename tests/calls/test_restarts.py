@@ -267,3 +267,20 @@ def test_every_attempt_can_be_left_and_every_input_means_something() -> None:
     assert {given for _, given in TABLE} == set(Input)
     for state in Attempt:
         assert any(after is not state for (before, _), (after, _) in TABLE.items() if before is state)
+
+
+def test_a_call_changes_over_from_a_relay_to_a_direct_way_once() -> None:
+    case = Case()
+    assert case.tell("better") == [Action.BEGIN]
+    case.tell("agreed")
+    case.tell("done")
+    case.run(60.0)
+    assert case.tell("better") == []
+
+
+def test_a_direct_way_that_the_peer_does_not_change_over_to_is_left_at_that() -> None:
+    case = Case()
+    case.tell("better")
+    case.tell("offer_failed")
+    assert case.run(60.0) == []
+    assert case.policy.attempt is Attempt.IDLE

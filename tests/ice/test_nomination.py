@@ -7,8 +7,18 @@ from dataclasses import replace
 from app.events import IceState, PairState
 from app.ice.candidates import IceDescription
 from app.ice.config import IceConfig
-from app.ice.events import Completed, Connected, ConsentExpired, Failed, Interrupted, Nominated, Recovered, Silent
-from app.ice.stun import Attribute, Message, MessageClass, is_stun
+from app.ice.events import (
+    BetterFound,
+    Completed,
+    Connected,
+    ConsentExpired,
+    Failed,
+    Interrupted,
+    Nominated,
+    Recovered,
+    Silent,
+)
+from app.ice.stun import Address, Attribute, Message, MessageClass, is_stun
 from tests.ice.network import TURN, Network, Party, connect
 from tests.ice.test_agent import CONFIG, answers, begin_together, check, host, two
 
@@ -56,6 +66,28 @@ def test_a_relay_is_not_taken_while_a_direct_pair_needs_its_retransmission() -> 
     took_s = connect(a, b)
     assert a.selected() == ("host", "host")
     assert took_s < 0.8
+
+
+def test_a_direct_way_that_answers_after_a_relay_was_taken_is_told() -> None:
+    """As when the first packet has to wait for the address resolution of a local network: the checks arrive late."""
+    network = Network(delay_s=0.01)
+    network.add_turn()
+    a, b = two(network, IceConfig(turn_servers=(TURN,)))
+    late = 1.5
+
+    def blocked(source: Address, to: Address, data: bytes) -> bool:
+        if {source, to} != {("198.51.100.1", 4000), ("198.51.100.2", 4000)} or network.now > released:
+            return False
+        network.after(released + 0.01 - network.now, lambda: network.transmit(network.internet, source, to, data))
+        return True
+
+    released = network.now + late
+    network.blocked = blocked
+    connect(a, b)
+    assert "relay" in a.selected()
+    network.run(1)
+    assert [(one.local.type, one.remote.type) for one in a.told(BetterFound)] == [("host", "host")]  # type: ignore[attr-defined]
+    assert not b.told(BetterFound), "one side is enough"
 
 
 def test_a_peer_that_nominates_every_pair_gets_the_best_one() -> None:
