@@ -19,6 +19,7 @@ from app.calls.states import Input
 from app.events import CallState, EndedBy, EndKind
 from app.ice import events as ice_events
 from app.ice.candidates import IceError, IceFailed
+from app.ice.nat import UDP_SILENT
 from app.media.errors import MediaError, SecurityError
 from app.media.events import DeviceTrouble, FirstMedia, MediaEvent, PeerClosed
 from app.settings import IcePolicy
@@ -107,7 +108,10 @@ class PathSide:
         """Why there is no path so far, in a sentence for each way that streams take; None where there is one."""
         leg = self.leg
         reasons = leg.ice.progress() if leg is not None and not leg.ready else {}
-        return " ".join(dict.fromkeys(reasons.values())) or None
+        if leg is None or not reasons:
+            return None
+        network = (UDP_SILENT,) if leg.ice.snapshot().nat == UDP_SILENT else ()
+        return " ".join(dict.fromkeys((*reasons.values(), *network)))
 
     def _has_candidates(self, leg: Leg) -> bool:
         names = leg.transports or tuple(wish.name for wish in self._call.wishes.all)

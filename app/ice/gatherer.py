@@ -20,7 +20,7 @@ from app.ice.checklist import LocalCandidate
 from app.ice.config import Timing
 from app.ice.flows import split_flow
 from app.ice.health import ServerHealth
-from app.ice.nat import Observation, implied_nat
+from app.ice.nat import UDP_SILENT, Observation, implied_nat
 from app.ice.redirects import retry_of
 from app.ice.requests import RandomBits
 from app.ice.stun import Address
@@ -228,7 +228,13 @@ class Gatherer:
         return tuple(asked.info() for asked in self.servers.values())
 
     def implied_nat(self) -> str | None:
-        """Say in one sentence what the servers' answers imply of the NAT in between; None before any answer."""
+        """Say in one sentence what the servers' answers, or their silence, imply of the network in between.
+
+        None as long as nothing is known.
+        """
+        asked = [server for server in self.servers.values() if server.transport == "udp"]
+        if asked and all(server.state is ServerState.SILENT for server in asked):
+            return UDP_SILENT
         return implied_nat(self.observations)
 
     def problem(self, sentence: str) -> None:

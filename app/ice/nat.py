@@ -27,6 +27,8 @@ class Mapping(StrEnum):
     UNKNOWN = "unknown"  # one server only, or none
 
 
+UDP_SILENT = "No server answers over UDP: it looks as if this network lets no UDP out."
+
 _SENTENCES = {
     Mapping.NONE: "There is no NAT: the servers see the very address of this machine.",
     Mapping.ENDPOINT_INDEPENDENT: "A NAT stands in between that shows one and the same address to everybody; direct "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.events import CallState, EndKind
 from app.ice.config import IceConfig, Timing
-from app.settings import Encryption
+from app.ice.nat import UDP_SILENT
+from app.settings import Encryption, HostPort
 from tests.calls.by_hand import by_hand, ice_sdp, media_socket
 from tests.calls.parties import LOOPBACK, on_the_phone, party
 
@@ -60,3 +63,20 @@ async def test_a_path_that_is_found_in_time_is_no_news() -> None:
         await outgoing.path._say_no_path_yet()
         assert not ada.problems
         assert outgoing.info.notice is None
+
+
+async def test_a_network_that_lets_no_udp_out_is_named() -> None:
+    async with media_socket() as silent, by_hand() as peer, media_socket() as deaf:
+        server = HostPort(LOOPBACK, silent.port)
+        ice = replace(IMPATIENT, stun_servers=(server,), server_timeout_s=0.2)
+        ada = party("ada", video=False, ice=ice, encryption=Encryption.NONE)
+        async with on_the_phone(ada):
+            ada.manager.place(peer.uri, "peer", video=False)
+            invite = await peer.gets("INVITE")
+            peer.respond(invite, "183 Session Progress", body=ice_sdp(deaf.port))
+            await ada.until(lambda: ada.problems, "it is told")
+            assert ada.problems[0][1].endswith(UDP_SILENT)
+            cancel = await peer.gets("CANCEL")
+            peer.respond(cancel, "200 OK")
+            peer.respond(invite, "487 Request Terminated")
+            await ada.ends()

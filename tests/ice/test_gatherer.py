@@ -9,6 +9,7 @@ import pytest
 from app.events import CandidateType
 from app.ice.config import Timing
 from app.ice.gatherer import Gatherer
+from app.ice.nat import UDP_SILENT
 from app.ice.stun import Address, Attribute, Message, MessageClass, Method, long_term_key
 from app.path_events import ServerState
 from app.settings import HostPort, IcePolicy, TurnServer
@@ -92,7 +93,9 @@ def test_a_silent_server_is_given_its_own_time_and_no_more() -> None:
     bench.run(0.2)
     assert [info.state for info in bench.gatherer.server_infos()] == [ServerState.SILENT, ServerState.ASKING]
     assert not bench.gatherer.done(bench.now)
+    assert bench.gatherer.implied_nat() is None
     bench.run(TIMEOUT_S)
+    assert bench.gatherer.implied_nat() == UDP_SILENT
     assert bench.gatherer.done(bench.now)
     assert len(bench.gatherer.problems) == 2
 
