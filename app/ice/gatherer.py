@@ -361,7 +361,8 @@ class Gatherer:
         if base.tcptype is not None:
             protocol, extensions = "tcp", (("tcptype", base.tcptype.value),)
             preference = tcp_local_preference(kind, base.tcptype, 8191 - base.preference)
-        foundation = self._foundations.of(kind, socket.address[0], server, protocol)
+        over = protocol if socket.candidate else "stream"  # how the server was asked counts (RFC 8445 5.1.1.3)
+        foundation = self._foundations.of(kind, socket.address[0], server, over)
         priority = candidate_priority(kind, preference, component, protocol)
         host, port = related or (None, None)
         candidate = Candidate(foundation, component, protocol, priority, *address, kind, host, port, extensions)

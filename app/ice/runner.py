@@ -17,6 +17,9 @@ from app.ice.state import AgentState
 _BUSY = (PairState.WAITING, PairState.IN_PROGRESS)
 
 
+IN_VAIN = 3  # sends of one check without an answer: 1.5 s
+
+
 class CheckRunner:
     """Sends the checks of all lists of one agent, one each Ta at most."""
 
@@ -100,7 +103,15 @@ class CheckRunner:
         return any(one.has_check(busy) for one in lists)
 
     def _busy_foundations(self) -> set[tuple[str, str]]:
-        return {pair.foundation for pair in self._busy_pairs()}
+        """Give those whose frozen pairs wait: one that has been asked for in vain a few times holds no other back.
+
+        RFC 8445 section 6.1.4.2 would have them wait until its check is given up, which is when patience ends too.
+        """
+        return {
+            pair.foundation
+            for pair in self._busy_pairs()
+            if pair.state is PairState.WAITING or pair.checks_sent < IN_VAIN
+        }
 
     def _busy_pairs(self) -> Iterator[Pair]:
         lists = (one for one in self._lists.values() if not one.is_given_up)

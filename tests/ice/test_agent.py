@@ -346,6 +346,20 @@ def test_one_pair_of_a_foundation_is_tried_first_and_success_frees_the_rest() ->
     assert states == [PairState.WAITING, PairState.FROZEN, PairState.IN_PROGRESS]
 
 
+def test_a_pair_that_is_asked_in_vain_does_not_hold_its_foundation_for_ever() -> None:
+    """The first of two ways of one foundation is dead: the other is tried long before the first is given up."""
+    network = Network(delay_s=0.01)
+    a = Party(network, network.internet, "198.51.100.1", CONFIG, controlling=True)
+    b = Party(network, network.internet, "198.51.100.2", CONFIG, controlling=False)
+    a.gather()
+    b.gather()
+    here, dead = b.local().candidates[0], host("203.0.113.99", 9, b.local().candidates[0].priority + 1)
+    a.set_remote(replace(b.local(), candidates=(replace(dead, foundation=here.foundation), here)))
+    a.start()  # the peer does not check by itself
+    network.run(3, lambda: bool(a.told(PairChanged) and a.leg.agent.lists["audio"].best_valid()))
+    assert a.leg.agent.lists["audio"].best_valid() is not None
+
+
 def test_checks_are_paced_by_the_slower_of_both_sides() -> None:
     network = Network()
     a = Party(network, network.internet, ["198.51.100.1", "198.51.100.3"], CONFIG, controlling=True)
