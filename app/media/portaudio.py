@@ -29,6 +29,7 @@ BlockCallback = Callable[[Block], None]
 
 BLOCK_SAMPLES = 480  # 10 ms for each callback
 _LATENCY_S = 0.04
+OUTPUT_DELAY_S = _LATENCY_S  # about how much is queued in a speaker's device when it takes the next block
 _LOCK_TIMEOUT_S = 3.0
 _INVALID_CHANNEL_COUNT = -9998  # paInvalidChannelCount
 

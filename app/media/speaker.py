@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from app.media.device_keeper import DeviceKeeper
-from app.media.portaudio import BLOCK_SAMPLES, Block
+from app.media.portaudio import BLOCK_SAMPLES, OUTPUT_DELAY_S, Block
 from app.media.ports import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
 from app.media.sample_ring import SampleRing
 
@@ -21,10 +22,14 @@ class SpeakerSink:
 
     Two frames are kept queued, and more after each time the device found too few. Without a device the sink wants
     frames at the pace of a clock and swallows them, so that a call goes on.
+
+    `on_played`, where somebody sets it (an echo canceller does), is called on the device's thread with each block of
+    10 ms, exactly as the device is about to play it, and with how many seconds later it will be heard, about.
     """
 
     def __init__(self, device: str = "") -> None:
         self.underruns = 0
+        self.on_played: Callable[[Block, float], None] | None = None
         self._ring = SampleRing(SAMPLE_RATE_HZ // 2)
         self._keeper = DeviceKeeper("speaker", device, self._fill)
         self._queued = _LEAST_QUEUED
@@ -77,3 +82,5 @@ class SpeakerSink:
                 self.underruns += 1
                 self._queued = min(self._queued + BLOCK_SAMPLES, _MOST_QUEUED)
         self._playing = count == block.size
+        if self.on_played is not None:
+            self.on_played(block, OUTPUT_DELAY_S)

@@ -80,6 +80,27 @@ def test_the_speaker_plays_what_it_is_given(pulse: Pulse) -> None:
     assert share_at(steady, 440) > 0.99
 
 
+def test_whoever_wants_to_know_hears_every_block_that_the_device_plays(pulse: Pulse) -> None:
+    speaker = SpeakerSink()
+    blocks: list[np.ndarray] = []
+    delays: set[float] = set()
+
+    def on_played(block: np.ndarray, delay_s: float) -> None:
+        blocks.append(block.copy())
+        delays.add(delay_s)
+
+    speaker.on_played = on_played
+    with pulse.recorded() as recorded:
+        speaker.start()
+        run(0.8, sink=speaker)
+        speaker.close()
+    assert {(block.shape, block.dtype) for block in blocks} == {((480,), np.dtype(np.int16))}
+    assert all(0 < delay < 0.5 for delay in delays)
+    told = np.concatenate(blocks)
+    assert share_at(part(told, 0.2, 0.7), 440) > 0.95
+    assert np.abs(told.astype(int)).max() == pytest.approx(np.abs(recorded[0].astype(int)).max(), rel=0.02)
+
+
 def test_a_device_that_is_named_but_absent_is_replaced_and_said(pulse: Pulse) -> None:
     microphone = MicrophoneSource("Headset of long ago")
     microphone.start()
