@@ -10,6 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.media_events import AudioStats as AudioStats
+from app.media_events import QualityInfo as QualityInfo
+from app.media_events import QualityLimit as QualityLimit
+from app.media_events import TransportStats as TransportStats
+from app.media_events import VideoStats as VideoStats
 from app.path_events import CandidateInfo as CandidateInfo
 from app.path_events import CandidateType as CandidateType
 from app.path_events import ConsentInfo as ConsentInfo
@@ -130,41 +135,6 @@ class SipTrace:
 
 
 @dataclass(frozen=True, slots=True)
-class AudioStats:
-    codec: str | None = None
-    packets_sent: int = 0
-    packets_received: int = 0
-    lost: int = 0
-    concealed_ms: float = 0.0
-    jitter_ms: float | None = None
-    delay_ms: float | None = None  # of the jitter buffer
-    rtt_ms: float | None = None
-    level_dbfs: float | None = None  # of what was received and played, over the whole call
-    input_level_dbfs: float | None = None  # what the microphone heard in the last quarter second
-    output_level_dbfs: float | None = None  # what was played in the last quarter second
-    bitrate_out_bps: float | None = None
-    bitrate_in_bps: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VideoStats:
-    codec: str | None = None
-    width: int | None = None
-    height: int | None = None
-    fps_sent: float | None = None
-    fps_received: float | None = None
-    frames_sent: int = 0
-    frames_decoded: int = 0
-    freezes: int = 0
-    key_frames_asked: int = 0
-    packets_sent: int = 0
-    packets_received: int = 0
-    lost: int = 0
-    bitrate_bps: float | None = None  # sent
-    bitrate_in_bps: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class SecurityInfo:
     media: str | None = None  # "dtls-srtp", "sdes-srtp", "none"
     cipher: str | None = None
@@ -194,6 +164,8 @@ class CallFigures:
     audio: AudioStats | None
     video: VideoStats | None
     milestones: Milestones
+    transport: TransportStats | None = None
+    quality: QualityInfo | None = None  # judged by the engine; None before there is anything to judge
 
 
 class RegistrationState(StrEnum):

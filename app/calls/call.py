@@ -134,7 +134,8 @@ class Call:
         audio, video, security = leg.media.stats()
         if self.session is not None and self.session.transport == "tls":
             security = replace(security, signalling="tls")
-        return CallFigures(self.call_id, leg.snapshot(), security, audio, video, self._milestones)
+        transport = leg.media.transport_figures()
+        return CallFigures(self.call_id, leg.snapshot(), security, audio, video, self._milestones, transport)
 
     def has_been(self, state: CallState) -> bool:
         return any(step.state is state for step in self._steps)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from app.events import AudioStats, SecurityInfo, VideoStats
+from app.events import AudioStats, SecurityInfo, TransportStats, VideoStats
 from app.frames import FrameMailbox
 from app.media.certificate import Certificate
 from app.media.default_devices import SettingsDevices
@@ -242,6 +242,11 @@ class MediaSession:
             audio = audio or stream.audio_figures(now)
             video = video or stream.video_figures(now)
         return audio, video, self._security()
+
+    def transport_figures(self) -> TransportStats | None:
+        """Give what is known of the path that the streams share; None before one has been heard of by its peer."""
+        trips = [stream.rtt_s for stream in self._streams.values() if stream.rtt_s is not None]
+        return TransportStats(rtt_ms=min(trips) * 1000) if trips else None
 
     @property
     def first_audio_at(self) -> float | None:
