@@ -139,7 +139,8 @@ class MediaSettings:
 
     audio_from: "mic", "silence", "tone:HZ" or a file; audio_to: "speaker", "null" or a .wav file;
     video_from: "camera", "pattern", "none" or a file; video_to: "window", "null" or a file (.mkv, .mp4, .webm).
-    Device names empty: follow the system.
+    Device names empty: follow the system. `ring_device` is the speaker on which a call rings.
+    The three switches clean what the microphone hears; sound from files and tones only with `process_files`.
     """
 
     audio_from: str = "mic"
@@ -148,7 +149,12 @@ class MediaSettings:
     video_to: str = "window"
     microphone: str = ""
     speaker: str = ""
+    ring_device: str = ""
     camera: str = ""
+    echo_cancellation: bool = True
+    noise_suppression: bool = True
+    gain_control: bool = True
+    process_files: bool = False
     audio_codecs: tuple[str, ...] = ("opus", "pcmu", "pcma")
     video_codecs: tuple[str, ...] = ("vp8",)
     encryption: Encryption = Encryption.BEST

@@ -95,6 +95,13 @@ def add_media(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--audio-to", type=audio_to, metavar="SINK", help="speaker, null or FILE.wav")
     group.add_argument("--video-from", type=video_from, metavar="SOURCE", help="camera, pattern, none or a file")
     group.add_argument("--video-to", type=video_to, metavar="SINK", help="null or a file such as seen.mkv")
+    group.add_argument("--microphone", metavar="NAME", help="as `parley doctor` names it, e.g. 'USB Headset'")
+    group.add_argument("--speaker", metavar="NAME", help="e.g. 'Built-in speakers'")
+    group.add_argument("--camera", metavar="NAME", help="e.g. 'Integrated Camera'")
+    group.add_argument("--no-echo-cancellation", action="store_true", help="leave the echo of the speaker in")
+    group.add_argument("--no-noise-suppression", action="store_true", help="leave noise in")
+    group.add_argument("--no-gain-control", action="store_true", help="leave the microphone as loud as it is")
+    group.add_argument("--process-files", action="store_true", help="clean sound from files and tones as well")
     group.add_argument("--audio-codecs", type=names_of(AUDIO_CODECS), metavar="LIST", help="e.g. opus,pcmu")
     group.add_argument("--video-codecs", type=names_of(VIDEO_CODECS), metavar="LIST", help="e.g. vp8")
     group.add_argument("--encryption", type=Encryption, choices=list(Encryption), help="default: best")
@@ -120,6 +127,11 @@ def settings_adjuster(args: argparse.Namespace) -> Callable[[Settings], Settings
 
 def _given(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value
+
+
+def _named(name: str | None, otherwise: str) -> str:
+    """A device's name; "" follows the system."""
+    return otherwise if name is None else name
 
 
 def passwords_of(args: argparse.Namespace) -> dict[str, str]:
@@ -183,6 +195,13 @@ def _media(args: argparse.Namespace, settings: Settings):  # type: ignore[no-unt
         audio_to=args.audio_to or media.audio_to,
         video_from=args.video_from or media.video_from,
         video_to=args.video_to or "null",  # a command has no window
+        microphone=_named(args.microphone, media.microphone),
+        speaker=_named(args.speaker, media.speaker),
+        camera=_named(args.camera, media.camera),
+        echo_cancellation=media.echo_cancellation and not args.no_echo_cancellation,
+        noise_suppression=media.noise_suppression and not args.no_noise_suppression,
+        gain_control=media.gain_control and not args.no_gain_control,
+        process_files=media.process_files or args.process_files,
         audio_codecs=args.audio_codecs or media.audio_codecs,
         video_codecs=args.video_codecs or media.video_codecs,
         encryption=args.encryption or media.encryption,

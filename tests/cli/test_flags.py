@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.cli.flags import passwords_of, settings_adjuster
 from app.cli.main import _name_the_window, build_parser
-from app.settings import Account, Encryption, HostPort, IcePolicy, Settings, SipTransport, TrickleMode
+from app.settings import Account, Encryption, HostPort, IcePolicy, MediaSettings, Settings, SipTransport, TrickleMode
 
 
-def adjusted(*arguments: str) -> Settings:
-    return settings_adjuster(build_parser().parse_args(["call", "echo", *arguments]))(Settings())
+def adjusted(*arguments: str, kept: Settings | None = None) -> Settings:
+    return settings_adjuster(build_parser().parse_args(["call", "echo", *arguments]))(kept or Settings())
 
 
 def test_without_flags_the_kept_settings_hold_but_there_is_no_window() -> None:
@@ -104,6 +105,18 @@ def test_media_flags(tmp_path: Path) -> None:
     assert media.audio_codecs == ("pcmu", "opus")
     assert media.encryption is Encryption.SDES
     assert (media.width, media.height, media.fps) == (1280, 720, 25)
+
+
+def test_devices_and_what_cleans_the_microphone() -> None:
+    kept = MediaSettings(microphone="Headset", speaker="Headset", noise_suppression=False)
+    media = adjusted(
+        *("--microphone", "Webcam", "--speaker", "", "--no-echo-cancellation", "--process-files"),
+        kept=Settings(media=kept),
+    ).media
+    assert (media.microphone, media.speaker) == ("Webcam", "")
+    assert (media.echo_cancellation, media.noise_suppression, media.gain_control) == (False, False, True)
+    assert media.process_files
+    assert adjusted(kept=Settings(media=kept)).media == replace(kept, video_to="null")
 
 
 @pytest.mark.parametrize(
