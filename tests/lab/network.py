@@ -131,7 +131,7 @@ class Lab:
         hub_v4, hub_v6 = str(self.network_v4[254]), str(self.network_v6[254])
         self.hub = Host("hub", f"{self.prefix}-hub", hub_v4 if v4 else None, hub_v6 if v6 else None)
         self.hosts = {name: self._host_at(name, index) for index, name in enumerate(hosts)}
-        self._wire_processes: list[subprocess.Popen[str]] = []
+        self._wire_processes: dict[str, subprocess.Popen[str]] = {}
         self._lock: IO[str] | None = None
 
     def __getitem__(self, name: str) -> Host:
@@ -163,9 +163,9 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        for process in self._wire_processes:
+        for process in self._wire_processes.values():
             process.terminate()
-        for process in self._wire_processes:
+        for process in self._wire_processes.values():
             process.wait(5)
         _remove(self.prefix)
         if self._lock is not None:
@@ -185,6 +185,14 @@ class Lab:
     def unblock(self) -> None:
         """Let everything through again."""
         run(*self.hub.command("nft", "delete", "table", "bridge", "block"))
+
+    def change_wire(self, host: str, wire: Wire) -> None:
+        """Make the wire of a host, which must have been made with one, another wire while everything goes on."""
+        process = self._wire_processes[host]
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(wire.as_dict()) + "\n")
+        process.stdin.flush()
+        self._wait_for_wire(process)
 
     def _make_hub(self) -> None:
         run("ip", "netns", "add", self.hub.namespace)
@@ -217,7 +225,7 @@ class Lab:
         run(*hub, "link", "set", _port(host.name), "up")
         run(*inside, "link", "set", "eth0", "up")
         if host.name in self._wires:
-            self._start_wire(self._wires[host.name], near, f"far-{host.name}")
+            self._start_wire(host.name, near, f"far-{host.name}")
         if host.v4:
             run(*inside, "addr", "add", f"{host.v4}/{self.network_v4.prefixlen}", "dev", "eth0")
             run(*inside, "route", "add", "default", "via", f"{self.hub.v4}")
@@ -232,13 +240,15 @@ class Lab:
         for name in in_hub:
             self.hub.run("ethtool", "-K", name, *wanted)
 
-    def _start_wire(self, wire: Wire, near: str, far: str) -> None:
-        process = self.hub.popen(
-            sys.executable, "-m", "tests.lab.wire", near, far, json.dumps(wire.as_dict()), stdout=subprocess.PIPE
-        )
-        self._wire_processes.append(process)
+    def _start_wire(self, host: str, near: str, far: str) -> None:
+        command = (sys.executable, "-m", "tests.lab.wire", near, far, json.dumps(self._wires[host].as_dict()))
+        process = self.hub.popen(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._wire_processes[host] = process
+        self._wait_for_wire(process)
+
+    def _wait_for_wire(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n", "the wire did not start"
+        assert process.stdout.readline() == "ready\n", "the wire does not forward"
 
 
 def make_namespace(host: Host, *, v6: bool) -> None:

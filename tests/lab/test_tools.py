@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -86,6 +87,16 @@ def test_whatever_leaves_a_host_is_seen_and_a_name_is_asked_for_on_the_wire(lab:
     assert b"\x06nobody\x07example" in asked.payload
 
 
+def test_a_wire_is_changed_under_way(make_lab: LabMaker) -> None:
+    lab = make_lab("a", "b", wires={"a": Wire()})
+    start_echo(lab["b"])
+    assert max(ask(lab["a"], lab["b"].v4)) < 0.05
+    lab.change_wire("a", Wire(delay_s=0.05))
+    assert min(ask(lab["a"], lab["b"].v4)) >= 0.1
+    lab.change_wire("a", Wire(loss=1.0))
+    assert ask(lab["a"], lab["b"].v4, 1) == []
+
+
 def test_a_killed_run_leaves_nothing_for_longer_than_to_the_next(tmp_path: Path) -> None:
     code = """
 import subprocess, time
@@ -124,6 +135,15 @@ def through(wire: Wire, frames: list[tuple[float, bytes]], until: float) -> list
 def test_wire_loses_its_share() -> None:
     arrived = through(Wire(loss=0.05, queue=10_000), [(0.0, b"x")] * 10_000, 1.0)
     assert 9350 < len(arrived) < 9650
+
+
+def test_wire_loses_its_share_in_bursts() -> None:
+    frames = [(0.0, b"%d" % number) for number in range(20_000)]
+    arrived = [int(frame) for _, frame in through(Wire(loss=0.1, burst=5, queue=20_000), frames, 1.0)]
+    assert 17_600 < len(arrived) < 18_400
+    gaps = [after - before - 1 for before, after in itertools.pairwise(arrived) if after - before > 1]
+    assert min(gaps) == 5
+    assert sum(gap % 5 for gap in gaps) == 0
 
 
 def test_wire_jitters_around_its_delay_and_keeps_the_order() -> None:

@@ -1,7 +1,9 @@
 """A bad wire between two interfaces: frames are forwarded by a program that delays, loses and queues them.
 
 Run as `python -m tests.lab.wire NEAR FAR JSON` inside the namespace that holds both interfaces; prints `ready` when
-it forwards. Both interfaces, and what is at their other ends, must have checksum and segmentation offload off.
+it forwards. A further line of JSON on its stdin makes it another wire under way, which it says by another `ready`;
+when stdin ends it does too. Both interfaces, and what is at their other ends, must have checksum and segmentation
+offload off.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ class Wire:
     """What is wrong with a wire, in each direction.
 
     delay_s: how long a frame travels; jitter_s: the standard deviation of that (frames keep their order);
-    loss: share of frames that are lost, 0 to 1; rate_bps: bits per second, 0 is unlimited; queue: frames that may wait
-    for the rate or travel at one time, more are lost; seed: of the dice, so that a run can be repeated.
+    loss: share of frames that are lost, 0 to 1; burst: how many frames in a row each loss takes; rate_bps: bits per
+    second, 0 is unlimited; queue: frames that may wait for the rate or travel at one time, more are lost; seed: of the
+    dice, so that a run can be repeated.
     """
 
     delay_s: float = 0.0
     jitter_s: float = 0.0
     loss: float = 0.0
+    burst: int = 1
     rate_bps: int = 0
     queue: int = 1000
     seed: int = 1
@@ -42,22 +46,37 @@ class Wire:
     def as_dict(self) -> dict[str, float | int]:
         return dataclasses.asdict(self)
 
+    @property
+    def loss_begins(self) -> float:
+        """How likely a frame that is not in a burst begins one, so that the share of lost frames is `loss`."""
+        return self.loss / (self.burst * (1 - self.loss) + self.loss)
+
 
 class Direction:
     """One direction of a wire on a virtual clock: takes frames, and gives each back when it is due."""
 
     def __init__(self, wire: Wire, seed: int) -> None:
-        self._wire = wire
-        self._dice = random.Random(seed)
+        self.change(wire, seed)
         self._travelling: list[tuple[float, int, bytes]] = []
         self._count = 0
         self._free_at = 0.0  # when the sender's last bit has left
         self._last_due = 0.0
 
+    def change(self, wire: Wire, seed: int) -> None:
+        """Treat the next frames otherwise; those that are under way stay as they are."""
+        self._wire = wire
+        self._dice = random.Random(seed)
+        self._still_lost = 0  # of a burst that has begun
+
     def take(self, frame: bytes, now: float) -> None:
         """Accept a frame at a time, or lose it."""
         wire = self._wire
-        if self._dice.random() < wire.loss or len(self._travelling) >= wire.queue:
+        if self._still_lost == 0 and self._dice.random() < wire.loss_begins:
+            self._still_lost = wire.burst
+        if self._still_lost:
+            self._still_lost -= 1
+            return
+        if len(self._travelling) >= wire.queue:
             return
         left_at = now
         if wire.rate_bps:
@@ -103,11 +122,19 @@ def received(interface: socket.socket) -> list[bytes]:
 
 
 def forward(near: socket.socket, far: socket.socket, wire: Wire, clock: Callable[[], float]) -> None:
-    """Forward for ever."""
+    """Forward until stdin ends."""
     ways = ((near, far, Direction(wire, wire.seed)), (far, near, Direction(wire, wire.seed + 1)))
     while True:
         due = [at for _, _, way in ways if (at := way.next_due()) is not None]
-        select.select([near, far], [], [], max(0.0, min(due) - clock()) if due else None)
+        ready, _, _ = select.select([near, far, sys.stdin], [], [], max(0.0, min(due) - clock()) if due else None)
+        if sys.stdin in ready:
+            line = sys.stdin.readline()
+            if not line:
+                return
+            changed = Wire(**json.loads(line))
+            for number, (_, _, way) in enumerate(ways):
+                way.change(changed, changed.seed + number)
+            print("ready", flush=True)
         for source, sink, way in ways:
             now = clock()
             for frame in received(source):
