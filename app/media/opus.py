@@ -7,15 +7,12 @@ time may use an encoder or a decoder.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import functools
-import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from app.media.bundled import library_paths
 from app.media.errors import MediaError, PacketError
 
 SAMPLE_RATE_HZ = 48_000
@@ -35,28 +32,13 @@ _SET_DTX = 4016
 @functools.cache
 def _library() -> ctypes.CDLL:
     """Load libopus once; MediaError when there is none."""
-    for path in _candidates():
+    for path in library_paths("opus"):
         try:
             library = ctypes.CDLL(path)
         except OSError:
             continue
         return _declare(library)
     raise MediaError("The Opus library was not found: install the av package again.")
-
-
-def _candidates() -> list[str]:
-    """Where each platform's av wheel, a bundle, or the system keeps libopus."""
-    folders: list[Path] = []
-    spec = importlib.util.find_spec("av")
-    if spec is not None and spec.origin is not None:
-        package = Path(spec.origin).parent
-        folders += [package.parent / "av.libs", package / ".dylibs"]
-    bundle = getattr(sys, "_MEIPASS", None)
-    if bundle is not None:
-        folders += [Path(bundle), Path(bundle) / "av.libs", Path(bundle) / "av" / ".dylibs"]
-    found = [str(path) for folder in folders if folder.is_dir() for path in sorted(folder.glob("*opus*"))]
-    system = ctypes.util.find_library("opus")
-    return [*found, system] if system else found
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
