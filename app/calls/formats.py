@@ -18,7 +18,6 @@ _CATALOGUE: dict[str, tuple[str, CodecPlan]] = {
 }
 _STATIC = {"0": "PCMU/8000", "8": "PCMA/8000"}
 
-VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir")
 RTX_PAYLOAD_TYPE = 98  # of this side's own offers: repairs of the first video codec, RFC 4588
 
 
@@ -28,10 +27,8 @@ def codecs_for(kind: str, names: tuple[str, ...]) -> tuple[CodecPlan, ...]:
     return tuple(codec for of_kind, codec in chosen if of_kind == kind)
 
 
-def codec_attributes(
-    codecs: tuple[CodecPlan, ...], *, video: bool, rtx: int | None = None
-) -> list[tuple[str, str | None]]:
-    """The rtpmap, fmtp and rtcp-fb lines of one m-line; `rtx` repairs the first codec."""
+def codec_attributes(codecs: tuple[CodecPlan, ...], *, rtx: int | None = None) -> list[tuple[str, str | None]]:
+    """The rtpmap and fmtp lines of one m-line; `rtx` repairs the first codec."""
     lines: list[tuple[str, str | None]] = []
     for codec in codecs:
         channels = f"/{codec.channels}" if codec.channels > 1 else ""
@@ -39,8 +36,6 @@ def codec_attributes(
         if codec.fmtp:
             parameters = ";".join(f"{key}={value}" if value else key for key, value in codec.fmtp)
             lines.append(("fmtp", f"{codec.payload_type} {parameters}"))
-        if video:
-            lines.extend(("rtcp-fb", f"{codec.payload_type} {feedback}") for feedback in VIDEO_FEEDBACK)
     if rtx is not None:
         lines += [("rtpmap", f"{rtx} rtx/{codecs[0].clock_rate}"), ("fmtp", f"{rtx} apt={codecs[0].payload_type}")]
     return lines

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from app.calls.extensions import ids_of
 from app.calls.offer_answer import Agreement, LocalStream
 from app.calls.rtcp_apart import RtcpApart, rtcp_flow
 from app.calls.sdp import SessionDescription
@@ -176,6 +177,7 @@ class Leg:
             sdes_key=self._keys[wish.name],
             rtcp=self.rtcp.place(generation, plan.transport),
             rtcp_mux=plan.rtcp_mux,
+            extensions=ids_of(plan),
         )
 
     def _pairs_of(self, generation: IceSession, stream: str) -> list[tuple[Candidate, Candidate]]:

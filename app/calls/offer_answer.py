@@ -11,15 +11,24 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from app.calls.errors import DescriptionError
+from app.calls.extensions import (
+    MID,
+    ORIENTATION,
+    TRANSPORT_CC,
+    ExtensionIds,
+    agreed_feedback,
+    agreed_ids,
+    answered_lines,
+    offered_ids,
+    offered_lines,
+)
 from app.calls.formats import RTX_PAYLOAD_TYPE, codec_attributes, codecs_for, codecs_of, in_common, rtx_of
 from app.calls.reading import (
-    MID_EXTENSION,
     address_of,
     has_mismatch,
     ice_of,
     is_rtp,
     local_role,
-    mid_extension,
     require_numeric_address,
     rtcp_address_of,
     security_offered,
@@ -53,6 +62,7 @@ class LocalStream:
     sdes_key: SdesKey | None = field(default=None, repr=False)  # of this side's own sending
     rtcp: HostPort | None = None  # where RTCP is received that is not multiplexed; None: where RTP is
     rtcp_mux: bool = True  # as already negotiated
+    extensions: ExtensionIds = ()  # as already negotiated
 
 
 Line = LocalStream | MediaDescription
@@ -117,6 +127,7 @@ def make_offer(
     """
     media = []
     streams = tuple(line for line in lines if isinstance(line, LocalStream))
+    in_use = [pair for stream in streams for pair in stream.extensions]
     for stream in lines:
         if isinstance(stream, MediaDescription):
             media.append(_refused(stream))
@@ -127,7 +138,7 @@ def make_offer(
         direction = _direction(stream.send, stream.receive)
         rtx = stream.rtx if stream.codecs else (RTX_PAYLOAD_TYPE if stream.kind == "video" else None)
         rows = _stream_lines(stream, codecs, direction, security, rtx)
-        rows.append(("extmap", f"1 {MID_EXTENSION}"))
+        rows += offered_lines(stream.kind, offered_ids(stream.kind, in_use))
         media.append(_section(stream, _protocol(security), codecs, rows, rtx))
     attributes: Pairs = []
     if len(streams) > 1 and bundle:
@@ -169,7 +180,7 @@ def _stream_lines(
     if stream.rtcp_mux:
         lines.append(("rtcp-mux", None))
     lines.append(("rtcp", _rtcp_place(stream)))
-    lines += codec_attributes(codecs, video=stream.kind == "video", rtx=rtx)
+    lines += codec_attributes(codecs, rtx=rtx)
     if security == "dtls":
         lines.append(("setup", "actpass"))
     elif security == "sdes" and stream.sdes_key is not None:
@@ -329,7 +340,8 @@ def _agree(
     elif security == "none":
         poorer["The other side has no encryption: anyone on the way can listen."] = None
     direction = remote.direction_of(media)
-    feedback = {value.partition(" ")[2].strip() for value in media.all_attributes("rtcp-fb")}
+    feedback, ids = agreed_feedback(media, codecs), agreed_ids(remote, media)
+    transport_cc_id = ids.get(TRANSPORT_CC)
     plan = StreamPlan(
         name=local.name,
         kind="video" if media.kind == "video" else "audio",
@@ -343,8 +355,13 @@ def _agree(
         fir="ccm fir" in feedback,
         rtx_payload_type=rtx_of(media, codecs[0].payload_type) if media.kind == "video" else None,
         mid=media.mid,
-        mid_extension_id=mid_extension(remote, media),
+        mid_extension_id=ids.get(MID),
         rtcp_mux=mux,
+        transport_cc_id=transport_cc_id,
+        orientation_id=ids.get(ORIENTATION),
+        transport_cc=transport_cc_id is not None and "transport-cc" in feedback,
+        remb="goog-remb" in feedback,
+        tmmbr="ccm tmmbr" in feedback,
     )
     return _Agreed(local, transport, media.mid, plan, ice, address, protection, rtcp_apart, rtcp_address)
 
@@ -373,9 +390,8 @@ def _answer_section(
     elif not bundled_behind:
         lines.append(("rtcp", _rtcp_place(local)))
     codecs = tuple(replace(codec, fmtp=_own_fmtp(codec, terms, media.kind)) for codec in entry.plan.codecs)
-    video_feedback = media.kind == "video" and (entry.plan.nack or entry.plan.pli or entry.plan.fir)
     rtx = entry.plan.rtx_payload_type
-    lines += codec_attributes(codecs, video=video_feedback, rtx=rtx)
+    lines += codec_attributes(codecs, rtx=rtx)
     if entry.security.kind == "dtls" and not bundled_behind:
         lines.append(("setup", "active" if entry.security.dtls_role == "client" else "passive"))
     elif entry.security.sdes_local is not None and not bundled_behind:
@@ -388,9 +404,7 @@ def _answer_section(
             lines.append(("end-of-candidates", None))
     elif entry.ice is None and offered_ice is not None and not bundled_behind:
         lines.append(("ice-mismatch", None))
-    extension = entry.plan.mid_extension_id
-    if extension is not None:
-        lines.append(("extmap", f"{extension} {MID_EXTENSION}"))
+    lines += answered_lines(offer, media, codecs)
     return _section(local, media.protocol, codecs, lines, rtx)
 
 

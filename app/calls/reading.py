@@ -18,7 +18,6 @@ from app.media.plan import SecurityPlan
 from app.media.sdes import SdesKey
 from app.settings import HostPort
 
-MID_EXTENSION = "urn:ietf:params:rtp-hdrext:sdes:mid"
 MAX_CANDIDATES = 64
 
 _RTCP = re.compile(r"(\d{1,5})(?: +IN +IP[46] +(\S+))?")
@@ -173,12 +172,3 @@ def local_role(
     """Who begins the DTLS handshake, RFC 5763 section 5: this side is the client when it is active."""
     setup = description.attribute_of(media, "setup") or ("actpass" if answering else "active")
     return "server" if setup == "active" else "client"
-
-
-def mid_extension(description: SessionDescription, media: MediaDescription) -> int | None:
-    for value in (*media.all_attributes("extmap"), *description.all_attributes("extmap")):
-        number, _, uri = value.partition(" ")
-        number = number.partition("/")[0]
-        if uri.split(" ")[0] == MID_EXTENSION and number.isascii() and number.isdigit() and 0 < int(number) < 15:
-            return int(number)
-    return None

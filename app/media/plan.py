@@ -58,6 +58,11 @@ class StreamPlan:
     mid: str | None = None
     mid_extension_id: int | None = None
     rtcp_mux: bool = True  # without it RTCP has a transport of its own, or none is sent
+    transport_cc_id: int | None = None  # `a=extmap` of the transport-wide sequence number
+    orientation_id: int | None = None  # `a=extmap` of urn:3gpp:video-orientation
+    transport_cc: bool = False  # both sides have the extension and `a=rtcp-fb:… transport-cc`
+    remb: bool = False  # … `goog-remb`
+    tmmbr: bool = False  # … `ccm tmmbr`
 
     @property
     def payload_types(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.events import AudioStats, VideoStats
+from app.media.allocation import BitrateWish
 from app.media.codecs import first_known, is_known
 from app.media.errors import MediaError
 from app.media.events import MediaEvent
@@ -158,6 +159,16 @@ class RtpStream:
 
     def tick(self, now: float) -> None:
         """Do what is due; called every 20 ms or so."""
+
+    def wish(self) -> BitrateWish | None:
+        """Say what this stream can use of its transport's rate now; None when it sends nothing or cannot adapt."""
+        return None
+
+    def allot(self, bps: int, now: float) -> None:
+        """Take this stream's share of its transport's rate, in bits per second on the wire.
+
+        0: send nothing until a later call gives more. Called whenever the share changes, on the loop's thread.
+        """
 
     def knows_payload_type(self, payload_type: int) -> bool:
         return payload_type in self.codecs
