@@ -110,7 +110,8 @@ class CallInfo:
     connected_at: float | None = None
     has_video: bool = False  # a video stream is negotiated
     offers_video: bool = False  # incoming: the caller offered video
-    sending_video: bool = False  # our camera is on
+    sending_video: bool = False  # a picture of ours goes out: the camera's, or what is shared
+    sharing: str = ""  # the screen or window that goes out instead of the camera, as MediaSettings.video_from names it
     muted: bool = False
     held: bool = False
     poorer_steps: tuple[str, ...] = ()  # what this peer lacks, one sentence each ("no ICE", "no encryption")

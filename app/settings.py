@@ -133,12 +133,18 @@ class NetworkSettings:
     trickle: TrickleMode = TrickleMode.AUTO
 
 
+def is_shared(video_from: str) -> bool:
+    """Whether this names a screen or a window, not a camera or a file."""
+    return video_from == "screen" or video_from.startswith(("screen:", "window:"))
+
+
 @dataclass(frozen=True, slots=True)
 class MediaSettings:
     """Where sound and picture come from and go to.
 
     audio_from: "mic", "silence", "tone:HZ" or a file; audio_to: "speaker", "null" or a .wav file;
-    video_from: "camera", "pattern", "none" or a file; video_to: "window", "null" or a file (.mkv, .mp4, .webm).
+    video_from: "camera", "pattern", "none", "screen", "screen:NAME", "window:ID" or a file; video_to: "window", "null"
+    or a file (.mkv, .mp4, .webm).
     Device names empty: follow the system. `ring_device` is the speaker on which a call rings.
     The three switches clean what the microphone hears; sound from files and tones only with `process_files`.
     """

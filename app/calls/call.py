@@ -39,6 +39,7 @@ from app.frames import FrameMailbox
 from app.ice.hiding import as_default
 from app.media.plan import StreamPlan
 from app.owned_tasks import OwnedTasks
+from app.settings import is_shared
 from app.sip import events as sip_events
 from app.sip.errors import SipError
 from app.sip.reasons import Reason
@@ -77,9 +78,12 @@ class Call:
         self.changes = Changes(self)
         self._sip_side = SipSide(self)
         self._state = CallState.GATHERING if is_caller else CallState.PREPARING
-        self._camera_on = video and media.video_from != "none"
+        shared = is_shared(media.video_from)
+        self._sharing = media.video_from if shared and video else ""
+        self._picture_from = "camera" if shared else media.video_from
+        self._camera_on = video and media.video_from != "none" and not shared
         # A callee's picture is agreed on although the camera may stay off: the answer must not change at pick-up.
-        send_video = self._camera_on if is_caller else media.video_from != "none"
+        send_video = self._sends_picture if is_caller else media.video_from != "none"
         self.wishes = Wishes(video=bool(media.video_codecs), send_video=send_video)
         self._muted = False
         self._volume = 1.0
@@ -118,7 +122,8 @@ class Call:
             connected_at=connected,
             has_video=video is not None,
             offers_video=self._offers_video,
-            sending_video=bool(video and video.send and self._camera_on and not self.wishes.held),
+            sending_video=bool(video and video.send and self._sends_picture and not self.wishes.held),
+            sharing=self._sharing,
             muted=self._muted,
             held=self.wishes.held or bool(audio and not audio.send),
             poorer_steps=tuple(self._poorer),
@@ -171,7 +176,8 @@ class Call:
     def pick_up(self, *, video: bool) -> None:
         if self._state is not CallState.RINGING or self.is_caller:
             raise CallError("This call is not ringing here any more.")
-        self._camera_on = video and self.services.settings.media.video_from != "none"
+        self._camera_on = video and self._picture_from != "none" and not self._sharing
+        self._sharing = self._sharing if video else ""
         self.feed(Input.PICKED_UP)
 
     def decline(self, kind: EndKind = EndKind.DECLINED) -> None:
@@ -200,9 +206,28 @@ class Call:
     def set_camera(self, on: bool) -> None:
         """Send the own picture or not; asks the far end where the agreement does not cover it yet."""
         self._camera_on = on
+        self._picture_changed()
+
+    def share(self, video_from: str) -> None:
+        """Send a screen or a window ("screen:NAME", "window:ID") instead of the camera, or "" the camera again.
+
+        CallError when it cannot be sent in this call.
+        """
+        if video_from and self._state is not CallState.CONNECTED:
+            raise CallError("A screen can be shared while the call is going on: try again then.")
+        if video_from and self._plan("video") is None:
+            raise CallError("The other side takes no picture in this call, so nothing can be shared.")
+        self._sharing = video_from
+        self._picture_changed()
+
+    @property
+    def _sends_picture(self) -> bool:
+        return self._camera_on or bool(self._sharing)
+
+    def _picture_changed(self) -> None:
         self._tell_media()
         plan = self._plan("video")
-        if on and plan is not None and not plan.send and self._state is CallState.CONNECTED:
+        if self._sends_picture and plan is not None and not plan.send and self._state is CallState.CONNECTED:
             self.wishes.send_video()
             self.changes.wish()
         self.services.on_change(self)
@@ -224,7 +249,8 @@ class Call:
         held = self.wishes.held
         for leg in self.path.legs.values():
             leg.media.set_muted(self._muted or held)
-            leg.media.set_camera(self._camera_on and not held)
+            leg.media.set_picture_source(self._sharing or self._picture_from)
+            leg.media.set_camera(self._sends_picture and not held)
             leg.media.set_volume(0.0 if held else self._volume)
 
     # The table at work ----------------------------------------------------------------------------------------

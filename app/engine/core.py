@@ -25,6 +25,7 @@ from app.engine.errors import EngineError
 from app.engine.examination import examine_devices, examine_names, examine_registration
 from app.engine.file_writer import FileWriter
 from app.engine.kept import Kept, endpoint_facts, with_endpoint_facts_of
+from app.engine.media_commands import CallMedia
 from app.engine.network_report import Examination
 from app.engine.network_watch import watch_network, why_unusable
 from app.engine.options import EngineOptions, HomeMode
@@ -85,6 +86,7 @@ class EngineCore:
         self._people = People(self._store, publish)
         self._sip: SipEndpoint | None = None
         self._calls: EngineCalls | None = None
+        self.media = CallMedia(lambda: self._running_calls().manager)
         self._home: EngineHome | None = None
         self._neighbourhood: Neighbourhood | None = None
         self._capture: PacketCapture | None = None

@@ -38,6 +38,7 @@ class Engine:
         self._started = False
         self._closed = False
         self.calls = CallCommands(self)
+        self.media = MediaCommands(self)
         self.people = PeopleCommands(self)
         self.accounts = AccountCommands(self)
         self.settings = SettingsCommands(self)
@@ -150,6 +151,14 @@ class CallCommands(_Commands):
 
     def own_picture(self, call_id: str) -> FrameMailbox:
         return self._core.pictures(call_id)[1]
+
+
+class MediaCommands(_Commands):
+    """The sound and picture of a call that goes on."""
+
+    async def share(self, call_id: str, video_from: str) -> None:
+        """Show a screen or a window ("screen", "screen:NAME", "window:ID") instead of the camera; "" ends that."""
+        await self._engine.run(self._core.media.share(call_id, video_from))
 
 
 class PeopleCommands(_Commands):

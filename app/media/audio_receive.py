@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,7 +22,8 @@ class AudioPlayWorker:
     """Pulls 20 ms frames out of the playout and writes them to the sink.
 
     `push` is called on the loop's thread; `volume` may be set from any. A sink without a clock gets its first frame
-    when the first packet has come or `begin` was called.
+    when the first packet has come or `begin` was called. `on_frame` is given each frame of the peer, before the volume,
+    in this worker's thread.
     """
 
     def __init__(self, sink: AudioSink, playout: Playout) -> None:
@@ -30,6 +32,7 @@ class AudioPlayWorker:
         self._lock = threading.Lock()
         self._began = threading.Event()
         self.volume = 1.0
+        self.on_frame: Callable[[AudioFrame], None] | None = None
         self.meter = LevelMeter()
         self.worker = Worker("audio-play", self._run)
 
@@ -80,6 +83,9 @@ class AudioPlayWorker:
             heard = self.playout.first_decoded_at is not None
         if heard:
             self.meter.add(frame)
+            on_frame = self.on_frame
+            if on_frame is not None:
+                on_frame(frame)
         if self.volume == 1.0:
             return frame
         louder: AudioFrame = np.clip(frame * np.float32(self.volume), -32_768, 32_767).astype(np.int16)

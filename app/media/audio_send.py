@@ -10,7 +10,7 @@ import numpy as np
 
 from app.media.levels import LevelMeter
 from app.media.plan import CodecPlan
-from app.media.ports import FRAME_SAMPLES, AudioSource
+from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSource
 from app.media.sending import RtpSender
 from app.media.speech import make_encoder
 from app.media.worker import Outbox, Worker
@@ -21,7 +21,11 @@ LATE_S = 0.200  # a thread that was away longer than that does not catch up
 
 
 class AudioSendWorker:
-    """Runs from the gate's opening until `stop`. `use` and `muted` may be set from another thread."""
+    """Runs from the gate's opening until `stop`. `use` and what is public may be set from another thread.
+
+    `mix_in` adds sound of the app's own to each frame before it is encoded, muted or not (a tone that tells of a
+    recording); `on_frame` is then given the frame as the far end will hear it. Both are called in this worker's thread.
+    """
 
     def __init__(
         self,
@@ -34,6 +38,8 @@ class AudioSendWorker:
         self._sending = codec, sender, outbox
         self._captures = False
         self.muted = False
+        self.mix_in: Callable[[AudioFrame], AudioFrame] | None = None
+        self.on_frame: Callable[[AudioFrame], None] | None = None
         self.expected_loss_percent = 3
         self.meter = LevelMeter()
         self.worker = Worker("audio-send", self._run)
@@ -71,7 +77,7 @@ class AudioSendWorker:
                 encoder.expect_loss(told_loss)
             frame = self.source.read_frame() if self._captures else silence
             self.meter.add(frame)
-            payload = encoder.encode(silence if self.muted else frame)
+            payload = encoder.encode(self._leaving(silence if self.muted else frame))
             if payload:
                 outbox.put([sender.packet(codec.payload_type, not speaks, media_time, payload, due)])
             speaks = bool(payload)
@@ -85,3 +91,12 @@ class AudioSendWorker:
                 missed = int(late / TICK_S)
                 due += missed * TICK_S
                 media_time += missed * encoder.timestamp_step
+
+    def _leaving(self, frame: AudioFrame) -> AudioFrame:
+        """Give the frame that leaves, and show it to whoever keeps it."""
+        mix_in, on_frame = self.mix_in, self.on_frame
+        if mix_in is not None:
+            frame = mix_in(frame)
+        if on_frame is not None:
+            on_frame(frame)
+        return frame

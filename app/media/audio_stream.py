@@ -11,6 +11,7 @@ from app.media.plan import StreamPlan
 from app.media.rtcp import Report
 from app.media.rtp import RtpPacket
 from app.media.stream import RtpStream, StreamHost
+from app.media.taps import NO_TAPS, MediaTaps
 
 
 class AudioStream(RtpStream):
@@ -23,6 +24,7 @@ class AudioStream(RtpStream):
         self._player: AudioPlayWorker | None = None
         self._muted = False
         self._volume = 1.0
+        self._taps = NO_TAPS
         self._was_heard = False
         self._problems: dict[str, str | None] = {}
         # Made now, while the phone rings, so that the first packet follows the pick-up at once. No device opens before
@@ -42,6 +44,13 @@ class AudioStream(RtpStream):
         if self._player is not None:
             self._player.volume = self._volume
 
+    def use_taps(self, taps: MediaTaps) -> None:
+        self._taps = taps
+        if self._capture is not None:
+            self._capture.mix_in, self._capture.on_frame = taps.mix_in, taps.own_sound
+        if self._player is not None:
+            self._player.on_frame = taps.far_sound
+
     def update(self) -> None:
         if self.plan.send and self.gate_open:
             self._start_capture()
@@ -51,6 +60,7 @@ class AudioStream(RtpStream):
         if self._player is None and self.plan.receive:
             self._player = AudioPlayWorker(self.host.devices.audio_sink(self.host.settings), self._playout)
             self._player.volume = self._volume
+            self._player.on_frame = self._taps.far_sound
             self._player.worker.start()
         if self._player is not None and self.gate_open:
             self._player.begin()
@@ -118,6 +128,7 @@ class AudioStream(RtpStream):
         self._capture, self._ready = self._ready or self._new_capture(), None
         self._capture.use(self.codec, self.sender, self._outbox(self.sender))
         self._capture.muted = self._muted
+        self._capture.mix_in, self._capture.on_frame = self._taps.mix_in, self._taps.own_sound
         self._capture.worker.start()
 
     def _new_capture(self) -> AudioSendWorker:

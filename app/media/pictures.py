@@ -109,6 +109,7 @@ class VideoThread:
     """
 
     problem: str | None = None
+    is_screen = False
 
     def __init__(self, description: str, fps: float) -> None:
         self.description = description
@@ -163,6 +164,7 @@ class NoVideo:
     """A source without pictures; fulfils `app.media.ports.VideoSource`."""
 
     description = "no picture"
+    is_screen = False
 
     def __init__(self, problem: str | None = None) -> None:
         self.problem = problem

@@ -94,7 +94,11 @@ class AudioSink(Protocol):
 
 
 class VideoSource(Protocol):
-    """Something to see: a camera, a file, the test picture, nothing."""
+    """Something to see: a camera, a file, the test picture, a screen, nothing."""
+
+    @property
+    def is_screen(self) -> bool:
+        """Whether it shows text and windows: small letters then count for more than smooth movement."""
 
     @property
     def description(self) -> str:

@@ -33,6 +33,7 @@ from app.settings import MediaSettings
 
 if TYPE_CHECKING:
     from app.media.ports import MediaDevices
+    from app.media.taps import MediaTaps
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class MediaSession:
         self._gate_open = False
         self._muted = False
         self._camera_on = True
+        self._video_from = settings.video_from
+        self._taps: MediaTaps | None = None
         self._volume = 1.0
         self._timer: asyncio.TimerHandle | None = None
         self._next_report = 0.0
@@ -220,6 +223,18 @@ class MediaSession:
         for stream in self._streams.values():
             stream.set_camera(on)
 
+    def set_picture_source(self, video_from: str) -> None:
+        """Send the picture from elsewhere (as MediaSettings.video_from names it); nobody needs to agree to that."""
+        self._video_from = video_from
+        for stream in self._streams.values():
+            stream.use_source(video_from)
+
+    def set_taps(self, taps: MediaTaps) -> None:
+        """Show what is sent and played to others too, in the threads that have it."""
+        self._taps = taps
+        for stream in self._streams.values():
+            stream.use_taps(taps)
+
     def set_volume(self, volume: float) -> None:
         """Scale what is played: 0 is silent, 1 as received; clamped to 0..1.5."""
         self._volume = volume
@@ -325,7 +340,10 @@ class MediaSession:
             stream = VideoStream(self._host, plan, self._remote_picture, self._own_picture)
         stream.set_muted(self._muted)
         stream.set_volume(self._volume)
+        stream.use_source(self._video_from)
         stream.set_camera(self._camera_on)
+        if self._taps is not None:
+            stream.use_taps(self._taps)
         if self._gate_open:
             stream.set_gate(True)
         return stream

@@ -26,6 +26,7 @@ from app.settings import MediaSettings
 
 if TYPE_CHECKING:
     from app.media.ports import MediaDevices
+    from app.media.taps import MediaTaps
 
 SWITCH_AFTER_S = 0.2  # another SSRC takes over when the one before was silent for so long
 START_RTT_S = 0.1
@@ -134,6 +135,12 @@ class RtpStream:
 
     def set_camera(self, on: bool) -> None:
         """Capture a picture or not, where there is one to capture."""
+
+    def use_source(self, video_from: str) -> None:
+        """Take the picture from elsewhere (as MediaSettings.video_from names it), where there is one to send."""
+
+    def use_taps(self, taps: MediaTaps) -> None:
+        """Show what is sent and played to others too."""
 
     def ask_key_frame(self) -> None:
         """Ask the peer for a whole picture, where it sends any."""

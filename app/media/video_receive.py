@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from app.media.assembly import EncodedFrame
 from app.media.errors import PacketError
-from app.media.ports import VideoSink
+from app.media.ports import CapturedFrame, VideoSink
 from app.media.stats import FreezeCounter, RateMeter
 from app.media.vp8 import Vp8Decoder
 from app.media.worker import Worker
@@ -18,11 +18,15 @@ MOST_QUEUED = 60  # frames; a decoder further behind goes on with a key frame
 
 
 class VideoPlayWorker:
-    """Takes whole frames in decoding order; `on_damage` (its own thread) asks for a key frame."""
+    """Takes whole frames in decoding order; `on_damage` (its own thread) asks for a key frame.
+
+    `on_picture` is given each decoded picture, and when it was decoded, in this worker's thread.
+    """
 
     def __init__(self, sink: VideoSink, on_damage: Callable[[], None]) -> None:
         self.sink = sink
         self._on_damage = on_damage
+        self.on_picture: Callable[[CapturedFrame], None] | None = None
         self._frames: deque[EncodedFrame] = deque()
         self._ready = threading.Condition()
         self._flushed = False
@@ -78,6 +82,9 @@ class VideoPlayWorker:
             for picture in pictures:
                 now = time.monotonic()
                 self.sink.write_frame(picture, now)
+                on_picture = self.on_picture
+                if on_picture is not None:
+                    on_picture(CapturedFrame(picture, now))
                 self._count((picture.width, picture.height), now)
 
     def _take(self, stopping: threading.Event) -> tuple[EncodedFrame | None, bool]:

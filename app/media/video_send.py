@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import av
 
 from app.media.bitrate import BitrateControl, most_bitrate
 from app.media.plan import CodecPlan
-from app.media.ports import VideoSink, VideoSource
+from app.media.ports import CapturedFrame, VideoSink, VideoSource
 from app.media.sending import RtpSender
 from app.media.stats import RateMeter
 from app.media.vp8 import Vp8Encoder, Vp8Packetizer
@@ -27,7 +28,7 @@ class VideoSendWorker:
     """Runs from the gate's opening, or the camera's switching on, until `stop`.
 
     `after` is the worker that had the camera and the sender before: it must have ended, or one is busy and the other
-    numbers packets twice.
+    numbers packets twice. `on_picture` is given each captured picture in this worker's thread, before it is encoded.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class VideoSendWorker:
         self._sender = sender
         self._outbox = outbox
         self._fps = fps
+        self.on_picture: Callable[[CapturedFrame], None] | None = None
         self._key_wanted = threading.Event()
         self._key_at = 0.0
         self.control: BitrateControl | None = None
@@ -88,6 +90,9 @@ class VideoSendWorker:
             frame = captured.frame
             if self._preview is not None:
                 self._preview.write_frame(frame, captured.captured_at)
+            on_picture = self.on_picture
+            if on_picture is not None:
+                on_picture(captured)
             if encoder is None:
                 self.control, encoder = self._begin(frame)
             assert self.control is not None

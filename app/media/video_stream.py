@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from app.events import VideoStats
 from app.frames import FrameMailbox
@@ -13,6 +14,7 @@ from app.media.rtcp import Nack, Report
 from app.media.rtp import HEADER_BYTES, RtpPacket, sequence_difference
 from app.media.sending import RtxSender
 from app.media.stream import START_RTT_S, RtpStream, StreamHost
+from app.media.taps import NO_TAPS, MediaTaps
 from app.media.video_receive import VideoPlayWorker
 from app.media.video_send import VideoSendWorker
 from app.media.worker import Worker, call_soon
@@ -30,6 +32,8 @@ class VideoStream(RtpStream):
         self._remote_picture = remote_picture
         self._own_picture = own_picture
         self._camera_on = True
+        self._settings = host.settings
+        self._taps = NO_TAPS
         self._capture: VideoSendWorker | None = None
         self._leaving: Worker | None = None  # the last capture's, which may still hold the camera
         self._frames_sent_before = 0
@@ -51,6 +55,24 @@ class VideoStream(RtpStream):
         self._camera_on = on
         self.update()
 
+    def use_source(self, video_from: str) -> None:
+        if video_from == self._settings.video_from:
+            return
+        self._settings = replace(self._settings, video_from=video_from)
+        if self._ready is not None:
+            self.host.retire(self._ready.worker)
+            self._ready = None
+        if self._capture is not None:
+            self._stop_capture()
+            self.update()
+
+    def use_taps(self, taps: MediaTaps) -> None:
+        self._taps = taps
+        if self._capture is not None:
+            self._capture.on_picture = taps.own_picture
+        if self._player is not None:
+            self._player.on_picture = taps.far_picture
+
     def adapt(self, plan: StreamPlan) -> None:
         before = self.sender, self.codec
         rtx_before = self.plan.rtx_payload_type
@@ -70,6 +92,7 @@ class VideoStream(RtpStream):
         if self._player is None and self.plan.receive:
             sink = self.host.devices.video_sink(self.host.settings, self._remote_picture)
             self._player = VideoPlayWorker(sink, lambda: call_soon(self.host.loop, self._assembler.ask_key_frame))
+            self._player.on_picture = self._taps.far_picture
             self._player.worker.start()
         if self._player is not None and not self.plan.receive:
             self._player.freezes.pause()
@@ -182,10 +205,11 @@ class VideoStream(RtpStream):
             if ready is not None:
                 self.host.retire(ready.worker)
             self._capture = self._new_capture()
+        self._capture.on_picture = self._taps.own_picture
         self._capture.worker.start()
 
     def _new_capture(self) -> VideoSendWorker:
-        devices, settings = self.host.devices, self.host.settings
+        devices, settings = self.host.devices, self._settings
         preview = devices.preview(self._own_picture) if self._own_picture is not None else None
         source, outbox = devices.video_source(settings), self._outbox(self.sender)
         return VideoSendWorker(source, preview, self.codec, self.sender, outbox, settings.fps, self._leaving)

@@ -4,7 +4,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QRect, Qt, QTimer
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.events import CallChanged, CallEnd, CallState, EndedBy, EndKind, FiguresChanged, IceState
@@ -76,6 +77,35 @@ def test_hanging_up(panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot
     tell(CallChanged(scenes.call(CallState.CONNECTED)))
     qtbot.mouseClick(panel.buttons.hang_up, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: engine.given == [("calls.hang_up", ("c1",))])
+
+
+def test_what_is_done_seldom_is_behind_one_more_button(
+    window: MainWindow, panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(CallChanged(scenes.call(CallState.RINGING)))
+    menu, more = panel.buttons.menu, panel.buttons.more
+    assert (more.accessibleName(), more.toolTip()) == ("More", "More")
+    assert not menu.hold.isEnabled()
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    more.setFocus()
+    QTimer.singleShot(0, more, lambda: qtbot.keyClick(menu, Qt.Key.Key_H))
+    qtbot.keyClick(more, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: engine.names() == ["calls.set_held"])
+    assert engine.last("calls.set_held") == ("c1", True)
+    tell(CallChanged(scenes.call(CallState.CONNECTED, held=True)))
+    assert menu.hold.text() == "Go on with the call"
+    menu.hold.trigger()
+    qtbot.waitUntil(lambda: engine.last("calls.set_held") == ("c1", False))
+
+
+def test_all_buttons_fit_into_the_narrowest_window(window: MainWindow, panel: CallPanel, tell: Tell) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    window.resize(window.minimumSize())
+    QApplication.processEvents()
+    room = panel.rect()
+    for part in (panel.buttons.mute, panel.buttons.more, panel.buttons.hang_up):
+        assert part.isVisible()
+        assert room.contains(QRect(part.mapTo(panel, QPoint(0, 0)), part.size()))
 
 
 def test_three_facts_are_always_in_sight(panel: CallPanel, tell: Tell) -> None:

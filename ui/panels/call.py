@@ -81,6 +81,7 @@ class CallPanel(QWidget):
         buttons.full_screen_wanted.connect(self.full_screen_wanted)
         buttons.details_wanted.connect(self.details_wanted)
         buttons.hang_up_wanted.connect(self.hang_up)
+        buttons.menu.hold_wanted.connect(self._hold)
         self.bar.chips.asked.connect(self.details_wanted)
         self.centre.again.clicked.connect(self._call_again)
         self.centre.close_button.clicked.connect(self._context.book.put_away)
@@ -163,6 +164,9 @@ class CallPanel(QWidget):
         record = self._context.book.stage
         if record is not None:
             self._context.resume(record.info.call_id)
+
+    def _hold(self, on: bool) -> None:
+        self._ask("set_held", True) if on else self._resume()
 
     def _show_streams(self, record: CallRecord | None) -> None:
         engine = self._context.engine
@@ -248,7 +252,7 @@ class CallPanel(QWidget):
         self._idle.start()
 
     def _fade_out(self) -> None:
-        held = self.buttons.underMouse() or self.volume_card.isVisible()
+        held = self.buttons.underMouse() or self.volume_card.isVisible() or self.buttons.menu.isVisible()
         focus = self.window().focusWidget() if self.window() else None
         held = held or (focus is not None and self.buttons.isAncestorOf(focus))
         if held or self.remote.picture is None or not self._live():

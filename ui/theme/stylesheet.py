@@ -11,7 +11,7 @@ from ui.theme.tokens import CALL_MUTED, CALL_TEXT, RADIUS, Tokens
 
 def build(t: Tokens) -> str:
     """Give the stylesheet for one set of colours."""
-    return "\n".join((_base(t), _fields(t), _buttons(t), _call(t), _surfaces(t), _tables(t), _rail(t)))
+    return "\n".join((_base(t), _fields(t), _buttons(t), _call(t), _surfaces(t), _menus(t), _tables(t), _rail(t)))
 
 
 def _base(t: Tokens) -> str:
@@ -106,6 +106,7 @@ QToolButton[look="chip"] {{ background: {floating}; color: {CALL_TEXT}; border: 
 QToolButton[look="chip"]:hover {{ background: rgba(60, 70, 84, 0.95); }}
 QToolButton[look="chip"]:focus {{ border-color: #ffffff; }}
 QToolButton[look="call"] {{ background: rgba(52, 60, 70, 0.88); border: 2px solid transparent; border-radius: 16px; }}
+QToolButton[look="call"]::menu-indicator {{ image: none; width: 0; }}
 QToolButton[look="call"]:hover {{ background: rgba(82, 92, 104, 0.95); }}
 QToolButton[look="call"]:focus {{ border-color: #ffffff; }}
 QToolButton[look="call"]:checked {{ background: #ffffff; }}
@@ -145,6 +146,17 @@ QFrame[look="toast"] QLabel {{ color: {t.background}; }}
 QFrame[look="toast"] QToolButton:hover {{ background: {t.muted}; }}
 QFrame[look="line"] {{ background: {t.line}; max-height: 1px; border: none; }}
 {tones}
+"""
+
+
+def _menus(t: Tokens) -> str:
+    return f"""
+QMenu {{ background: {t.background}; border: 1px solid {t.line_strong}; padding: 4px; }}
+QMenu::item {{ padding: 7px 22px 7px 12px; border-radius: 6px; }}
+QMenu::item:selected {{ background: {t.accent_soft}; color: {t.text}; }}
+QMenu::item:disabled {{ color: {t.muted}; }}
+QMenu::separator {{ height: 1px; background: {t.line}; margin: 4px 8px; }}
+QMenu::icon {{ padding-left: 8px; }}
 """
 
 

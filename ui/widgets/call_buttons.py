@@ -1,4 +1,4 @@
-"""The buttons that float over a call: mute, camera, volume, full screen, details, and the only red one."""
+"""The buttons that float over a call: mute, camera, volume, full screen, details, more, and the only red one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from app.events import CallInfo, CallState
 from ui.theme.icons import icon
 from ui.theme.manager import Theme
 from ui.widgets.basics import label
+from ui.widgets.more_menu import MoreMenu
 
 _WHITE, _BLACK = "#ffffff", "#15181c"
 _BUTTON = QSize(56, 56)
-_COMPACT_BELOW = 510
+_COMPACT_BELOW = 580
 
 
 class CallButtons(QWidget):
@@ -39,16 +40,21 @@ class CallButtons(QWidget):
         self.volume = self._button("volumeButton", "volume", self._volume_clicked)
         self.full_screen = self._button("fullScreenButton", "fullscreen", self.full_screen_wanted.emit)
         self.details = self._button("detailsButton", "diagnose", self.details_wanted.emit)
+        self.more = self._button("moreButton", "more", lambda: None)
+        self.menu = MoreMenu(self.more)
+        self.more.setMenu(self.menu)
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.hang_up = self._button("hangUpButton", "hang-up", self.hang_up_wanted.emit)
         self.hang_up.setProperty("look", "hangup")
         self.hang_up.setText("Hang up")
         self.hang_up.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.hang_up.setFixedSize(132, _BUTTON.height())
-        for made in (self.mute, self.camera, self.volume, self.full_screen, self.details, self.hang_up):
+        for made in (*self._round(), self.hang_up):
             row.addWidget(made)
         self.volume_card: VolumeCard | None = None
         self._say(self.volume, "Volume (Ctrl+Up, Ctrl+Down)")
         self._say(self.details, "How it travels and sounds (Ctrl+D)")
+        self._say(self.more, "More")
         self._say(self.hang_up, "Hang up (Ctrl+H)")
         self.show_full_screen(False)
 
@@ -62,7 +68,8 @@ class CallButtons(QWidget):
         self._say(self.camera, "Camera off (Ctrl+E)" if call.sending_video else "Camera on (Ctrl+E)")
         talking = call.state in (CallState.CONNECTED, CallState.INTERRUPTED)
         self.camera.setVisible(call.has_video or call.sending_video or (talking and call.offers_video))
-        for made in (self.mute, self.camera, self.volume):
+        self.menu.show_call(call)
+        for made in (self.mute, self.camera, self.volume, self.more):
             made.setEnabled(call.state is not CallState.ENDING)
         words = "Hang up" if talking or call.state is CallState.ENDING else "Cancel"
         self.hang_up.setText(words)
@@ -75,7 +82,7 @@ class CallButtons(QWidget):
             return
         self._compact = compact
         side = 44 if compact else _BUTTON.width()
-        for made in (self.mute, self.camera, self.volume, self.full_screen, self.details):
+        for made in self._round():
             made.setFixedSize(side, side)
         style = Qt.ToolButtonStyle.ToolButtonIconOnly if compact else Qt.ToolButtonStyle.ToolButtonTextBesideIcon
         self.hang_up.setToolButtonStyle(style)
@@ -91,6 +98,9 @@ class CallButtons(QWidget):
         card.changed.connect(self._volume_changed)
 
     # --------------------------------------------------------------------------------------------------------------
+
+    def _round(self) -> tuple[QToolButton, ...]:
+        return self.mute, self.camera, self.volume, self.full_screen, self.details, self.more
 
     def _button(
         self, name: str, icon_name: str, clicked: Callable[[], object], *, checkable: bool = False

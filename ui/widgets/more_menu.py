@@ -1,0 +1,36 @@
+"""The menu behind the call's "More" button: what is done seldom in a call, each with its state."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMenu, QWidget
+
+from app.events import CallInfo, CallState
+
+
+class MoreMenu(QMenu):
+    """Emits what is wanted; `show_call` sets words and states to what is."""
+
+    hold_wanted = Signal(bool)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("moreMenu")
+        self.setAccessibleName("More")
+        self.setToolTipsVisible(True)
+        self._held = False
+        self.hold = self._action("holdAction", "&Hold")
+        self.hold.triggered.connect(lambda: self.hold_wanted.emit(not self._held))
+
+    def show_call(self, call: CallInfo) -> None:
+        """Set the actions to a call's state."""
+        self._held = call.held
+        self.hold.setText("Go on with the call" if call.held else "&Hold")
+        self.hold.setEnabled(call.state in (CallState.CONNECTED, CallState.INTERRUPTED))
+
+    def _action(self, name: str, words: str, hint: str = "") -> QAction:
+        made = self.addAction(words)
+        made.setObjectName(name)
+        made.setToolTip(hint or words.replace("&", ""))
+        return made
