@@ -32,6 +32,7 @@ class DeviceKeeper:
         self._problem: str | None = None
         self._moved_at = 0.0
         self.device_name: str | None = None
+        self.delay_s = 0.0  # of what a speaker is given now, as far as PortAudio knows
         self._wanted = wanted
         self._callback = callback
         self._settled = threading.Event()  # the first attempt is over
@@ -88,6 +89,7 @@ class DeviceKeeper:
             try:
                 while not self._stopping.is_set():
                     stream.move(self._callback)
+                    self.delay_s = stream.delay_s
                     self._moved_at = time.monotonic()
             except AudioDeviceError as error:
                 lost = True

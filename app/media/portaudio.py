@@ -11,6 +11,7 @@ import ctypes
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.media.ports import SAMPLE_RATE_HZ
+from app.media.speaker_pace import SpeakerPace
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,10 @@ Block = NDArray[np.int16]
 BlockCallback = Callable[[Block], None]
 
 BLOCK_SAMPLES = 480  # 10 ms for each callback
-_LATENCY_S = 0.04
-OUTPUT_DELAY_S = _LATENCY_S  # about how much is queued in a speaker's device when it takes the next block
+# What a device is asked to hold. PulseAudio moves sound in steps of 10 ms up to these, and of 20 ms and more above;
+# a speaker's is only room: `SpeakerPace` decides how much of it is used.
+_LATENCY_S: dict[Kind, float] = {"microphone": 0.02, "speaker": 0.03}
+_MOST_WAITED_S = 0.1  # for room in a speaker: a device that stands still is left to PortAudio
 _LOCK_TIMEOUT_S = 3.0
 _INVALID_CHANNEL_COUNT = -9998  # paInvalidChannelCount
 
@@ -120,6 +124,9 @@ class AudioStream:
         with _lock:
             self._stream, channels = _open(kind, device)
             _open_streams += 1
+        self.delay_s = 0.0  # how long what is written now waits in the device, as far as PortAudio knows
+        self._capacity = self._stream.write_available if kind == "speaker" else 0
+        self._pace = SpeakerPace(self._capacity / SAMPLE_RATE_HZ)
         self._block = np.zeros((BLOCK_SAMPLES, channels), np.int16)
 
     def move(self, callback: BlockCallback) -> None:
@@ -133,11 +140,27 @@ class AudioStream:
                 data, _ = self._stream.read(BLOCK_SAMPLES)
                 callback(np.frombuffer(data, np.int16).reshape(BLOCK_SAMPLES, -1)[:, 0])
             else:
+                self.delay_s = queued_s = self._wait_for_room()
                 callback(self._block[:, 0])
                 self._block[:, 1:] = self._block[:, :1]
-                self._stream.write(self._block)
+                self._pace.wrote(queued_s, ran_dry=bool(self._stream.write(self._block)))
         except sounddevice.PortAudioError as error:
             raise AudioDeviceError(f"the {self._kind} was lost") from error
+
+    @property
+    def underruns(self) -> int:
+        """How often the speaker ran dry."""
+        return self._pace.underruns
+
+    def _wait_for_room(self) -> float:
+        """Wait until the speaker needs the next block; give how many seconds of sound are left in it."""
+        end = time.monotonic() + _MOST_WAITED_S
+        while True:
+            queued_s: float = max(0, self._capacity - self._stream.write_available) / SAMPLE_RATE_HZ
+            wait_s = self._pace.wait_s(queued_s)
+            if wait_s <= 0 or time.monotonic() > end:
+                return queued_s
+            time.sleep(max(wait_s, 0.001))
 
     def close(self, *, lost: bool = False) -> None:
         """Play what is queued and release the device, a lost one at once; may block while the sound server does."""
@@ -174,7 +197,7 @@ def _open(kind: Kind, device: AudioDevice) -> tuple[Any, int]:
                 device=device.index,
                 channels=channels,
                 dtype="int16",
-                latency=_LATENCY_S,
+                latency=_LATENCY_S[kind],
                 extra_settings=settings,
             )
             stream.start()

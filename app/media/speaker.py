@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from app.media.device_keeper import DeviceKeeper
-from app.media.portaudio import BLOCK_SAMPLES, OUTPUT_DELAY_S, Block
+from app.media.portaudio import BLOCK_SAMPLES, Block
 from app.media.ports import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
 from app.media.sample_ring import SampleRing
 
@@ -15,6 +15,7 @@ _LEAST_QUEUED = 2 * FRAME_SAMPLES
 _MOST_QUEUED = 5 * FRAME_SAMPLES
 _FRAME_S = FRAME_MS / 1000
 _STALLED_AFTER_S = 0.2
+_SERVER_S = 0.010  # what a sound server and a converter add, about
 
 
 class SpeakerSink:
@@ -83,4 +84,4 @@ class SpeakerSink:
                 self._queued = min(self._queued + BLOCK_SAMPLES, _MOST_QUEUED)
         self._playing = count == block.size
         if self.on_played is not None:
-            self.on_played(block, OUTPUT_DELAY_S)
+            self.on_played(block, self._keeper.delay_s + _SERVER_S)
