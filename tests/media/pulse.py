@@ -21,8 +21,8 @@ from tests.heard import Samples, write_wav
 
 _CONFIG = """\
 load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
-load-module module-null-sink sink_name=spk
-load-module module-null-sink sink_name=micfeed
+load-module module-null-sink sink_name=spk rate={rate_hz}
+load-module module-null-sink sink_name=micfeed rate={rate_hz}
 load-module module-remap-source source_name=mic master=micfeed.monitor
 set-default-sink spk
 set-default-source mic
@@ -96,33 +96,50 @@ class Pulse:
         self.control("load-module", "module-null-sink", f"sink_name={sink}")
 
 
+def missing_program() -> str | None:
+    """Name a program of PulseAudio that is not installed; None where all are."""
+    return next((name for name in ("pulseaudio", "pactl", "paplay", "parec") if shutil.which(name) is None), None)
+
+
+@contextlib.contextmanager
+def running_pulse(folder: Path, rate_hz: int = 44_100) -> Iterator[Pulse]:
+    """Run a server in `folder`; whoever is to use it is given its environment variables."""
+    pulse = Pulse(folder)
+    config = folder / "pulse.conf"
+    config.write_text(_CONFIG.format(socket=pulse.socket, rate_hz=rate_hz))
+    settings = folder / ".config" / "pulse"
+    settings.mkdir(parents=True, exist_ok=True)
+    (settings / "daemon.conf").write_text(f"default-sample-rate = {rate_hz}\n")
+    command = ["pulseaudio", "-n", "-F", str(config), "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+    with (folder / "pulse.log").open("wb") as log:
+        pulse.server = subprocess.Popen(command, env={**os.environ, **pulse.env}, stdout=log, stderr=log)
+    try:
+        _wait_until_ready(pulse)
+        yield pulse
+    finally:
+        pulse.die()
+
+
 @contextlib.contextmanager
 def private_pulse(folder: Path) -> Iterator[Pulse]:
-    """Run a server in `folder`; the test is skipped where PulseAudio or PortAudio is not installed."""
-    for program in ("pulseaudio", "pactl", "paplay", "parec"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+    """Run a server in `folder` for this process; the test is skipped where PulseAudio or PortAudio is not installed."""
+    lacking = missing_program()
+    if lacking is not None:
+        pytest.skip(f"{lacking} is not installed")
     try:
         import sounddevice  # noqa: F401
     except OSError:
         pytest.skip("PortAudio is not installed")
-    pulse = Pulse(folder)
-    config = folder / "pulse.conf"
-    config.write_text(_CONFIG.format(socket=pulse.socket))
-    command = ["pulseaudio", "-n", "-F", str(config), "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
-    with (folder / "pulse.log").open("wb") as log:
-        pulse.server = subprocess.Popen(command, env={**os.environ, **pulse.env}, stdout=log, stderr=log)
     before = os.environ.get("PULSE_SERVER")
-    try:
-        _wait_until_ready(pulse)
+    with running_pulse(folder) as pulse:
         os.environ["PULSE_SERVER"] = pulse.env["PULSE_SERVER"]
-        yield pulse
-    finally:
-        if before is None:
-            os.environ.pop("PULSE_SERVER", None)
-        else:
-            os.environ["PULSE_SERVER"] = before
-        pulse.die()
+        try:
+            yield pulse
+        finally:
+            if before is None:
+                os.environ.pop("PULSE_SERVER", None)
+            else:
+                os.environ["PULSE_SERVER"] = before
 
 
 def _wait_until_ready(pulse: Pulse) -> None:
