@@ -161,7 +161,7 @@ class MediaSettings:
     noise_suppression: bool = True
     gain_control: bool = True
     process_files: bool = False
-    audio_codecs: tuple[str, ...] = ("opus", "pcmu", "pcma")
+    audio_codecs: tuple[str, ...] = ("opus", "g722", "pcmu", "pcma")
     video_codecs: tuple[str, ...] = ("vp8",)
     encryption: Encryption = Encryption.BEST
     width: int = 640

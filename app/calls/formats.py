@@ -1,7 +1,7 @@
 """The codecs an offer may list and how each is written in rtpmap and fmtp lines.
 
 Payload types above 95 are this side's choice for its own offers; an answer takes the numbers of the offer, as
-RFC 3264 section 6.1 asks. Sources: RFC 7587 (Opus), RFC 7741 (VP8), RFC 3551 (G.711).
+RFC 3264 section 6.1 asks. Sources: RFC 7587 (Opus), RFC 7741 (VP8), RFC 3551 (G.711, G.722).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from app.media.plan import CodecPlan
 
 _CATALOGUE: dict[str, tuple[str, CodecPlan]] = {
     "opus": ("audio", CodecPlan("opus", 96, 48_000, 2, (("minptime", "10"), ("useinbandfec", "1")))),
+    "g722": ("audio", CodecPlan("G722", 9, 8_000, 1)),
     "pcmu": ("audio", CodecPlan("PCMU", 0, 8_000, 1)),
     "pcma": ("audio", CodecPlan("PCMA", 8, 8_000, 1)),
     "vp8": ("video", CodecPlan("VP8", 97, 90_000, 1)),
 }
-_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000"}
+_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
 
 RTX_PAYLOAD_TYPE = 98  # of this side's own offers: repairs of the first video codec, RFC 4588
 

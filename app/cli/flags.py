@@ -19,7 +19,7 @@ from app.settings import (
     TurnServer,
 )
 
-AUDIO_CODECS = ("opus", "pcmu", "pcma")
+AUDIO_CODECS = ("opus", "g722", "pcmu", "pcma")
 VIDEO_CODECS = ("vp8",)
 
 

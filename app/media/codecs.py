@@ -8,12 +8,14 @@ from typing import Literal
 from app.media.plan import CodecPlan
 
 OPUS = CodecPlan("opus", 111, 48_000, 2, (("minptime", "10"), ("useinbandfec", "1")))
+G722 = CodecPlan("G722", 9, 8_000)  # the clock of RTP, not of its sound
 PCMU = CodecPlan("PCMU", 0, 8_000)
 PCMA = CodecPlan("PCMA", 8, 8_000)
 VP8 = CodecPlan("VP8", 96, 90_000)
 
 KNOWN: dict[str, tuple[Literal["audio", "video"], CodecPlan]] = {
     "opus": ("audio", OPUS),
+    "g722": ("audio", G722),
     "pcmu": ("audio", PCMU),
     "pcma": ("audio", PCMA),
     "vp8": ("video", VP8),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from app.media.concealment import Concealer
 from app.media.errors import PacketError
-from app.media.stretch import Continuation
+from app.media.resample import Downsampler, Upsampler
 
 Sound = npt.NDArray[np.int16]
 
 RATIO = 6  # 48 kHz to 8 kHz
 LONGEST_BYTES = 960  # 120 ms
-_TAPS = 96
 
 
 def _ulaw_values() -> Sound:
@@ -41,17 +41,6 @@ def _nearest_codes(values: Sound) -> npt.NDArray[np.uint8]:
 _VALUES: dict[str, Sound] = {"pcmu": _ulaw_values(), "pcma": _alaw_values()}
 
 
-def _low_pass() -> npt.NDArray[np.float32]:
-    """Windowed sinc at 48 kHz, cut at 3.6 kHz."""
-    positions = np.arange(_TAPS) - (_TAPS - 1) / 2
-    taps = np.sinc(2 * 3_600 / 48_000 * positions) * np.hamming(_TAPS)
-    scaled: npt.NDArray[np.float32] = (taps / taps.sum()).astype(np.float32)
-    return scaled
-
-
-_FILTER = _low_pass()
-
-
 class G711Encoder:
     """Encodes 20 ms of 48 kHz sound into 160 bytes."""
 
@@ -59,25 +48,22 @@ class G711Encoder:
 
     def __init__(self, law: str) -> None:
         self._codes = _nearest_codes(_VALUES[law])
-        self._before = np.zeros(_TAPS - 1, dtype=np.float32)
+        self._filter = Downsampler(RATIO)
 
     def encode(self, frame: Sound) -> bytes:
-        sound = np.concatenate((self._before, frame.astype(np.float32)))
-        self._before = sound[-(_TAPS - 1) :]
-        narrow = np.convolve(sound, _FILTER, "valid")[::RATIO]
-        return self._codes[np.clip(np.rint(narrow), -32_768, 32_767).astype(np.int16).view(np.uint16)].tobytes()
+        return self._codes[self._filter.take(frame).view(np.uint16)].tobytes()
 
     def expect_loss(self, percent: int) -> None:
         """G.711 has no redundancy to adjust."""
 
 
 class G711Decoder:
-    """Decodes payloads of up to 120 ms and conceals missing ones by repeating the last pitch period."""
+    """Decodes payloads of up to 120 ms and conceals missing ones."""
 
     def __init__(self, law: str) -> None:
-        self._values = _VALUES[law].astype(np.float32) * RATIO
-        self._before = np.zeros(_TAPS - 1, dtype=np.float32)
-        self._continuation = Continuation()
+        self._values = _VALUES[law].astype(np.float32)
+        self._filter = Upsampler(RATIO)
+        self._concealer = Concealer()
 
     def sample_count(self, payload: bytes) -> int:
         if not 0 < len(payload) <= LONGEST_BYTES:
@@ -85,16 +71,11 @@ class G711Decoder:
         return len(payload) * RATIO
 
     def decode(self, payload: bytes) -> Sound:
-        count = self.sample_count(payload)
-        spread = np.zeros(count, dtype=np.float32)
-        spread[::RATIO] = self._values[np.frombuffer(payload, dtype=np.uint8)]
-        sound = np.concatenate((self._before, spread))
-        self._before = sound[-(_TAPS - 1) :]
-        wide = np.clip(np.convolve(sound, _FILTER, "valid"), -32_768, 32_767).astype(np.int16)
-        return self._continuation.heard(wide)
+        self.sample_count(payload)
+        return self._concealer.heard(self._filter.take(self._values[np.frombuffer(payload, dtype=np.uint8)]))
 
     def conceal(self, samples: int) -> Sound:
-        return self._continuation.conceal(samples)
+        return self._concealer.conceal(samples)
 
     def recover(self, following: bytes, samples: int) -> Sound | None:
         return None

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from app.media.errors import MediaError
 from app.media.g711 import G711Decoder, G711Encoder
+from app.media.g722 import G722Decoder, G722Encoder
 from app.media.opus import OpusDecoder, OpusEncoder
 from app.media.plan import CodecPlan
 
@@ -49,6 +50,8 @@ def make_encoder(codec: CodecPlan) -> AudioEncoder:
         return OpusEncoder(fec=codec.parameter("useinbandfec") == "1", dtx=codec.parameter("usedtx") == "1")
     if name in ("pcmu", "pcma"):
         return G711Encoder(name)
+    if name == "g722":
+        return G722Encoder()
     raise MediaError(f"The sound format {codec.name[:40]!r} is not known here.")
 
 
@@ -59,4 +62,6 @@ def make_decoder(codec: CodecPlan) -> AudioDecoder:
         return OpusDecoder()
     if name in ("pcmu", "pcma"):
         return G711Decoder(name)
+    if name == "g722":
+        return G722Decoder()
     raise MediaError(f"The sound format {codec.name[:40]!r} is not known here.")

@@ -1,4 +1,4 @@
-"""Playing sound a little faster or slower without changing its pitch, and inventing a continuation of it.
+"""Playing sound a little faster or slower without changing its pitch.
 
 Pitch-synchronous overlap-add on 48 kHz mono int16: a period is cut out or repeated where the wave is most like itself.
 Pure.
@@ -53,38 +53,3 @@ def _cross_fade(out: Sound, into: Sound) -> Sound:
     weight = np.linspace(0.0, 1.0, len(out), dtype=np.float32)
     mixed: Sound = (out * (1.0 - weight) + into * weight).astype(np.int16)
     return mixed
-
-
-class Continuation:
-    """Continues sound that broke off: repeats its last period, fading to silence within 100 ms."""
-
-    FADE_SAMPLES = 4_800
-
-    def __init__(self) -> None:
-        self._history = np.zeros(_WINDOW + LONGEST_PERIOD, dtype=np.int16)
-        self._period: Sound | None = None
-        self._position = 0
-
-    def heard(self, sound: Sound) -> Sound:
-        """Take real sound; gives it back, its start blended with the continuation if there was one."""
-        if self._period is not None and len(sound) >= 240:
-            blended = sound.copy()
-            blended[:240] = _cross_fade(self._next(240), sound[:240])
-            sound = blended
-        self._period = None
-        self._history = np.concatenate((self._history, sound))[-len(self._history) :]
-        return sound
-
-    def conceal(self, samples: int) -> Sound:
-        """Invent `samples` more."""
-        if self._period is None:
-            self._period = self._history[-find_period(self._history) :]
-            self._position = 0
-        return self._next(samples)
-
-    def _next(self, samples: int) -> Sound:
-        assert self._period is not None
-        positions = np.arange(self._position, self._position + samples)
-        self._position += samples
-        gain = np.clip(1.0 - positions / self.FADE_SAMPLES, 0.0, 1.0)
-        return (self._period[positions % len(self._period)] * gain).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Opus and G.711: what goes in comes out, and what is lost is covered."""
+"""Opus, G.722 and G.711: what goes in comes out, and what is lost is covered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from app.media.codecs import OPUS, PCMA, PCMU
+from app.media.codecs import G722, OPUS, PCMA, PCMU
 from app.media.errors import MediaError, PacketError
 from app.media.opus import OpusDecoder, OpusEncoder
 from app.media.plan import CodecPlan
@@ -20,7 +20,7 @@ def frames_of(sound: Sound) -> list[Sound]:
     return [sound[start : start + 960] for start in range(0, len(sound) - 959, 960)]
 
 
-@pytest.mark.parametrize("codec", [OPUS, PCMU, PCMA], ids=lambda codec: codec.name)
+@pytest.mark.parametrize("codec", [OPUS, G722, PCMU, PCMA], ids=lambda codec: codec.name)
 def test_a_tone_keeps_its_frequency_and_level(codec: CodecPlan) -> None:
     encoder, decoder = make_encoder(codec), make_decoder(codec)
     sound = tone(440, 1.0, peak=0.25)
@@ -32,7 +32,7 @@ def test_a_tone_keeps_its_frequency_and_level(codec: CodecPlan) -> None:
     assert share_at(steady, 440) > 0.98
 
 
-@pytest.mark.parametrize("codec", [OPUS, PCMU], ids=lambda codec: codec.name)
+@pytest.mark.parametrize("codec", [OPUS, G722, PCMU], ids=lambda codec: codec.name)
 def test_one_lost_packet_leaves_no_hole(codec: CodecPlan) -> None:
     encoder, decoder = make_encoder(codec), make_decoder(codec)
     payloads = [encoder.encode(frame) for frame in frames_of(tone(300, 1.0, peak=0.25))]
@@ -44,8 +44,9 @@ def test_one_lost_packet_leaves_no_hole(codec: CodecPlan) -> None:
     assert share_at(sound, 300, 40) > 0.9
 
 
-def test_g711_concealment_fades_out() -> None:
-    encoder, decoder = make_encoder(PCMU), make_decoder(PCMU)
+@pytest.mark.parametrize("codec", [G722, PCMU], ids=lambda codec: codec.name)
+def test_concealment_fades_out(codec: CodecPlan) -> None:
+    encoder, decoder = make_encoder(codec), make_decoder(codec)
     for frame in frames_of(tone(300, 0.4, peak=0.25)):
         decoder.decode(encoder.encode(frame))
     invented = [decoder.conceal(960) for _ in range(25)]
@@ -95,8 +96,9 @@ def test_damaged_opus_packets_are_refused_or_decoded_but_never_crash(payload: by
         decoder.decode(payload)
 
 
-def test_longer_and_shorter_g711_packets_are_taken_and_absurd_ones_refused() -> None:
-    decoder = make_decoder(PCMU)
+@pytest.mark.parametrize("codec", [G722, PCMU], ids=lambda codec: codec.name)
+def test_longer_and_shorter_packets_are_taken_and_absurd_ones_refused(codec: CodecPlan) -> None:
+    decoder = make_decoder(codec)
     assert [len(decoder.decode(bytes(size))) for size in (80, 160, 240, 480)] == [480, 960, 1_440, 2_880]
     with pytest.raises(PacketError):
         decoder.decode(bytes(2_000))
