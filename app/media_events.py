@@ -125,6 +125,7 @@ class QualityLimit:
     cause: str  # "network", "cpu", "camera", "far window", "peer", "device"
     is_theirs: bool  # it spoils what the other side hears or sees of us; otherwise what is heard or seen here
     sentence: str  # for a person, with what to do
+    is_mild: bool = False  # worth a line among the figures, no notice in a call
 
 
 @dataclass(frozen=True, slots=True)

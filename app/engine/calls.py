@@ -13,6 +13,7 @@ from app.calls.manager import CallManager
 from app.calls.restarts import NetworkChange
 from app.calls.rtcp_apart import rtcp_flow
 from app.calls.services import CallServices, TellProblem
+from app.diagnosis.quality import QualityMonitor
 from app.engine.history import history_entry
 from app.engine.people import People
 from app.events import (
@@ -67,6 +68,7 @@ class EngineCalls:
         self._rings: dict[str, RingPlayer] = {}
         self._sip_ids: dict[str, set[str]] = {}
         self._ended: dict[str, EndedCall] = {}
+        self._monitors: dict[str, QualityMonitor] = {}
         self._saved_connected: set[str] = set()
         self._tasks = OwnedTasks("calls")
         self._saving = OwnedTasks("history")
@@ -114,7 +116,7 @@ class EngineCalls:
     def figures(self, call_id: str) -> CallFigures | None:
         if call_id in self._ended:
             return self._ended[call_id].figures
-        return next((call.figures() for call in self.manager.calls if call.call_id == call_id), None)
+        return next((self._figures(call) for call in self.manager.calls if call.call_id == call_id), None)
 
     def pictures(self, call_id: str) -> tuple[FrameMailbox, FrameMailbox]:
         """The mailboxes (remote, own) of a call; empty ones when it is over. Safe from any thread."""
@@ -142,21 +144,31 @@ class EngineCalls:
         if len(info.steps) == 1 or (info.connected_at is not None and call.call_id not in self._saved_connected):
             if info.connected_at is not None:
                 self._saved_connected.add(call.call_id)
-            self._save(call)
+            self._save(call, self._figures(call))
 
     def _call_ended(self, call: Call) -> None:
-        figures = call.figures()
+        figures = self._figures(call)
+        self._monitors.pop(call.call_id, None)
         self._ended[call.call_id] = EndedCall(figures, frozenset(self._sip_ids.pop(call.call_id, ())))
         while len(self._ended) > KEPT_ENDED:
             del self._ended[next(iter(self._ended))]
         self._saved_connected.discard(call.call_id)
         self._publish(FiguresChanged(figures))
-        self._save(call)
+        self._save(call, figures)
         self._refill_at = time.monotonic() + REFILL_AFTER_S
         self._saving.start(self._people.save_peers(), "keep what phones can do")
 
-    def _save(self, call: Call) -> None:
-        entry = history_entry(call.info, call.figures(), self._services.clock())
+    def _figures(self, call: Call) -> CallFigures:
+        """The figures of now, with how good the call was found to be last."""
+        monitor = self._monitors.get(call.call_id)
+        return call.figures() if monitor is None else monitor.dress(call.figures())
+
+    def _judge(self, call: Call) -> CallFigures:
+        """Judge the figures of now; once in a tick."""
+        return self._monitors.setdefault(call.call_id, QualityMonitor()).take(call.figures(), time.monotonic())
+
+    def _save(self, call: Call, figures: CallFigures) -> None:
+        entry = history_entry(call.info, figures, self._services.clock())
         self._saving.start(self._people.save_call(entry), "save a call")
 
     def _problem(self, call: Call, sentence: str, about: str) -> None:
@@ -186,7 +198,7 @@ class EngineCalls:
             for call in self.manager.calls:
                 if call.state is not CallState.ENDED:
                     call.path.watch_silence()
-                    self._publish(FiguresChanged(call.figures()))
+                    self._publish(FiguresChanged(self._judge(call)))
             if not self.manager.calls:
                 self._on_idle()
                 if self._refill_at is not None and time.monotonic() >= self._refill_at:

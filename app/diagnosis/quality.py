@@ -1,0 +1,184 @@
+"""Judges a call while it runs: delays put together, scores now and over the call, and what limits it. Pure.
+
+Where one direction alone cannot be known, halves and likenesses stand for it: the network's delay is half the round
+trip, and the far end's microphone is taken to be as slow as ours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from app.diagnosis import mos
+from app.diagnosis.limits import Lately, LimitWatch
+from app.events import AudioStats, CallFigures, CandidateType, QualityInfo
+
+WINDOW_S = 5.0
+FREEZE_WINDOW_S = 15.0
+LEAST_PACKETS = 20  # before a share of them says anything
+OTHER_MICROPHONE_MS = 40.0  # of a peer, where ours is no device: a packet and a sound card
+OPUS_MEMORY_S = 20.0  # pauses in speech take the bitrate down, not the quality
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """The running sums that shares are taken from."""
+
+    at: float
+    lost: int
+    received: int
+    lost_for_good: int
+    late: int
+    runs: int
+    concealed_ms: float
+    video_lost: int
+    video_received: int
+    freezes: int
+    sent_loss: float | None
+    bitrate_bps: float | None
+
+
+class QualityMonitor:
+    """One call. `take` is called with each set of figures, in order."""
+
+    def __init__(self) -> None:
+        self._counts: deque[_Count] = deque()
+        self._limits = LimitWatch()
+        self._started: float | None = None
+        self._judged_at: float | None = None
+        self._sum = 0.0  # of scores times seconds
+        self._seconds = 0.0
+        self._worst: float | None = None
+        self._quality: QualityInfo | None = None
+
+    def take(self, figures: CallFigures, now: float) -> CallFigures:
+        """Give the figures with delays summed up and `quality` filled; `now` in monotonic seconds."""
+        audio = figures.audio
+        if audio is None:
+            return figures
+        audio = with_delays(figures, audio)
+        figures = replace(figures, audio=audio)
+        self._count(figures, audio, now)
+        lately, burst = self._lately(now)
+        score = self._score(audio, lately, burst)
+        self._remember(score, now)
+        self._quality = QualityInfo(
+            score=score,
+            score_average=self._sum / self._seconds if self._seconds else score,
+            score_worst=self._worst if self._worst is not None else score,
+            score_sent=self._score_sent(audio, lately),
+            loss_percent=lately.loss_percent,
+            loss_after_percent=lately.loss_after_percent,
+            concealed_percent=lately.concealed_percent,
+            limits=self._limits.take(figures, lately, now, relayed=_is_relayed(figures)),
+        )
+        return replace(figures, quality=self._quality)
+
+    def dress(self, figures: CallFigures) -> CallFigures:
+        """Give the figures with what `take` found out last; a call that is over is judged no more."""
+        if figures.audio is None:
+            return figures
+        return replace(figures, audio=with_delays(figures, figures.audio), quality=self._quality)
+
+    def _count(self, figures: CallFigures, audio: AudioStats, now: float) -> None:
+        video = figures.video
+        self._counts.append(
+            _Count(
+                now,
+                audio.lost,
+                audio.packets_received,
+                audio.lost_for_good,
+                audio.dropped_late,
+                audio.loss_runs,
+                audio.concealed_ms,
+                video.lost if video is not None else 0,
+                video.packets_received if video is not None else 0,
+                video.freezes if video is not None else 0,
+                audio.remote_loss_percent,
+                audio.bitrate_in_bps,
+            )
+        )
+        while now - self._counts[0].at > OPUS_MEMORY_S:
+            self._counts.popleft()
+        if self._started is None and audio.packets_received:
+            self._started = now
+
+    def _lately(self, now: float) -> tuple[Lately, float]:
+        """Give the shares of the last seconds, and the burst ratio of the losses among them."""
+        new = self._counts[-1]
+        old = next(count for count in self._counts if now - count.at <= WINDOW_S)
+        long_ago = next(count for count in self._counts if now - count.at <= FREEZE_WINDOW_S)
+        lost, received = max(0, new.lost - old.lost), max(0, new.received - old.received)
+        expected = lost + received
+        said = [count.sent_loss for count in self._counts if now - count.at <= WINDOW_S and count.sent_loss is not None]
+        concealed_ms = max(0.0, new.concealed_ms - old.concealed_ms)
+        lately = Lately(
+            loss_percent=_percent(lost, expected),
+            loss_after_percent=_percent(max(0, new.lost_for_good - old.lost_for_good), expected),
+            late_percent=_percent(max(0, new.late - old.late), expected),
+            concealed_percent=min(100.0, concealed_ms / (now - old.at) / 10) if received and now > old.at else None,
+            sent_loss_percent=sum(said) / len(said) if said else None,
+            video_loss_percent=_percent(
+                max(0, new.video_lost - old.video_lost),
+                max(0, new.video_lost - old.video_lost) + max(0, new.video_received - old.video_received),
+            ),
+            freezes=new.freezes - long_ago.freezes,
+        )
+        return lately, mos.burst_ratio(lost, new.runs - old.runs, expected)
+
+    def _score(self, audio: AudioStats, lately: Lately, burst: float) -> float | None:
+        if self._started is None or audio.codec is None:
+            return None
+        loss = lately.loss_after_percent or 0.0
+        rates = [count.bitrate_bps for count in self._counts if count.bitrate_bps is not None]
+        codec = mos.impairment_of(audio.codec, max(rates, default=None))
+        return mos.opinion_score(mos.rating(codec, audio.total_delay_ms or 0.0, loss, burst if loss else 1.0))
+
+    @staticmethod
+    def _score_sent(audio: AudioStats, lately: Lately) -> float | None:
+        """Judge what the other side hears: its losses before recovery, and the delay that we have ourselves."""
+        if lately.sent_loss_percent is None or audio.codec is None:
+            return None
+        codec = mos.impairment_of(audio.codec, audio.encoder_bitrate_bps or audio.bitrate_out_bps)
+        return mos.opinion_score(mos.rating(codec, audio.total_delay_ms or 0.0, lately.sent_loss_percent))
+
+    def _remember(self, score: float | None, now: float) -> None:
+        if score is None:
+            return
+        passed = 0.0 if self._judged_at is None else min(1.0, now - self._judged_at)
+        self._judged_at = now
+        self._sum += score * passed
+        self._seconds += passed
+        if self._started is not None and now - self._started >= WINDOW_S:
+            self._worst = score if self._worst is None else min(self._worst, score)
+
+
+def with_delays(figures: CallFigures, audio: AudioStats) -> AudioStats:
+    """Fill in the network's one-way delay and the whole way from mouth to ear, where they can be known."""
+    trip = round_trip_ms(figures)
+    network = None if trip is None else trip / 2
+    total = None
+    if network is not None and audio.delay_ms is not None:
+        there = audio.device_in_delay_ms if audio.device_in_delay_ms is not None else OTHER_MICROPHONE_MS
+        total = there + network + audio.delay_ms + (audio.device_out_delay_ms or 0.0)
+    return replace(audio, network_delay_ms=network, total_delay_ms=total)
+
+
+def round_trip_ms(figures: CallFigures) -> float | None:
+    """Give the round trip by RTCP, or else by the checks of the selected pair."""
+    if figures.audio is not None and figures.audio.rtt_ms is not None:
+        return figures.audio.rtt_ms
+    pair = figures.ice.selected_pair() if figures.ice is not None else None
+    return None if pair is None or pair.rtt_s is None else pair.rtt_s * 1000
+
+
+def _is_relayed(figures: CallFigures) -> bool:
+    ice = figures.ice
+    pair = ice.selected_pair() if ice is not None else None
+    if ice is None or pair is None:
+        return False
+    return any(end.type is CandidateType.RELAY for end in (ice.local[pair.local], ice.remote[pair.remote]))
+
+
+def _percent(part: float, whole: float) -> float | None:
+    return 100.0 * min(part, whole) / whole if whole >= LEAST_PACKETS else None

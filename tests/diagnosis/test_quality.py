@@ -1,0 +1,235 @@
+"""Scores, shares and reasons, from figures as a call gives them four times a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from app.diagnosis.limits import Lately, LimitWatch
+from app.diagnosis.quality import QualityMonitor
+from app.events import (
+    AudioStats,
+    CallFigures,
+    CandidateInfo,
+    CandidateType,
+    IceSnapshot,
+    IceState,
+    Milestones,
+    PairInfo,
+    PairState,
+    QualityInfo,
+    SecurityInfo,
+    TransportStats,
+    VideoStats,
+)
+
+PAIR = PairInfo(0, 0, PairState.SUCCEEDED, True, True, 1, 0.06, 0, 0)
+HOST = CandidateInfo(CandidateType.HOST, "192.0.2.1", 4000, "udp", 1, "1")
+ICE = IceSnapshot("controlling", IceState.COMPLETED, (HOST,), (HOST,), (PAIR,))
+AUDIO = AudioStats(codec="opus", delay_ms=40.0, bitrate_in_bps=40_000.0)
+
+
+def figures(
+    audio: AudioStats | None = AUDIO,
+    video: VideoStats | None = None,
+    transport: TransportStats | None = None,
+    ice: IceSnapshot | None = ICE,
+) -> CallFigures:
+    return CallFigures("c1", ice, SecurityInfo(), audio, video, Milestones(), transport)
+
+
+def talk(
+    audio: AudioStats = AUDIO, *, seconds: float, lost_of_10: int = 0, for_good: bool = True
+) -> Iterator[AudioStats]:
+    """A call with 50 packets a second, told four times a second."""
+    for step in range(round(seconds * 4) + 1):
+        packets = step * 12
+        lost = packets * lost_of_10 // 10
+        yield replace(
+            audio,
+            packets_received=audio.packets_received + packets - lost,
+            lost=audio.lost + lost,
+            loss_runs=audio.loss_runs + lost,
+            lost_for_good=audio.lost_for_good + (lost if for_good else 0),
+            concealed_ms=audio.concealed_ms + (lost * 20 if for_good else 0),
+        )
+
+
+def judged(monitor: QualityMonitor, parts: Iterator[AudioStats], at: float = 100.0) -> tuple[QualityInfo, AudioStats]:
+    for step, audio in enumerate(parts):
+        result = monitor.take(figures(audio), at + step / 4)
+    assert result.quality is not None
+    assert result.audio is not None
+    return result.quality, result.audio
+
+
+def test_a_good_call() -> None:
+    quality, audio = judged(QualityMonitor(), talk(seconds=10))
+    assert quality.score == pytest.approx(4.38, abs=0.03)
+    assert quality.score_average == pytest.approx(quality.score)
+    assert quality.score_worst == quality.score
+    assert (quality.loss_percent, quality.loss_after_percent, quality.concealed_percent) == (0, 0, 0)
+    assert quality.limits == ()
+    assert audio.network_delay_ms == 30
+    assert audio.total_delay_ms == 30 + 40 + 40
+
+
+def test_nothing_is_judged_before_there_is_sound() -> None:
+    monitor = QualityMonitor()
+    assert monitor.take(figures(None), 1.0).quality is None
+    quality = monitor.take(figures(AUDIO), 1.25).quality
+    assert quality is not None
+    assert quality.score is quality.score_average is quality.score_worst is quality.score_sent is None
+
+
+def test_delays_are_known_only_where_their_parts_are() -> None:
+    monitor = QualityMonitor()
+    known = monitor.take(figures(replace(AUDIO, rtt_ms=20.0, device_in_delay_ms=35.0, device_out_delay_ms=25.0)), 1.0)
+    assert known.audio is not None
+    assert (known.audio.network_delay_ms, known.audio.total_delay_ms) == (10, 35 + 10 + 40 + 25)
+    unknown = monitor.take(figures(ice=None), 1.25)
+    assert unknown.audio is not None
+    assert unknown.audio.network_delay_ms is unknown.audio.total_delay_ms is None
+
+
+def test_loss_shows_at_once_and_the_call_remembers_the_worst() -> None:
+    monitor = QualityMonitor()
+    good, after = judged(monitor, talk(seconds=20))
+    bad, after = judged(monitor, talk(after, seconds=10, lost_of_10=2), at=120.25)
+    assert good.score is not None
+    assert bad.score is not None
+    assert bad.score < 2.0
+    assert bad.loss_percent == pytest.approx(20, abs=2)
+    assert bad.concealed_percent == pytest.approx(20, abs=3)
+    again, _ = judged(monitor, talk(after, seconds=20), at=130.5)
+    assert again.score == pytest.approx(good.score, abs=0.02)
+    assert again.score_worst == pytest.approx(bad.score, abs=0.1)
+    assert again.score_average is not None
+    assert bad.score + 1 < again.score_average < good.score - 0.2
+
+
+def test_what_recovery_brought_back_costs_nothing() -> None:
+    quality, _ = judged(QualityMonitor(), talk(seconds=10, lost_of_10=1, for_good=False))
+    assert quality.loss_percent == pytest.approx(10, abs=1)
+    assert quality.loss_after_percent == 0
+    assert quality.score == pytest.approx(4.38, abs=0.03)
+
+
+def test_the_other_sides_loss_is_judged_apart() -> None:
+    quality, _ = judged(QualityMonitor(), talk(replace(AUDIO, remote_loss_percent=8.0), seconds=10))
+    assert quality.score is not None
+    assert quality.score_sent is not None
+    assert quality.score_sent < quality.score - 1
+    (limit,) = quality.limits
+    assert limit.is_theirs
+    assert limit.sentence.startswith("The other side hears you badly: 8 % of your sound does not reach it.")
+
+
+def test_an_ended_call_keeps_what_was_found() -> None:
+    monitor = QualityMonitor()
+    quality, audio = judged(monitor, talk(seconds=10))
+    assert monitor.dress(figures(audio)).quality == quality
+
+
+# Reasons ----------------------------------------------------------------------------------------------------
+
+
+CALM = Lately()
+
+
+def sentences(
+    video: VideoStats | None = None,
+    transport: TransportStats | None = None,
+    audio: AudioStats = AUDIO,
+    lately: Lately = CALM,
+    *,
+    seconds: float = 10,
+    watch: LimitWatch | None = None,
+    at: float = 0.0,
+) -> list[str]:
+    watch = watch or LimitWatch()
+    told = [
+        watch.take(figures(audio, video, transport), lately, at + step / 4) for step in range(round(seconds * 4) + 1)
+    ]
+    return [limit.sentence for limit in told[-1]]
+
+
+NARROW = TransportStats(estimate_bps=280_000)
+
+
+@pytest.mark.parametrize(
+    ("video", "begins"),
+    [
+        (VideoStats(is_paused=True, limited_by="network"), "The network carries 280 kbit/s: your picture is paused so"),
+        (
+            VideoStats(limited_by="network", sent_width=640, sent_height=360, fps_sent=15.2),
+            "The network carries 280 kbit/s: your picture is sent as 640 × 360 at 15 pictures a second.",
+        ),
+        (
+            VideoStats(limited_by="cpu", sent_width=960, sent_height=540),
+            "This computer is too slow to send a larger picture: it is sent as 960 × 540.",
+        ),
+        (VideoStats(fps_captured=15, fps_wanted=30), "The camera gives 15 pictures a second instead of 30."),
+        (VideoStats(decode_ms=40, fps_received=25, width=1920, height=1080), "This computer is too slow to show 1920"),
+        (
+            VideoStats(limited_by="far window", sent_width=320, sent_height=180),
+            "The other side shows your picture small, so it is sent as 320 × 180.",
+        ),
+    ],
+)
+def test_pictures(video: VideoStats, begins: str) -> None:
+    (sentence,) = sentences(video, NARROW)
+    assert sentence.startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("audio", "lately", "begins"),
+    [
+        (AUDIO, Lately(loss_percent=6, loss_after_percent=3), "What you hear suffers: 6 % of the other side's sound"),
+        (AUDIO, Lately(late_percent=4), "What you hear suffers: sound arrives very unevenly, so voices wait 40 ms."),
+        (AUDIO, Lately(sent_loss_percent=12), "The other side hears you badly: 12 % of your sound does not reach it."),
+        (
+            replace(AUDIO, total_delay_ms=520.0, network_delay_ms=400.0),
+            Lately(),
+            "Voices arrive 0.5 s late. Most of it is",
+        ),
+        (replace(AUDIO, encoder_bitrate_bps=12_000.0), Lately(), "The network carries 280 kbit/s: your voice is sent"),
+        (replace(AUDIO, codec="pcma", packets_received=50), Lately(), "The other phone takes only the sound of old"),
+    ],
+)
+def test_sound(audio: AudioStats, lately: Lately, begins: str) -> None:
+    (sentence,) = sentences(None, NARROW, audio, lately)
+    assert sentence.startswith(begins)
+
+
+def test_a_good_call_has_no_reasons() -> None:
+    video = VideoStats(fps_captured=30, fps_wanted=30, decode_ms=3, fps_received=30)
+    assert sentences(video, TransportStats(estimate_bps=3e6), lately=Lately(0, 0, 0, 0, 0, 0, 0)) == []
+
+
+def test_a_reason_needs_a_while_to_come_and_longer_to_go() -> None:
+    watch = LimitWatch()
+    lossy, clean = Lately(sent_loss_percent=9), Lately(sent_loss_percent=0)
+    assert not sentences(lately=lossy, seconds=1.5, watch=watch)
+    assert not sentences(lately=clean, seconds=0, watch=watch, at=1.75)
+    assert not sentences(lately=lossy, seconds=1.5, watch=watch, at=2.0)
+    assert sentences(lately=lossy, seconds=0.5, watch=watch, at=3.75)
+    assert sentences(lately=clean, seconds=5, watch=watch, at=4.5)
+    assert not sentences(lately=clean, seconds=2, watch=watch, at=9.75)
+
+
+def test_at_the_edge_nothing_flickers() -> None:
+    watch = LimitWatch()
+    told = set()
+    for step in range(120):
+        lately = Lately(sent_loss_percent=5.2 if step % 2 else 3.4)
+        told.add(bool(watch.take(figures(), lately, step / 4)))
+        if step >= 40:
+            assert told == {False}  # it never held for long enough
+    for step in range(120, 132):
+        watch.take(figures(), Lately(sent_loss_percent=6), step / 4)
+    words = {watch.take(figures(), Lately(sent_loss_percent=3.4 + step % 2), step / 4) for step in range(132, 144)}
+    assert all(words)
+    assert len(words) <= 2  # the number is not put anew with every look
