@@ -1,0 +1,125 @@
+"""One end of stock aiortc: python -m tests.bench.peers.aiortc_end calls|answers [FILM].
+
+What is aiortc's is as it comes: tracks, encoders, packets, its jitter buffer. Sound devices are PortAudio's, in blocks
+of 20 ms. Its description goes out as a line of JSON, the other's comes in as one; then it says that it is connected,
+and to each further line how many pictures it has received.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import json
+import sys
+from collections import deque
+from typing import Any
+
+import av
+import numpy as np
+import sounddevice
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.contrib.media import MediaPlayer
+from aiortc.mediastreams import AudioFrame, MediaStreamError
+
+_SAMPLES = 960
+_STREAM = {"samplerate": 48_000, "blocksize": _SAMPLES, "channels": 1, "dtype": "int16", "latency": 0.04}
+
+
+class Microphone(MediaStreamTrack):
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        loop = asyncio.get_running_loop()
+        self._blocks: asyncio.Queue[bytes] = asyncio.Queue()
+        self._number = 0
+
+        def hear(data: Any, *about: object) -> None:
+            loop.call_soon_threadsafe(self._blocks.put_nowait, bytes(data))
+
+        self._stream = sounddevice.RawInputStream(callback=hear, **_STREAM)
+        self._stream.start()
+
+    async def recv(self) -> AudioFrame:
+        samples = np.frombuffer(await self._blocks.get(), np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate, frame.time_base = 48_000, fractions.Fraction(1, 48_000)
+        frame.pts = self._number * _SAMPLES
+        self._number += 1
+        return frame
+
+
+class Speaker:
+    """Plays what tracks gave; what waits for it stays late for good."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque()
+        self._stream = sounddevice.RawOutputStream(callback=self._fill, **_STREAM)
+        self._stream.start()
+
+    async def play(self, track: MediaStreamTrack) -> None:
+        mono = av.AudioResampler(format="s16", layout="mono", rate=48_000, frame_size=_SAMPLES)
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            self._waiting.extend(piece.to_ndarray().tobytes() for piece in mono.resample(frame))
+
+    def _fill(self, out: Any, *about: object) -> None:
+        out[:] = self._waiting.popleft() if self._waiting else bytes(len(out))
+
+
+async def read_line() -> str:
+    return await asyncio.to_thread(sys.stdin.readline)
+
+
+def say(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+async def main(calls: bool, film: str | None) -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    speaker = Speaker()
+    connected = asyncio.Event()
+    seen = 0
+    consumers: list[asyncio.Task[None]] = []
+
+    async def watch(track: MediaStreamTrack) -> None:
+        nonlocal seen
+        while True:
+            try:
+                await track.recv()
+            except MediaStreamError:
+                return
+            seen += 1
+
+    @connection.on("track")
+    def on_track(track: MediaStreamTrack) -> None:
+        consumers.append(asyncio.ensure_future(speaker.play(track) if track.kind == "audio" else watch(track)))
+
+    @connection.on("connectionstatechange")
+    def on_state() -> None:
+        if connection.connectionState == "connected":
+            connected.set()
+
+    connection.addTrack(Microphone())
+    if film is not None:
+        connection.addTrack(MediaPlayer(film, loop=True).video)
+    if calls:
+        await connection.setLocalDescription(await connection.createOffer())
+    else:
+        await connection.setRemoteDescription(RTCSessionDescription(**json.loads(await read_line())))
+        await connection.setLocalDescription(await connection.createAnswer())
+    local = connection.localDescription
+    say({"type": local.type, "sdp": local.sdp})
+    if calls:
+        await connection.setRemoteDescription(RTCSessionDescription(**json.loads(await read_line())))
+    await connected.wait()
+    say("connected")
+    while await read_line():
+        say(seen)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1] == "calls", sys.argv[2] if len(sys.argv) > 2 else None))
