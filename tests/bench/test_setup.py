@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import baresip
 from tests.bench.moments import Moments, moments
+from tests.bench.peers import baresip
 from tests.bench.table import Table
 from tests.lab.capture import Capture
 from tests.lab.network import Lab, missing
