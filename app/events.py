@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.frames import VideoPicture
 from app.media_events import AudioStats as AudioStats
 from app.media_events import QualityInfo as QualityInfo
 from app.media_events import QualityLimit as QualityLimit
@@ -117,6 +118,18 @@ class CallInfo:
     poorer_steps: tuple[str, ...] = ()  # what this peer lacks, one sentence each ("no ICE", "no encryption")
     end: CallEnd | None = None
     notice: str | None = None  # what keeps the call from going on just now, e.g. that no path was found so far
+
+
+@dataclass(frozen=True, slots=True)
+class ShareChoice:
+    """A screen or a window that can be shown to others; `video_from` names it as MediaSettings.video_from does."""
+
+    video_from: str
+    kind: str  # "screen" or "window"
+    name: str
+    width: int
+    height: int
+    picture: VideoPicture | None = None  # a small one, where it could be taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,16 +209,22 @@ class Call:
         self._picture_changed()
 
     def share(self, video_from: str) -> None:
-        """Send a screen or a window ("screen:NAME", "window:ID") instead of the camera, or "" the camera again.
+        """Send a screen or a window ("screen:NAME", "window:ID") instead of the camera.
 
         CallError when it cannot be sent in this call.
         """
-        if video_from and self._state is not CallState.CONNECTED:
+        if self._state is not CallState.CONNECTED:
             raise CallError("A screen can be shared while the call is going on: try again then.")
-        if video_from and self._plan("video") is None:
+        if self._plan("video") is None:
             raise CallError("The other side takes no picture in this call, so nothing can be shared.")
         self._sharing = video_from
         self._picture_changed()
+
+    def stop_sharing(self) -> None:
+        """Send the camera's picture again, if it was on, instead of a screen or a window."""
+        if self._sharing:
+            self._sharing = ""
+            self._picture_changed()
 
     @property
     def _sends_picture(self) -> bool:

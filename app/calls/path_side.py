@@ -178,6 +178,8 @@ class PathSide:
         if isinstance(event, FirstMedia):
             self._call.mark("first_audio" if event.kind == "audio" else "first_video")
         elif isinstance(event, DeviceTrouble):
+            if event.about == "screen":
+                self._call.stop_sharing()
             self._call.services.on_problem(self._call, event.sentence, "device")
         elif isinstance(event, PeerClosed) and leg is self.leg and not self._farewell:
             self._farewell = True

@@ -17,6 +17,7 @@ from app.settings import (
     SipTransport,
     TrickleMode,
     TurnServer,
+    is_shared,
 )
 
 AUDIO_CODECS = ("opus", "g722", "pcmu", "pcma")
@@ -93,7 +94,12 @@ def add_media(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("media")
     group.add_argument("--audio-from", type=audio_from, metavar="SOURCE", help="mic, silence, tone:440 or a file")
     group.add_argument("--audio-to", type=audio_to, metavar="SINK", help="speaker, null or FILE.wav")
-    group.add_argument("--video-from", type=video_from, metavar="SOURCE", help="camera, pattern, none or a file")
+    group.add_argument(
+        "--video-from",
+        type=video_from,
+        metavar="SOURCE",
+        help="camera, pattern, none, screen, screen:NAME, window:TITLE or a file",
+    )
     group.add_argument("--video-to", type=video_to, metavar="SINK", help="null or a file such as seen.mkv")
     group.add_argument("--microphone", metavar="NAME", help="as `parley doctor` names it, e.g. 'USB Headset'")
     group.add_argument("--speaker", metavar="NAME", help="e.g. 'Built-in speakers'")
@@ -324,7 +330,7 @@ def audio_to(text: str) -> str:
 
 
 def video_from(text: str) -> str:
-    return text if text in ("camera", "pattern", "none") else str(existing_file(text))
+    return text if text in ("camera", "pattern", "none") or is_shared(text) else str(existing_file(text))
 
 
 def video_to(text: str) -> str:

@@ -17,7 +17,7 @@ from app.engine.errors import EngineError
 from app.engine.network_report import Examination
 from app.engine.options import EngineOptions
 from app.engine.thread import LoopThread
-from app.events import CallFigures, Contact, DeviceInfo, Event, Problem, RegistrationChanged, SipTrace
+from app.events import CallFigures, Contact, DeviceInfo, Event, Problem, RegistrationChanged, ShareChoice, SipTrace
 from app.frames import FrameMailbox
 from app.people.errors import PeopleError
 from app.settings import Account, Settings
@@ -157,8 +157,15 @@ class MediaCommands(_Commands):
     """The sound and picture of a call that goes on."""
 
     async def share(self, call_id: str, video_from: str) -> None:
-        """Show a screen or a window ("screen", "screen:NAME", "window:ID") instead of the camera; "" ends that."""
+        """Show a screen or a window ("screen", "screen:NAME", "window:ID") instead of the camera."""
         await self._engine.run(self._core.media.share(call_id, video_from))
+
+    async def stop_sharing(self, call_id: str) -> None:
+        await self._engine.run(self._core.media.stop_sharing(call_id))
+
+    async def share_choices(self) -> tuple[ShareChoice, ...]:
+        """What can be shared, screens first. EngineError says why nothing can."""
+        return await self._engine.run(self._core.media.share_choices())
 
 
 class PeopleCommands(_Commands):

@@ -5,9 +5,12 @@ Everything runs on the engine's loop; the facade has a thin method for each.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from app.calls.manager import CallManager
+from app.engine.errors import EngineError
+from app.events import ShareChoice
 
 
 class CallMedia:
@@ -17,5 +20,20 @@ class CallMedia:
         self._manager = manager
 
     async def share(self, call_id: str, video_from: str) -> None:
-        """Send a screen or a window instead of the camera; "" goes back to the camera."""
         self._manager().get(call_id).share(video_from)
+
+    async def stop_sharing(self, call_id: str) -> None:
+        self._manager().get(call_id).stop_sharing()
+
+    async def share_choices(self) -> tuple[ShareChoice, ...]:
+        """What can be shared, with small pictures. EngineError says why nothing can."""
+        return await asyncio.to_thread(_share_choices)
+
+
+def _share_choices() -> tuple[ShareChoice, ...]:
+    from app.media.screens import NotShared, share_choices
+
+    try:
+        return share_choices(with_pictures=True)
+    except NotShared as error:
+        raise EngineError(str(error)) from error

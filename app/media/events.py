@@ -17,7 +17,7 @@ class FirstMedia:
 class DeviceTrouble:
     """A source or sink is not what was asked for: one sentence for a person."""
 
-    about: str  # "microphone", "speaker", "camera", "picture"
+    about: str  # "microphone", "speaker", "camera", "picture"; "screen": what was shared is gone
     sentence: str
 
 

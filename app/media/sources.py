@@ -11,7 +11,7 @@ from app.media.pattern import PatternSource
 from app.media.pictures import NoVideo
 from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame, AudioSource, VideoSource
 from app.media.tones import to_int16
-from app.settings import MediaSettings
+from app.settings import MediaSettings, is_shared
 
 _TONE_PEAK = 0.5
 _HIGHEST_TONE_HZ = 20_000.0
@@ -53,6 +53,10 @@ def open_video_source(settings: MediaSettings) -> tuple[VideoSource, str | None]
         return PatternSource(width, height, fps, label="Test picture"), None
     if wanted == "none":
         return NoVideo(), None
+    if is_shared(wanted):
+        from app.media.screen_source import ScreenSource
+
+        return ScreenSource(wanted, fps), None
     trouble = probe(Path(wanted), "video")
     if trouble is not None:
         problem = f"{trouble}: others see a test picture."

@@ -59,6 +59,7 @@ class VideoStream(RtpStream):
         if video_from == self._settings.video_from:
             return
         self._settings = replace(self._settings, video_from=video_from)
+        self._problems.pop("screen", None)
         if self._ready is not None:
             self.host.retire(self._ready.worker)
             self._ready = None
@@ -153,7 +154,9 @@ class VideoStream(RtpStream):
         if player is not None and not self._was_seen and player.first_decoded_at is not None:
             self._was_seen = True
             self.host.emit(FirstMedia("video", player.first_decoded_at))
-        self._tell("camera", self._capture.source.problem if self._capture is not None else None)
+        source = self._capture.source if self._capture is not None else None
+        about = "screen" if source is not None and source.is_screen else "camera"
+        self._tell(about, source.problem if source is not None else None)
         self._tell("picture", player.sink.problem if player is not None else None)
 
     def _look_for_gaps(self, now: float) -> None:

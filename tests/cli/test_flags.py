@@ -33,6 +33,11 @@ def test_account_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert passwords_of(args) == {"sip:ada@example.org": "from the environment"}
 
 
+@pytest.mark.parametrize("source", ["screen", "screen:HDMI-1", "window:My notes", "camera"])
+def test_a_screen_or_window_as_the_picture(source: str) -> None:
+    assert adjusted("--video-from", source).media.video_from == source
+
+
 @pytest.mark.parametrize(
     ("account", "registrar", "port"),
     [
