@@ -54,13 +54,11 @@ class EchoStream(RtpStream):
         out = (sequence + self._sequence_offset) & 0xFFFF
         timestamp = (packet.timestamp + self._timestamp_offset) & 0xFFFF_FFFF
         sender = self.sender
-        data = build_rtp(
-            packet.payload_type, packet.marker, out, timestamp, sender.ssrc, packet.payload, sender.extension
-        )
+        block = sender.extensions.with_orientation(packet.orientation)
+        data = build_rtp(packet.payload_type, packet.marker, out, timestamp, sender.ssrc, packet.payload, block)
         if not is_late:
             sender.stamp(timestamp, now)
             self._last = out, timestamp
-        sender.remember(out, data, now)
         self.deliver(sender, [data])
 
     def source_changed(self) -> None:
@@ -84,7 +82,7 @@ class EchoStream(RtpStream):
     def repeat_asked(self, lost: tuple[int, ...], now: float) -> None:
         packets = self.sender.repeat(lost, now, self.rtt_s or START_RTT_S)
         if packets and self.gate_open and self.plan.send:
-            self.deliver(self.sender, packets)
+            self.deliver_again(self.sender, packets, wrapped=False)
 
     def audio_figures(self, now: float) -> AudioStats | None:
         """Give what an echo knows of sound: it decodes none."""

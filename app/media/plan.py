@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from app.media.header_extensions import ExtensionIds
 from app.media.sdes import SdesKey
 
 
@@ -69,6 +70,11 @@ class StreamPlan:
         """Every payload type that may come."""
         own = tuple(codec.payload_type for codec in self.codecs)
         return own if self.rtx_payload_type is None else (*own, self.rtx_payload_type)
+
+    @property
+    def extension_ids(self) -> ExtensionIds:
+        """The numbers of its header extensions."""
+        return ExtensionIds(self.mid_extension_id, self.transport_cc_id, self.orientation_id)
 
     @property
     def rtcp_transport(self) -> str:

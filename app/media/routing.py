@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from app.media.header_extensions import NO_IDS, ExtensionIds
 from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Remb, Report, SenderReport, parse_rtcp
 from app.media.rtp import RtpPacket
 from app.media.stream import RtpStream
@@ -16,26 +17,25 @@ class Router:
 
     def __init__(self) -> None:
         self._by_transport: dict[str, list[RtpStream]] = {}
-        self._mid_extension: dict[str, int | None] = {}
+        self._extensions: dict[str, ExtensionIds] = {}
         self._by_source: dict[tuple[str, int], RtpStream] = {}
         self.unclaimed = 0
 
     def set_streams(self, streams: Sequence[RtpStream]) -> None:
         """Set what there is; what was learned of streams that stay on their transport is kept."""
         self._by_transport.clear()
-        self._mid_extension.clear()
+        self._extensions.clear()
         for stream in streams:
             transport = stream.plan.transport
             self._by_transport.setdefault(transport, []).append(stream)
-            if stream.plan.mid_extension_id is not None:
-                self._mid_extension[transport] = stream.plan.mid_extension_id
+            self._extensions[transport] = self._extensions.get(transport, NO_IDS) | stream.plan.extension_ids
         self._by_source = {
             key: stream for key, stream in self._by_source.items() if stream in self._by_transport.get(key[0], ())
         }
 
     def route(self, transport: str, data: bytes) -> tuple[RtpStream, RtpPacket] | None:
         """Read an RTP packet and find its stream; None (counted) when it is of none, PacketError when malformed."""
-        packet = RtpPacket.parse(data, self._mid_extension.get(transport))
+        packet = RtpPacket.parse(data, self._extensions.get(transport, NO_IDS))
         streams = self._by_transport.get(transport, ())
         if len(streams) == 1:
             return streams[0], packet

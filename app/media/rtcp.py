@@ -1,4 +1,4 @@
-"""RTCP packets: reading and writing (RFC 3550 section 6, RFC 4585 section 6, RFC 5104 section 4.3.1, REMB).
+"""RTCP packets: reading and writing (RFC 3550 section 6, RFC 4585 section 6, RFC 5104 sections 4.2 and 4.3.1, REMB).
 
 Pure. Reading skips packet types that mean nothing to us; a malformed packet raises PacketError and nothing of its
 compound is used. REMB is draft-alvestrand-rmcat-remb-03.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from app.media.errors import PacketError
+from app.media.twcc import FEEDBACK_FORMAT, TransportFeedback, read_feedback
 
 SENDER_REPORT = 200
 RECEIVER_REPORT = 201
@@ -20,11 +21,14 @@ TRANSPORT_FEEDBACK = 205
 PAYLOAD_FEEDBACK = 206
 
 NACK_FORMAT = 1
+TMMBR_FORMAT = 3
+TMMBN_FORMAT = 4
 PLI_FORMAT = 1
 FIR_FORMAT = 4
 APPLICATION_FORMAT = 15
 
 MAX_NACKS = 512  # of one packet: more is a stranger's joke
+MAX_LIMITS = 16
 
 _WORD = struct.Struct("!L")
 _TWO_WORDS = struct.Struct("!LL")
@@ -153,7 +157,47 @@ class Remb:
         return _pack(PAYLOAD_FEEDBACK, APPLICATION_FORMAT, body)
 
 
-RtcpPacket = SenderReport | ReceiverReport | Bye | Nack | Pli | Fir | Remb
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One entry of TMMBR or TMMBN: the most of `ssrc`, bits per second, with `overhead_bytes` of headers a packet."""
+
+    ssrc: int
+    bitrate_bps: int
+    overhead_bytes: int = 0
+
+    def __bytes__(self) -> bytes:
+        exponent = max(0, self.bitrate_bps.bit_length() - 17)
+        rate = (exponent << 26) | (self.bitrate_bps >> exponent << 9) | min(self.overhead_bytes, 0x1FF)
+        return _TWO_WORDS.pack(self.ssrc, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class BitrateRequest:
+    """TMMBR (RFC 5104 section 4.2.1): who hears a source asks it to send no more; `limits` name the source."""
+
+    ssrc: int
+    limits: tuple[Limit, ...]
+
+    def __bytes__(self) -> bytes:
+        body = _TWO_WORDS.pack(self.ssrc, 0) + b"".join(map(bytes, self.limits))
+        return _pack(TRANSPORT_FEEDBACK, TMMBR_FORMAT, body)
+
+
+@dataclass(frozen=True, slots=True)
+class BitrateNotice:
+    """TMMBN (RFC 5104 section 4.2.2): which limits a source keeps to; `limits` name who asked."""
+
+    ssrc: int
+    limits: tuple[Limit, ...]
+
+    def __bytes__(self) -> bytes:
+        body = _TWO_WORDS.pack(self.ssrc, 0) + b"".join(map(bytes, self.limits))
+        return _pack(TRANSPORT_FEEDBACK, TMMBN_FORMAT, body)
+
+
+RtcpPacket = (
+    SenderReport | ReceiverReport | Bye | Nack | Pli | Fir | Remb | BitrateRequest | BitrateNotice | TransportFeedback
+)
 
 
 def parse_rtcp(data: bytes) -> list[RtcpPacket]:
@@ -216,8 +260,15 @@ def _read_bye(body: bytes, count: int) -> Bye:
     return Bye(tuple(_word(body, 4 * index) for index in range(count)))
 
 
-def _read_transport_feedback(body: bytes, form: int) -> Nack | None:
+def _read_transport_feedback(
+    body: bytes, form: int
+) -> Nack | BitrateRequest | BitrateNotice | TransportFeedback | None:
     _need(body, 8)
+    if form == FEEDBACK_FORMAT:
+        return read_feedback(body)
+    if form in (TMMBR_FORMAT, TMMBN_FORMAT):
+        kind = BitrateRequest if form == TMMBR_FORMAT else BitrateNotice
+        return kind(_word(body, 0), _read_limits(body))
     if form != NACK_FORMAT:
         return None
     lost: list[int] = []
@@ -228,6 +279,14 @@ def _read_transport_feedback(body: bytes, form: int) -> Nack | None:
         if len(lost) > MAX_NACKS:
             raise PacketError("An RTCP packet asks for too many packets.")
     return Nack(_word(body, 0), _word(body, 4), tuple(lost))
+
+
+def _read_limits(body: bytes) -> tuple[Limit, ...]:
+    limits = []
+    for position in range(8, min(len(body) - 7, 8 + 8 * MAX_LIMITS), 8):
+        ssrc, rate = _TWO_WORDS.unpack_from(body, position)
+        limits.append(Limit(ssrc, (rate >> 9 & 0x1_FFFF) << (rate >> 26), rate & 0x1FF))
+    return tuple(limits)
 
 
 def _read_payload_feedback(body: bytes, form: int) -> Pli | Fir | Remb | None:

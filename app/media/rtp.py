@@ -8,9 +8,9 @@ from __future__ import annotations
 import struct
 
 from app.media.errors import PacketError
+from app.media.header_extensions import NO_IDS, ExtensionIds, read_extensions
 
 HEADER_BYTES = 12
-ONE_BYTE_EXTENSIONS = 0xBEDE
 MAX_JUMP = 300  # a packet further ahead or behind must be followed by its successor to be believed, RFC 3550 A.1
 MAX_LOSS = 3_000  # a believed jump beyond this is a new start, not loss
 
@@ -19,9 +19,23 @@ _SHORT_PAIR = struct.Struct("!HH")
 
 
 class RtpPacket:
-    """One received packet. `mid` is the value of the configured header extension, or None."""
+    """One received packet.
 
-    __slots__ = ("marker", "mid", "payload", "payload_type", "sequence", "ssrc", "timestamp")
+    Of header extensions that were negotiated: `mid`, `transport_sequence` (16 bits), `orientation` (the byte of 3GPP
+    TS 26.114 section 7.4.5: bits 0 and 1 are quarter turns, bit 2 a flip, bit 3 the back camera); None where absent.
+    """
+
+    __slots__ = (
+        "marker",
+        "mid",
+        "orientation",
+        "payload",
+        "payload_type",
+        "sequence",
+        "ssrc",
+        "timestamp",
+        "transport_sequence",
+    )
 
     def __init__(
         self,
@@ -32,6 +46,8 @@ class RtpPacket:
         ssrc: int,
         payload: bytes,
         mid: str | None = None,
+        transport_sequence: int | None = None,
+        orientation: int | None = None,
     ) -> None:
         self.payload_type = payload_type
         self.marker = marker
@@ -40,9 +56,11 @@ class RtpPacket:
         self.ssrc = ssrc
         self.payload = payload
         self.mid = mid
+        self.transport_sequence = transport_sequence
+        self.orientation = orientation
 
     @classmethod
-    def parse(cls, data: bytes, mid_extension_id: int | None = None) -> RtpPacket:
+    def parse(cls, data: bytes, ids: ExtensionIds = NO_IDS) -> RtpPacket:
         """Read one packet; PacketError when it is not RTP version 2 or is cut short."""
         if len(data) < HEADER_BYTES:
             raise PacketError(f"An RTP packet of {len(data)} bytes is cut short.")
@@ -50,65 +68,39 @@ class RtpPacket:
         if first >> 6 != 2:
             raise PacketError(f"RTP version {first >> 6} is not known.")
         start, end = HEADER_BYTES + 4 * (first & 0x0F), len(data)
-        mid = None
+        mid, transport_sequence, orientation = None, None, None
         if first & 0x10:
             if start + 4 > end:
                 raise PacketError("An RTP header extension is cut short.")
             profile, words = _SHORT_PAIR.unpack_from(data, start)
             extension, start = start + 4, start + 4 + 4 * words
-            if mid_extension_id is not None and start <= end:
-                mid = _find_mid(data, extension, start, profile, mid_extension_id)
+            if ids is not NO_IDS and start <= end:
+                mid, transport_sequence, orientation = read_extensions(data, extension, start, profile, ids)
         if first & 0x20 and start < end:
             end -= data[end - 1]
         if start > end:
             raise PacketError("An RTP header or its padding is longer than the packet.")
-        return cls(second & 0x7F, second > 127, sequence, timestamp, ssrc, data[start:end], mid)
+        payload = data[start:end]
+        return cls(
+            second & 0x7F,
+            second > 127,
+            sequence,
+            timestamp,
+            ssrc,
+            payload,
+            mid,
+            transport_sequence,
+            orientation,
+        )
 
 
 def build_rtp(
     payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes, extension: bytes = b""
 ) -> bytes:
-    """Write one packet; `extension` comes whole from `mid_extension`, or is empty."""
+    """Write one packet; `extension` comes whole from an `ExtensionBlock`, or is empty."""
     first = 0x90 if extension else 0x80
     header = _HEADER.pack(first, (0x80 if marker else 0) | payload_type, sequence, timestamp, ssrc)
     return header + extension + payload
-
-
-def mid_extension(extension_id: int, mid: str) -> bytes:
-    """Write the header extension that carries a MID (RFC 9143 section 15, one-byte form of RFC 8285 section 4.2)."""
-    value = mid.encode()
-    if not 1 <= extension_id <= 14 or not 1 <= len(value) <= 16:
-        return b""
-    body = bytes(((extension_id << 4) | (len(value) - 1),)) + value
-    body += bytes(-len(body) % 4)
-    return _SHORT_PAIR.pack(ONE_BYTE_EXTENSIONS, len(body) // 4) + body
-
-
-def _find_mid(data: bytes, position: int, end: int, profile: int, wanted: int) -> str | None:
-    """Look through the header extensions of RFC 8285 sections 4.2 and 4.3."""
-    one_byte = profile == ONE_BYTE_EXTENSIONS
-    if not one_byte and profile & 0xFFF0 != 0x1000:
-        return None
-    while position < end:
-        if data[position] == 0:
-            position += 1
-            continue
-        if one_byte:
-            identifier, length = data[position] >> 4, (data[position] & 0x0F) + 1
-            if identifier == 15:
-                return None
-            position += 1
-        else:
-            if position + 2 > end:
-                return None
-            identifier, length = data[position], data[position + 1]
-            position += 2
-        if identifier == wanted:
-            if position + length > end:
-                return None
-            return data[position : position + length].decode("ascii", "replace")
-        position += length
-    return None
 
 
 def sequence_difference(a: int, b: int) -> int:

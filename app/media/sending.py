@@ -6,8 +6,9 @@ import secrets
 import time
 from collections import OrderedDict
 
+from app.media.header_extensions import FIXED_BYTES, ExtensionBlock, payload_start
 from app.media.rtcp import SenderReport
-from app.media.rtp import HEADER_BYTES, build_rtp
+from app.media.rtp import build_rtp
 
 HISTORY_PACKETS = 600
 HISTORY_S = 2.0
@@ -17,10 +18,12 @@ _NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
 class RtpSender:
     """One SSRC. `packet` is for the one worker thread; the rest for the loop's thread."""
 
-    def __init__(self, clock_rate: int, *, extension: bytes = b"", keep_history: bool = False) -> None:
+    def __init__(
+        self, clock_rate: int, *, extensions: ExtensionBlock | None = None, keep_history: bool = False
+    ) -> None:
         self.clock_rate = clock_rate
         self.ssrc = secrets.randbits(32)
-        self.extension = extension
+        self.extensions = extensions if extensions is not None else ExtensionBlock()
         self.packets_sent = 0
         self.octets_sent = 0
         self._sequence = secrets.randbelow(1 << 15)  # low half: SRTP guesses the rollover safely, RFC 3711 3.3.1
@@ -34,31 +37,42 @@ class RtpSender:
         """Give the clock units that passed since this source began: its time line goes on over pauses."""
         return max(0, int((at - self._born) * self.clock_rate))
 
-    def packet(self, payload_type: int, marker: bool, media_time: int, payload: bytes, at: float) -> bytes:
-        """Build the next packet; `media_time` in clock units, `at` the monotonic time it stands for."""
+    def packet(
+        self,
+        payload_type: int,
+        marker: bool,
+        media_time: int,
+        payload: bytes,
+        at: float,
+        orientation: int | None = None,
+    ) -> bytes:
+        """Build the next packet; `media_time` in clock units, `at` the monotonic time it stands for.
+
+        `orientation` goes with it where that was negotiated (RtpPacket says how it is coded).
+        """
         timestamp = (media_time + self._offset) & 0xFFFF_FFFF
         self._sequence = (self._sequence + 1) & 0xFFFF
-        data = build_rtp(payload_type, marker, self._sequence, timestamp, self.ssrc, payload, self.extension)
+        block = self.extensions.with_orientation(orientation)
         self._last = timestamp, at
-        self.remember(self._sequence, data, at)
-        return data
+        return build_rtp(payload_type, marker, self._sequence, timestamp, self.ssrc, payload, block)
 
-    def remember(self, sequence: int, data: bytes, at: float) -> None:
-        """Keep a packet for repetition."""
+    def left(self, data: bytes, now: float, *, is_new: bool) -> None:
+        """Count a packet that leaves, and keep a new one for repetition.
+
+        It is kept as it leaves: without RTX (RFC 4588) it may only be repeated with the same bytes, since one key and
+        sequence number must never protect two different packets (RFC 3711 section 9.1, RFC 7714 section 8.4).
+        """
+        self.packets_sent += 1
+        self.octets_sent += len(data) - payload_start(data)
         history = self._history
-        if history is not None:
-            history[sequence] = data, at
+        if history is not None and is_new:
+            history[int.from_bytes(data[2:4])] = data, now
             if len(history) > HISTORY_PACKETS:
                 history.popitem(last=False)
 
     def stamp(self, timestamp: int, at: float) -> None:
         """Note which timestamp stands for which time, where packets are built elsewhere."""
         self._last = timestamp, at
-
-    def count_sent(self, packets: int, total_bytes: int) -> None:
-        """Count what left."""
-        self.packets_sent += packets
-        self.octets_sent += max(0, total_bytes - packets * (HEADER_BYTES + len(self.extension)))
 
     def repeat(self, sequences: tuple[int, ...], now: float, rtt_s: float) -> list[bytes]:
         """Give the kept packets that a NACK asked for, each at most once in a round trip."""
@@ -91,19 +105,25 @@ class RtpSender:
 class RtxSender:
     """Wraps repeated packets into their own source (RFC 4588 section 4)."""
 
-    def __init__(self, payload_type: int, extension: bytes) -> None:
+    def __init__(self, payload_type: int) -> None:
         self.ssrc = secrets.randbits(32)
         self._payload_type = payload_type
-        self._extension = extension
         self._sequence = secrets.randbelow(1 << 15)
 
-    def wrap(self, packet: bytes, payload: bytes) -> bytes:
-        """Make the retransmission of a plain packet of ours whose payload is given."""
+    def wrap(self, packet: bytes) -> bytes:
+        """Make the retransmission of a plain packet of ours, with the same header extensions."""
         self._sequence = (self._sequence + 1) & 0xFFFF
-        timestamp = int.from_bytes(packet[4:8])
-        body = packet[2:4] + payload
-        marker = packet[1] > 127
-        return build_rtp(self._payload_type, marker, self._sequence, timestamp, self.ssrc, body, self._extension)
+        start = payload_start(packet)
+        block, body = packet[FIXED_BYTES:start], packet[2:4] + packet[start:]
+        timestamp, marker = int.from_bytes(packet[4:8]), packet[1] > 127
+        return build_rtp(self._payload_type, marker, self._sequence, timestamp, self.ssrc, body, block)
+
+    def padding(self, size: int, timestamp: int, block: bytes) -> bytes:
+        """Make a packet of `size` (1 to 255) bytes of padding and nothing else, RFC 3550 section 5.1."""
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        body = bytes(size - 1) + bytes((size,))
+        packet = build_rtp(self._payload_type, False, self._sequence, timestamp, self.ssrc, body, block)
+        return bytes((packet[0] | 0x20,)) + packet[1:]
 
 
 def ntp_time() -> int:

@@ -22,6 +22,7 @@ from app.media.default_devices import SettingsDevices
 from app.media.errors import MediaError, PacketError
 from app.media.events import MediaEvent, PeerClosed
 from app.media.loading import is_loaded, loaded
+from app.media.pacer import Outgoing
 from app.media.plan import DatagramPath, SecurityPlan, StreamPlan
 from app.media.routing import Router
 from app.media.rtcp import Bye, ReceiverReport
@@ -373,10 +374,13 @@ class MediaSession:
             self._transports[transport].rejected += 1
             logger.debug("%s: %s", transport, error)
 
-    def _send_rtp(self, transport: str, packets: list[bytes]) -> int:
-        if not self._gate_open or self._closed:
-            return 0
-        return self._transport(transport).send_rtp(packets)
+    def _send_rtp(self, transport: str, packets: list[Outgoing]) -> None:
+        if self._gate_open and not self._closed:
+            sends, now = self._transport(transport), time.monotonic()
+            for packet in packets:
+                if sends.send_rtp([packet.data]):
+                    packet.sender.left(packet.data, now, is_new=packet.is_new)
+                    packet.on_left(len(packet.data), now)
 
     def _send_rtcp(self, transport: str, compound: bytes) -> None:
         if self._gate_open:

@@ -6,9 +6,8 @@ Loop thread only. Audio, video and echo streams stand on this.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.events import AudioStats, VideoStats
@@ -16,9 +15,11 @@ from app.media.allocation import BitrateWish
 from app.media.codecs import first_known, is_known
 from app.media.errors import MediaError
 from app.media.events import MediaEvent
+from app.media.header_extensions import ExtensionBlock
+from app.media.pacer import Outgoing, Urgency
 from app.media.plan import CodecPlan, StreamPlan
 from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Report, SenderReport, SourceName
-from app.media.rtp import ReceptionCounter, RtpPacket, mid_extension
+from app.media.rtp import ReceptionCounter, RtpPacket
 from app.media.sending import RtpSender, ntp_time
 from app.media.stats import RateMeter
 from app.media.worker import Outbox, Worker
@@ -40,7 +41,7 @@ class StreamHost:
     settings: MediaSettings
     devices: MediaDevices
     cname: str
-    send_rtp: Callable[[str, list[bytes]], int]  # transport, packets -> how many left
+    send_rtp: Callable[[str, list[Outgoing]], None]  # by transport
     send_rtcp: Callable[[str, bytes], None]
     has_transport: Callable[[str], bool]
     emit: Callable[[MediaEvent], None]
@@ -102,10 +103,9 @@ class RtpStream:
 
     def _new_sender(self) -> RtpSender:
         plan = self.plan
-        extension = b""
-        if plan.mid is not None and plan.mid_extension_id is not None:
-            extension = mid_extension(plan.mid_extension_id, plan.mid)
-        return RtpSender(self.codec.clock_rate, extension=extension, keep_history=self.keeps_history and plan.nack)
+        ids = plan.extension_ids if plan.transport_cc else replace(plan.extension_ids, transport_cc=None)
+        block = ExtensionBlock(ids, plan.mid)
+        return RtpSender(self.codec.clock_rate, extensions=block, keep_history=self.keeps_history and plan.nack)
 
     # What the session calls --------------------------------------------------------------------------------
 
@@ -115,9 +115,7 @@ class RtpStream:
         self.codec = self.codec_of(plan)
         self.codecs.clear()
         self.codecs.update({codec.payload_type: codec for codec in plan.codecs if is_known(plan.kind, codec)})
-        if (before.mid, before.mid_extension_id, before.nack) != (plan.mid, plan.mid_extension_id, plan.nack) or (
-            self.sender.clock_rate != self.codec.clock_rate
-        ):
+        if _sends_as(before) != _sends_as(plan) or self.sender.clock_rate != self.codec.clock_rate:
             self._sent_before += self.sender.packets_sent
             self.sender = self._new_sender()
         self.update()
@@ -288,10 +286,29 @@ class RtpStream:
         return Outbox(self.host.loop, deliver)
 
     def deliver(self, sender: RtpSender, packets: list[bytes]) -> None:
-        """Send packets of ours now, and count them."""
-        total = sum(map(len, packets))
-        sender.count_sent(self.host.send_rtp(self.plan.transport, packets), total)
-        self.sent_bytes.add(total, time.monotonic())
+        """Send new packets of ours: at once, or paced where this stream takes a share of its transport's rate."""
+        urgency = Urgency.PICTURE if self.plan.kind == "video" and self.wish() is not None else Urgency.SOUND
+        self.host.send_rtp(
+            self.plan.transport, [Outgoing(packet, sender, urgency, self._count_left) for packet in packets]
+        )
+
+    def deliver_again(self, sender: RtpSender, packets: list[bytes], *, wrapped: bool) -> None:
+        """Send packets once more: `wrapped` by an RtxSender, else the very same bytes."""
+        urgency = Urgency.REPEAT if self.wish() is not None else Urgency.SOUND
+        self.host.send_rtp(
+            self.plan.transport,
+            [
+                Outgoing(packet, sender, urgency, self._count_left, is_new=False, is_verbatim=not wrapped)
+                for packet in packets
+            ],
+        )
+
+    def pad(self, size: int) -> list[Outgoing]:
+        """Give about `size` bytes of packets that the peer can do without, to probe the path with; empty if none."""
+        return []
+
+    def _count_left(self, size: int, now: float) -> None:
+        self.sent_bytes.add(size, now)
 
     def _source_of(self, ssrc: int, clock_rate: int, now: float) -> RemoteSource | None:
         """Give the source if the packet is its; another SSRC takes over only after a silence."""
@@ -306,3 +323,8 @@ class RtpStream:
             self.source_changed()
         self.source = RemoteSource(ssrc, clock_rate)
         return self.source
+
+
+def _sends_as(plan: StreamPlan) -> tuple[object, ...]:
+    """What a change of needs another sender: how its packets look."""
+    return plan.mid, plan.extension_ids, plan.transport_cc, plan.nack

@@ -11,7 +11,7 @@ from app.media.assembly import EncodedFrame, FrameAssembler
 from app.media.events import DeviceTrouble, FirstMedia
 from app.media.plan import StreamPlan
 from app.media.rtcp import Nack, Report
-from app.media.rtp import HEADER_BYTES, RtpPacket, sequence_difference
+from app.media.rtp import RtpPacket, sequence_difference
 from app.media.sending import RtxSender
 from app.media.stream import START_RTT_S, RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
@@ -182,10 +182,9 @@ class VideoStream(RtpStream):
             return
         packets = self.sender.repeat(lost, now, self.rtt_s or START_RTT_S)
         if packets and self._rtx is not None:
-            start = HEADER_BYTES + len(self.sender.extension)
-            packets = [self._rtx.wrap(packet, packet[start:]) for packet in packets]
+            packets = [self._rtx.wrap(packet) for packet in packets]
         if packets:
-            self.deliver(self.sender, packets)
+            self.deliver_again(self.sender, packets, wrapped=self._rtx is not None)
 
     def heard_by_peer(self, report: Report, now: float) -> None:
         super().heard_by_peer(report, now)
@@ -198,7 +197,7 @@ class VideoStream(RtpStream):
 
     def _new_rtx(self) -> RtxSender | None:
         payload_type = self.plan.rtx_payload_type
-        return RtxSender(payload_type, self.sender.extension) if payload_type is not None and self.plan.nack else None
+        return RtxSender(payload_type) if payload_type is not None and self.plan.nack else None
 
     def _start_capture(self) -> None:
         ready, self._ready = self._ready, None

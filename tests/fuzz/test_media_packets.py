@@ -12,6 +12,7 @@ from app.media.certificate import Certificate
 from app.media.codecs import OPUS, PCMU
 from app.media.dtls import DtlsAssociation
 from app.media.errors import MediaError, PacketError
+from app.media.header_extensions import ExtensionIds
 from app.media.jitter import Playout
 from app.media.plan import SecurityPlan
 from app.media.rtcp import parse_rtcp
@@ -27,7 +28,7 @@ PACKETS = st.lists(
 @given(st.binary(max_size=200))
 def test_any_datagram_is_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(PacketError):
-        RtpPacket.parse(data, 1)
+        RtpPacket.parse(data, ExtensionIds(1, 2, 3))
     with contextlib.suppress(PacketError):
         for packet in parse_rtcp(data):
             assert isinstance(bytes(packet), bytes)

@@ -9,19 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.media.errors import PacketError
+from app.media.header_extensions import ExtensionBlock, ExtensionIds
 from app.media.rtp import (
     ReceptionCounter,
     RtpPacket,
     build_rtp,
-    mid_extension,
     sequence_difference,
     timestamp_difference,
 )
 
 
 def test_a_packet_is_read_as_it_was_written() -> None:
-    data = build_rtp(111, True, 65_535, 0xFFFF_FFFF, 0x1234_5678, b"payload", mid_extension(3, "audio"))
-    packet = RtpPacket.parse(data, 3)
+    data = build_rtp(
+        111, True, 65_535, 0xFFFF_FFFF, 0x1234_5678, b"payload", ExtensionBlock(ExtensionIds(3), "audio").plain
+    )
+    packet = RtpPacket.parse(data, ExtensionIds(3))
     assert (packet.payload_type, packet.marker, packet.sequence) == (111, True, 65_535)
     assert (packet.timestamp, packet.ssrc, packet.payload, packet.mid) == (
         0xFFFF_FFFF,
@@ -32,8 +34,8 @@ def test_a_packet_is_read_as_it_was_written() -> None:
 
 
 def test_the_mid_is_only_read_under_its_negotiated_number() -> None:
-    data = build_rtp(111, False, 1, 2, 3, b"x", mid_extension(3, "0"))
-    assert RtpPacket.parse(data, 4).mid is None
+    data = build_rtp(111, False, 1, 2, 3, b"x", ExtensionBlock(ExtensionIds(3), "0").plain)
+    assert RtpPacket.parse(data, ExtensionIds(4)).mid is None
     assert RtpPacket.parse(data).mid is None
     assert RtpPacket.parse(data).payload == b"x"
 
@@ -41,7 +43,7 @@ def test_the_mid_is_only_read_under_its_negotiated_number() -> None:
 def test_csrcs_two_byte_extensions_and_padding_are_stepped_over() -> None:
     header = bytes([0x80 | 0x20 | 0x10 | 2, 96]) + bytes(10) + bytes(8)
     extension = bytes.fromhex("1000 0002 05 02") + b"v1" + bytes.fromhex("00 00 00 00")
-    packet = RtpPacket.parse(header + extension + b"media" + b"\0\0\x03", 5)
+    packet = RtpPacket.parse(header + extension + b"media" + b"\0\0\x03", ExtensionIds(5))
     assert packet.mid == "v1"
     assert packet.payload == b"media"
 
@@ -60,13 +62,13 @@ def test_csrcs_two_byte_extensions_and_padding_are_stepped_over() -> None:
 )
 def test_malformed_packets_are_refused(data: bytes) -> None:
     with pytest.raises(PacketError):
-        RtpPacket.parse(data, 1)
+        RtpPacket.parse(data, ExtensionIds(1, 2, 3))
 
 
 @given(st.binary(max_size=64))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(PacketError):
-        RtpPacket.parse(data, 1)
+        RtpPacket.parse(data, ExtensionIds(1, 2, 3))
 
 
 def test_differences_wrap_around() -> None:
