@@ -162,7 +162,7 @@ class MediaSettings:
     gain_control: bool = True
     process_files: bool = False
     audio_codecs: tuple[str, ...] = ("opus", "g722", "pcmu", "pcma")
-    video_codecs: tuple[str, ...] = ("vp8",)
+    video_codecs: tuple[str, ...] = ("vp8", "h264")
     encryption: Encryption = Encryption.BEST
     width: int = 640
     height: int = 480

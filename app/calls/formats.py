@@ -6,9 +6,12 @@ RFC 3264 section 6.1 asks. Sources: RFC 7587 (Opus), RFC 7741 (VP8), RFC 3551 (G
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.calls.errors import DescriptionError
 from app.calls.sdp import MediaDescription
-from app.media.plan import CodecPlan
+from app.media.h264_profile import H264_NAME, OWN_PARAMETERS, own_parameters, rank_of
+from app.media.plan import CodecPlan, RtxTypes
 
 _CATALOGUE: dict[str, tuple[str, CodecPlan]] = {
     "opus": ("audio", CodecPlan("opus", 96, 48_000, 2, (("minptime", "10"), ("useinbandfec", "1")))),
@@ -16,10 +19,11 @@ _CATALOGUE: dict[str, tuple[str, CodecPlan]] = {
     "pcmu": ("audio", CodecPlan("PCMU", 0, 8_000, 1)),
     "pcma": ("audio", CodecPlan("PCMA", 8, 8_000, 1)),
     "vp8": ("video", CodecPlan("VP8", 97, 90_000, 1)),
+    "h264": ("video", CodecPlan("H264", 99, 90_000, 1, OWN_PARAMETERS)),
 }
 _STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
 
-RTX_PAYLOAD_TYPE = 98  # of this side's own offers: repairs of the first video codec, RFC 4588
+_RTX_OF = {97: 98, 99: 100}  # of this side's own offers: what repairs each video codec, RFC 4588
 
 
 def codecs_for(kind: str, names: tuple[str, ...]) -> tuple[CodecPlan, ...]:
@@ -28,8 +32,8 @@ def codecs_for(kind: str, names: tuple[str, ...]) -> tuple[CodecPlan, ...]:
     return tuple(codec for of_kind, codec in chosen if of_kind == kind)
 
 
-def codec_attributes(codecs: tuple[CodecPlan, ...], *, rtx: int | None = None) -> list[tuple[str, str | None]]:
-    """The rtpmap and fmtp lines of one m-line; `rtx` repairs the first codec."""
+def codec_attributes(codecs: tuple[CodecPlan, ...], rtx: RtxTypes = ()) -> list[tuple[str, str | None]]:
+    """The rtpmap and fmtp lines of one m-line; `rtx` repairs its codecs."""
     lines: list[tuple[str, str | None]] = []
     for codec in codecs:
         channels = f"/{codec.channels}" if codec.channels > 1 else ""
@@ -37,17 +41,26 @@ def codec_attributes(codecs: tuple[CodecPlan, ...], *, rtx: int | None = None) -
         if codec.fmtp:
             parameters = ";".join(f"{key}={value}" if value else key for key, value in codec.fmtp)
             lines.append(("fmtp", f"{codec.payload_type} {parameters}"))
-    if rtx is not None:
-        lines += [("rtpmap", f"{rtx} rtx/{codecs[0].clock_rate}"), ("fmtp", f"{rtx} apt={codecs[0].payload_type}")]
+    for repair, repaired in rtx:
+        clock_rate = next(codec.clock_rate for codec in codecs if codec.payload_type == repaired)
+        lines += [("rtpmap", f"{repair} rtx/{clock_rate}"), ("fmtp", f"{repair} apt={repaired}")]
     return lines
 
 
-def rtx_of(media: MediaDescription, payload_type: int) -> int | None:
-    """The payload type under which an m-line repairs `payload_type`; None when it does not."""
+def own_rtx(codecs: tuple[CodecPlan, ...]) -> RtxTypes:
+    """The repairs that a first offer names: one payload type for each video codec."""
+    numbers = (codec.payload_type for codec in codecs)
+    return tuple((_RTX_OF[number], number) for number in numbers if number in _RTX_OF)
+
+
+def rtx_of(media: MediaDescription, codecs: tuple[CodecPlan, ...]) -> RtxTypes:
+    """The payload types under which an m-line repairs these of its codecs."""
+    found: dict[int, int] = {}
     for codec in codecs_of(media):
-        if codec.name.lower() == "rtx" and codec.parameter("apt") == str(payload_type):
-            return codec.payload_type
-    return None
+        apt = codec.parameter("apt") or ""
+        if codec.name.lower() == "rtx" and apt in [str(known.payload_type) for known in codecs]:
+            found.setdefault(int(apt), codec.payload_type)
+    return tuple((repair, repaired) for repaired, repair in found.items())
 
 
 def codecs_of(media: MediaDescription) -> tuple[CodecPlan, ...]:
@@ -82,11 +95,27 @@ def in_common(theirs: tuple[CodecPlan, ...], ours: tuple[CodecPlan, ...]) -> tup
     """What both know, in their order and with their payload numbers and parameters."""
     known = {(codec.name.lower(), codec.clock_rate, codec.channels) for codec in ours}
     # One entry a codec: a second payload type of the same codec (another packetisation) is not answered.
-    seen: set[tuple[str, int, int]] = set()
-    common: list[CodecPlan] = []
+    common: dict[tuple[str, int, int], CodecPlan] = {}
     for codec in theirs:
         key = (codec.name.lower(), codec.clock_rate, codec.channels)
-        if key in known and key not in seen:
-            seen.add(key)
-            common.append(codec)
-    return tuple(common)
+        if key in known and _is_better(codec, common.get(key)):
+            common[key] = codec
+    return tuple(common.values())
+
+
+def _is_better(codec: CodecPlan, than: CodecPlan | None) -> bool:
+    """Whether to take this one of two payload types of a codec: the first, or of H.264 what is nearest to ours."""
+    if codec.name.lower() != H264_NAME:
+        return than is None
+    rank, other = rank_of(codec), None if than is None else rank_of(than)
+    return rank is not None and (other is None or rank < other)
+
+
+def with_own_parameters(codecs: tuple[CodecPlan, ...], ours: tuple[CodecPlan, ...]) -> tuple[CodecPlan, ...]:
+    """Agreed codecs as this side describes them: parameters are about its own receiving, so they are no echo."""
+    return tuple(replace(codec, fmtp=_own_parameters(codec, ours)) for codec in codecs)
+
+
+def _own_parameters(codec: CodecPlan, ours: tuple[CodecPlan, ...]) -> tuple[tuple[str, str], ...]:
+    name = codec.name.lower()
+    return own_parameters(codec) if name == H264_NAME else next((o.fmtp for o in ours if o.name.lower() == name), ())

@@ -173,7 +173,7 @@ class Leg:
             remote_candidates=far,
             mid=plan.mid,
             codecs=plan.codecs,
-            rtx=plan.rtx_payload_type,
+            rtx=plan.rtx,
             sdes_key=self._keys[wish.name],
             rtcp=self.rtcp.place(generation, plan.transport),
             rtcp_mux=plan.rtcp_mux,

@@ -22,7 +22,15 @@ from app.calls.extensions import (
     offered_ids,
     offered_lines,
 )
-from app.calls.formats import RTX_PAYLOAD_TYPE, codec_attributes, codecs_for, codecs_of, in_common, rtx_of
+from app.calls.formats import (
+    codec_attributes,
+    codecs_for,
+    codecs_of,
+    in_common,
+    own_rtx,
+    rtx_of,
+    with_own_parameters,
+)
 from app.calls.reading import (
     address_of,
     has_mismatch,
@@ -38,7 +46,7 @@ from app.calls.reading import (
 )
 from app.calls.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription
 from app.ice.candidates import IceDescription
-from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
+from app.media.plan import CodecPlan, RtxTypes, SecurityPlan, StreamPlan
 from app.media.sdes import SdesKey
 from app.settings import Encryption, HostPort
 
@@ -58,7 +66,7 @@ class LocalStream:
     remote_candidates: tuple[HostPort, ...] = ()  # R9: the far end of the selected pair
     mid: str | None = None  # as already negotiated; None: its name
     codecs: tuple[CodecPlan, ...] = ()  # as already negotiated, with the numbers in use; empty: by the terms
-    rtx: int | None = None  # as already negotiated
+    rtx: RtxTypes = ()  # as already negotiated
     sdes_key: SdesKey | None = field(default=None, repr=False)  # of this side's own sending
     rtcp: HostPort | None = None  # where RTCP is received that is not multiplexed; None: where RTP is
     rtcp_mux: bool = True  # as already negotiated
@@ -132,11 +140,12 @@ def make_offer(
         if isinstance(stream, MediaDescription):
             media.append(_refused(stream))
             continue
-        codecs = stream.codecs or terms.codecs(stream.kind)
+        own = terms.codecs(stream.kind)
+        codecs = with_own_parameters(stream.codecs, own) or own
         if not codecs:
             raise DescriptionError(f"no codec is left for {stream.kind}", 488)
         direction = _direction(stream.send, stream.receive)
-        rtx = stream.rtx if stream.codecs else (RTX_PAYLOAD_TYPE if stream.kind == "video" else None)
+        rtx = stream.rtx if stream.codecs else own_rtx(codecs)
         rows = _stream_lines(stream, codecs, direction, security, rtx)
         rows += offered_lines(stream.kind, offered_ids(stream.kind, in_use))
         media.append(_section(stream, _protocol(security), codecs, rows, rtx))
@@ -174,13 +183,13 @@ def _session(
 
 
 def _stream_lines(
-    stream: LocalStream, codecs: tuple[CodecPlan, ...], direction: str, security: str, rtx: int | None
+    stream: LocalStream, codecs: tuple[CodecPlan, ...], direction: str, security: str, rtx: RtxTypes
 ) -> Pairs:
     lines: Pairs = [("mid", stream.mid or stream.name), (direction, None)]
     if stream.rtcp_mux:
         lines.append(("rtcp-mux", None))
     lines.append(("rtcp", _rtcp_place(stream)))
-    lines += codec_attributes(codecs, rtx=rtx)
+    lines += codec_attributes(codecs, rtx)
     if security == "dtls":
         lines.append(("setup", "actpass"))
     elif security == "sdes" and stream.sdes_key is not None:
@@ -208,13 +217,13 @@ def _says_end(ice: IceDescription) -> bool:
 
 
 def _section(
-    stream: LocalStream, protocol: str, codecs: tuple[CodecPlan, ...], lines: Pairs, rtx: int | None
+    stream: LocalStream, protocol: str, codecs: tuple[CodecPlan, ...], lines: Pairs, rtx: RtxTypes
 ) -> MediaDescription:
     return MediaDescription(
         kind=stream.kind,
         port=stream.address.port,
         protocol=protocol,
-        formats=(*(str(codec.payload_type) for codec in codecs), *([str(rtx)] if rtx is not None else [])),
+        formats=(*(str(codec.payload_type) for codec in codecs), *(str(repair) for repair, _ in rtx)),
         connection=Connection(stream.address.host),
         attributes=tuple(lines),
     )
@@ -353,7 +362,7 @@ def _agree(
         nack="nack" in feedback,
         pli="nack pli" in feedback,
         fir="ccm fir" in feedback,
-        rtx_payload_type=rtx_of(media, codecs[0].payload_type) if media.kind == "video" else None,
+        rtx=rtx_of(media, codecs) if media.kind == "video" else (),
         mid=media.mid,
         mid_extension_id=ids.get(MID),
         rtcp_mux=mux,
@@ -389,9 +398,9 @@ def _answer_section(
         lines.append(("rtcp-mux", None))
     elif not bundled_behind:
         lines.append(("rtcp", _rtcp_place(local)))
-    codecs = tuple(replace(codec, fmtp=_own_fmtp(codec, terms, media.kind)) for codec in entry.plan.codecs)
-    rtx = entry.plan.rtx_payload_type
-    lines += codec_attributes(codecs, rtx=rtx)
+    codecs = with_own_parameters(entry.plan.codecs, terms.codecs(media.kind))
+    rtx = entry.plan.rtx
+    lines += codec_attributes(codecs, rtx)
     if entry.security.kind == "dtls" and not bundled_behind:
         lines.append(("setup", "active" if entry.security.dtls_role == "client" else "passive"))
     elif entry.security.sdes_local is not None and not bundled_behind:
@@ -406,11 +415,6 @@ def _answer_section(
         lines.append(("ice-mismatch", None))
     lines += answered_lines(offer, media, codecs)
     return _section(local, media.protocol, codecs, lines, rtx)
-
-
-def _own_fmtp(codec: CodecPlan, terms: Terms, kind: str) -> tuple[tuple[str, str], ...]:
-    """The parameters of an answer are about this side's receiving, so they are its own, not an echo."""
-    return next((own.fmtp for own in terms.codecs(kind) if own.name.lower() == codec.name.lower()), ())
 
 
 def read_answer(

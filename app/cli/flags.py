@@ -21,7 +21,7 @@ from app.settings import (
 )
 
 AUDIO_CODECS = ("opus", "g722", "pcmu", "pcma")
-VIDEO_CODECS = ("vp8",)
+VIDEO_CODECS = ("vp8", "h264")
 
 
 def add_always(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
@@ -109,7 +109,7 @@ def add_media(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-gain-control", action="store_true", help="leave the microphone as loud as it is")
     group.add_argument("--process-files", action="store_true", help="clean sound from files and tones as well")
     group.add_argument("--audio-codecs", type=names_of(AUDIO_CODECS), metavar="LIST", help="e.g. opus,pcmu")
-    group.add_argument("--video-codecs", type=names_of(VIDEO_CODECS), metavar="LIST", help="e.g. vp8")
+    group.add_argument("--video-codecs", type=names_of(VIDEO_CODECS), metavar="LIST", help="e.g. h264,vp8")
     group.add_argument("--encryption", type=Encryption, choices=list(Encryption), help="default: best")
     group.add_argument("--size", type=picture_size, metavar="WxH", help="of the own picture, e.g. 1280x720")
     group.add_argument("--fps", type=frames_per_second, metavar="N", help="of the own picture, e.g. 30")

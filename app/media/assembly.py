@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from app.media.errors import PacketError
 from app.media.nack import NackTracker
-from app.media.vp8 import is_key_frame, read_payload
+from app.media.payload import PayloadPart
+from app.media.plan import CodecPlan
+from app.media.video_codecs import READERS
 
 MOST_PACKETS = 1_500
 MOST_KEY_STARTS = 16  # each is looked through at every packet
@@ -21,20 +23,21 @@ ASK_AGAIN_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One frame's bitstream, its RTP timestamp, and when its last packet came."""
+    """One frame's bitstream, its RTP timestamp, when its last packet came, and its codec."""
 
     data: bytes
     timestamp: int
     is_key: bool
     at: float
+    codec: CodecPlan
 
 
 @dataclass(slots=True)
 class _Part:
     timestamp: int
-    begins: bool
     ends: bool
-    data: bytes
+    part: PayloadPart
+    codec: CodecPlan
 
 
 class FrameAssembler:
@@ -69,19 +72,21 @@ class FrameAssembler:
         """Tell whether this packet is waited for."""
         return self._nacks.is_missing(sequence)
 
-    def push(self, sequence: int, timestamp: int, marker: bool, payload: bytes, now: float) -> list[EncodedFrame]:
+    def push(
+        self, sequence: int, timestamp: int, marker: bool, payload: bytes, now: float, codec: CodecPlan
+    ) -> list[EncodedFrame]:
         """Take one packet (extended sequence number); gives the frames that it completed, in order."""
         if (self._next is not None and sequence < self._next) or sequence in self._parts:
             return []
         try:
-            begins, data = read_payload(payload)
+            part = READERS[codec.name.lower()](payload)
         except PacketError:
             self.damaged += 1
             return []
         self._nacks.arrived(sequence, now)
-        self._parts[sequence] = _Part(timestamp, begins, marker, data)
+        self._parts[sequence] = _Part(timestamp, marker, part, codec)
         self._highest = max(self._highest, sequence)
-        if begins and is_key_frame(data):
+        if part.begins_key:
             self._note_key_start(sequence, now)
         if len(self._parts) > MOST_PACKETS:
             self._drop_before(self._highest - MOST_PACKETS // 2)
@@ -160,7 +165,7 @@ class FrameAssembler:
                 given_up = sequence <= self._highest and not self._nacks.is_missing(sequence)
                 return -1 if given_up else None
             if timestamp is None:
-                if not part.begins:
+                if not part.part.begins:
                     return -1
                 timestamp = part.timestamp
             elif part.timestamp != timestamp:
@@ -171,10 +176,11 @@ class FrameAssembler:
 
     def _take(self, start: int, end: int, now: float) -> EncodedFrame:
         parts = [self._parts[number] for number in range(start, end + 1)]
-        data = b"".join(part.data for part in parts)
+        data = b"".join([part.part.data for part in parts])
+        is_key = any(part.part.begins_key for part in parts)
         self._drop_before(end + 1)
         self._next = end + 1
-        return EncodedFrame(data, parts[0].timestamp, is_key_frame(data), now)
+        return EncodedFrame(data, parts[0].timestamp, is_key, now, parts[0].codec)
 
     def _drop_before(self, sequence: int) -> None:
         for number in [number for number in self._parts if number < sequence]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from app.media.h264_profile import OWN_PARAMETERS
 from app.media.plan import CodecPlan
 
 OPUS = CodecPlan("opus", 111, 48_000, 2, (("minptime", "10"), ("useinbandfec", "1")))
@@ -12,6 +13,7 @@ G722 = CodecPlan("G722", 9, 8_000)  # the clock of RTP, not of its sound
 PCMU = CodecPlan("PCMU", 0, 8_000)
 PCMA = CodecPlan("PCMA", 8, 8_000)
 VP8 = CodecPlan("VP8", 96, 90_000)
+H264 = CodecPlan("H264", 98, 90_000, 1, OWN_PARAMETERS)
 
 KNOWN: dict[str, tuple[Literal["audio", "video"], CodecPlan]] = {
     "opus": ("audio", OPUS),
@@ -19,6 +21,7 @@ KNOWN: dict[str, tuple[Literal["audio", "video"], CodecPlan]] = {
     "pcmu": ("audio", PCMU),
     "pcma": ("audio", PCMA),
     "vp8": ("video", VP8),
+    "h264": ("video", H264),
 }
 
 

@@ -35,10 +35,10 @@ class EchoStream(RtpStream):
         self.key_frames_asked = 0
 
     def knows_payload_type(self, payload_type: int) -> bool:
-        return super().knows_payload_type(payload_type) or payload_type == self.plan.rtx_payload_type
+        return super().knows_payload_type(payload_type) or self.plan.repaired_by(payload_type) is not None
 
     def receive(self, packet: RtpPacket, now: float) -> None:
-        if packet.payload_type == self.plan.rtx_payload_type:
+        if self.plan.repaired_by(packet.payload_type) is not None:
             self._receive_repeated(packet, now)
         else:
             super().receive(packet, now)
@@ -124,7 +124,7 @@ class EchoStream(RtpStream):
         if not self._nacks.is_missing(sequence):
             return
         original = RtpPacket(
-            self.codec.payload_type,
+            self.plan.repaired_by(packet.payload_type) or self.codec.payload_type,
             packet.marker,
             sequence & 0xFFFF,
             packet.timestamp,

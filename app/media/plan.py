@@ -37,6 +37,10 @@ class CodecPlan:
         return next((value for key, value in self.fmtp if key.lower() == name), None)
 
 
+RtxTypes = tuple[tuple[int, int], ...]
+"""Payload types of repairs, each with the one it repairs (`a=fmtp:… apt=`, RFC 4588 section 8.6)."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
     """One m-line as negotiated.
@@ -55,7 +59,7 @@ class StreamPlan:
     nack: bool = False  # the peer said `a=rtcp-fb:… nack`
     pli: bool = False  # … `nack pli`
     fir: bool = False  # … `ccm fir`
-    rtx_payload_type: int | None = None  # RFC 4588, of the first video codec; None: retransmissions repeat the packet
+    rtx: RtxTypes = ()  # RFC 4588; what repairs a codec that is not named here repeats the packet itself
     mid: str | None = None
     mid_extension_id: int | None = None
     rtcp_mux: bool = True  # without it RTCP has a transport of its own, or none is sent
@@ -68,8 +72,15 @@ class StreamPlan:
     @property
     def payload_types(self) -> tuple[int, ...]:
         """Every payload type that may come."""
-        own = tuple(codec.payload_type for codec in self.codecs)
-        return own if self.rtx_payload_type is None else (*own, self.rtx_payload_type)
+        return (*(codec.payload_type for codec in self.codecs), *(repair for repair, _ in self.rtx))
+
+    def rtx_of(self, payload_type: int) -> int | None:
+        """The payload type of what repairs this one; None where the packet itself comes again."""
+        return next((repair for repair, repaired in self.rtx if repaired == payload_type), None)
+
+    def repaired_by(self, payload_type: int) -> int | None:
+        """The payload type that a repair's payload type stands for; None where it is no repair."""
+        return next((repaired for repair, repaired in self.rtx if repair == payload_type), None)
 
     @property
     def extension_ids(self) -> ExtensionIds:

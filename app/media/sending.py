@@ -105,24 +105,23 @@ class RtpSender:
 class RtxSender:
     """Wraps repeated packets into their own source (RFC 4588 section 4)."""
 
-    def __init__(self, payload_type: int) -> None:
+    def __init__(self) -> None:
         self.ssrc = secrets.randbits(32)
-        self._payload_type = payload_type
         self._sequence = secrets.randbelow(1 << 15)
 
-    def wrap(self, packet: bytes) -> bytes:
+    def wrap(self, payload_type: int, packet: bytes) -> bytes:
         """Make the retransmission of a plain packet of ours, with the same header extensions."""
         self._sequence = (self._sequence + 1) & 0xFFFF
         start = payload_start(packet)
         block, body = packet[FIXED_BYTES:start], packet[2:4] + packet[start:]
         timestamp, marker = int.from_bytes(packet[4:8]), packet[1] > 127
-        return build_rtp(self._payload_type, marker, self._sequence, timestamp, self.ssrc, body, block)
+        return build_rtp(payload_type, marker, self._sequence, timestamp, self.ssrc, body, block)
 
-    def padding(self, size: int, timestamp: int, block: bytes) -> bytes:
+    def padding(self, payload_type: int, size: int, timestamp: int, block: bytes) -> bytes:
         """Make a packet of `size` (1 to 255) bytes of padding and nothing else, RFC 3550 section 5.1."""
         self._sequence = (self._sequence + 1) & 0xFFFF
         body = bytes(size - 1) + bytes((size,))
-        packet = build_rtp(self._payload_type, False, self._sequence, timestamp, self.ssrc, body, block)
+        packet = build_rtp(payload_type, False, self._sequence, timestamp, self.ssrc, body, block)
         return bytes((packet[0] | 0x20,)) + packet[1:]
 
 

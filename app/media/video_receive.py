@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from app.media.assembly import EncodedFrame
 from app.media.errors import PacketError
+from app.media.plan import CodecPlan
 from app.media.ports import CapturedFrame, VideoSink
 from app.media.stats import FreezeCounter, RateMeter
-from app.media.vp8 import Vp8Decoder
+from app.media.video_codecs import VideoDecoder, make_decoder
 from app.media.worker import Worker
 
 MOST_QUEUED = 60  # frames; a decoder further behind goes on with a key frame
@@ -66,13 +67,16 @@ class VideoPlayWorker:
             self.sink.close()
 
     def _pump(self, stopping: threading.Event) -> None:
-        decoder = Vp8Decoder()
+        decoder: VideoDecoder | None = None
+        codec: CodecPlan | None = None
         while not stopping.is_set():
             frame, flushed = self._take(stopping)
-            if flushed:
+            if flushed and decoder is not None:
                 decoder.reset()
             if frame is None:
                 continue
+            if decoder is None or frame.codec != codec:
+                codec, decoder = frame.codec, make_decoder(frame.codec)
             try:
                 pictures = decoder.decode(frame.data)
             except PacketError:

@@ -13,7 +13,7 @@ from app.media.plan import CodecPlan
 from app.media.ports import CapturedFrame, VideoSink, VideoSource
 from app.media.sending import RtpSender
 from app.media.stats import RateMeter
-from app.media.vp8 import Vp8Encoder, Vp8Packetizer
+from app.media.video_codecs import VideoEncoder, make_encoder, make_packetizer
 from app.media.worker import Outbox, Worker
 
 WAIT_S = 0.1
@@ -81,8 +81,8 @@ class VideoSendWorker:
                 self._preview.close()
 
     def _pump(self, stopping: threading.Event) -> None:
-        encoder: Vp8Encoder | None = None
-        packetizer = Vp8Packetizer()
+        encoder: VideoEncoder | None = None
+        packetizer = make_packetizer(self._codec)
         while not stopping.is_set():
             captured = self.source.read_frame(WAIT_S)
             if captured is None:
@@ -104,10 +104,10 @@ class VideoSendWorker:
                 self.frames_sent += 1
                 self.rate.add(1, time.monotonic())
 
-    def _begin(self, frame: av.VideoFrame) -> tuple[BitrateControl, Vp8Encoder]:
+    def _begin(self, frame: av.VideoFrame) -> tuple[BitrateControl, VideoEncoder]:
         most = most_bitrate(frame.width, frame.height, self._fps)
         control = BitrateControl(int(most * START_SHARE), most)
-        return control, Vp8Encoder(control.target_bps, self._fps)
+        return control, make_encoder(self._codec, control.target_bps, self._fps)
 
     def _key_is_due(self) -> bool:
         now = time.monotonic()

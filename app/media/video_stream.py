@@ -9,7 +9,7 @@ from app.events import VideoStats
 from app.frames import FrameMailbox
 from app.media.assembly import EncodedFrame, FrameAssembler
 from app.media.events import DeviceTrouble, FirstMedia
-from app.media.plan import StreamPlan
+from app.media.plan import CodecPlan, StreamPlan
 from app.media.rtcp import Nack, Report
 from app.media.rtp import RtpPacket, sequence_difference
 from app.media.sending import RtxSender
@@ -76,9 +76,9 @@ class VideoStream(RtpStream):
 
     def adapt(self, plan: StreamPlan) -> None:
         before = self.sender, self.codec
-        rtx_before = self.plan.rtx_payload_type
+        rtx_before = self.plan.rtx
         super().adapt(plan)
-        if plan.rtx_payload_type != rtx_before:
+        if plan.rtx != rtx_before:
             self._rtx = self._new_rtx()
         if (self.sender, self.codec) != before and self._capture is not None:
             self._stop_capture()
@@ -112,22 +112,27 @@ class VideoStream(RtpStream):
     # Receiving ----------------------------------------------------------------------------------------------
 
     def knows_payload_type(self, payload_type: int) -> bool:
-        return super().knows_payload_type(payload_type) or payload_type == self.plan.rtx_payload_type
+        return super().knows_payload_type(payload_type) or self.plan.repaired_by(payload_type) is not None
 
     def receive(self, packet: RtpPacket, now: float) -> None:
-        if packet.payload_type == self.plan.rtx_payload_type:
-            self._receive_repeated(packet, now)
+        repaired = self.plan.repaired_by(packet.payload_type)
+        if repaired is not None:
+            self._receive_repeated(packet, repaired, now)
         else:
             super().receive(packet, now)
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
-        self._play(self._assembler.push(sequence, packet.timestamp, packet.marker, packet.payload, now))
+        self._push(sequence, packet, packet.payload, self.codecs[packet.payload_type], now)
         if self._assembler.has_gaps:
             self._look_for_gaps(now)  # not only at the next tick: each millisecond is one of standing picture
 
-    def _receive_repeated(self, packet: RtpPacket, now: float) -> None:
+    def _push(self, sequence: int, packet: RtpPacket, payload: bytes, codec: CodecPlan, now: float) -> None:
+        self._play(self._assembler.push(sequence, packet.timestamp, packet.marker, payload, now, codec))
+
+    def _receive_repeated(self, packet: RtpPacket, payload_type: int, now: float) -> None:
         """Unwrap a retransmission (RFC 4588 section 4): the original sequence number stands before the payload."""
-        if self.source is None or len(packet.payload) < 3 or not self.plan.receive:
+        codec = self.codecs.get(payload_type)
+        if self.source is None or codec is None or len(packet.payload) < 3 or not self.plan.receive:
             self.wrong_packets += 1
             return
         self.received_bytes.add(len(packet.payload), now)
@@ -137,7 +142,7 @@ class VideoStream(RtpStream):
         if not self._assembler.is_missing(sequence):
             return
         self.source.counter.received += 1
-        self._play(self._assembler.push(sequence, packet.timestamp, packet.marker, packet.payload[2:], now))
+        self._push(sequence, packet, packet.payload[2:], codec, now)
 
     def source_changed(self) -> None:
         self._assembler.reset()
@@ -181,10 +186,12 @@ class VideoStream(RtpStream):
         if not self.gate_open or not self.plan.send:
             return
         packets = self.sender.repeat(lost, now, self.rtt_s or START_RTT_S)
-        if packets and self._rtx is not None:
-            packets = [self._rtx.wrap(packet) for packet in packets]
-        if packets:
-            self.deliver_again(self.sender, packets, wrapped=self._rtx is not None)
+        for packet in packets:
+            repair = self.plan.rtx_of(packet[1] & 0x7F) if self._rtx is not None else None
+            if self._rtx is None or repair is None:
+                self.deliver_again(self.sender, [packet], wrapped=False)
+            else:
+                self.deliver_again(self.sender, [self._rtx.wrap(repair, packet)], wrapped=True)
 
     def heard_by_peer(self, report: Report, now: float) -> None:
         super().heard_by_peer(report, now)
@@ -196,8 +203,7 @@ class VideoStream(RtpStream):
             self._capture.control.limit(bitrate_bps, now)
 
     def _new_rtx(self) -> RtxSender | None:
-        payload_type = self.plan.rtx_payload_type
-        return RtxSender(payload_type) if payload_type is not None and self.plan.nack else None
+        return RtxSender() if self.plan.rtx and self.plan.nack else None
 
     def _start_capture(self) -> None:
         ready, self._ready = self._ready, None

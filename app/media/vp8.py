@@ -13,6 +13,7 @@ import av
 from av.video.frame import PictureType
 
 from app.media.errors import PacketError
+from app.media.payload import PayloadPart
 from app.media.vpx import Vpx, is_available
 
 CLOCK_RATE = 90_000
@@ -33,6 +34,7 @@ class Vp8Encoder:
 
     def __init__(self, bitrate_bps: int, fps: int, *, is_screen: bool = False) -> None:
         self.bitrate_bps = bitrate_bps
+        self.name = "libvpx"
         self._fps = fps
         self._is_screen = is_screen
         self._speed = SPEED
@@ -163,8 +165,8 @@ class Vp8Packetizer:
         return [(other if start else first) + data[start : start + size] for start in range(0, len(data), size or 1)]
 
 
-def read_payload(payload: bytes) -> tuple[bool, bytes]:
-    """Give (begins a frame, bitstream part) of one payload; PacketError when it is malformed."""
+def read_payload(payload: bytes) -> PayloadPart:
+    """Read one payload; PacketError when it is malformed."""
     try:
         first, start = payload[0], 1
         if first & 0x80:
@@ -179,7 +181,8 @@ def read_payload(payload: bytes) -> tuple[bool, bytes]:
             raise PacketError("A VP8 payload is empty.")
     except IndexError as error:
         raise PacketError("A VP8 payload descriptor is cut short.") from error
-    return first & 0x17 == 0x10, payload[start:]  # S is set and PID is 0
+    begins, data = first & 0x17 == 0x10, payload[start:]  # S is set and PID is 0
+    return PayloadPart(begins, begins and is_key_frame(data), data)
 
 
 def is_key_frame(bitstream: bytes) -> bool:

@@ -46,7 +46,7 @@ def test_two_parleys_bundle_everything_on_one_encrypted_path() -> None:
         assert side.unused == ("1",)
         assert {plan.transport for plan in side.streams} == {"0"}
         assert [plan.codecs[0].name for plan in side.streams] == ["opus", "VP8"]
-        assert side.streams[1].rtx_payload_type == 98
+        assert side.streams[1].rtx == ((98, 97),)
         assert side.poorer == ()
     assert {caller.transports[0].security.dtls_role, callee.transports[0].security.dtls_role} == {"client", "server"}
     assert callee.transports[0].security.dtls_role == "client"  # the answerer is active
@@ -220,3 +220,80 @@ def test_a_name_in_place_of_an_address_is_never_looked_up() -> None:
     bare = "\r\n".join(line for line in named.splitlines() if not line.startswith("a=candidate")) + "\r\n"
     with pytest.raises(DescriptionError, match=r"'phone\.example' is not an address"):
         answer_offer(SessionDescription.parse(bare.encode()), Origin(2, 1), mine, terms())
+
+
+def h264_line(*formats: str) -> bytes:
+    lines = [b"v=0", b"o=- 1 1 IN IP4 192.0.2.9", b"s=-", b"c=IN IP4 192.0.2.9", b"t=0 0"]
+    numbers = " ".join(str(100 + index) for index in range(len(formats)))
+    lines.append(f"m=video 4000 RTP/AVP {numbers}".encode())
+    for index, parameters in enumerate(formats):
+        lines.append(f"a=rtpmap:{100 + index} H264/90000".encode())
+        lines += [f"a=fmtp:{100 + index} {parameters}".encode()] if parameters else []
+    return b"\r\n".join(lines) + b"\r\n"
+
+
+def video_terms() -> Terms:
+    return Terms(("opus",), ("vp8", "h264"), Encryption.BEST, A_PRINT)
+
+
+def test_both_picture_formats_are_offered_each_with_its_repair() -> None:
+    mine, theirs = ours("192.0.2.1", 4000), ours("192.0.2.2", 5000)
+    offer = SessionDescription.parse(bytes(make_offer(Origin(1, 1), mine, video_terms(), "dtls")))
+    assert offer.media[1].formats == ("97", "99", "98", "100")
+    assert "99 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f" in offer.media[1].all_attributes(
+        "fmtp"
+    )
+    answer, callee = answer_offer(offer, Origin(2, 1), dict(enumerate(theirs)), video_terms())
+    caller = read_answer(offer, answer, mine, video_terms(), "dtls")
+    for side in (caller, callee):
+        assert [codec.name for codec in side.streams[1].codecs] == ["VP8", "H264"]
+        assert side.streams[1].rtx == ((98, 97), (100, 99))
+    only, _ = answer_offer(offer, Origin(2, 1), dict(enumerate(theirs)), replace(video_terms(), video_codecs=("h264",)))
+    assert only.media[1].formats == ("99", "100")
+    assert read_answer(offer, only, mine, video_terms(), "dtls").streams[1].rtx == ((100, 99),)
+
+
+@pytest.mark.parametrize(
+    ("formats", "taken", "answered"),
+    [
+        (("profile-level-id=42e01f;packetization-mode=1",), "100", "packetization-mode=1;profile-level-id=42e01f"),
+        (("profile-level-id=42801F",), "100", "packetization-mode=0;profile-level-id=42801f"),
+        (
+            (
+                "profile-level-id=640028;packetization-mode=1",
+                "profile-level-id=42c01f;packetization-mode=0",
+                "profile-level-id=42c00c;packetization-mode=1;level-asymmetry-allowed=1",
+            ),
+            "102",
+            "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42c01f",
+        ),
+        (("profile-level-id=f40028", "profile-level-id=4d000d"), "101", "packetization-mode=0;profile-level-id=4d000d"),
+        (("",), "100", "packetization-mode=0;profile-level-id=42e01f"),
+    ],
+)
+def test_of_several_h264_formats_the_nearest_is_answered(formats: tuple[str, ...], taken: str, answered: str) -> None:
+    theirs = replace(stream("1", "video", "192.0.2.2", 5000, ice=False))
+    answer, agreement = answer_offer(
+        SessionDescription.parse(h264_line(*formats)), Origin(2, 1), {0: theirs}, video_terms()
+    )
+    assert answer.media[0].formats == (taken,)
+    assert list(answer.media[0].all_attributes("fmtp")) == [f"{taken} {answered}"]
+    assert agreement.streams[0].codecs[0].payload_type == int(taken)
+
+
+def test_h264_that_cannot_be_decoded_is_refused() -> None:
+    offer = SessionDescription.parse(h264_line("profile-level-id=f40028;packetization-mode=1", "packetization-mode=2"))
+    with pytest.raises(DescriptionError):
+        answer_offer(offer, Origin(2, 1), {0: stream("1", "video", "192.0.2.2", 5000, ice=False)}, video_terms())
+
+
+def test_an_offer_inside_the_call_describes_this_side_not_the_peer() -> None:
+    theirs = stream("1", "video", "192.0.2.2", 5000, ice=False)
+    said = "profile-level-id=42c00c;packetization-mode=1;level-asymmetry-allowed=1;sprop-parameter-sets=Z0LA,aM4="
+    _, agreement = answer_offer(SessionDescription.parse(h264_line(said)), Origin(2, 1), {0: theirs}, video_terms())
+    plan = agreement.streams[0]
+    again = replace(theirs, codecs=plan.codecs, rtx=plan.rtx)
+    offer = make_offer(Origin(2, 2), (again,), video_terms(), "none")
+    assert list(offer.media[0].all_attributes("fmtp")) == [
+        "100 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42c01f"
+    ]

@@ -50,6 +50,7 @@ class Line:
     turn: str = ""  # HOST:PORT
     audio: str = "opus/48000/2"
     video: bool = True
+    picture_codec: str = "vp8"  # the module that has it: "vp8", or "avcodec" for H.264
     answers: bool = True
     rtcp_mux: bool = True
 
@@ -210,7 +211,7 @@ class Baresip:
     # Inside ---------------------------------------------------------------------------------------------------
 
     def _write(self, line: Line, tone_hz: int, film: Path | None) -> None:
-        modules = [*_MODULES, *(["vp8"] if line.video else [])]
+        modules = [*_MODULES, *([line.picture_codec] if line.video else [])]
         modules += [module for module in _NATS if line.nat in ("ice", "turn")]
         modules += [module for module in _ENCRYPTIONS if line.encryption.startswith(module)]
         config = [

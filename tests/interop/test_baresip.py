@@ -151,6 +151,21 @@ def test_baresip_calls(setting: Setting) -> None:
     assert setting.allocated("bob")
 
 
+@pytest.mark.parametrize("parley_calls", [True, False], ids=["we call", "they call"])
+def test_h264(setting: Setting, parley_calls: bool) -> None:
+    """baresip sends and takes H.264 by its FFmpeg module, in packetization mode 0."""
+    line = {"picture_codec": "avcodec"}
+    if parley_calls:
+        theirs = setting.baresip(**line)
+        phone = setting.call()
+    else:
+        phone = setting.listen()
+        theirs = setting.baresip(**line)
+        theirs.dial(setting.proxy.uri("ada"))
+    outcome = talk(phone, theirs)
+    assert outcome.report["video"]["codec"] == "h264"
+
+
 @pytest.mark.parametrize("parley_calls", [True, False], ids=["parley calls", "baresip calls"])
 def test_over_the_relay(setting: Setting, parley_calls: bool) -> None:
     """Parley may use nothing but its relay address: coturn carries everything it hears and shows."""

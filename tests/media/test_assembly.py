@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from app.media.assembly import MOST_PACKETS, EncodedFrame, FrameAssembler
+from app.media.codecs import VP8
 from app.media.vp8 import LARGEST_PAYLOAD, Vp8Packetizer
 
 KEY = b"\x10\x02\x00\x9d\x01\x2a\x80\x02\xe0\x01"
@@ -45,7 +46,7 @@ def feed(assembler: FrameAssembler, packets: list[Sent], now: float = 0.0) -> li
     return [
         frame
         for packet in packets
-        for frame in assembler.push(packet.sequence, packet.timestamp, packet.marker, packet.payload, now)
+        for frame in assembler.push(packet.sequence, packet.timestamp, packet.marker, packet.payload, now, VP8)
     ]
 
 
@@ -155,14 +156,14 @@ def test_what_waits_is_bounded() -> None:
     packetizer = Vp8Packetizer()
     for number in range(MOST_PACKETS * 3):
         payload = packetizer.packetize(DELTA + bytes(20))[0]
-        assembler.push(70_000 + number, number * 3_000, True, payload, number * 0.001)
+        assembler.push(70_000 + number, number * 3_000, True, payload, number * 0.001, VP8)
     assert len(assembler._parts) <= MOST_PACKETS
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x90", b"\x90\x80", b"\x90\x80\x80", b"\xff\xff"])
 def test_damaged_payloads_are_counted_and_dropped(payload: bytes) -> None:
     assembler = FrameAssembler(with_nack=True)
-    assert assembler.push(70_000, 0, True, payload, 0.0) == []
+    assert assembler.push(70_000, 0, True, payload, 0.0, VP8) == []
     assert assembler.damaged == 1
 
 
@@ -174,6 +175,8 @@ def test_a_peer_that_begins_a_key_frame_in_every_packet_costs_little() -> None:
         started = time.process_time()
         for number in range(1_500):
             timestamp = 0 if same_frame else number
-            assembler.push(70_000 + (number if same_frame else 2 * number), timestamp, False, beginning, number * 0.001)
+            assembler.push(
+                70_000 + (number if same_frame else 2 * number), timestamp, False, beginning, number * 0.001, VP8
+            )
             assembler.tick(number * 0.001, 0.1)
         assert time.process_time() - started < 3.0

@@ -38,7 +38,7 @@ async def test_a_person_sees_themselves_even_over_a_lossy_path(loss: float) -> N
     async with two_ends(echo=True, delay_s=0.005) as (caller, echo):
         await secure(caller, echo)
         for end in (caller, echo):
-            end.session.configure([audio(), replace(video(), rtx_payload_type=97 if loss else None)])
+            end.session.configure([audio(), replace(video(), rtx=((97, 96),) if loss else ())])
             end.path.loss = loss
             end.session.start_sending()
         await eventually(lambda: (caller.session.stats()[1] or 0).frames_decoded >= 30, 8)

@@ -46,7 +46,7 @@ def test_a_repetition_carries_the_extensions_and_a_number_of_its_own() -> None:
     sender.left(first, 0.0, is_new=True)
     (kept,) = sender.repeat((int.from_bytes(first[2:4]),), 1.0, 0.1)
     assert kept == first  # without RTX not one byte may differ
-    again = RtpPacket.parse(block.numbered(RtxSender(97).wrap(kept), 101), ids)
+    again = RtpPacket.parse(block.numbered(RtxSender().wrap(97, kept), 101), ids)
     assert (again.payload_type, again.mid, again.transport_sequence, again.orientation) == (97, "1", 101, 2)
     assert again.payload == first[2:4] + b"payload"
     assert again.marker
@@ -54,7 +54,7 @@ def test_a_repetition_carries_the_extensions_and_a_number_of_its_own() -> None:
 
 def test_padding_is_stepped_over() -> None:
     block = ExtensionBlock(ExtensionIds(1, 2, 3), "1")
-    data = RtxSender(97).padding(200, 5, block.plain)
+    data = RtxSender().padding(97, 200, 5, block.plain)
     packet = RtpPacket.parse(block.numbered(data, 9), ExtensionIds(1, 2, 3))
     assert (packet.payload, packet.timestamp, packet.transport_sequence) == (b"", 5, 9)
     assert len(data) == 12 + len(block.plain) + 200

@@ -9,6 +9,7 @@ import pytest
 from app.media import vpx
 from app.media.errors import MediaError, PacketError
 from app.media.pattern import Pattern
+from app.media.payload import PayloadPart
 from app.media.stamp import read_stamp
 from app.media.vp8 import (
     LARGEST_PAYLOAD,
@@ -35,8 +36,8 @@ def test_a_stamp_is_read_back_from_each_frame() -> None:
         data, is_key = encoder.encode(pattern.draw(number, number / 30), number * 3_000, key=False)
         assert is_key == is_key_frame(data) == (number == 0)
         parts = [read_payload(payload) for payload in packetizer.packetize(data)]
-        assert [begins for begins, _ in parts] == [True] + [False] * (len(parts) - 1)
-        (picture,) = decoder.decode(b"".join(part for _, part in parts))
+        assert [part.begins for part in parts] == [True] + [False] * (len(parts) - 1)
+        (picture,) = decoder.decode(b"".join(part.data for part in parts))
         assert read_stamp(picture) == number
 
 
@@ -128,7 +129,7 @@ def test_payloads_are_of_nearly_equal_size_and_never_too_large() -> None:
     ],
 )
 def test_all_forms_of_the_payload_descriptor_are_understood(descriptor: str, begins: bool) -> None:
-    assert read_payload(bytes.fromhex(descriptor) + b"data") == (begins, b"data")
+    assert read_payload(bytes.fromhex(descriptor) + b"data") == PayloadPart(begins, False, b"data")
     with pytest.raises(PacketError):
         read_payload(bytes.fromhex(descriptor))
 

@@ -133,7 +133,7 @@ def video(
         (VP8,),
         nack=nack,
         pli=True,
-        rtx_payload_type=rtx,
+        rtx=((rtx, VP8.payload_type),) if rtx is not None else (),
         mid="1",
         mid_extension_id=1,
     )
