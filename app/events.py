@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from app.frames import VideoPicture
 from app.media_events import AudioStats as AudioStats
+from app.media_events import LimitedFor as LimitedFor
 from app.media_events import QualityInfo as QualityInfo
 from app.media_events import QualityLimit as QualityLimit
 from app.media_events import TransportStats as TransportStats
@@ -227,6 +228,7 @@ class HistoryEntry:
     steps: tuple[CallStep, ...] = ()
     path: str | None = None  # "direct", "relayed", "plain"; None when no path was found
     seen: bool = True  # False for a missed call nobody has looked at
+    score: float | None = None  # mean opinion score of the call, see QualityInfo.score_average
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,14 @@ class QualityLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitedFor:
+    """A reason that held at some time of the call, for so long in all."""
+
+    limit: QualityLimit  # as it was worded last
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class QualityInfo:
     """How good a call is, estimated from its figures.
 
@@ -142,4 +150,5 @@ class QualityInfo:
     loss_percent: float | None = None  # of the sound received over the last seconds, before recovery
     loss_after_percent: float | None = None  # the same after recovery
     concealed_percent: float | None = None  # of the sound of the last seconds, invented
-    limits: tuple[QualityLimit, ...] = ()  # the worst first
+    limits: tuple[QualityLimit, ...] = ()  # of now, the worst first
+    limited: tuple[LimitedFor, ...] = ()  # over the whole call, in the order in which they came up

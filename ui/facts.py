@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.events import CallFigures, CallInfo, CallState, CandidateInfo, CandidateType, IceSnapshot, IceState, PairState
 from ui import words
-from ui.quality import opinion_score, round_trip_ms
+from ui.quality import round_trip_ms
 
 _TALKING = frozenset({CallState.CONNECTED, CallState.INTERRUPTED})
 
@@ -67,14 +67,35 @@ def how_it_travels(figures: CallFigures | None) -> Fact:
     return Fact("Direct" + suffix, "Sound and picture go straight to the other side.", "good", "direct")
 
 
-def how_it_sounds(figures: CallFigures | None, loss_percent: float | None) -> Fact:
+def how_it_sounds(figures: CallFigures | None) -> Fact:
     """Say how good the call sounds, as an estimate from 1 to 5 and in a word."""
-    score = opinion_score(figures, loss_percent) if figures else None
-    if score is None:
+    quality = figures.quality if figures else None
+    if quality is None or quality.score is None:
         return Fact("No sound yet", "Nothing has been heard from the other side so far.", "plain", "sound")
-    word, tone = ("good", "good") if score >= 4.0 else ("fair", "warn") if score >= 3.1 else ("poor", "bad")
-    detail = f"Estimated from delay and loss: {word}. 5 would be in the same room; telephones reach about 4.4."
-    return Fact(f"Sound {score:.1f} / 5 · {word}", detail, tone, "sound")
+    word, tone = score_word(quality.score)
+    detail = "Estimated from delay and loss; a flawless connection has 4.4."
+    if quality.score_average is not None and quality.score_worst is not None:
+        detail += f" Over the call {quality.score_average:.1f}, at its worst {quality.score_worst:.1f}."
+    if quality.score_sent is not None:
+        detail += f" The other side hears you with {quality.score_sent:.1f}."
+    return Fact(f"Sound {quality.score:.1f} / 5 · {word}", detail, tone, "sound")
+
+
+def score_word(score: float) -> tuple[str, str]:
+    """Give a score's word and tone, by the classes of ITU-T G.109."""
+    if score >= 4.3:
+        return "excellent", "good"
+    if score >= 4.0:
+        return "good", "good"
+    if score >= 3.6:
+        return "fair", "warn"
+    return ("poor", "warn") if score >= 3.1 else ("bad", "bad")
+
+
+def limit_words(figures: CallFigures | None, *, mild: bool = False) -> list[str]:
+    """Give why the call is not as good as it could be, the worst first; `mild`: what a person need not know too."""
+    limits = figures.quality.limits if figures and figures.quality else ()
+    return [limit.sentence for limit in limits if mild or not limit.is_mild]
 
 
 def selected_ends(ice: IceSnapshot) -> tuple[CandidateInfo, CandidateInfo] | None:

@@ -1,8 +1,4 @@
-"""How a call sounds, as one number, and the samples behind the curves. Knows nothing of Qt.
-
-The number is the E-model of ITU-T G.107 with defaults, reduced to delay and loss, turned into a mean opinion score
-from 1 to 4.5 by its Annex B. It is an estimate from the network's figures; nobody listened.
-"""
+"""The samples behind the curves of a call, and its round trip. Knows nothing of Qt."""
 
 from __future__ import annotations
 
@@ -10,8 +6,6 @@ from dataclasses import dataclass
 
 from app.events import AudioStats, CallFigures, VideoStats
 
-# Equipment impairment and loss robustness of each codec (ITU-T G.113 appendix I; Opus with concealment like G.711's).
-_CODECS = {"opus": (0.0, 20.0), "pcmu": (0.0, 25.1), "pcma": (0.0, 25.1), "g722": (13.0, 20.0)}
 _MOST_SAMPLES = 240  # a minute at four a second
 
 
@@ -28,6 +22,10 @@ class Sample:
     out_bps: float | None
     fps_in: float | None
     fps_out: float | None
+    score: float | None = None
+    total_ms: float | None = None
+    concealed_percent: float | None = None
+    estimate_bps: float | None = None
 
 
 class Series:
@@ -53,6 +51,10 @@ class Series:
             out_bps=_sum(audio.bitrate_out_bps if audio else None, video.bitrate_bps if video else None),
             fps_in=video.fps_received if video else None,
             fps_out=video.fps_sent if video else None,
+            score=figures.quality.score if figures.quality else None,
+            total_ms=audio.total_delay_ms if audio else None,
+            concealed_percent=figures.quality.concealed_percent if figures.quality else None,
+            estimate_bps=figures.transport.estimate_bps if figures.transport else None,
         )
         self.samples.append(sample)
         del self.samples[:-_MOST_SAMPLES]
@@ -82,18 +84,3 @@ def round_trip_ms(figures: CallFigures) -> float | None:
     if pair is not None and pair.rtt_s is not None:
         return pair.rtt_s * 1000
     return figures.audio.rtt_ms if figures.audio else None
-
-
-def opinion_score(figures: CallFigures, loss_percent: float | None) -> float | None:
-    """Estimate how good the call sounds, 1 to 4.5; None before any sound came."""
-    audio = figures.audio
-    if audio is None or audio.packets_received == 0:
-        return None
-    rtt = round_trip_ms(figures) or 0.0
-    delay = rtt / 2 + (audio.delay_ms if audio.delay_ms is not None else 60.0) + 25.0
-    impairment, robustness = _CODECS.get((audio.codec or "").lower(), (5.0, 10.0))
-    loss = loss_percent or 0.0
-    late = 0.024 * delay + (0.11 * (delay - 177.3) if delay > 177.3 else 0.0)
-    lossy = impairment + (95.0 - impairment) * loss / (loss + robustness)
-    r = max(0.0, min(100.0, 93.2 - late - lossy))
-    return max(1.0, 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6)

@@ -24,6 +24,7 @@ from app.events import (
     IceSnapshot,
     MomentKind,
     Problem,
+    QualityLimit,
     RegistrationChanged,
     RegistrationState,
 )
@@ -88,6 +89,7 @@ class Watch:
     info: CallInfo | None = None
     problems: list[str] = field(default_factory=list)
     path_told: set[IceMoment] = field(default_factory=set)
+    limits_told: set[tuple[str, str, bool]] = field(default_factory=set)
 
     def take(self, event: Event) -> None:
         if isinstance(event, CallChanged):
@@ -107,7 +109,19 @@ class Watch:
             return
         if isinstance(event, FiguresChanged) and event.figures.ice is not None:
             self._tell_path(event.figures.call_id, event.figures.ice)
+        if isinstance(event, FiguresChanged) and event.figures.quality is not None:
+            self._tell_limits(event.figures.call_id, event.figures.quality.limits)
         tell(self.console, event)
+
+    def _tell_limits(self, call_id: str, limits: tuple[QualityLimit, ...]) -> None:
+        """Say when something begins to limit the call; a mild thing is for scripts only."""
+        if self.info is not None and call_id != self.info.call_id:
+            return
+        for limit in limits:
+            if (limit.about, limit.cause, limit.is_theirs) not in self.limits_told:
+                facts = {"call": call_id, "about": limit.about, "cause": limit.cause, "theirs": limit.is_theirs}
+                self.console.event("limit", "" if limit.is_mild else limit.sentence, sentence=limit.sentence, **facts)
+        self.limits_told = {(limit.about, limit.cause, limit.is_theirs) for limit in limits}
 
     def _tell_path(self, call_id: str, ice: IceSnapshot) -> None:
         if self.info is not None and call_id != self.info.call_id:
@@ -154,7 +168,7 @@ def tell(console: Console, event: Event) -> None:
             sentence=event.sentence,
         )
     elif isinstance(event, FiguresChanged) and console.as_json:
-        audio, video = event.figures.audio, event.figures.video
+        audio, video, quality = event.figures.audio, event.figures.video, event.figures.quality
         console.event(
             "figures",
             "",
@@ -163,6 +177,7 @@ def tell(console: Console, event: Event) -> None:
             rtt_ms=audio.rtt_ms if audio else None,
             output_level_dbfs=audio.output_level_dbfs if audio else None,
             frames_decoded=video.frames_decoded if video else None,
+            score=round(quality.score, 2) if quality and quality.score is not None else None,
         )
 
 
@@ -230,7 +245,7 @@ async def report_of(run: Running, watch: Watch) -> dict[str, Any]:
 
 def empty_report(cause: str) -> dict[str, Any]:
     ended = {"by": EndedBy.FAILURE.value, "cause": cause, "status": None}
-    nothing = dict.fromkeys(("ice", "security", "audio", "video", "milestones"))
+    nothing = dict.fromkeys(("ice", "security", "audio", "video", "transport", "quality", "milestones"))
     return {"ended": ended, "states": [], "sip": [], **nothing}
 
 
@@ -241,7 +256,8 @@ def cause_of(watch: Watch) -> str:
 
 def summary_of(report: dict[str, Any]) -> str:
     lines = []
-    ice, audio, video, security = (report.get(part) or {} for part in ("ice", "audio", "video", "security"))
+    parts = ("ice", "audio", "video", "security", "quality")
+    ice, audio, video, security, quality = (report.get(part) or {} for part in parts)
     selected = next((pair for pair in ice.get("pairs", ()) if pair["selected"]), None)
     if selected is not None:
         local, remote = ice["local"][selected["local"]], ice["remote"][selected["remote"]]
@@ -262,5 +278,10 @@ def summary_of(report: dict[str, Any]) -> str:
         lines.append(
             f"picture   {video['codec']}, {video['width']}x{video['height']}, {video['frames_decoded']} frames"
         )
+    if quality.get("score_average") is not None:
+        delay = "" if audio["total_delay_ms"] is None else f", {audio['total_delay_ms']:.0f} ms from mouth to ear"
+        average, worst = quality["score_average"], quality["score_worst"]
+        lines.append(f"quality   {average:.1f} of 5 over the call, {worst:.1f} at its worst{delay}")
+    lines += [f"limited   {past['seconds']:.0f} s: {past['sentence']}" for past in quality.get("limited", ())]
     lines += [f"problem   {sentence}" for sentence in ice.get("problems", ())]
     return "\n".join(lines)

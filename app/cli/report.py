@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from app.engine.network_report import NetworkReport
 from app.events import (
-    AudioStats,
     CallFigures,
     CallInfo,
     CandidateInfo,
     IceMoment,
     IceSnapshot,
+    QualityInfo,
     SecurityInfo,
     ServerInfo,
     SipTrace,
-    VideoStats,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def call_report(info: CallInfo, figures: CallFigures | None, trace: tuple[SipTrace, ...]) -> dict[str, Any]:
@@ -40,8 +43,10 @@ def call_report(info: CallInfo, figures: CallFigures | None, trace: tuple[SipTra
         ],
         "ice": _ice(figures.ice) if figures is not None and figures.ice is not None else None,
         "security": _security(figures.security) if figures is not None else None,
-        "audio": _audio(figures.audio) if figures is not None and figures.audio is not None else None,
-        "video": _video(figures.video) if figures is not None and figures.video is not None else None,
+        "audio": _stats(figures.audio) if figures is not None else None,
+        "video": _stats(figures.video) if figures is not None else None,
+        "transport": _stats(figures.transport) if figures is not None else None,
+        "quality": _quality(figures.quality) if figures is not None else None,
         "milestones": _milestones(figures) if figures is not None else None,
     }
 
@@ -164,34 +169,33 @@ def _security(security: SecurityInfo) -> dict[str, Any]:
     }
 
 
-def _audio(audio: AudioStats) -> dict[str, Any]:
-    return {
-        "codec": audio.codec,
-        "packets_sent": audio.packets_sent,
-        "packets_received": audio.packets_received,
-        "lost": audio.lost,
-        "concealed_ms": audio.concealed_ms,
-        "jitter_ms": audio.jitter_ms,
-        "delay_ms": audio.delay_ms,
-        "rtt_ms": audio.rtt_ms,
-        "level_dbfs": audio.level_dbfs,
-    }
+def _stats(stats: DataclassInstance | None) -> dict[str, Any] | None:
+    """Give figures under the names that they have in app/media_events.py, where each is explained."""
+    if stats is None:
+        return None
+    return {field.name: _rounded(getattr(stats, field.name)) for field in fields(stats)}
 
 
-def _video(video: VideoStats) -> dict[str, Any]:
-    return {
-        "codec": video.codec,
-        "width": video.width,
-        "height": video.height,
-        "fps_sent": video.fps_sent,
-        "fps_received": video.fps_received,
-        "frames_sent": video.frames_sent,
-        "frames_decoded": video.frames_decoded,
-        "freezes": video.freezes,
-        "key_frames_asked": video.key_frames_asked,
-        "lost": video.lost,
-        "bitrate_bps": video.bitrate_bps,
-    }
+def _rounded(value: Any) -> Any:
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def _quality(quality: QualityInfo | None) -> dict[str, Any] | None:
+    if quality is None:
+        return None
+    scores = {field.name: _rounded(getattr(quality, field.name)) for field in fields(quality)}
+    del scores["limits"]
+    scores["limited"] = [
+        {
+            "about": past.limit.about,
+            "cause": past.limit.cause,
+            "theirs": past.limit.is_theirs,
+            "seconds": round(past.seconds, 1),
+            "sentence": past.limit.sentence,
+        }
+        for past in quality.limited
+    ]
+    return scores
 
 
 def _milestones(figures: CallFigures) -> dict[str, Any]:

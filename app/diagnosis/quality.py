@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from app.diagnosis import mos
 from app.diagnosis.limits import Lately, LimitWatch
-from app.events import AudioStats, CallFigures, CandidateType, QualityInfo
+from app.events import AudioStats, CallFigures, CandidateType, LimitedFor, QualityInfo, QualityLimit
 
 WINDOW_S = 5.0
 FREEZE_WINDOW_S = 15.0
@@ -50,6 +50,7 @@ class QualityMonitor:
         self._seconds = 0.0
         self._worst: float | None = None
         self._quality: QualityInfo | None = None
+        self._limited: dict[tuple[str, str, bool], LimitedFor] = {}
 
     def take(self, figures: CallFigures, now: float) -> CallFigures:
         """Give the figures with delays summed up and `quality` filled; `now` in monotonic seconds."""
@@ -61,7 +62,8 @@ class QualityMonitor:
         self._count(figures, audio, now)
         lately, burst = self._lately(now)
         score = self._score(audio, lately, burst)
-        self._remember(score, now)
+        limits = self._limits.take(figures, lately, now, relayed=_is_relayed(figures))
+        self._remember(score, limits, now)
         self._quality = QualityInfo(
             score=score,
             score_average=self._sum / self._seconds if self._seconds else score,
@@ -70,7 +72,8 @@ class QualityMonitor:
             loss_percent=lately.loss_percent,
             loss_after_percent=lately.loss_after_percent,
             concealed_percent=lately.concealed_percent,
-            limits=self._limits.take(figures, lately, now, relayed=_is_relayed(figures)),
+            limits=limits,
+            limited=tuple(self._limited.values()),
         )
         return replace(figures, quality=self._quality)
 
@@ -142,11 +145,15 @@ class QualityMonitor:
         codec = mos.impairment_of(audio.codec, audio.encoder_bitrate_bps or audio.bitrate_out_bps)
         return mos.opinion_score(mos.rating(codec, audio.total_delay_ms or 0.0, lately.sent_loss_percent))
 
-    def _remember(self, score: float | None, now: float) -> None:
-        if score is None:
-            return
+    def _remember(self, score: float | None, limits: tuple[QualityLimit, ...], now: float) -> None:
         passed = 0.0 if self._judged_at is None else min(1.0, now - self._judged_at)
         self._judged_at = now
+        for limit in limits:
+            key = limit.about, limit.cause, limit.is_theirs
+            before = self._limited.get(key)
+            self._limited[key] = LimitedFor(limit, (before.seconds if before is not None else 0.0) + passed)
+        if score is None:
+            return
         self._sum += score * passed
         self._seconds += passed
         if self._started is not None and now - self._started >= WINDOW_S:

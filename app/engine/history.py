@@ -35,6 +35,7 @@ def history_entry(info: CallInfo, figures: CallFigures | None, now: float) -> Hi
         with_video=info.has_video,
         steps=info.steps,
         path=path_taken(figures),
+        score=figures.quality.score_average if figures is not None and figures.quality is not None else None,
         seen=not (is_missed(info.direction, end.kind) and info.direction is Direction.INCOMING),
     )
 

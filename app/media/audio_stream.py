@@ -114,6 +114,8 @@ class AudioStream(RtpStream):
             jitter_ms=source.counter.jitter_ms if source is not None else None,
             delay_ms=playout.delay_s * 1000 if playout.delay_s is not None else None,
             rtt_ms=self.rtt_s * 1000 if self.rtt_s is not None else None,
+            remote_loss_percent=self.remote_loss_percent,
+            remote_jitter_ms=self.remote_jitter_ms,
             level_dbfs=player.meter.overall_dbfs if player is not None else None,
             input_level_dbfs=capture.meter.recent_dbfs if capture is not None else None,
             output_level_dbfs=player.meter.recent_dbfs if player is not None else None,

@@ -84,6 +84,7 @@ class RtpStream:
         self.gate_open = False
         self.rtt_s: float | None = None
         self.remote_fraction_lost = 0
+        self._peer_report: Report | None = None
         self.received_bytes = RateMeter()
         self.sent_bytes = RateMeter()
         self.wrong_packets = 0
@@ -211,6 +212,7 @@ class RtpStream:
     def heard_by_peer(self, report: Report, now: float) -> None:
         """Take the peer's report about our source (RFC 3550 section 6.4.1)."""
         self.remote_fraction_lost = report.fraction_lost
+        self._peer_report = report
         if report.last_report:
             delay = ((ntp_time() >> 16) - report.last_report - report.delay) & 0xFFFF_FFFF
             if delay < 0x8000_0000:
@@ -271,6 +273,16 @@ class RtpStream:
     @property
     def packets_received(self) -> int:
         return self._received_before + (self.source.counter.received if self.source is not None else 0)
+
+    @property
+    def remote_loss_percent(self) -> float | None:
+        """What the peer said last that it lost of ours; None before it said anything."""
+        return self._peer_report.fraction_lost / 2.56 if self._peer_report is not None else None
+
+    @property
+    def remote_jitter_ms(self) -> float | None:
+        """How unevenly the peer said that our packets arrive."""
+        return self._peer_report.jitter * 1000 / self.sender.clock_rate if self._peer_report is not None else None
 
     @property
     def lost(self) -> int:

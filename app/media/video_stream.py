@@ -254,6 +254,7 @@ class VideoStream(RtpStream):
             packets_sent=self.packets_sent,
             packets_received=self.packets_received,
             lost=self.lost,
+            remote_loss_percent=self.remote_loss_percent,
             bitrate_bps=rates[0] * 8 if rates[0] is not None else None,
             bitrate_in_bps=rates[1] * 8 if rates[1] is not None else None,
         )

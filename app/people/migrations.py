@@ -39,6 +39,9 @@ SCRIPTS: tuple[str, ...] = (
         learned_wall REAL NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE history ADD COLUMN score REAL;
+    """,
 )
 
 

@@ -100,7 +100,7 @@ class Store:
         with self._guard("read"):
             rows = self._connection.execute(
                 "SELECT entry_id, call_id, direction, remote_uri, remote_name, started_wall, duration_s, outcome,"
-                " sentence, with_video, steps, path, seen FROM history"
+                " sentence, with_video, steps, path, seen, score FROM history"
                 " ORDER BY started_wall DESC, entry_id DESC LIMIT ?",
                 (limit,),
             ).fetchall()
@@ -130,15 +130,17 @@ class Store:
             json.dumps([[step.state.value, step.at] for step in entry.steps]),
             entry.path,
             entry.seen,
+            entry.score,
         )
         with self._guard("saved"), self._connection:
             self._connection.execute(
                 "INSERT INTO history (call_id, direction, remote_uri, remote_name, started_wall, duration_s, outcome,"
-                " sentence, with_video, steps, path, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " sentence, with_video, steps, path, seen, score) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (call_id) DO UPDATE SET direction = excluded.direction, remote_uri = excluded.remote_uri,"
                 " remote_name = excluded.remote_name, started_wall = excluded.started_wall,"
                 " duration_s = excluded.duration_s, outcome = excluded.outcome, sentence = excluded.sentence,"
-                " with_video = excluded.with_video, steps = excluded.steps, path = excluded.path, seen = excluded.seen",
+                " with_video = excluded.with_video, steps = excluded.steps, path = excluded.path, seen = excluded.seen,"
+                " score = excluded.score",
                 (entry.call_id, *values),
             )
             (entry_id,) = self._connection.execute(
@@ -286,4 +288,5 @@ def _entry(row: tuple[Any, ...]) -> HistoryEntry:
         steps=tuple(CallStep(CallState(state), at) for state, at in json.loads(row[10])),
         path=row[11],
         seen=bool(row[12]),
+        score=row[13],
     )

@@ -133,6 +133,16 @@ def test_an_ended_call_keeps_what_was_found() -> None:
     assert monitor.dress(figures(audio)).quality == quality
 
 
+def test_how_long_a_reason_held_is_kept() -> None:
+    monitor = QualityMonitor()
+    judged(monitor, talk(replace(AUDIO, remote_loss_percent=8.0), seconds=10))
+    quality, _ = judged(monitor, talk(seconds=20), at=110.25)
+    assert quality.limits == ()
+    (limited,) = quality.limited
+    assert limited.limit.is_theirs
+    assert 8 < limited.seconds < 22
+
+
 # Reasons ----------------------------------------------------------------------------------------------------
 
 

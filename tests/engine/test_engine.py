@@ -309,10 +309,15 @@ async def test_a_new_ring_volume_holds_for_the_next_ring(profile_dir: Path, monk
         assert volumes == [0.5 * 0.4]
 
 
+def open_phones() -> list[SipEndpoint]:
+    gc.collect()  # an endpoint that refused its settings may hang half made in the traceback of that
+    return [sip for sip in gc.get_objects() if isinstance(sip, SipEndpoint) and sip.local_addresses]
+
+
 async def test_changes_at_the_same_moment_leave_one_phone(profile_dir: Path) -> None:
     async with engine(profile_dir, home=HomeMode.ON_DEMAND) as (parley, _):
         await asyncio.gather(*(parley.settings.change(Settings(display_name=name)) for name in ("one", "two", "three")))
-        assert len([sip for sip in gc.get_objects() if isinstance(sip, SipEndpoint) and sip.local_addresses]) == 1
+        assert len(open_phones()) == 1
 
 
 @pytest.mark.logs_error("could not be started")
@@ -338,4 +343,4 @@ async def test_closing_while_it_opens_leaves_nothing_open(profile_dir: Path, tur
     running.start()
     await asyncio.sleep(0.002 * turns)
     await running.close()
-    assert not [sip for sip in gc.get_objects() if isinstance(sip, SipEndpoint) and sip.local_addresses]
+    assert not open_phones()

@@ -52,6 +52,7 @@ def entry(number: int = 1, **changes: object) -> HistoryEntry:
         with_video=True,
         steps=(CallStep(CallState.PREPARING, 0.1), CallStep(CallState.CONNECTED, 2.5)),
         path="direct",
+        score=4.3,
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
@@ -209,6 +210,22 @@ def test_a_file_of_a_newer_parley_is_left_alone(path: Path) -> None:
     with pytest.raises(PeopleError, match="newer Parley"):
         Store(path)
     assert path.read_bytes() == before
+
+
+def test_a_history_of_before_there_were_scores_is_read_and_goes_on(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    migrate(connection, SCRIPTS[:2])
+    connection.execute(
+        "INSERT INTO history (call_id, direction, remote_uri, remote_name, started_wall, duration_s, outcome, sentence,"
+        " with_video, steps, path, seen) VALUES ('old', 'incoming', 'sip:a@b', 'A', 1.0, 2.0, 'hung_up', '', 0, '[]',"
+        " 'direct', 1)"
+    )
+    connection.commit()
+    connection.close()
+    store = Store(path)
+    store.save_call(entry())
+    assert [(line.call_id, line.score) for line in store.history()] == [("call-1", 4.3), ("old", None)]
+    store.close()
 
 
 def test_a_step_that_fails_leaves_the_shape_before_it(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from ui.application import make_application
 from ui.bridge import EngineBridge
 from ui.context import Context
 from ui.main_window import MainWindow
+from ui.quality import Series
 from ui.theme.manager import Theme
 from ui.theme.tokens import DARK, LIGHT
 
@@ -90,16 +91,19 @@ class Stage:
         self.context.book._clock_offset = time.monotonic() - (10.5 + 252)
         for trace in scenes.traces():
             self.tell(SipSeen(trace))
-        record = self.context.book.stage
-        assert record is not None
-        for step in range(200):
-            record.series.add(scenes.figures(step=step), step * 0.25)
-        record.series.samples[:] = [replace(sample, at=sample.at) for sample in record.series.samples]
         self.context.book.take_figures(scenes.figures(step=200))
-        record.series.samples[-1] = replace(record.series.samples[-1], at=50.0)
+        self.minute_of_figures()
         self.engine.mailbox("c1", "remote").put(scenes.picture(1280, 720, (120, 90, 60)))
         self.engine.mailbox("c1", "own").put(scenes.picture())
         self.settle()
+
+    def minute_of_figures(self) -> None:
+        """Draw the curves as after a minute, whatever time it is here."""
+        record = self.context.book.stage
+        assert record is not None
+        record.series = Series()
+        for step in range(201):
+            record.series.add(scenes.figures(step=step), step * 0.25)
 
 
 def idle(stage: Stage) -> None:
@@ -151,7 +155,18 @@ def talking(stage: Stage) -> None:
     stage.shoot("call-path-restarted")
     stage.context.book.take_figures(scenes.figures(step=200))
     stage.pane.tabs.setCurrentWidget(stage.pane.quality)
+    stage.minute_of_figures()
     stage.shoot("call-quality")
+    stage.context.book.take_figures(scenes.figures(step=200, limits=scenes.LIMITS))
+    stage.minute_of_figures()
+    bar = stage.pane.quality.verticalScrollBar()
+    bar.setValue(0)
+    stage.shoot("call-limited")
+    bar.setValue(bar.maximum() // 2)
+    stage.shoot("call-quality-figures")
+    bar.setValue(bar.maximum())
+    stage.shoot("call-quality-below")
+    stage.context.book.take_figures(scenes.figures(step=200))
     stage.pane.tabs.setCurrentWidget(stage.pane.signalling)
     stage.pane.signalling.view.setCurrentIndex(stage.pane.signalling.model.index(2, 0))
     stage.shoot("call-signalling")
@@ -260,6 +275,9 @@ def narrow(stage: Stage) -> None:
     stage.shoot("narrowest-timeline")
     stage.pane.tabs.setCurrentWidget(stage.pane.path)
     stage.shoot("narrowest-pane")
+    stage.pane.tabs.setCurrentWidget(stage.pane.quality)
+    stage.context.book.take_figures(scenes.figures(step=200, limits=scenes.LIMITS))
+    stage.shoot("narrowest-quality")
 
 
 SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {

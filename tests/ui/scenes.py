@@ -36,10 +36,13 @@ from app.events import (
     PairInfo,
     PairState,
     Presence,
+    QualityInfo,
+    QualityLimit,
     SecurityInfo,
     ServerInfo,
     ServerState,
     SipTrace,
+    TransportStats,
     VideoStats,
 )
 from app.frames import VideoPicture
@@ -263,7 +266,9 @@ def snapshot(state: IceState = IceState.COMPLETED, *, selected: int | None = 1) 
     )
 
 
-def figures(call_id: str = "c1", *, step: int = 40, ice: IceSnapshot | None = None) -> CallFigures:
+def figures(
+    call_id: str = "c1", *, step: int = 40, ice: IceSnapshot | None = None, limits: tuple[QualityLimit, ...] = ()
+) -> CallFigures:
     """Figures of a good call, `step` quarters of a second after it began."""
     wave = math.sin(step / 4)
     audio = AudioStats(
@@ -276,8 +281,27 @@ def figures(call_id: str = "c1", *, step: int = 40, ice: IceSnapshot | None = No
         delay_ms=40.0,
         rtt_ms=18.0,
         level_dbfs=-22.4,
+        input_level_dbfs=-31.0,
         bitrate_in_bps=32_000.0,
         bitrate_out_bps=32_000.0,
+        buffer_target_ms=40.0,
+        device_in_delay_ms=38.0,
+        device_out_delay_ms=31.0,
+        network_delay_ms=9.0,
+        total_delay_ms=118.0 + 3 * wave,
+        lost_for_good=step // 50,
+        recovered_ms=step * 1.2,
+        stretched_ms=step * 0.6,
+        drift_ppm=12.0,
+        encoder_bitrate_bps=32_000.0,
+        encoder_bandwidth_hz=20_000,
+        packet_ms=20.0,
+        expected_loss_percent=3.0,
+        remote_loss_percent=0.4,
+        remote_jitter_ms=2.1,
+        echo_cancellation=True,
+        noise_suppression=True,
+        gain_control=False,
     )
     video = VideoStats(
         codec="vp8",
@@ -291,10 +315,56 @@ def figures(call_id: str = "c1", *, step: int = 40, ice: IceSnapshot | None = No
         lost=step // 10,
         bitrate_bps=1_350_000.0,
         bitrate_in_bps=1_370_000.0 + 90_000 * wave,
+        fps_shown=29.0,
+        decode_ms=2.9,
+        decoder="vp8",
+        freezes=1,
+        freeze_s=0.4,
+        nacks_sent=step // 10,
+        repaired=step // 10,
+        lip_sync_ms=-12.0,
+        held_back_ms=35.0,
+        sent_width=1280,
+        sent_height=720,
+        fps_captured=30.0,
+        fps_wanted=30.0,
+        encode_ms=11.8,
+        encoder="libvpx",
+        plis_received=2,
+        target_bps=1_500_000.0,
+        remote_loss_percent=0.1,
     )
     prints = ["sha-256 " + ":".join([byte] * 32) for byte in ("AB", "CD")]
     security = SecurityInfo("dtls-srtp", "AEAD_AES_128_GCM", "tls", *prints)
-    return CallFigures(call_id, ice or snapshot(), security, audio, video, Milestones(10.1, 10.3, 10.5, 10.53, 10.6))
+    transport = TransportStats(2_100_000.0 + 200_000 * wave, "transport-cc", None, 4.0, 2.0, 1200, 18.0, 0.2)
+    quality = QualityInfo(4.38 + wave / 50, 4.33, 4.1, 4.3, 0.4, 0.2, 0.3, limits)
+    marks = Milestones(10.1, 10.3, 10.5, 10.53, 10.6)
+    return CallFigures(call_id, ice or snapshot(), security, audio, video, marks, transport, quality)
+
+
+LIMITS = (
+    QualityLimit(
+        "sound",
+        "network",
+        False,
+        "What you hear suffers: 8 % of the other side's sound is lost on the way to you. A cable, or a place nearer to "
+        "the Wi-Fi, may help.",
+    ),
+    QualityLimit(
+        "picture",
+        "network",
+        True,
+        "The network carries 280 kbit/s: your picture is paused so that the sound stays clear. It comes back by "
+        "itself.",
+    ),
+    QualityLimit(
+        "picture",
+        "far window",
+        True,
+        "The other side shows your picture small, so it is sent as 320 × 180.",
+        is_mild=True,
+    ),
+)
 
 
 def no_figures(call_id: str = "c1", ice: IceSnapshot | None = None) -> CallFigures:

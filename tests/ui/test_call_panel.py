@@ -120,7 +120,7 @@ def test_three_facts_are_always_in_sight(panel: CallPanel, tell: Tell) -> None:
     assert [chip.text() for chip in (chips.listen, chips.travel, chips.sound)] == [
         "End to end · verified",
         "Direct · 18 ms",
-        "Sound 4.4 / 5 · good",
+        "Sound 4.4 / 5 · excellent",
     ]
     panel._idle.timeout.emit()
     assert all(chip.isVisible() for chip in (chips.listen, chips.travel, chips.sound))
@@ -233,3 +233,10 @@ def test_a_restart_is_noted(window: MainWindow, panel: CallPanel, tell: Tell) ->
     tell(FiguresChanged(scenes.figures(ice=replace(scenes.restarted(), local=local, restarts=2))))
     assert said[1].startswith("This machine moved to another network at ")
     assert said[1].endswith("; the call with Front desk went on.")
+
+
+def test_what_limits_the_call_most_is_said_on_the_stage(panel: CallPanel, tell: Tell, qtbot: QtBot) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)), FiguresChanged(scenes.figures(limits=scenes.LIMITS[1:])))
+    qtbot.waitUntil(lambda: "280 kbit/s: your picture is paused" in panel.poorer.text())
+    tell(FiguresChanged(scenes.figures(limits=scenes.LIMITS[2:])))  # mild: for the diagnostics only
+    qtbot.waitUntil(lambda: not panel.poorer.isVisible())

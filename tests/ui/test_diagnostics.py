@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from PySide6.QtGui import QGuiApplication
@@ -92,10 +93,33 @@ def test_figures_and_curves(pane: DiagnosticsPane, tell: Tell, qtbot: QtBot) -> 
     tell(*(FiguresChanged(scenes.figures(step=step)) for step in range(40, 60)))
     pane.tabs.setCurrentWidget(pane.quality)
     qtbot.waitUntil(lambda: pane.quality.curves["rtt_ms"].newest == "18 ms")
-    assert pane.quality.cells["Picture", "Size"].text() == "1280 × 720"
+    assert pane.quality.cells["Picture you see", "Size"].text() == "1280 × 720"
+    assert pane.quality.story.title.text().endswith("/ 5 · excellent")
+    assert pane.quality.delay.total in ("116 ms", "117 ms", "118 ms", "119 ms", "120 ms", "121 ms")
+    assert not pane.quality.limits.isVisible()
     assert pane.quality.cells["Security", "Media"].text() == "dtls-srtp"
     assert pane.quality.cells["Set-up", "Answered"].text() == "400 ms"
     assert not pane.quality.grab().toImage().isNull()
+
+
+def test_what_limits_a_call_is_said_and_goes_again(pane: DiagnosticsPane, tell: Tell, qtbot: QtBot) -> None:
+    pane.tabs.setCurrentWidget(pane.quality)
+    tell(CallChanged(scenes.call(CallState.CONNECTED)), FiguresChanged(scenes.figures(limits=scenes.LIMITS)))
+    qtbot.waitUntil(pane.quality.limits.isVisible)
+    assert pane.quality.limits.text().count("\n") == 2
+    assert "280 kbit/s" in pane.quality.as_text()
+    tell(FiguresChanged(scenes.figures()))
+    qtbot.waitUntil(lambda: not pane.quality.limits.isVisible())
+
+
+def test_a_call_without_picture_shows_no_figures_of_one(pane: DiagnosticsPane, tell: Tell, qtbot: QtBot) -> None:
+    pane.tabs.setCurrentWidget(pane.quality)
+    tell(CallChanged(scenes.call(CallState.CONNECTED)), FiguresChanged(replace(scenes.figures(), video=None)))
+    qtbot.waitUntil(lambda: not pane.quality.cells["Picture you see", "Size"].isVisible())
+    assert pane.quality.cells["Sound you hear", "Codec"].text() == "opus"
+    assert not pane.quality.curves["fps_in"].isVisible()
+    tell(FiguresChanged(scenes.figures()))
+    qtbot.waitUntil(lambda: not pane.quality.cells["Picture you see", "Size"].isHidden())
 
 
 def test_everything_can_be_copied_as_text(pane: DiagnosticsPane, tell: Tell) -> None:
@@ -103,7 +127,13 @@ def test_everything_can_be_copied_as_text(pane: DiagnosticsPane, tell: Tell) -> 
     tell(*(SipSeen(trace) for trace in scenes.traces()))
     pane._copy()
     text = QGuiApplication.clipboard().text()
-    for part in ("Direct, through both NATs", "✓ selected", "203.0.113.1", "Sound · Codec: opus", "INVITE sip:"):
+    for part in (
+        "Direct, through both NATs",
+        "✓ selected",
+        "203.0.113.1",
+        "Sound you hear · Codec: opus",
+        "INVITE sip:",
+    ):
         assert part in text
     for part in (
         "What happened",

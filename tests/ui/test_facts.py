@@ -2,12 +2,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
-from app.events import CallState, IceSnapshot, IceState, SecurityInfo
+from app.events import (
+    AudioStats,
+    CallFigures,
+    CallState,
+    IceSnapshot,
+    IceState,
+    Milestones,
+    QualityInfo,
+    SecurityInfo,
+    TransportStats,
+    VideoStats,
+)
 from tests.ui import scenes
 from ui import facts
-from ui.quality import Series, opinion_score
+from ui.figures import GROUPS, delay_parts
+from ui.quality import Series
 
 
 def secured(media: str | None, signalling: str = "plain") -> facts.Fact:
@@ -33,25 +43,37 @@ def test_how_it_travels() -> None:
     assert facts.how_it_travels(None).text == "No path yet"
 
 
-def test_how_it_sounds_follows_loss() -> None:
-    good = facts.how_it_sounds(scenes.figures(), 0.0)
-    fair = facts.how_it_sounds(scenes.figures(), 8.0)
-    poor = facts.how_it_sounds(scenes.figures(), 30.0)
-    assert [fact.tone for fact in (good, fair, poor)] == ["good", "warn", "bad"]
-    assert "good" in good.text
-    assert "poor" in poor.text
-    assert facts.how_it_sounds(scenes.no_figures(), None).text == "No sound yet"
+def test_how_it_sounds_is_said_in_a_word_and_a_number() -> None:
+    def fact(score: float) -> facts.Fact:
+        return facts.how_it_sounds(replace(scenes.figures(), quality=QualityInfo(score, 4.2, 3.9, 4.1)))
+
+    said = [fact(score) for score in (4.36, 4.1, 3.7, 3.2, 2.1)]
+    assert [one.text.split(" · ")[1] for one in said] == ["excellent", "good", "fair", "poor", "bad"]
+    assert [one.tone for one in said] == ["good", "good", "warn", "warn", "bad"]
+    assert said[0].text == "Sound 4.4 / 5 · excellent"
+    assert said[0].detail.endswith("Over the call 4.2, at its worst 3.9. The other side hears you with 4.1.")
+    assert facts.how_it_sounds(scenes.no_figures()).text == "No sound yet"
 
 
-def test_the_score_falls_with_delay_and_stays_in_its_scale() -> None:
-    near = opinion_score(scenes.figures(), 0.0)
-    ice = scenes.snapshot()
-    slow = replace(ice, pairs=tuple(replace(pair, rtt_s=1.2) for pair in ice.pairs))
-    far = opinion_score(scenes.figures(ice=slow), 0.0)
-    assert near is not None
-    assert far is not None
-    assert 1.0 <= far < near <= 4.5
-    assert opinion_score(scenes.figures(), 100.0) == pytest.approx(1.0, abs=0.1)
+def test_the_delay_is_taken_apart() -> None:
+    parts = delay_parts(scenes.figures(step=0).audio)
+    assert [(part.name, part.ms) for part in parts] == [
+        ("Their side", 38),
+        ("Network", 9),
+        ("Buffer", 40),
+        ("Speaker", 31),
+    ]
+    assert delay_parts(None) == ()
+
+
+def test_every_figure_says_what_it_means_and_survives_what_is_not_known() -> None:
+    bare = CallFigures("c1", None, SecurityInfo(), AudioStats(), VideoStats(), Milestones(), TransportStats())
+    for group in GROUPS:
+        for figure in group.figures:
+            assert figure.hint.endswith(".")
+            for figures in (bare, scenes.figures(), scenes.no_figures()):
+                assert figure.text(figures)
+            assert "None" not in figure.text(bare)
 
 
 def test_loss_is_of_the_last_seconds_only() -> None:

@@ -187,11 +187,13 @@ class CallPanel(QWidget):
             self._place()
 
     def _show_notes(self, record: CallRecord) -> bool:
-        """Say what this call lacks and what keeps it from going on; True when that changed."""
+        """Say what this call lacks, what keeps it from going on or limits it most; True when that changed."""
         call = record.info
         notes = [*call.poorer_steps, *([call.notice] if call.notice else [])]
         if call.state is CallState.INTERRUPTED:
             notes.append(words.interrupted_words(self._context.book.interrupted_for(call)))
+        elif facts.is_talking(call):
+            notes += facts.limit_words(record.figures)[:1]
         text = "" if record.over else "\n".join(notes)
         if text == self.poorer.text() and self.poorer.isVisibleTo(self) == bool(text):
             return False
@@ -214,7 +216,7 @@ class CallPanel(QWidget):
         self.bar.chips.show_facts(
             facts.who_can_listen(figures),
             facts.how_it_travels(figures),
-            facts.how_it_sounds(figures, record.series.loss_percent()),
+            facts.how_it_sounds(figures),
         )
 
     def _show_time(self) -> None:

@@ -1,25 +1,23 @@
-"""Diagnostics, second tab: how the call sounds and looks, as curves of the last minute and figures."""
+"""Diagnostics, third tab: how the call sounds and looks; what limits it, its delay, a minute of curves, all figures."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.events import CallFigures, Milestones
 from ui import facts, words
+from ui.figures import GROUPS, NOTHING, Group, delay_parts
 from ui.models.calls import CallRecord
 from ui.quality import Sample
 from ui.theme.manager import Theme
 from ui.widgets.basics import label, section
 from ui.widgets.curve import Curve
+from ui.widgets.delay_bar import DelayBar
 from ui.widgets.story import StoryCard
 
-_FIGURES = (
-    ("Sound", ("Codec", "Packets sent", "Packets received", "Lost", "Concealed", "Buffer delay", "Level heard")),
-    ("Picture", ("Codec", "Size", "Frames decoded", "Freezes", "Key frames asked for", "Lost")),
-    ("Security", ("Media", "Cipher", "Signalling", "Your fingerprint", "Their fingerprint")),
-    ("Set-up", ("INVITE sent", "Ringing", "Answered", "First sound", "First picture")),
-)
+_TWO_COLUMNS_FROM = 400
+_OF_PICTURES = ("video_in_bps", "fps_in")
 
 
 class QualityTab(QScrollArea):
@@ -37,120 +35,105 @@ class QualityTab(QScrollArea):
         box.setSpacing(8)
         self.story = StoryCard(theme, "qualityStory")
         box.addWidget(self.story)
+        self.limits = label("", name="qualityLimits", wrap=True, selectable=True)
+        self.limits.setProperty("look", "limits")
+        self.limits.hide()
+        box.addWidget(self.limits)
+        self.delay = DelayBar(theme)
+        box.addWidget(self.delay)
         self.curves = {
-            "rtt_ms": Curve(theme, "curveRoundTrip", "Round trip", lambda v: words.number(v, "ms"), 20),
+            "score": Curve(theme, "curveScore", "Sound, of 5", lambda v: words.number(v, "", 1), 4.5),
             "loss_percent": Curve(theme, "curveLoss", "Loss", lambda v: words.number(v, "%", 1), 2),
+            "total_ms": Curve(theme, "curveDelay", "Mouth to ear", lambda v: words.number(v, "ms"), 150),
+            "concealed_percent": Curve(theme, "curveConcealed", "Concealed", lambda v: words.number(v, "%", 1), 2),
+            "rtt_ms": Curve(theme, "curveRoundTrip", "Round trip", lambda v: words.number(v, "ms"), 20),
             "jitter_ms": Curve(theme, "curveJitter", "Jitter", lambda v: words.number(v, "ms", 1), 5),
             "out_bps": Curve(theme, "curveSent", "Sent", words.rate, 1e5),
+            "estimate_bps": Curve(theme, "curveEstimate", "Network carries", words.rate, 1e5),
             "video_in_bps": Curve(theme, "curveReceived", "Picture received", words.rate, 1e5),
             "fps_in": Curve(theme, "curveFrames", "Pictures a second", lambda v: words.number(v, ""), 15),
         }
-        grid = QGridLayout()
-        grid.setSpacing(8)
-        for number, curve in enumerate(self.curves.values()):
-            grid.addWidget(curve, number // 2, number % 2)
-        box.addSpacing(4)
-        box.addLayout(grid)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(8)
+        self._columns = 0
+        self._place_curves(2)
+        box.addLayout(self._grid)
         self.cells: dict[tuple[str, str], QLabel] = {}
-        for title, names in _FIGURES:
-            self._add_figures(box, title, names)
+        self._parts: dict[str, list[QWidget]] = {}
+        for group in GROUPS:
+            self._add_group(box, group)
         box.addStretch(1)
 
     def show_call(self, record: CallRecord | None) -> None:
         figures = record.figures if record else None
         samples = record.series.samples if record else []
-        self.story.show_fact(facts.how_it_sounds(figures, record.series.loss_percent() if record else None))
+        self.story.show_fact(facts.how_it_sounds(figures))
+        sentences = facts.limit_words(figures, mild=True)
+        limits = "\n".join(sentences if len(sentences) < 2 else (f"• {sentence}" for sentence in sentences))
+        if limits != self.limits.text():
+            self.limits.setText(limits)
+            self.limits.setVisible(bool(limits))
+        self.delay.show_parts(delay_parts(figures.audio if figures else None))
+        with_video = figures is None or figures.video is not None
         for field, curve in self.curves.items():
+            if field in _OF_PICTURES and curve.isHidden() == with_video:
+                curve.setVisible(with_video)
             curve.show_points([(sample.at, _value(sample, field)) for sample in samples])
-        for group, values in _tables(figures).items():
-            names = next(names for title, names in _FIGURES if title == group)
-            for name, text in zip(names, values, strict=True):
-                cell = self.cells[group, name]
+        for group in GROUPS:
+            there = figures is None or group.is_there(figures)
+            for part in self._parts[group.title]:
+                if part.isHidden() == there:
+                    part.setVisible(there)
+            for figure in group.figures:
+                cell, text = self.cells[group.title, figure.name], figure.text(figures) if figures else NOTHING
                 if cell.text() != text:
                     cell.setText(text)
 
     def as_text(self) -> str:
-        lines = [self.story.title.text()]
+        lines = [self.story.title.text(), self.story.text.text()]
+        lines += [self.limits.text()] if self.limits.text() else []
+        lines.append(self.delay.as_text())
         for (group, name), cell in self.cells.items():
-            lines.append(f"{group} · {name}: {cell.text()}")
+            if not cell.isHidden():
+                lines.append(f"{group} · {name}: {cell.text()}")
         return "\n".join(lines)
 
-    def _add_figures(self, box: QVBoxLayout, title: str, names: tuple[str, ...]) -> None:
-        box.addSpacing(6)
-        box.addWidget(section(title))
-        grid = QGridLayout()
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_curves(2 if self.viewport().width() >= _TWO_COLUMNS_FROM else 1)
+
+    def _place_curves(self, columns: int) -> None:
+        if columns == self._columns:
+            return
+        self._columns = columns
+        for number, curve in enumerate(self.curves.values()):
+            self._grid.addWidget(curve, number // columns, number % columns)
+
+    def _add_group(self, box: QVBoxLayout, group: Group) -> None:
+        heading = section(group.title)
+        heading.setContentsMargins(0, 6, 0, 0)
+        box.addWidget(heading)
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
-        grid.setColumnMinimumWidth(0, 150)
-        for number, name in enumerate(names):
-            grid.addWidget(label(name, "small"), number, 0, Qt.AlignmentFlag.AlignTop)
-            cell = label("–", "value", f"figure-{title}-{name}".replace(" ", ""), wrap=True, selectable=True)
+        grid.setColumnMinimumWidth(0, 120)
+        for number, figure in enumerate(group.figures):
+            name = label(figure.name, "small")
+            name_of_cell = f"figure-{group.title}-{figure.name}".replace(" ", "")
+            cell = label(NOTHING, "value", name_of_cell, wrap=True, selectable=True)
+            for part in (name, cell):
+                part.setToolTip(figure.hint)
+                part.setAccessibleDescription(figure.hint)
+            grid.addWidget(name, number, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(cell, number, 1)
-            self.cells[title, name] = cell
-        box.addLayout(grid)
+            self.cells[group.title, figure.name] = cell
+        box.addWidget(table)
+        self._parts[group.title] = [heading, table]
 
 
 def _value(sample: Sample, field: str) -> float | None:
     value: float | None = getattr(sample, field)
     return value
-
-
-def _tables(figures: CallFigures | None) -> dict[str, tuple[str, ...]]:
-    """Put every figure into words, in the order of its table."""
-    audio = figures.audio if figures else None
-    video = figures.video if figures else None
-    security = figures.security if figures else None
-    nothing = "–"
-    sound = (
-        (
-            audio.codec or nothing,
-            str(audio.packets_sent),
-            str(audio.packets_received),
-            str(audio.lost),
-            words.number(audio.concealed_ms, "ms"),
-            words.number(audio.delay_ms, "ms"),
-            words.number(audio.level_dbfs, "dBFS", 1),
-        )
-        if audio
-        else (nothing,) * 7
-    )
-    size = f"{video.width} × {video.height}" if video and video.width and video.height else nothing
-    picture = (
-        (
-            video.codec or nothing,
-            size,
-            str(video.frames_decoded),
-            str(video.freezes),
-            str(video.key_frames_asked),
-            str(video.lost),
-        )
-        if video
-        else (nothing,) * 6
-    )
-    keys = (
-        (
-            security.media or nothing,
-            security.cipher or nothing,
-            {"tls": "protected (TLS)"}.get(security.signalling, "not protected"),
-            _wrapped(security.fingerprint_local),
-            _wrapped(security.fingerprint_remote),
-        )
-        if security
-        else (nothing,) * 5
-    )
-    return {"Sound": sound, "Picture": picture, "Security": keys, "Set-up": _milestones(figures)}
-
-
-def _milestones(figures: CallFigures | None) -> tuple[str, ...]:
-    """Give the times from the INVITE on, or from the first thing known where this side did not send it."""
-    marks = figures.milestones if figures else Milestones()
-    times = (marks.invite_sent, marks.ringing, marks.answered, marks.first_audio, marks.first_video)
-    known = [at for at in times if at is not None]
-    start = min(known) if known else 0.0
-    return tuple("–" if at is None else f"{(at - start) * 1000:.0f} ms" for at in times)
-
-
-def _wrapped(fingerprint: str | None) -> str:
-    """Let a long fingerprint break into lines."""
-    return "–" if not fingerprint else fingerprint.replace(":", ":\u200b")

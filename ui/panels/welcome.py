@@ -9,7 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.events import Contact, HistoryEntry, PeopleChanged, RegistrationState
-from ui import words
+from ui import facts, words
 from ui.context import Context
 from ui.theme.icons import pixmap
 from ui.widgets.avatar import Avatar
@@ -134,6 +134,8 @@ class WelcomePage(QWidget):
             lines.append(entry.sentence)
         if entry.path:
             lines.append({"direct": "It went directly.", "relayed": "It went through a relay."}.get(entry.path, ""))
+        if entry.score is not None:
+            lines.append(f"It sounded {facts.score_word(entry.score)[0]}: {entry.score:.1f} of 5, estimated.")
         self._fill(name, "\n".join(line for line in lines if line), face=name)
         self._offer(call=True)
 

@@ -139,6 +139,8 @@ QWidget#listColumn {{ border-right: 1px solid {t.line}; }}
 QWidget#rail {{ border-right: 1px solid {t.line}; }}
 QWidget#pane {{ border-left: 1px solid {t.line}; }}
 QWidget#stage, QWidget#idlePage, QWidget#settingsPage, QWidget#settingsForm {{ background: {t.stage}; }}
+QLabel[look="limits"] {{ background: {t.warn_soft}; color: {t.warn}; border: 1px solid {t.warn_line};
+    border-radius: {RADIUS}px; padding: 8px 12px; font-size: 13px; }}
 QFrame[look="tile"] {{ background: {t.card}; border-radius: {RADIUS}px; }}
 QFrame[look="sheet"] {{ background: {t.background}; border: 1px solid {t.line}; border-radius: 16px; }}
 QFrame[look="toast"] {{ background: {t.text}; border: 1px solid {t.muted}; border-radius: {RADIUS}px; }}
