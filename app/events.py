@@ -113,6 +113,7 @@ class CallInfo:
     has_video: bool = False  # a video stream is negotiated
     offers_video: bool = False  # incoming: the caller offered video
     sending_video: bool = False  # a picture of ours goes out: the camera's, or what is shared
+    mirrors_own: bool = True  # our own picture is to be shown to us as in a mirror; never what is sent
     sharing: str = ""  # the screen or window that goes out instead of the camera, as MediaSettings.video_from names it
     muted: bool = False
     held: bool = False

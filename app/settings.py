@@ -167,6 +167,7 @@ class MediaSettings:
     width: int = 640
     height: int = 480
     fps: int = 30
+    mirror_own: bool = True  # show the own picture as in a mirror; others see it as it is
 
 
 @dataclass(frozen=True, slots=True)

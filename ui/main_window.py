@@ -70,6 +70,7 @@ class MainWindow(QMainWindow):
         self.welcome.remove_wanted.connect(lambda contact: remove_contact(context, contact))
         self.call.full_screen_wanted.connect(self.toggle_full_screen)
         self.call.details_wanted.connect(self.toggle_pane)
+        self.call.share_wanted.connect(self.open_share)
         context.said.connect(self.toasts.show_sentence)
         context.bridge.problem.connect(self._problem)
         context.bridge.call.connect(lambda event: self._call_changed())
@@ -116,6 +117,13 @@ class MainWindow(QMainWindow):
         from ui.dialogs.account import AccountDialog
 
         self._open(AccountDialog(self.context, self))
+
+    def open_share(self) -> None:
+        from ui.dialogs.share import ShareDialog
+
+        dialog = ShareDialog(self.context, self)
+        dialog.chosen.connect(self.call.share)
+        self._open(dialog)
 
     def open_network_check(self) -> None:
         from ui.dialogs.network_check import NetworkCheckDialog

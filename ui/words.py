@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 
-from app.events import CallInfo, CallState, Contact, Direction, EndedBy, EndKind, HistoryEntry, Presence
+from app.events import CallInfo, CallState, Contact, Direction, EndedBy, EndKind, HistoryEntry, Presence, ShareChoice
 
 MISSED = frozenset({EndKind.NO_ANSWER, EndKind.CANCELLED})
 
@@ -174,3 +174,24 @@ def initials(name: str) -> str:
     if len(parts) == 1:
         return parts[0][:1].upper()
     return (parts[0][0] + parts[-1][0]).upper()
+
+
+def choice_words(choice: ShareChoice, between: str = " · ") -> str:
+    """Name a screen or a window that can be shared; `between` stands between the name and the size of a screen."""
+    if choice.kind == "window":
+        return choice.name
+    name = "Whole screen" if choice.name == "screen" else f"Screen {choice.name.removeprefix('Screen ')}"
+    return f"{name}{between}{choice.width} × {choice.height}" if choice.width else name
+
+
+def sharing_words(video_from: str, name: str) -> str:
+    """Say what is shared; `name` as it was chosen, "" where it came from the command line."""
+    kind, _, wanted = video_from.partition(":")
+    if kind == "window":
+        shown = name or ("" if wanted.startswith("0x") else wanted)
+        return f"You are sharing the window “{_short(shown)}”" if shown else "You are sharing a window"
+    return "You are sharing your screen" + (f" {wanted}" if wanted not in ("", "screen") else "")
+
+
+def _short(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

@@ -123,6 +123,7 @@ class Call:
             has_video=video is not None,
             offers_video=self._offers_video,
             sending_video=bool(video and video.send and self._sends_picture and not self.wishes.held),
+            mirrors_own=self.services.settings.media.mirror_own and not self._sharing,
             sharing=self._sharing,
             muted=self._muted,
             held=self.wishes.held or bool(audio and not audio.send),

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from PySide6.QtWidgets import QApplication, QWidget
 from qasync import QEventLoop
 
+from app.engine.errors import EngineError
 from app.events import (
     CallChanged,
     CallState,
@@ -280,6 +281,30 @@ def narrow(stage: Stage) -> None:
     stage.shoot("narrowest-quality")
 
 
+def sharing(stage: Stage) -> None:
+    stage.in_call()
+    stage.window.call.buttons.menu.popup(
+        stage.window.call.buttons.mapToGlobal(stage.window.call.buttons.rect().topLeft())
+    )
+    stage.shoot("more-menu", stage.window.call.buttons.menu)
+    stage.window.call.buttons.menu.hide()
+    stage.engine.answers["media.share_choices"] = scenes.SHARE_CHOICES
+    stage.window.open_share()
+    dialog: Any = stage.window.findChild(QWidget, "shareDialog")
+    stage.shoot("share", dialog)
+    stage.engine.answers["media.share_choices"] = EngineError(scenes.NO_SHARING)
+    dialog.look()
+    stage.shoot("share-not", dialog)
+    dialog.reject()
+    stage.tell(CallChanged(scenes.call(CallState.CONNECTED, sharing="screen:HDMI-1", mirrors_own=False)))
+    stage.shoot("sharing")
+    stage.window.resize(480, 640)
+    stage.window.shell.slide_back()
+    stage.shoot("sharing-narrow")
+    stage.tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    stage.shoot("narrowest-call")
+
+
 SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "idle": (idle, (1240, 780)),
     "empty": (empty, (1240, 780)),
@@ -291,6 +316,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "settings": (settings, (1240, 860)),
     "dialogs": (dialogs, (1240, 780)),
     "network": (network, (1240, 780)),
+    "sharing": (sharing, (1240, 780)),
     "narrow": (narrow, (800, 700)),
 }
 

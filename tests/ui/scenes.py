@@ -41,6 +41,7 @@ from app.events import (
     SecurityInfo,
     ServerInfo,
     ServerState,
+    ShareChoice,
     SipTrace,
     TransportStats,
     VideoStats,
@@ -419,3 +420,15 @@ def picture(width: int = 640, height: int = 480, colour: tuple[int, int, int] = 
     left = bytes((blue // 3, green // 3, red // 3, 255)) * (width // 2)
     right = bytes((blue, green, red, 255)) * (width - width // 2)
     return VideoPicture(width, height, width * 4, (left + right) * height, time.monotonic())
+
+
+SHARE_CHOICES = (
+    ShareChoice("screen:HDMI-1", "screen", "HDMI-1", 1920, 1080, picture(256, 144, (120, 90, 60))),
+    ShareChoice("screen:eDP-1", "screen", "eDP-1", 2560, 1600, picture(256, 160)),
+    ShareChoice("window:0x400007", "window", "Drawings of the new harbour – Viewer", 800, 900, picture(142, 160)),
+    ShareChoice("window:0x600001", "window", "Notes", 500, 300),
+)
+NO_SHARING = (
+    "This desktop runs on Wayland, where Parley cannot take the picture of a screen or a window: "
+    "log in with an X11 (Xorg) session to share."
+)

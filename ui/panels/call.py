@@ -12,15 +12,17 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from app.events import CallState
+from app.events import CallState, ShareChoice
 from ui import facts, words
 from ui.context import Context
 from ui.models.calls import CallRecord
 from ui.panels.call_parts import CallBar, CallCentre, OwnPicture
 from ui.widgets.basics import label
 from ui.widgets.call_buttons import CallButtons, VolumeCard
+from ui.widgets.call_marks import CallMarks
 from ui.widgets.fade import Fader
 from ui.widgets.video_view import VideoView
+from ui.words import choice_words
 
 _FADE_AFTER_MS = 3500
 _STALE_AFTER_S = 3.0
@@ -31,6 +33,7 @@ class CallPanel(QWidget):
 
     full_screen_wanted = Signal()
     details_wanted = Signal()
+    share_wanted = Signal()
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -39,11 +42,13 @@ class CallPanel(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._context = context
         self._call_id: str | None = None
+        self._shared_names: dict[str, str] = {}  # what was chosen in the dialog, by how the engine names it
         self.remote = VideoView("remotePicture", "Picture of the other side")
         self.remote.setParent(self)
         self.remote.setMouseTracking(True)
         self.setMouseTracking(True)
         self.bar = CallBar(self)
+        self.marks = CallMarks(self)
         self.centre = CallCentre(self)
         self.own = OwnPicture(self)
         self.poorer = label("", name="poorerSteps", wrap=True)
@@ -82,6 +87,8 @@ class CallPanel(QWidget):
         buttons.details_wanted.connect(self.details_wanted)
         buttons.hang_up_wanted.connect(self.hang_up)
         buttons.menu.hold_wanted.connect(self._hold)
+        buttons.menu.share_wanted.connect(lambda on: self.share_wanted.emit() if on else self._stop_sharing())
+        self.marks.stop_sharing.connect(self._stop_sharing)
         self.bar.chips.asked.connect(self.details_wanted)
         self.centre.again.clicked.connect(self._call_again)
         self.centre.close_button.clicked.connect(self._context.book.put_away)
@@ -108,6 +115,14 @@ class CallPanel(QWidget):
         if self._live() and self.buttons.camera.isVisible():
             self.buttons.camera.click()
 
+    def share(self, choice: ShareChoice) -> None:
+        """Show a screen or a window in the call on the stage."""
+        record, engine = self._context.book.stage, self._context.engine
+        if record is None or record.over or engine is None:
+            return
+        self._shared_names[choice.video_from] = choice_words(choice)
+        self._context.tasks.start(engine.media.share(record.info.call_id, choice.video_from))
+
     def step_volume(self, percent: int) -> None:
         if self._live():
             self.volume_card.step(percent)
@@ -126,6 +141,7 @@ class CallPanel(QWidget):
         self._show_streams(record)
         name = call.remote_name or words.shown_address(call.remote_uri)
         self.bar.show_call(name, call)
+        self.marks.show_call(call, self._shared_names.get(call.sharing, ""), over=record.over)
         has_picture = self.remote.picture is not None and not record.over
         self.centre.show_call(name, call, has_picture=has_picture)
         self.buttons.setVisible(not record.over)
@@ -164,6 +180,11 @@ class CallPanel(QWidget):
         record = self._context.book.stage
         if record is not None:
             self._context.resume(record.info.call_id)
+
+    def _stop_sharing(self) -> None:
+        record, engine = self._context.book.stage, self._context.engine
+        if record is not None and engine is not None:
+            self._context.tasks.start(engine.media.stop_sharing(record.info.call_id))
 
     def _hold(self, on: bool) -> None:
         self._ask("set_held", True) if on else self._resume()
@@ -270,7 +291,7 @@ class CallPanel(QWidget):
     def _place(self) -> None:
         width, height = self.width(), self.height()
         self.remote.setGeometry(self.rect())
-        top = self.bar.place(width)
+        top = self.marks.place(width, self.bar.place(width))
         if self.poorer.isVisibleTo(self):
             wide = min(width - 32, 640)
             self.poorer.setFixedWidth(wide)

@@ -122,12 +122,12 @@ class CallCentre(QWidget):
 
 
 class OwnPicture(QWidget):
-    """One's own picture, mirrored, small, with words for what others do not get of it."""
+    """One's own picture, small, mirrored where that is wanted, with words for what others do not get of it."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("ownPictureFrame")
-        self.view = VideoView("ownPicture", "Your own picture, mirrored", mirrored=True, fill=True, radius=14)
+        self.view = VideoView("ownPicture", "Your own picture", mirrored=True, fill=True, radius=14)
         self.view.setParent(self)
         self.words = label("You", name="ownWords")
         self.words.setParent(self)
@@ -141,7 +141,8 @@ class OwnPicture(QWidget):
             lacks.append("camera off")
         if not call.sending_video:
             self.view.forget()
-        self.words.setText(" · ".join(["You", *lacks]))
+        self.view.show_mirrored(call.mirrors_own)
+        self.words.setText(" · ".join(["What you share" if call.sharing else "You", *lacks]))
         self.words.adjustSize()
         with_picture = self.view.picture is not None
         self.view.setVisible(with_picture)

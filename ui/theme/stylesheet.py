@@ -118,6 +118,14 @@ QToolButton[look="hangup"]:focus {{ border-color: #ffffff; }}
 QPushButton[look="onStage"] {{ background: rgba(62, 71, 83, 0.95); color: #ffffff; }}
 QPushButton[look="onStage"]:hover {{ background: rgba(88, 99, 113, 1); }}
 QPushButton[look="onStage"]:focus {{ border-color: #ffffff; }}
+QFrame[look="sharingMark"] {{ background: #14532f; border-radius: 10px; }}
+QFrame[look="recordingMark"] {{ background: #6b1a1f; border-radius: 10px; }}
+QFrame[look="sharingMark"] QLabel, QFrame[look="recordingMark"] QLabel {{ color: #ffffff; font-size: 13px; }}
+QLabel#recordingMarkSign {{ color: #ff8a8d; }}
+QLabel#sharingMarkSign {{ color: #6fe3ad; }}
+QPushButton[look="onMark"] {{ background: rgba(255, 255, 255, 0.16); color: #ffffff; padding: 3px 12px; }}
+QPushButton[look="onMark"]:hover {{ background: rgba(255, 255, 255, 0.28); }}
+QPushButton[look="onMark"]:focus {{ border-color: #ffffff; }}
 QFrame#volumeCard {{ background: rgba(24, 30, 38, 0.95); border-radius: 12px; }}
 QFrame#volumeCard QLabel {{ color: {CALL_TEXT}; }}
 """
@@ -165,6 +173,11 @@ QMenu::icon {{ padding-left: 8px; }}
 def _tables(t: Tokens) -> str:
     return f"""
 QListView, QTableView {{ background: transparent; border: none; outline: none; }}
+QListWidget#shareList {{ background: {t.card}; border: 2px solid transparent; border-radius: {RADIUS}px;
+    padding: 6px; }}
+QListWidget#shareList:focus {{ border-color: {t.line_strong}; }}
+QListWidget#shareList::item {{ border: 2px solid transparent; border-radius: 10px; padding: 4px; color: {t.text}; }}
+QListWidget#shareList::item:selected {{ background: {t.accent_soft}; border-color: {t.accent}; }}
 QTableView {{ font-size: 12px; gridline-color: transparent; alternate-background-color: transparent; }}
 QTableView:focus, QListView#ladder:focus, QListView#momentList:focus {{ border: 1px solid {t.accent};
     border-radius: 6px; }}

@@ -71,6 +71,9 @@ class CallButtons(QWidget):
         self.menu.show_call(call)
         for made in (self.mute, self.camera, self.volume, self.more):
             made.setEnabled(call.state is not CallState.ENDING)
+        if call.sharing:
+            self.camera.setEnabled(False)
+            self._say(self.camera, "The camera is off while you share your screen")
         words = "Hang up" if talking or call.state is CallState.ENDING else "Cancel"
         self.hang_up.setText(words)
         self._say(self.hang_up, f"{words} (Ctrl+H)")

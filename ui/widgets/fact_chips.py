@@ -35,6 +35,7 @@ class FactChips(QWidget):
         stacked = needed > width
         self._row.setDirection(QBoxLayout.Direction.TopToBottom if stacked else QBoxLayout.Direction.LeftToRight)
         self._row.setSpacing(4 if stacked else 8)
+        self.updateGeometry()  # at once: whoever asks for the size next must not get that of the row
 
     def show_facts(self, listen: Fact, travel: Fact, sound: Fact) -> None:
         for chip, fact in ((self.listen, listen), (self.travel, travel), (self.sound, sound)):

@@ -13,21 +13,27 @@ class MoreMenu(QMenu):
     """Emits what is wanted; `show_call` sets words and states to what is."""
 
     hold_wanted = Signal(bool)
+    share_wanted = Signal(bool)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("moreMenu")
         self.setAccessibleName("More")
         self.setToolTipsVisible(True)
-        self._held = False
+        self._held = self._shares = False
+        self.share = self._action("shareAction", "&Share screen…", "Show a screen or a window instead of the camera")
+        self.share.triggered.connect(lambda: self.share_wanted.emit(not self._shares))
         self.hold = self._action("holdAction", "&Hold")
         self.hold.triggered.connect(lambda: self.hold_wanted.emit(not self._held))
 
     def show_call(self, call: CallInfo) -> None:
         """Set the actions to a call's state."""
-        self._held = call.held
+        talking = call.state in (CallState.CONNECTED, CallState.INTERRUPTED)
+        self._held, self._shares = call.held, bool(call.sharing)
+        self.share.setText("Stop &sharing" if call.sharing else "&Share screen…")
+        self.share.setEnabled(talking and (bool(call.sharing) or (call.has_video and not call.held)))
         self.hold.setText("Go on with the call" if call.held else "&Hold")
-        self.hold.setEnabled(call.state in (CallState.CONNECTED, CallState.INTERRUPTED))
+        self.hold.setEnabled(talking)
 
     def _action(self, name: str, words: str, hint: str = "") -> QAction:
         made = self.addAction(words)

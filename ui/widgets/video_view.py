@@ -53,6 +53,12 @@ class VideoView(QWidget):
             self._waker = FrameWaker(mailbox, self)
             self._waker.ready.connect(self._wake)
 
+    def show_mirrored(self, on: bool) -> None:
+        """Show the pictures as in a mirror, or as they are."""
+        if on != self.mirrored:
+            self.mirrored = on
+            self.update()
+
     @property
     def picture(self) -> VideoPicture | None:
         """The picture on show, for whoever reads it back."""
