@@ -170,6 +170,29 @@ class MediaSettings:
     mirror_own: bool = True  # show the own picture as in a mirror; others see it as it is
 
 
+class RecordedSound(StrEnum):
+    """How a recording keeps the two voices."""
+
+    MIXED = "mixed"  # together, in one track
+    STEREO = "stereo"  # this side left, the other side right
+    TRACKS = "tracks"  # two tracks; in a WAV file, which has one, left and right
+
+
+class TellOther(StrEnum):
+    """How the other side learns that it is recorded."""
+
+    TONE = "tone"  # a short beep every 15 seconds in what it hears
+    LABEL = "label"  # "REC" in the picture that it sees; a tone while it sees none
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSettings:
+    folder: str = ""  # "" means the folder Parley in the platform's own for videos
+    sound: RecordedSound = RecordedSound.MIXED
+    tell: TellOther = TellOther.TONE
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that is kept. `accounts` holds at most one for now; a tuple so that more can come."""
@@ -177,6 +200,7 @@ class Settings:
     accounts: tuple[Account, ...] = ()
     network: NetworkSettings = NetworkSettings()
     media: MediaSettings = MediaSettings()
+    recording: RecordingSettings = RecordingSettings()
     display_name: str = ""  # how neighbours and callees see this person; "" means the login name
     ring_volume: float = 0.8  # 0 to 1
     no_answer_after_s: float = 60.0  # an unanswered incoming call ends with 480 after this

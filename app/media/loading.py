@@ -13,6 +13,7 @@ import threading
 _MODULES = (
     "app.media.aiortc_parts",
     "app.media.audio_stream",
+    "app.media.call_recorder",
     "app.media.camera",
     "app.media.dtls",
     "app.media.echo",

@@ -79,15 +79,18 @@ class NullAudioSink:
 
 
 class WavSink:
-    """Writes a mono 16-bit WAV file whose header is right after every frame, so a killed program leaves a whole file.
+    """Writes a 16-bit WAV file, mono unless told otherwise, that is whole after every frame: even a killed program
+    leaves its header right.
 
-    A full disk or a file at the format's limit (12 hours) ends the writing with a sentence in `problem`.
+    A full disk or a file at the format's limit (12 hours of mono) ends the writing with a sentence in `problem`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, channels: int = 1) -> None:
         self.description = path.name
         self.problem: str | None = None
         self._path = path
+        self.failure: OSError | None = None  # why `problem` says that it cannot be written
+        self._frame_bytes = channels * _SAMPLE_BYTES
         self._lock = threading.Lock()
         self._file: int | None = None
         self._data_bytes = 0
@@ -116,7 +119,7 @@ class WavSink:
             try:
                 os.lseek(self._file, _WAV_HEADER_BYTES + self._data_bytes, os.SEEK_SET)
                 written = os.write(self._file, data)
-                self._data_bytes += written // _SAMPLE_BYTES * _SAMPLE_BYTES
+                self._data_bytes += written // self._frame_bytes * self._frame_bytes
                 self._write_header()
             except OSError as error:
                 self._give_up(error)
@@ -129,12 +132,15 @@ class WavSink:
         assert self._file is not None
         header = b"RIFF" + struct.pack("<I", _WAV_HEADER_BYTES - 8 + self._data_bytes) + b"WAVE"
         rate = SAMPLE_RATE_HZ
-        header += b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, rate * _SAMPLE_BYTES, _SAMPLE_BYTES, 16)
+        header += b"fmt " + struct.pack(
+            "<IHHIIHH", 16, 1, self._frame_bytes // _SAMPLE_BYTES, rate, rate * self._frame_bytes, self._frame_bytes, 16
+        )
         header += b"data" + struct.pack("<I", self._data_bytes)
         os.lseek(self._file, 0, os.SEEK_SET)
         os.write(self._file, header)
 
     def _give_up(self, error: OSError) -> None:
+        self.failure = error
         reason = error.strerror or str(error)
         self._stop(f"{str(self._path)[:120]} cannot be written ({reason}): the sound is not kept.")
 
