@@ -47,6 +47,11 @@ class AudioPlayWorker:
         if not self._began.is_set():
             self._began.set()
 
+    def played_at(self) -> tuple[int, float] | None:
+        """Give an RTP timestamp and when its sound is written to the sink, on the monotonic clock; any thread."""
+        with self._lock:
+            return self.playout.played_at()
+
     def reset(self) -> None:
         """Another source begins."""
         with self._lock:

@@ -8,10 +8,13 @@ from app.media.audio_send import AudioSendWorker
 from app.media.events import DeviceTrouble, FirstMedia
 from app.media.jitter import Playout
 from app.media.plan import StreamPlan
+from app.media.ports import FRAME_MS
 from app.media.rtcp import Report
 from app.media.rtp import RtpPacket
 from app.media.stream import RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
+
+FALLS_SILENT_S = 2.0  # without a packet: there is nothing that a picture could be in step with
 
 
 class AudioStream(RtpStream):
@@ -90,12 +93,24 @@ class AudioStream(RtpStream):
                 3, min(30, percent if percent > before else (3 * before + percent) // 4)
             )
 
+    def reports(self, now: float) -> bytes:
+        self.sender.lag_s = FRAME_MS / 1000  # a frame is stamped when it is whole, and its first sample is older
+        return super().reports(now)
+
     def tick(self, now: float) -> None:
         if not self._was_heard and self._playout.first_decoded_at is not None:
             self._was_heard = True
             self.host.emit(FirstMedia("audio", self._playout.first_decoded_at))
         self._tell("microphone", self._capture.source.problem if self._capture is not None else None)
         self._tell("speaker", self._player.sink.problem if self._player is not None else None)
+
+    def lateness(self, now: float) -> float | None:
+        source, played = self.source, self._player.played_at() if self._player is not None else None
+        if source is None or played is None or now - source.last_at > FALLS_SILENT_S:
+            return None
+        timestamp, played_at = played
+        captured_at = source.clock.captured_at(timestamp)
+        return played_at - captured_at if captured_at is not None else None
 
     @property
     def first_decoded_at(self) -> float | None:

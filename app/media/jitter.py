@@ -117,6 +117,12 @@ class Playout:
         self._rest = sound[FRAME:]
         return sound[:FRAME]
 
+    def played_at(self) -> tuple[int, float] | None:
+        """Give an RTP timestamp and when its sound leaves for the sink, as the delay is now; None before any sound."""
+        if self._tracker.base is None or self.delay_s is None or not self._clock_rate:
+            return None
+        return self._last_timestamp, self._last_media / RATE + self._tracker.base + self.delay_s
+
     def _decoder_of(self, payload_type: int, codec: CodecPlan) -> AudioDecoder:
         """Give the decoder of a payload type; a new one when an offer has given the number to another codec."""
         known = self._decoders.get(payload_type)

@@ -26,6 +26,7 @@ class RtpSender:
         self.extensions = extensions if extensions is not None else ExtensionBlock()
         self.packets_sent = 0
         self.octets_sent = 0
+        self.lag_s = 0.0  # by how much later than its capture what is sent is stamped
         self._sequence = secrets.randbelow(1 << 15)  # low half: SRTP guesses the rollover safely, RFC 3711 3.3.1
         self._offset = secrets.randbits(32)
         self._born = time.monotonic()
@@ -94,11 +95,15 @@ class RtpSender:
         return found
 
     def report(self, now: float) -> SenderReport | None:
-        """Make a sender report (without blocks); None before anything was sent."""
+        """Make a sender report (without blocks); None before anything was sent.
+
+        It tells when something was captured, not when it was encoded (RFC 3550 section 6.4.1): sound and picture are
+        brought together by that.
+        """
         if self._last is None or not self.packets_sent:
             return None
         timestamp, at = self._last
-        timestamp = (timestamp + int((now - at) * self.clock_rate)) & 0xFFFF_FFFF
+        timestamp = (timestamp + int((now - at + self.lag_s) * self.clock_rate)) & 0xFFFF_FFFF
         return SenderReport(self.ssrc, ntp_time(), timestamp, self.packets_sent, self.octets_sent)
 
 

@@ -13,6 +13,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.events import AudioStats, SecurityInfo, TransportStats, VideoStats
@@ -21,6 +22,7 @@ from app.media.certificate import Certificate
 from app.media.default_devices import SettingsDevices
 from app.media.errors import MediaError, PacketError
 from app.media.events import MediaEvent, PeerClosed
+from app.media.lipsync import LipSync
 from app.media.loading import is_loaded, loaded
 from app.media.pacer import Outgoing
 from app.media.plan import DatagramPath, SecurityPlan, StreamPlan
@@ -80,6 +82,7 @@ class MediaSession:
         self._preparing: asyncio.Task[None] | None = None
         self._router = Router()
         self._host: StreamHost | None = None
+        self._lips = LipSync()
         self._retired: list[Worker] = []
         self._gate_open = False
         self._muted = False
@@ -257,6 +260,11 @@ class MediaSession:
         for stream in self._streams.values():
             audio = audio or stream.audio_figures(now)
             video = video or stream.video_figures(now)
+        lips = self._lips
+        if audio is not None and video is not None and lips.offset_s is not None:
+            audio = replace(audio, held_back_ms=lips.sound_waits_s * 1000)
+            held_ms, offset_ms = lips.picture_waits_s * 1000, lips.offset_s * 1000
+            video = replace(video, held_back_ms=held_ms, lip_sync_ms=offset_ms)
         return audio, video, self._security()
 
     def transport_figures(self) -> TransportStats | None:
@@ -401,6 +409,7 @@ class MediaSession:
         now = time.monotonic()
         for stream in self._streams.values():
             stream.tick(now)
+        self._lips.step(self._streams.values(), now)
         if self._gate_open and now >= self._next_report:
             self._next_report = now + REPORT_S * random.uniform(0.8, 1.2)  # RFC 3550 section 6.3.1: never in step
             for stream in self._streams.values():

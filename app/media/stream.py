@@ -16,6 +16,7 @@ from app.media.codecs import first_known, is_known
 from app.media.errors import MediaError
 from app.media.events import MediaEvent
 from app.media.header_extensions import ExtensionBlock
+from app.media.lipsync import SourceClock
 from app.media.pacer import Outgoing, Urgency
 from app.media.plan import CodecPlan, StreamPlan
 from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Report, SenderReport, SourceName
@@ -55,11 +56,13 @@ class RemoteSource:
         self.ssrc = ssrc
         self.counter = ReceptionCounter(clock_rate)
         self.last_at = 0.0
+        self.clock = SourceClock(clock_rate)
         self._report_ntp = 0
         self._report_at: float | None = None
 
     def sender_report(self, report: SenderReport, now: float) -> None:
         self._report_ntp, self._report_at = report.ntp >> 16 & 0xFFFF_FFFF, now
+        self.clock.report(report.ntp, report.timestamp)
 
     def report_block(self, now: float) -> Report:
         """Make the block that tells the source how it is heard."""
@@ -156,6 +159,17 @@ class RtpStream:
     def video_figures(self, now: float) -> VideoStats | None:
         """Give the figures of now; None when this is no stream of pictures."""
         return None
+
+    @property
+    def kind(self) -> str:
+        return self.plan.kind
+
+    def lateness(self, now: float) -> float | None:
+        """Tell by how much what reaches the person is later than its capture (see lipsync.Stream); None: not known."""
+        return None
+
+    def hold_back(self, seconds: float) -> None:
+        """Let what comes wait so much longer than it has to, where it is shown to a person."""
 
     def update(self) -> None:
         """Start or stop workers so that they fit the plan and the gate."""

@@ -36,6 +36,8 @@ class VideoPlayWorker:
         self.size: tuple[int, int] | None = None
         self.rate = RateMeter()
         self.freezes = FreezeCounter()
+        self.delay_s = 0.0  # pictures wait so long after they came, for their sound; any thread may set it
+        self.shown: tuple[int, float] | None = None  # the RTP timestamp of the last picture, and when it was shown
         self.worker = Worker("video-play", self._run)
 
     def push(self, frames: list[EncodedFrame]) -> bool:
@@ -89,14 +91,19 @@ class VideoPlayWorker:
                 on_picture = self.on_picture
                 if on_picture is not None:
                     on_picture(CapturedFrame(picture, now))
+                self.shown = frame.timestamp, now
                 self._count((picture.width, picture.height), now)
 
     def _take(self, stopping: threading.Event) -> tuple[EncodedFrame | None, bool]:
         with self._ready:
-            while not self._frames and not self._flushed and not stopping.is_set():
-                self._ready.wait(1.0)
+            while not self._flushed and not stopping.is_set():
+                wait_s = self._frames[0].at + self.delay_s - time.monotonic() if self._frames else 1.0
+                if wait_s <= 0:
+                    break
+                self._ready.wait(wait_s)
             flushed, self._flushed = self._flushed, False
-            return (self._frames.popleft() if self._frames else None), flushed
+            is_due = bool(self._frames) and not stopping.is_set()
+            return (self._frames.popleft() if is_due else None), flushed
 
     def _count(self, size: tuple[int, int], now: float) -> None:
         self.size = size

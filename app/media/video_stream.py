@@ -19,6 +19,8 @@ from app.media.video_receive import VideoPlayWorker
 from app.media.video_send import VideoSendWorker
 from app.media.worker import Worker, call_soon
 
+STANDS_STILL_S = 2.0  # without a picture: there is nothing that sound could be in step with
+
 
 class VideoStream(RtpStream):
     """The camera runs while the gate is open, the plan sends and the person wants it; the decoder from the plan on."""
@@ -147,6 +149,7 @@ class VideoStream(RtpStream):
     def source_changed(self) -> None:
         self._assembler.reset()
         if self._player is not None:
+            self._player.shown = None  # its timestamps are not the new source's
             self._player.flush()
 
     def ask_key_frame(self) -> None:
@@ -163,6 +166,18 @@ class VideoStream(RtpStream):
         about = "screen" if source is not None and source.is_screen else "camera"
         self._tell(about, source.problem if source is not None else None)
         self._tell("picture", player.sink.problem if player is not None else None)
+
+    def lateness(self, now: float) -> float | None:
+        source, shown = self.source, self._player.shown if self._player is not None else None
+        if source is None or shown is None or now - shown[1] > STANDS_STILL_S:
+            return None
+        timestamp, shown_at = shown
+        captured_at = source.clock.captured_at(timestamp)
+        return shown_at - captured_at if captured_at is not None else None
+
+    def hold_back(self, seconds: float) -> None:
+        if self._player is not None:
+            self._player.delay_s = seconds
 
     def _look_for_gaps(self, now: float) -> None:
         lost, ask, frames = self._assembler.tick(now, self.rtt_s or START_RTT_S)

@@ -1,0 +1,156 @@
+"""Lips and voice together: which of sound and picture of one moment reaches the person later, and for how long the
+other waits.
+
+Sender reports say which moment of the sender's clock an RTP timestamp stands for (RFC 3550 section 6.4.1); that clock
+is the same for both streams of a call. How late sound is at the ear and a picture in the window, both by that clock,
+gives the offset between them, whatever the two clocks show.
+
+People notice sound that comes 45 ms before its picture, or 125 ms after it (ITU-R BT.1359). A picture that waits
+disturbs nobody, so it is held back as soon as it is noticeably early; sound that waits makes talking harder, so it is
+held back only for a picture that is very late, and by little. Pure: `now` in monotonic seconds comes in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from statistics import median
+from typing import Protocol
+
+from app.media.rtp import timestamp_difference
+
+STEP_S = 0.25
+MEASUREMENTS = 8  # two seconds: a key frame or a burst of loss moves nothing
+LEAST_MEASUREMENTS = 4
+NONSENSE_S = 3.0  # no path does that to one of two streams: the reports are of different clocks
+
+PICTURE_WAITS_FROM_S = 0.030
+PICTURE_WAITS_UNTIL_S = 0.015
+PICTURE_STAYS_EARLY_S = 0.010
+MOST_PICTURE_S = 0.300
+
+SOUND_WAITS_FROM_S = 0.100
+SOUND_WAITS_UNTIL_S = 0.080
+PICTURE_STAYS_LATE_S = 0.060
+MOST_SOUND_S = 0.100
+
+RISE_S = 0.020  # at most, of what waits, in a step
+FALL_S = 0.040
+TOO_LITTLE_S = 0.008  # a wait that is off by less stays as it is
+
+_NTP_SECOND = 1 << 32
+
+
+class SourceClock:
+    """From a source's RTP timestamps to its wall clock, by its newest sender report."""
+
+    def __init__(self, clock_rate: int) -> None:
+        self._clock_rate = clock_rate
+        self._report: tuple[int, int] | None = None
+
+    def report(self, ntp: int, timestamp: int) -> None:
+        """Take a sender report; NTP time as 32.32 fixed point. A time of 0 says that the sender has no clock."""
+        if ntp:
+            self._report = ntp, timestamp
+
+    def captured_at(self, timestamp: int) -> float | None:
+        """Give the sender's time of an RTP timestamp in seconds; None before a report."""
+        if self._report is None:
+            return None
+        ntp, reported = self._report
+        return ntp / _NTP_SECOND + timestamp_difference(timestamp, reported) / self._clock_rate
+
+
+class Stream(Protocol):
+    """What a stream of the call tells and does."""
+
+    @property
+    def kind(self) -> str:
+        """ "audio" or "video"."""
+
+    def lateness(self, now: float) -> float | None:
+        """Tell by how much what reaches the person now is later than its capture; None while that is not known.
+
+        The seconds from the sender's clock to ours are in it, the same for all streams of a sender.
+        """
+
+    def hold_back(self, seconds: float) -> None:
+        """Let what comes wait so much longer than it has to."""
+
+
+class LipSync:
+    """One call. `offset_s`: how much later than its sound a picture is seen, with what waits; None: not known."""
+
+    def __init__(self) -> None:
+        self.picture_waits_s = 0.0
+        self.sound_waits_s = 0.0
+        self.offset_s: float | None = None
+        self._measured: deque[float] = deque(maxlen=MEASUREMENTS)  # offsets as they would be if nothing waited
+        self._picture_target_s = 0.0
+        self._sound_target_s = 0.0
+        self._next_at = 0.0
+
+    def step(self, streams: Iterable[Stream], now: float) -> None:
+        """Measure, and tell the streams how long to wait; does something four times a second."""
+        if now < self._next_at:
+            return
+        self._next_at = now + STEP_S
+        sound = picture = None
+        for stream in streams:
+            if stream.kind == "audio":
+                sound = sound or stream
+            else:
+                picture = picture or stream
+        if sound is None or picture is None:
+            self._forget()
+        else:
+            self._measure(sound.lateness(now), picture.lateness(now))
+        self._move()
+        if picture is not None:
+            picture.hold_back(self.picture_waits_s)
+        if sound is not None:
+            sound.hold_back(self.sound_waits_s)
+
+    def _measure(self, sound_s: float | None, picture_s: float | None) -> None:
+        if sound_s is None or picture_s is None or abs(picture_s - sound_s) > NONSENSE_S:
+            self._forget()
+            return
+        self._measured.append((picture_s - self.picture_waits_s) - (sound_s - self.sound_waits_s))
+        if len(self._measured) < LEAST_MEASUREMENTS:
+            return
+        offset = median(self._measured)
+        self.offset_s = offset + self.picture_waits_s - self.sound_waits_s
+        self._picture_target_s = _target(
+            -offset,
+            self._picture_target_s,
+            PICTURE_WAITS_FROM_S,
+            PICTURE_WAITS_UNTIL_S,
+            PICTURE_STAYS_EARLY_S,
+            MOST_PICTURE_S,
+        )
+        self._sound_target_s = _target(
+            offset, self._sound_target_s, SOUND_WAITS_FROM_S, SOUND_WAITS_UNTIL_S, PICTURE_STAYS_LATE_S, MOST_SOUND_S
+        )
+
+    def _forget(self) -> None:
+        """There is nothing to be in step with: nothing waits."""
+        self._measured.clear()
+        self.offset_s = None
+        self._picture_target_s = self._sound_target_s = 0.0
+
+    def _move(self) -> None:
+        self.picture_waits_s = _moved(self.picture_waits_s, self._picture_target_s)
+        self.sound_waits_s = _moved(self.sound_waits_s, self._sound_target_s)
+
+
+def _target(early_s: float, before_s: float, start_s: float, stop_s: float, left_s: float, most_s: float) -> float:
+    """Give how long something should wait that comes `early_s` too early, and waited `before_s` so far."""
+    if early_s < stop_s or (early_s < start_s and not before_s):
+        return 0.0
+    return min(most_s, max(0.0, early_s - left_s))
+
+
+def _moved(waits_s: float, target_s: float) -> float:
+    if abs(target_s - waits_s) < TOO_LITTLE_S and target_s:
+        return waits_s
+    return max(waits_s - FALL_S, min(waits_s + RISE_S, target_s))
