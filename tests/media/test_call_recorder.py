@@ -139,7 +139,7 @@ def test_time_is_kept_over_silence_and_stands_still_on_hold(tmp_path: Path) -> N
     studio.end()
     (both,) = sounds(path)
     assert len(both) / 48_000 == pytest.approx(5.0, abs=0.05)
-    silent = [gap for gap in gaps_ms(both[:, 1], at_least_ms=200)]
+    silent = gaps_ms(both[:, 1], at_least_ms=200)
     assert len(silent) == 1
     start, length = silent[0]
     assert (start, length) == (pytest.approx(1000, abs=40), pytest.approx(2000, abs=60))
