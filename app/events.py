@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.frames import VideoPicture
 from app.media_events import AudioStats as AudioStats
 from app.media_events import LimitedFor as LimitedFor
 from app.media_events import QualityInfo as QualityInfo
@@ -28,6 +27,7 @@ from app.path_events import PairInfo as PairInfo
 from app.path_events import PairState as PairState
 from app.path_events import ServerInfo as ServerInfo
 from app.path_events import ServerState as ServerState
+from app.picture import VideoPicture
 
 
 class Direction(StrEnum):

@@ -9,25 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from app.picture import VideoPicture as VideoPicture
 
 WATCHED_S = 1.0  # who took a picture this long ago is still looking
 UNWATCHED_INTERVAL_S = 0.25  # between pictures while nobody looks, so that whoever begins to look sees one at once
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VideoPicture:
-    """One decoded picture, ready to paint.
-
-    `data` is BGRA, 8 bits a channel, rows `stride_bytes` apart, `height` rows; alpha is always 255.
-    `captured_at` is the monotonic time in seconds at which it was captured (own picture) or decoded (remote).
-    """
-
-    width: int
-    height: int
-    stride_bytes: int
-    data: bytes | memoryview
-    captured_at: float
 
 
 class FrameMailbox:
