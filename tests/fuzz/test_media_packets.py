@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.media.assembly import FrameAssembler
 from app.media.certificate import Certificate
-from app.media.codecs import OPUS, PCMU
+from app.media.codecs import H264, OPUS, PCMU, VP8
 from app.media.dtls import DtlsAssociation
 from app.media.errors import MediaError, PacketError
 from app.media.header_extensions import ExtensionIds
@@ -46,7 +46,7 @@ def test_any_video_packets_make_no_more_frames_than_there_are(packets: list[tupl
     assembler = FrameAssembler(with_nack=True)
     frames = []
     for step, (sequence, timestamp, marker, payload) in enumerate(packets):
-        frames += assembler.push(sequence, timestamp, marker, payload, step * 0.01)
+        frames += assembler.push(sequence, timestamp, marker, payload, step * 0.01, H264 if marker else VP8)
         frames += assembler.tick(step * 0.01, 0.05)[2]
     assert sum(len(frame.data) for frame in frames) <= sum(len(packet[3]) for packet in packets)
     assert {frame.timestamp for frame in frames} <= {packet[1] for packet in packets}
