@@ -11,6 +11,11 @@ from dataclasses import dataclass
 # IPv4 20 (IPv6 20 more), UDP 8, RTP 12, header extensions with MID and transport sequence number 12, SRTP tag 10 to 16
 PACKET_OVERHEAD_BYTES = 64
 
+SHORT_S = 0.5  # too little for so long: pictures pause …
+FAR_SHORT = 0.6  # … at once when it is far too little
+ENOUGH = 1.15  # of what all need at least …
+ENOUGH_S = 1.0  # … for so long: they come back
+
 
 @dataclass(frozen=True, slots=True)
 class BitrateWish:
@@ -18,3 +23,81 @@ class BitrateWish:
 
     least_bps: int
     most_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A stream that wants a share. `limit_bps`: the most that its peer asked for (TMMBR)."""
+
+    name: str
+    is_sound: bool
+    wish: BitrateWish
+    limit_bps: float | None = None
+
+
+class Allocator:
+    """Shares an estimate out: sound first, then pictures; pictures pause before sound suffers.
+
+    A paused picture comes back when the estimate has held above what both need for a while.
+    """
+
+    def __init__(self) -> None:
+        self.paused: frozenset[str] = frozenset()  # streams of pictures that may send nothing now
+        self._short_since: float | None = None
+        self._enough_since: float | None = None
+
+    def share(self, askers: list[Asker], estimate_bps: float, now: float) -> dict[str, int]:
+        """Give each stream its rate, 0 to a paused one."""
+        shares: dict[str, int] = {}
+        left = estimate_bps
+        sounds = [asker for asker in askers if asker.is_sound]
+        pictures = [asker for asker in askers if not asker.is_sound]
+        least_sound = sum(asker.wish.least_bps for asker in sounds)
+        least_pictures = sum(asker.wish.least_bps for asker in pictures)
+        self._decide(pictures, least_sound + least_pictures, estimate_bps, now)
+        paused = self.paused
+        # Sound may have all it wants as long as pictures keep their least, or there are none.
+        kept = 0 if paused else least_pictures
+        for asker in sounds:
+            others = sum(other.wish.least_bps for other in sounds if other.name not in shares and other is not asker)
+            rate = max(asker.wish.least_bps, min(asker.wish.most_bps, left - kept - others))
+            shares[asker.name] = int(_limited(rate, asker))
+            left -= shares[asker.name]
+        for index, asker in enumerate(pictures):
+            if asker.name in paused:
+                shares[asker.name] = 0
+                continue
+            rate = min(asker.wish.most_bps, max(asker.wish.least_bps, left / (len(pictures) - index)))
+            shares[asker.name] = max(1, int(_limited(rate, asker)))
+            left -= shares[asker.name]
+        return shares
+
+    def _decide(self, pictures: list[Asker], least_bps: float, estimate_bps: float, now: float) -> None:
+        """Pause pictures that have not enough for a while, bring them back when there is clearly enough."""
+        if not pictures:
+            self.paused = frozenset()
+            self._short_since = self._enough_since = None
+            return
+        names = frozenset(asker.name for asker in pictures)
+        if not self.paused:
+            self._enough_since = None
+            if estimate_bps >= least_bps:
+                self._short_since = None
+                return
+            self._short_since = now if self._short_since is None else self._short_since
+            if now - self._short_since >= SHORT_S or estimate_bps < least_bps * FAR_SHORT:
+                self.paused = names
+            return
+        self.paused = names
+        self._short_since = None
+        if estimate_bps < least_bps * ENOUGH:
+            self._enough_since = None
+            return
+        self._enough_since = now if self._enough_since is None else self._enough_since
+        if now - self._enough_since >= ENOUGH_S:
+            self.paused = frozenset()
+            self._enough_since = None
+
+
+def _limited(rate: float, asker: Asker) -> float:
+    return rate if asker.limit_bps is None else min(rate, max(asker.limit_bps, asker.wish.least_bps))

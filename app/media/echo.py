@@ -116,6 +116,8 @@ class EchoStream(RtpStream):
         )
 
     def _receive_repeated(self, packet: RtpPacket, now: float) -> None:
+        if not packet.payload:
+            return  # padding, with which the peer probes the path
         if self.source is None or len(packet.payload) < 3 or not self.plan.receive:
             self.wrong_packets += 1
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from app.media.header_extensions import NO_IDS, ExtensionIds
-from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Remb, Report, SenderReport, parse_rtcp
+from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Remb, Report, RtcpPacket, SenderReport, parse_rtcp
 from app.media.rtp import RtpPacket
 from app.media.stream import RtpStream
 
@@ -50,10 +50,11 @@ class Router:
             self._by_source[transport, packet.ssrc] = stream
         return stream, packet
 
-    def route_rtcp(self, transport: str, data: bytes, now: float) -> None:
-        """Read a compound packet and tell the streams it is about. PacketError when it is malformed."""
+    def route_rtcp(self, transport: str, data: bytes, now: float) -> list[RtcpPacket]:
+        """Read a compound packet, tell the streams it is about, and give it. PacketError when it is malformed."""
         streams = self._by_transport.get(transport, ())
-        for packet in parse_rtcp(data):
+        packets = parse_rtcp(data)
+        for packet in packets:
             match packet:
                 case SenderReport():
                     for stream in streams:
@@ -74,7 +75,8 @@ class Router:
                     for stream in _owners(streams, sources):
                         stream.limited_by_peer(bitrate, now)
                 case _:
-                    continue  # BYE: the dialog says when a call is over
+                    continue  # BYE: the dialog says when a call is over; the rest is about the path
+        return packets
 
 
 def _find(streams: Iterable[RtpStream], packet: RtpPacket) -> RtpStream | None:

@@ -75,6 +75,15 @@ class RtpSender:
         """Note which timestamp stands for which time, where packets are built elsewhere."""
         self._last = timestamp, at
 
+    def newest(self) -> bytes | None:
+        """Give the last packet that was kept; None when none is."""
+        return next(reversed(self._history.values()))[0] if self._history else None
+
+    @property
+    def newest_timestamp(self) -> int:
+        """The timestamp of the last packet that was built, or stamped; 0 before."""
+        return self._last[0] if self._last is not None else 0
+
     def repeat(self, sequences: tuple[int, ...], now: float, rtt_s: float) -> list[bytes]:
         """Give the kept packets that a NACK asked for, each at most once in a round trip."""
         history, found = self._history, []

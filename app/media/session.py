@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from app.events import AudioStats, SecurityInfo, TransportStats, VideoStats
 from app.frames import FrameMailbox
 from app.media.certificate import Certificate
+from app.media.congestion import Congestion
 from app.media.default_devices import SettingsDevices
 from app.media.errors import MediaError, PacketError
 from app.media.events import MediaEvent, PeerClosed
@@ -81,6 +82,8 @@ class MediaSession:
         self._tasks = OwnedTasks("media")
         self._preparing: asyncio.Task[None] | None = None
         self._router = Router()
+        self._cname = secrets.token_urlsafe(12)
+        self._congestion = Congestion(self._cname, self._send_packet, self._send_rtcp)
         self._host: StreamHost | None = None
         self._lips = LipSync()
         self._retired: list[Worker] = []
@@ -110,6 +113,7 @@ class MediaSession:
         transport = self._transports.get(name)
         if transport is not None:
             transport.path = path
+            self._congestion.path_changed(name)
             return
         self._transports[name] = MediaTransport(
             name,
@@ -199,6 +203,7 @@ class MediaSession:
             elif known.plan != plan:
                 known.adapt(plan)
         self._router.set_streams(list(self._streams.values()))
+        self._congestion.configure(self._streams.values())
 
     def start_sending(self) -> None:
         """Open the gate: start the captures in their threads and let media leave. Harmless when open."""
@@ -269,8 +274,7 @@ class MediaSession:
 
     def transport_figures(self) -> TransportStats | None:
         """Give what is known of the path that the streams share; None before one has been heard of by its peer."""
-        trips = [stream.rtt_s for stream in self._streams.values() if stream.rtt_s is not None]
-        return TransportStats(rtt_ms=min(trips) * 1000) if trips else None
+        return self._congestion.figures(time.monotonic())
 
     @property
     def first_audio_at(self) -> float | None:
@@ -304,6 +308,7 @@ class MediaSession:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        self._congestion.close()
         if self._gate_open:
             self._say_bye()
         for stream in self._streams.values():
@@ -333,7 +338,7 @@ class MediaSession:
                 loop=asyncio.get_running_loop(),
                 settings=self._settings,
                 devices=self._devices,
-                cname=secrets.token_urlsafe(12),
+                cname=self._cname,
                 send_rtp=self._send_rtp,
                 send_rtcp=self._send_rtcp,
                 has_transport=self._transports.__contains__,
@@ -368,27 +373,28 @@ class MediaSession:
             logger.debug("%s: %s", transport, error)
             return
         if found is not None:
-            stream, packet = found
-            stream.receive(packet, time.monotonic())
+            (stream, packet), now = found, time.monotonic()
+            self._congestion.arrived(stream, packet, len(data), now)
+            stream.receive(packet, now)
 
     def _peer_closed(self, transport: str) -> None:
         if transport not in self._rtcp_of:
             self._emit(PeerClosed(transport))
 
     def _take_rtcp(self, transport: str, data: bytes) -> None:
+        media, now = self._rtcp_of.get(transport, transport), time.monotonic()
         try:
-            self._router.route_rtcp(self._rtcp_of.get(transport, transport), data, time.monotonic())
+            self._congestion.rtcp(media, self._router.route_rtcp(media, data, now), now)
         except PacketError as error:
             self._transports[transport].rejected += 1
             logger.debug("%s: %s", transport, error)
 
     def _send_rtp(self, transport: str, packets: list[Outgoing]) -> None:
         if self._gate_open and not self._closed:
-            sends, now = self._transport(transport), time.monotonic()
-            for packet in packets:
-                if sends.send_rtp([packet.data]):
-                    packet.sender.left(packet.data, now, is_new=packet.is_new)
-                    packet.on_left(len(packet.data), now)
+            self._congestion.send(transport, packets)
+
+    def _send_packet(self, transport: str, packet: bytes) -> bool:
+        return self._gate_open and not self._closed and self._transport(transport).send_rtp((packet,)) == 1
 
     def _send_rtcp(self, transport: str, compound: bytes) -> None:
         if self._gate_open:
@@ -410,6 +416,8 @@ class MediaSession:
         for stream in self._streams.values():
             stream.tick(now)
         self._lips.step(self._streams.values(), now)
+        if self._gate_open:
+            self._congestion.tick(now)
         if self._gate_open and now >= self._next_report:
             self._next_report = now + REPORT_S * random.uniform(0.8, 1.2)  # RFC 3550 section 6.3.1: never in step
             for stream in self._streams.values():

@@ -86,6 +86,9 @@ class RtpStream:
         self.source: RemoteSource | None = None
         self.gate_open = False
         self.rtt_s: float | None = None
+        self.last_rtt_s: float | None = None  # not smoothed
+        self.backlog_s = 0.0  # how long a picture that is encoded now would wait to be sent; read by workers
+        self.wanted_bps: int | None = None  # the most that the peer should send here; None: as much as it can
         self.remote_fraction_lost = 0
         self._peer_report: Report | None = None
         self.received_bytes = RateMeter()
@@ -231,6 +234,7 @@ class RtpStream:
             delay = ((ntp_time() >> 16) - report.last_report - report.delay) & 0xFFFF_FFFF
             if delay < 0x8000_0000:
                 rtt = max(0.0005, delay / 65_536)
+                self.last_rtt_s = rtt
                 self.rtt_s = rtt if self.rtt_s is None else self.rtt_s * 0.75 + rtt * 0.25
 
     def key_frame_asked(self) -> None:
@@ -328,6 +332,19 @@ class RtpStream:
                 for packet in packets
             ],
         )
+
+    @property
+    def is_sound(self) -> bool:
+        return self.plan.kind == "audio"
+
+    def set_backlog(self, waits_s: float) -> None:
+        """Learn how long a picture that is encoded now would wait here: over 0.1 s it is better left out."""
+        self.backlog_s = waits_s
+
+    @property
+    def can_pad(self) -> bool:
+        """Whether `pad` has anything to give."""
+        return False
 
     def pad(self, size: int) -> list[Outgoing]:
         """Give about `size` bytes of packets that the peer can do without, to probe the path with; empty if none."""

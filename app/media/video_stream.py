@@ -9,6 +9,7 @@ from app.events import VideoStats
 from app.frames import FrameMailbox
 from app.media.assembly import EncodedFrame, FrameAssembler
 from app.media.events import DeviceTrouble, FirstMedia
+from app.media.pacer import Outgoing, Urgency
 from app.media.plan import CodecPlan, StreamPlan
 from app.media.rtcp import Nack, Report
 from app.media.rtp import RtpPacket, sequence_difference
@@ -20,6 +21,7 @@ from app.media.video_send import VideoSendWorker
 from app.media.worker import Worker, call_soon
 
 STANDS_STILL_S = 2.0  # without a picture: there is nothing that sound could be in step with
+PADDING_BYTES = 255  # in one packet, RFC 3550 section 5.1
 
 
 class VideoStream(RtpStream):
@@ -133,6 +135,8 @@ class VideoStream(RtpStream):
 
     def _receive_repeated(self, packet: RtpPacket, payload_type: int, now: float) -> None:
         """Unwrap a retransmission (RFC 4588 section 4): the original sequence number stands before the payload."""
+        if not packet.payload:
+            return  # padding, with which the peer probes the path
         codec = self.codecs.get(payload_type)
         if self.source is None or codec is None or len(packet.payload) < 3 or not self.plan.receive:
             self.wrong_packets += 1
@@ -207,6 +211,25 @@ class VideoStream(RtpStream):
                 self.deliver_again(self.sender, [packet], wrapped=False)
             else:
                 self.deliver_again(self.sender, [self._rtx.wrap(repair, packet)], wrapped=True)
+
+    @property
+    def can_pad(self) -> bool:
+        return self._rtx is not None and self.plan.send and self.gate_open
+
+    def pad(self, size: int) -> list[Outgoing]:
+        """Repeat what the peer has got already, as a retransmission, or send packets of nothing but padding."""
+        rtx, (payload_type, _) = self._rtx, self.plan.rtx[0] if self.plan.rtx else (0, 0)
+        if rtx is None or not self.can_pad:
+            return []
+        last = self.sender.newest()
+        repair = self.plan.rtx_of(last[1] & 0x7F) if last is not None else None
+        if last is not None and repair is not None and len(last) > size // 2:
+            packets = [rtx.wrap(repair, last)]
+        else:
+            block = self.sender.extensions.plain
+            sizes = [PADDING_BYTES] * (size // PADDING_BYTES) or [max(1, size)]
+            packets = [rtx.padding(payload_type, each, self.sender.newest_timestamp, block) for each in sizes]
+        return [Outgoing(packet, self.sender, Urgency.PADDING, self._count_left, is_new=False) for packet in packets]
 
     def heard_by_peer(self, report: Report, now: float) -> None:
         super().heard_by_peer(report, now)

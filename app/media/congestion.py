@@ -1,0 +1,258 @@
+"""Congestion control of a session: each transport's sending and receiving side, and the timers that drive them.
+
+Loop thread only. Knows streams by their plans; what each transport sends passes here on its way to encryption.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from app.events import TransportStats
+from app.media.pacer import Outgoing
+from app.media.receive_side import Feedback, LimitPart, RembPart
+from app.media.rtcp import (
+    BitrateNotice,
+    BitrateRequest,
+    Limit,
+    ReceiverReport,
+    Remb,
+    Report,
+    RtcpPacket,
+    SenderReport,
+    SourceName,
+)
+from app.media.rtp import RtpPacket
+from app.media.send_side import SendSide, Stream
+from app.media.stream import RtpStream
+from app.media.twcc import TransportFeedback
+
+FLUSH_S = 0.005
+LEAST_LIMIT_BPS = 10_000
+
+
+class Congestion:
+    """All transports of a session."""
+
+    def __init__(
+        self, cname: str, send_rtp: Callable[[str, bytes], bool], send_rtcp: Callable[[str, bytes], None]
+    ) -> None:
+        self._cname = cname
+        self._send_rtp = send_rtp
+        self._send_rtcp = send_rtcp
+        self._transports: dict[str, _Transport] = {}
+        self._is_closed = False
+
+    def configure(self, streams: Iterable[RtpStream]) -> None:
+        """Set the streams; what was learned of transports that stay is kept."""
+        by_transport: dict[str, list[RtpStream]] = {}
+        for stream in streams:
+            by_transport.setdefault(stream.plan.transport, []).append(stream)
+        for name in set(self._transports) - set(by_transport):
+            self._transports.pop(name).close()
+        for name, here in by_transport.items():
+            if name not in self._transports:
+                self._transports[name] = _Transport(name, self)
+            self._transports[name].configure(here)
+
+    def send(self, transport: str, packets: list[Outgoing]) -> None:
+        """Send packets in their turn."""
+        found = self._transports.get(transport)
+        if found is not None:
+            found.send(packets)
+
+    def arrived(self, stream: RtpStream, packet: RtpPacket, size: int, now: float) -> None:
+        """Note an authentic packet of a stream; `size` is that of the whole RTP packet."""
+        found = self._transports.get(stream.plan.transport)
+        if found is not None:
+            found.arrived(stream, packet, size, now)
+
+    def rtcp(self, transport: str, packets: list[RtcpPacket], now: float) -> None:
+        """Take what the peer says about the path."""
+        found = self._transports.get(transport)
+        if found is not None:
+            for packet in packets:
+                found.rtcp(packet, now)
+
+    def path_changed(self, transport: str) -> None:
+        """The transport runs over another path from now on."""
+        found = self._transports.get(transport)
+        if found is not None:
+            found.sends.moved(time.monotonic())
+
+    def tick(self, now: float) -> None:
+        """Do what is due; called every 20 ms or so while media may leave."""
+        for transport in self._transports.values():
+            transport.tick(now)
+
+    def figures(self, now: float) -> TransportStats | None:
+        """Give the figures of the transport that carries most; None before there is one."""
+        busiest = max(self._transports.values(), key=lambda transport: transport.sent_octets, default=None)
+        return busiest.figures(now) if busiest is not None else None
+
+    def close(self) -> None:
+        """Stop the timers."""
+        self._is_closed = True
+        for transport in self._transports.values():
+            transport.close()
+
+
+class _Transport:
+    """One transport at work."""
+
+    def __init__(self, name: str, owner: Congestion) -> None:
+        self._name = name
+        self._owner = owner
+        self._streams: list[RtpStream] = []
+        self.sends = SendSide(lambda data: owner._send_rtp(name, data))
+        self._feedback = Feedback()
+        self._remb = RembPart()
+        self._limits: dict[str, LimitPart] = {}
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._feedback_timer: asyncio.TimerHandle | None = None
+
+    def configure(self, streams: list[RtpStream]) -> None:
+        self._streams = streams
+        sending: dict[str, Stream] = {stream.plan.name: stream for stream in streams if stream.plan.send}
+        told = any(stream.plan.transport_cc for stream in streams)
+        self.sends.set_streams(sending, transport_cc=told)
+        self._limits = {stream.plan.name: self._limits.get(stream.plan.name, LimitPart()) for stream in streams}
+
+    @property
+    def sent_octets(self) -> int:
+        return sum(stream.sender.octets_sent for stream in self._streams)
+
+    # Sending ------------------------------------------------------------------------------------------------
+
+    def send(self, packets: list[Outgoing]) -> None:
+        self.sends.put(packets, time.monotonic())
+        self._arm_flush()
+
+    def _flush(self) -> None:
+        self._flush_timer = None
+        self.sends.flush(time.monotonic())
+        self._arm_flush()
+
+    def _arm_flush(self) -> None:
+        if self._flush_timer is not None or self._owner._is_closed:
+            return
+        now = time.monotonic()
+        due = self.sends.next_at(now)
+        if due is not None:
+            self._flush_timer = asyncio.get_running_loop().call_later(max(FLUSH_S, due - now), self._flush)
+
+    # Receiving ----------------------------------------------------------------------------------------------
+
+    def arrived(self, stream: RtpStream, packet: RtpPacket, size: int, now: float) -> None:
+        plan = stream.plan
+        if plan.transport_cc:
+            if packet.transport_sequence is not None:
+                self._feedback.arrived(packet.transport_sequence, packet.ssrc, size, now)
+                self._arm_feedback(now)
+        elif plan.remb:
+            codec = stream.codecs.get(packet.payload_type)
+            if codec is not None:
+                self._remb.estimator.arrived(packet.ssrc, packet.timestamp, codec.clock_rate, size, now)
+
+    def _arm_feedback(self, now: float) -> None:
+        if self._feedback_timer is not None or self._owner._is_closed:
+            return
+        due = self._feedback.due_at(now)
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._feedback_timer = loop.call_later(max(0.0, due - now), self._tell)
+
+    def _tell(self) -> None:
+        self._feedback_timer = None
+        now = time.monotonic()
+        speaker = self._speaker()
+        for feedback in self._feedback.take(speaker.sender.ssrc if speaker is not None else 0, now):
+            self._say(speaker, feedback)
+
+    def _speaker(self) -> RtpStream | None:
+        """The stream in whose name this side speaks about the path."""
+        return next((stream for stream in self._streams if stream.has_rtcp), None)
+
+    def _say(self, stream: RtpStream | None, *packets: RtcpPacket) -> None:
+        if stream is None:
+            return
+        ssrc = stream.sender.ssrc
+        head = bytes(ReceiverReport(ssrc)) + bytes(SourceName(ssrc, self._owner._cname))
+        self._owner._send_rtcp(stream.plan.rtcp_transport, head + b"".join(map(bytes, packets)))
+
+    # What the peer says -------------------------------------------------------------------------------------
+
+    def rtcp(self, packet: RtcpPacket, now: float) -> None:
+        match packet:
+            case TransportFeedback():
+                self.sends.feedback(packet, now)
+                self._arm_flush()
+            case SenderReport(reports=reports) | ReceiverReport(reports=reports):
+                self._reported(reports, now)
+            case Remb(bitrate_bps=bitrate):
+                if any(stream.plan.remb for stream in self._streams):
+                    self.sends.remb(max(LEAST_LIMIT_BPS, bitrate), now)
+            case BitrateRequest(ssrc=asker, limits=limits):
+                self._limited(asker, limits, now)
+            case BitrateNotice(limits=limits):
+                for stream in self._streams:
+                    if any(limit.ssrc == stream.sender.ssrc for limit in limits):
+                        self._limits[stream.plan.name].noticed()
+            case _:
+                pass
+
+    def _reported(self, reports: tuple[Report, ...], now: float) -> None:
+        for report in reports:
+            for stream in self._streams:
+                if stream.sender.ssrc == report.ssrc:
+                    self.sends.report(stream.plan.name, report.fraction_lost / 256, stream.last_rtt_s, now)
+
+    def _limited(self, asker: int, limits: tuple[Limit, ...], now: float) -> None:
+        """Keep to what the peer asks for and say so (RFC 5104 section 4.2.2)."""
+        for stream in self._streams:
+            for limit in limits:
+                if limit.ssrc == stream.sender.ssrc and stream.plan.tmmbr:
+                    self.sends.limit(stream.plan.name, max(LEAST_LIMIT_BPS, limit.bitrate_bps), now)
+                    kept = Limit(asker, limit.bitrate_bps, limit.overhead_bytes)
+                    self._say(stream, BitrateNotice(stream.sender.ssrc, (kept,)))
+
+    # Time ---------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        self.sends.tick(now)
+        self._arm_flush()
+        for stream in self._streams:
+            source = stream.source
+            if source is None or not stream.plan.receive or not stream.has_rtcp:
+                continue
+            if stream.plan.tmmbr:
+                request = self._limits[stream.plan.name].take(stream.sender.ssrc, source.ssrc, stream.wanted_bps, now)
+                if request is not None:
+                    self._say(stream, request)
+            if stream.plan.remb and (not stream.plan.transport_cc or stream.wanted_bps is not None):
+                wanted = None if stream.plan.tmmbr else stream.wanted_bps
+                remb = self._remb.take(stream.sender.ssrc, (source.ssrc,), wanted, now)
+                if remb is not None:
+                    self._say(stream, remb)
+
+    def figures(self, now: float) -> TransportStats:
+        sent = self.sends.figures(now)
+        trips = [stream.rtt_s for stream in self._streams if stream.rtt_s is not None]
+        rtt = min(trips) if trips else sent.rtt_s
+        incoming = self._remb.estimator.bps
+        return TransportStats(
+            estimate_bps=sent.estimate_bps,
+            estimate_from=sent.source,
+            estimate_in_bps=incoming,
+            queue_delay_ms=sent.queue_delay_s * 1000,
+            pacer_ms=sent.pacer_s * 1000,
+            pacer_bytes=sent.pacer_bytes,
+            rtt_ms=rtt * 1000 if rtt is not None else None,
+            loss_percent=sent.loss * 100 if sent.loss is not None else None,
+        )
+
+    def close(self) -> None:
+        for timer in (self._flush_timer, self._feedback_timer):
+            if timer is not None:
+                timer.cancel()

@@ -1,0 +1,167 @@
+"""What the receiver of one transport tells its peer about the path: transport-wide feedback, REMB, TMMBR.
+
+Pure: the time comes in, RTCP packets go out; `congestion.py` keeps the timers. Rates are bits per second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.media.delay_trend import DelayTrend, PathUse
+from app.media.rtcp import BitrateRequest, Limit, Remb
+from app.media.rtp import timestamp_difference
+from app.media.send_side import WIRE_BYTES
+from app.media.stats import RateMeter
+from app.media.twcc import ArrivalLog, TransportFeedback
+
+FEEDBACK_SHARE = 0.05  # of what comes in may go back as feedback
+FEEDBACK_BITS = 1_000  # about one, with everything around it
+LEAST_PAUSE_S = 0.025
+MOST_PAUSE_S = 0.25
+RATE_WINDOW_S = 0.5
+
+REMB_S = 1.0
+REMB_FALL = 0.97  # a fall below this share is told at once
+GROWTH = 1.08  # per second, once a queue has been seen
+AHEAD = 1.5
+DECREASE = 0.85
+LEAST_BPS = 30_000
+
+REQUEST_S = 0.5
+REQUEST_TRIES = 5
+NO_LIMIT_BPS = 50_000_000
+OVERHEAD_BYTES = 40  # RTP, UDP and IP, of an IPv4 path
+
+
+class Feedback:
+    """When transport-wide feedback is due: often at a high rate, seldom where it would cost much."""
+
+    def __init__(self) -> None:
+        self._log = ArrivalLog()
+        self._rate = RateMeter(RATE_WINDOW_S)
+        self._told_at = 0.0
+        self._media_ssrc = 0
+
+    def arrived(self, sequence: int, ssrc: int, size: int, now: float) -> None:
+        """Note a packet with its transport-wide number."""
+        self._log.arrived(sequence, now)
+        self._rate.add(size + WIRE_BYTES, now)
+        self._media_ssrc = ssrc
+
+    def due_at(self, now: float) -> float | None:
+        """When to tell next; None when there is nothing to tell."""
+        if not self._log.has_news:
+            return None
+        bps = (self._rate.per_second(now) or 0.0) * 8
+        pause = FEEDBACK_BITS / (FEEDBACK_SHARE * bps) if bps > 0 else MOST_PAUSE_S
+        return self._told_at + min(MOST_PAUSE_S, max(LEAST_PAUSE_S, pause))
+
+    def take(self, ssrc: int, now: float) -> list[TransportFeedback]:
+        """Make what there is to tell."""
+        self._told_at = now
+        return self._log.take(ssrc, self._media_ssrc, now)
+
+
+@dataclass(slots=True)
+class _Heard:
+    """One source, for its own clock."""
+
+    last: int
+    media_time: int = 0
+    trend: DelayTrend = field(default_factory=DelayTrend)
+
+
+class ReceiveEstimator:
+    """What the path carries to here, from timestamps and arrivals, for a peer that goes by REMB."""
+
+    def __init__(self) -> None:
+        self._rate = RateMeter(RATE_WINDOW_S)
+        self._heard: dict[int, _Heard] = {}
+        self._estimate: float | None = None
+        self._has_met_queue = False
+        self._moved_at = 0.0
+        self._fell_at: float | None = None
+
+    @property
+    def bps(self) -> float | None:
+        """The estimate; None before there is one."""
+        return self._estimate
+
+    def arrived(self, ssrc: int, timestamp: int, clock_rate: int, size: int, now: float) -> None:
+        """Take one packet."""
+        self._rate.add(size + WIRE_BYTES, now)
+        heard = self._heard.get(ssrc)
+        if heard is None:
+            if len(self._heard) >= 4:
+                self._heard.clear()
+            heard = self._heard[ssrc] = _Heard(timestamp)
+        step = timestamp_difference(timestamp, heard.last)
+        heard.last = timestamp
+        heard.media_time += step
+        use = heard.trend.add(heard.media_time / clock_rate, now)
+        self._move(use, now)
+
+    def _move(self, use: PathUse, now: float) -> None:
+        rate = self._rate.per_second(now)
+        if rate is None:
+            return
+        incoming = rate * 8
+        if self._estimate is None:
+            self._estimate, self._moved_at = incoming * AHEAD, now
+        step_s, self._moved_at = min(1.0, now - self._moved_at), now
+        if use is PathUse.OVER:
+            self._has_met_queue = True
+            if self._fell_at is None or now - self._fell_at > 0.3:
+                self._fell_at = now
+                self._estimate = max(LEAST_BPS, min(self._estimate, incoming * DECREASE))
+        elif use is PathUse.NORMAL:
+            most = incoming * AHEAD + 10_000
+            if self._estimate < most:
+                grown = self._estimate * GROWTH**step_s + 1_000 * step_s if self._has_met_queue else most
+                self._estimate = min(grown, most)
+
+
+class RembPart:
+    """When to send REMB and what: the estimate, and what is wanted at most."""
+
+    def __init__(self) -> None:
+        self.estimator = ReceiveEstimator()
+        self._told_bps: float | None = None
+        self._told_at = 0.0
+
+    def take(self, ssrc: int, sources: tuple[int, ...], wanted_bps: int | None, now: float) -> Remb | None:
+        """Give the packet that is due, or None. `wanted_bps` is what this side can use at most."""
+        estimate = self.estimator.bps
+        rates = [rate for rate in (estimate, wanted_bps) if rate is not None]
+        if not rates or not sources:
+            return None
+        bps = min(rates)
+        fell = self._told_bps is not None and bps < self._told_bps * REMB_FALL
+        if now - self._told_at < (0.1 if fell else REMB_S):
+            return None
+        self._told_bps, self._told_at = bps, now
+        return Remb(ssrc, int(bps), sources)
+
+
+class LimitPart:
+    """Asks a peer by TMMBR to send no more than is wanted, until it says that it heard (TMMBN), or five times."""
+
+    def __init__(self) -> None:
+        self._asked: int | None = None
+        self._tries = 0
+        self._asked_at = 0.0
+        self._is_heard = True
+
+    def take(self, ssrc: int, media_ssrc: int, wanted_bps: int | None, now: float) -> BitrateRequest | None:
+        """Give the request that is due, or None."""
+        if wanted_bps != self._asked:
+            self._asked, self._tries, self._is_heard, self._asked_at = wanted_bps, 0, False, 0.0
+        if self._is_heard or self._tries >= REQUEST_TRIES or now - self._asked_at < REQUEST_S:
+            return None
+        self._tries, self._asked_at = self._tries + 1, now
+        limit = Limit(media_ssrc, NO_LIMIT_BPS if wanted_bps is None else wanted_bps, OVERHEAD_BYTES)
+        return BitrateRequest(ssrc, (limit,))
+
+    def noticed(self) -> None:
+        """The peer keeps to a limit of ours."""
+        self._is_heard = True

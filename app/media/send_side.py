@@ -1,0 +1,351 @@
+"""What one transport sends, when, and how much of it: numbering, pacing, estimating, sharing out.
+
+Pure but for the callbacks it is given: the time comes in, `congestion.py` keeps the timers. The estimate comes from
+transport-wide feedback where the peer gives any, else from its receiver reports and its REMB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from app.media.allocation import Allocator, Asker, BitrateWish
+from app.media.bandwidth import SendEstimator
+from app.media.pacer import Outgoing, Pacer, Urgency
+from app.media.probing import Prober
+from app.media.report_estimate import ReportEstimator
+from app.media.sending import RtpSender
+from app.media.sent_packets import SentPackets
+from app.media.stats import RateMeter
+from app.media.twcc import TransportFeedback
+
+WIRE_BYTES = 42  # of SRTP's tag, UDP and IPv4 beside an RTP packet
+PACE = 2.0  # times the estimate
+BUSY_SHARE = 0.65  # of the estimate: who sends less tells little about the path
+RATE_WINDOW_S = 0.5
+SHARE_S = 0.1  # shares change no more often, unless they fall
+SHARE_STEP = 0.03
+ROOM_S = 0.05  # of sending that may be under way beyond a round trip
+DEAF_S = 3.0  # no feedback for so long although packets went out: the peer gives none
+SILENT_S = 0.8
+DRAIN_FROM_S = 0.04  # a queue longer than this is worked off by sending less …
+DRAIN_OVER_S = 0.25
+LEAST_DRAIN = 0.3
+HEADROOM = 1.5  # the estimate may grow to so much of what streams wish
+QUIET_S = 0.3  # without overuse before the path is probed
+FALL = 0.7
+
+Source = Literal["transport-cc", "remb", "loss"]
+
+
+class Stream(Protocol):
+    """What a stream offers to whoever shares a rate out (RtpStream does)."""
+
+    @property
+    def sender(self) -> RtpSender: ...
+    @property
+    def is_sound(self) -> bool: ...
+    def wish(self) -> BitrateWish | None: ...
+    def allot(self, bps: int, now: float) -> None: ...
+    @property
+    def can_pad(self) -> bool: ...
+    def pad(self, size: int) -> list[Outgoing]: ...
+    def key_frame_asked(self) -> None: ...
+    def set_backlog(self, waits_s: float) -> None: ...
+
+
+@dataclass(slots=True)
+class _Share:
+    stream: Stream
+    bps: int | None = None
+    limit_bps: float | None = None  # asked by the peer (TMMBR)
+
+
+@dataclass(frozen=True, slots=True)
+class SendFigures:
+    """For a person. `paused`: pictures are paused because there is too little for them."""
+
+    estimate_bps: float
+    source: Source
+    queue_delay_s: float
+    pacer_s: float
+    pacer_bytes: int
+    rtt_s: float | None
+    loss: float | None
+    paused: bool
+
+
+class SendSide:
+    """The sending half of congestion control of one transport."""
+
+    def __init__(self, send: Callable[[bytes], bool]) -> None:
+        self._send = send
+        self._shares: dict[str, _Share] = {}
+        self.transport_cc = False
+        self.estimator = SendEstimator()
+        self.reports = ReportEstimator()
+        self._sent = SentPackets()
+        self._pacer = Pacer(self.estimator.rate_bps * PACE)
+        self._prober = Prober()
+        self._allocator = Allocator()
+        self._sent_rate = RateMeter(RATE_WINDOW_S)
+        self._repeated_rate = RateMeter()
+        self._shared_at = 0.0
+        self._fed_at: float | None = None
+        self._feedback_gap_s = 0.05
+        self._unanswered_since: float | None = None  # packets went out and no feedback came
+        self._is_deaf = False
+        self._held_back_at = -1.0  # by the room, or by pictures that pause
+        self._silent_at = 0.0
+        self._highest_bps = 0.0
+
+    # What streams do ----------------------------------------------------------------------------------------
+
+    def set_streams(self, streams: dict[str, Stream], *, transport_cc: bool) -> None:
+        """Say which streams send here, by name, and whether both sides do transport-wide feedback."""
+        self.transport_cc = transport_cc
+        self._shares = {
+            name: known if (known := self._shares.get(name)) is not None and known.stream is stream else _Share(stream)
+            for name, stream in streams.items()
+        }
+
+    def put(self, packets: list[Outgoing], now: float) -> None:
+        """Take packets, and send what may leave now."""
+        self._pacer.put(packets, now)
+        self.flush(now)
+
+    def flush(self, now: float) -> None:
+        """Send what may leave now."""
+        for packet in self._pacer.take(now, self._room(now), self._pad):
+            self._leave(packet, now)
+
+    def next_at(self, now: float) -> float | None:
+        """When `flush` has something to do next."""
+        return self._pacer.next_at(now)
+
+    def moved(self, now: float) -> None:
+        """The transport has another path: what was learned of the old one is of little use."""
+        self._sent.reset_flight()
+        self.estimator.restart(min(self.estimator.rate_bps, 600_000))
+        self._prober = Prober()
+
+    # What the peer says -------------------------------------------------------------------------------------
+
+    def feedback(self, feedback: TransportFeedback, now: float) -> None:
+        """Take transport-wide feedback."""
+        if not self.transport_cc:
+            return
+        results = self._sent.feedback(feedback, now)
+        if not results:
+            return
+        if self._fed_at is not None:
+            self._feedback_gap_s += 0.2 * (min(0.25, now - self._fed_at) - self._feedback_gap_s)
+        self._fed_at, self._unanswered_since, self._is_deaf = now, None, False
+        before = self.estimator.rate_bps
+        self.estimator.feedback(results, now, app_limited=self._is_app_limited(now), unproven_bps=self._unproven_bps())
+        found = self._prober.results(results, now, is_sent=self._pacer.cluster is None)
+        if found is not None:
+            self.estimator.probed(found)
+        self._note_change(before, self.estimator.rate_bps, now)
+        self.share(now)
+        self.flush(now)
+
+    def report(self, name: str, fraction_lost: float, rtt_s: float | None, now: float) -> None:
+        """Take a receiver report about a stream of this transport."""
+        main = max(self._shares.values(), key=lambda share: share.stream.sender.octets_sent, default=None)
+        share = self._shares.get(name)
+        if share is None or share is not main:
+            return
+        app_limited = self._is_app_limited(now) and self.reports.rate_bps > self._unproven_bps()
+        before = self.reports.rate_bps
+        self.reports.report(fraction_lost, rtt_s, now, app_limited=app_limited)
+        self._note_change(before, self.reports.rate_bps, now)
+        self.share(now)
+
+    def remb(self, bitrate_bps: int, now: float) -> None:
+        """Take the peer's own estimate."""
+        self.reports.remb(bitrate_bps, now)
+        self.share(now)
+
+    def limit(self, name: str, bitrate_bps: float | None, now: float) -> None:
+        """The peer wants no more than this of a stream (TMMBR); None: as much as there is."""
+        share = self._shares.get(name)
+        if share is not None:
+            share.limit_bps = bitrate_bps
+            self.share(now, at_once=True)
+
+    # Time ---------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Do what is due; called every 20 ms or so."""
+        self._sent.drop_old(now)
+        for sender in self._pacer.drop_old(now):
+            for share in self._shares.values():
+                if share.stream.sender is sender:
+                    share.stream.key_frame_asked()
+        waits = max(self._pacer.waits_s(now), self._pacer.backlog_s() / 2)
+        for share in self._shares.values():
+            share.stream.set_backlog(0.0 if share.stream.is_sound else waits)
+        self._listen_for_silence(now)
+        self._probe(now)
+        self.share(now)
+        self.flush(now)
+
+    @property
+    def uses_feedback(self) -> bool:
+        """Whether the estimate comes from transport-wide feedback now."""
+        return self.transport_cc and not self._is_deaf
+
+    @property
+    def estimate_bps(self) -> float:
+        if not self.uses_feedback:
+            return self.reports.rate_bps
+        # A peer that gives transport-wide feedback may still say by REMB how much it wants at most.
+        limit = self.reports.remb_bps
+        return self.estimator.rate_bps if limit is None else min(self.estimator.rate_bps, limit)
+
+    def figures(self, now: float) -> SendFigures:
+        """Give the figures of now."""
+        told = self.uses_feedback
+        source: Source = "transport-cc" if told else "remb" if self.reports.has_remb else "loss"
+        estimator = self.estimator if told else self.reports
+        return SendFigures(
+            self.estimate_bps,
+            source,
+            estimator.queue_s,
+            self._pacer.waits_s(now),
+            self._pacer.queued_bytes,
+            estimator.rtt_s,
+            self.estimator.loss.loss if told else None,
+            bool(self._allocator.paused),
+        )
+
+    def share(self, now: float, *, at_once: bool = False) -> None:
+        """Give each stream its part of the estimate, where that changed."""
+        askers = []
+        for name, share in self._shares.items():
+            wish = share.stream.wish()
+            if wish is not None:
+                askers.append(Asker(name, share.stream.is_sound, wish, share.limit_bps))
+        wanted = sum(asker.wish.most_bps for asker in askers)
+        for estimator in (self.estimator, self.reports):
+            estimator.ceiling_bps = max(300_000.0, wanted * HEADROOM)
+        estimate = self.estimate_bps
+        self._pacer.rate_bps = max(50_000.0, estimate * PACE)
+        if not askers:
+            return
+        was_paused = self._allocator.paused
+        shares = self._allocator.share(askers, estimate, now)
+        if self._allocator.paused and not was_paused:
+            self._pacer.drop_pictures()
+        if self._allocator.paused:
+            self._held_back_at = now
+        repeated = (self._repeated_rate.per_second(now) or 0.0) * 8
+        late = now - self._shared_at >= SHARE_S
+        for asker in askers:
+            bps, share = shares[asker.name], self._shares[asker.name]
+            if not asker.is_sound and bps:
+                bps = int(max(asker.wish.least_bps, (bps - min(repeated, bps / 2)) * self._drain()))
+            before = share.bps
+            if before is None or (bps == 0) != (before == 0) or at_once:
+                is_due = True
+            else:
+                step = abs(bps - before) > SHARE_STEP * before
+                is_due = step and (late or bps < before)
+            if is_due and bps != before:
+                share.bps = bps
+                share.stream.allot(bps, now)
+                self._shared_at = now
+
+    # Inside -------------------------------------------------------------------------------------------------
+
+    def _leave(self, packet: Outgoing, now: float) -> None:
+        data, sender = packet.data, packet.sender
+        size = len(data) + WIRE_BYTES
+        if not packet.is_verbatim and sender.extensions.slot is not None:
+            data = sender.extensions.numbered(data, self._sent.number(size, now, packet.probe))
+            if self._unanswered_since is None:
+                self._unanswered_since = now
+            if packet.probe is not None:
+                self._prober.sent(packet.probe, size)
+        if not self._send(data):
+            return
+        self._sent_rate.add(size, now)
+        if packet.urgency is Urgency.REPEAT:
+            self._repeated_rate.add(size, now)
+        elif packet.urgency is Urgency.PICTURE:
+            self._prober.begin(self.estimator.rate_bps)
+        sender.left(data, now, is_new=packet.is_new)
+        packet.on_left(len(data), now)
+
+    def _room(self, now: float) -> float:
+        """How many bytes may still go under way: what the path holds, and what it carries until word of it comes."""
+        if not self.uses_feedback or self._fed_at is None:
+            return float("inf")
+        estimator = self.estimator
+        window_s = estimator.base_rtt_s + self._feedback_gap_s + ROOM_S
+        room = estimator.rate_bps * window_s / 8 + 2_400 - self._sent.in_flight_bytes
+        if room <= 0 and self._pacer.queued_bytes:
+            self._held_back_at = now
+        return room
+
+    def _is_app_limited(self, now: float) -> bool:
+        """Whether clearly less was sent than the estimate allows, and not because the path held us back."""
+        if self._pacer.queued_bytes or now - self._held_back_at < RATE_WINDOW_S:
+            return not self._pacer.queued_bytes and bool(self._allocator.paused)
+        rate = self._sent_rate.per_second(now)
+        return rate is None or rate * 8 < BUSY_SHARE * self.estimate_bps
+
+    def _unproven_bps(self) -> float:
+        """How far the estimate may grow although less is sent: to what streams need at least, so that they can begin.
+
+        Where the path can be probed only sound needs that.
+        """
+        can_probe = self.uses_feedback and any(share.stream.can_pad for share in self._shares.values())
+        total = 0.0
+        for share in self._shares.values():
+            wish = share.stream.wish()
+            if wish is not None:
+                total += wish.most_bps if share.stream.is_sound else 0 if can_probe else wish.least_bps
+        return total * 1.25
+
+    def _pad(self, size: int, now: float) -> list[Outgoing]:
+        for share in self._shares.values():
+            packets = share.stream.pad(size)
+            if packets:
+                return packets
+        return []
+
+    def _drain(self) -> float:
+        """What part of its share a picture may use while a queue is worked off."""
+        queue = self.estimator.queue_s if self.uses_feedback else 0.0
+        return max(LEAST_DRAIN, min(1.0, 1 - (queue - DRAIN_FROM_S) / DRAIN_OVER_S))
+
+    def _note_change(self, before: float, after: float, now: float) -> None:
+        """After a deep fall the path is looked at again soon: it may have been short."""
+        self._highest_bps = max(after, before, self._highest_bps * 0.999)
+        if after < before and after < self._highest_bps * FALL:
+            self._highest_bps = after
+            self._prober.fell(now)
+
+    def _listen_for_silence(self, now: float) -> None:
+        since = self._unanswered_since
+        if not self.transport_cc or since is None:
+            return
+        if self._fed_at is None:
+            self._is_deaf = now - since > DEAF_S
+        elif now - max(since, self._fed_at) > SILENT_S:
+            before = self.estimator.rate_bps
+            self.estimator.silent(now)
+            self._note_change(before, self.estimator.rate_bps, now)
+
+    def _probe(self, now: float) -> None:
+        if not self.uses_feedback or self._pacer.cluster is not None or self._fed_at is None:
+            return
+        estimator = self.estimator
+        over = estimator.overused_at
+        calm = (over is None or now - over > QUIET_S) and estimator.queue_s < DRAIN_FROM_S
+        self._pacer.cluster = self._prober.next_cluster(
+            now, estimator.rate_bps, estimator.ceiling_bps / HEADROOM * 1.2, is_calm=calm
+        )
