@@ -23,13 +23,17 @@ ASK_AGAIN_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One frame's bitstream, its RTP timestamp, when its last packet came, and its codec."""
+    """One frame's bitstream, its RTP timestamp and when its last packet came.
+
+    `orientation` says how it is turned (rotation.py), None where it is as before.
+    """
 
     data: bytes
     timestamp: int
     is_key: bool
     at: float
     codec: CodecPlan
+    orientation: int | None = None
 
 
 @dataclass(slots=True)
@@ -38,6 +42,7 @@ class _Part:
     ends: bool
     part: PayloadPart
     codec: CodecPlan
+    orientation: int | None
 
 
 class FrameAssembler:
@@ -73,7 +78,14 @@ class FrameAssembler:
         return self._nacks.is_missing(sequence)
 
     def push(
-        self, sequence: int, timestamp: int, marker: bool, payload: bytes, now: float, codec: CodecPlan
+        self,
+        sequence: int,
+        timestamp: int,
+        marker: bool,
+        payload: bytes,
+        now: float,
+        codec: CodecPlan,
+        orientation: int | None = None,
     ) -> list[EncodedFrame]:
         """Take one packet (extended sequence number); gives the frames that it completed, in order."""
         if (self._next is not None and sequence < self._next) or sequence in self._parts:
@@ -84,7 +96,7 @@ class FrameAssembler:
             self.damaged += 1
             return []
         self._nacks.arrived(sequence, now)
-        self._parts[sequence] = _Part(timestamp, marker, part, codec)
+        self._parts[sequence] = _Part(timestamp, marker, part, codec, orientation)
         self._highest = max(self._highest, sequence)
         if part.begins_key:
             self._note_key_start(sequence, now)
@@ -180,7 +192,7 @@ class FrameAssembler:
         is_key = any(part.part.begins_key for part in parts)
         self._drop_before(end + 1)
         self._next = end + 1
-        return EncodedFrame(data, parts[0].timestamp, is_key, now, parts[0].codec)
+        return EncodedFrame(data, parts[0].timestamp, is_key, now, parts[0].codec, parts[-1].orientation)
 
     def _drop_before(self, sequence: int) -> None:
         for number in [number for number in self._parts if number < sequence]:

@@ -35,10 +35,14 @@ AudioFrame = npt.NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CapturedFrame:
-    """One picture from a source: yuv420p, even sizes; `captured_at` is time.monotonic() in seconds at capture."""
+    """One picture from a source: yuv420p, even sizes; `captured_at` is time.monotonic() in seconds at capture.
+
+    `orientation` says how it is to be turned before it is shown, as in rotation.py.
+    """
 
     frame: VideoFrame
     captured_at: float
+    orientation: int = 0
 
 
 class AudioSource(Protocol):

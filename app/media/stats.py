@@ -55,6 +55,7 @@ class FreezeCounter:
         self._last: float | None = None
         self._average: float | None = None
         self.freezes = 0
+        self.frozen_s = 0.0  # how long pictures stood still in all of them
 
     def shown(self, now: float) -> None:
         """Note that a picture was shown."""
@@ -63,6 +64,7 @@ class FreezeCounter:
             average = self._average
             if average is not None and interval > max(3 * average, average + FREEZE_ADDED_S):
                 self.freezes += 1
+                self.frozen_s += interval
             self._average = interval if average is None else average + (min(interval, 1.0) - average) / 30
         self._last = now
 

@@ -1,16 +1,26 @@
-"""Capturing, encoding and packetising pictures in a thread of its own; only the newest picture is ever encoded."""
+"""Capturing, encoding and packetising pictures in a thread of its own; only the newest picture is ever encoded.
+
+Each picture is scaled once and encoded once, at the size, frame rate and bitrate that its share of the path and the
+processor are worth (ladder.py).
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import av
+from av.video.reformatter import Interpolation, VideoReformatter
 
-from app.media.bitrate import BitrateControl, most_bitrate
+from app.events import VideoStats
+from app.media.allocation import PACKET_OVERHEAD_BYTES, BitrateWish
+from app.media.h264_profile import limits_of
+from app.media.ladder import LEAST_BPS, Ladder, Thinning, most_bitrate, rungs
 from app.media.plan import CodecPlan
 from app.media.ports import CapturedFrame, VideoSink, VideoSource
+from app.media.rotation import upright
 from app.media.sending import RtpSender
 from app.media.stats import RateMeter
 from app.media.video_codecs import VideoEncoder, make_encoder, make_packetizer
@@ -18,10 +28,25 @@ from app.media.worker import Outbox, Worker
 
 WAIT_S = 0.1
 KEY_INTERVAL_S = 0.3  # answers to picture loss come no faster
-BURST_PACKETS = 8  # between pauses, so that a key frame does not overrun a small queue
-BURST_PAUSE_S = 0.002
-START_SHARE = 0.6  # of the most that the size is worth
+START_BPS = 1_200_000  # of payload, before the path is known
+START_SHARE = 0.6  # … and of the most that the size is worth
 HANDOVER_S = 5.0  # how long a camera may take to be given back
+SLOW_CAMERA_SHARE = 0.75  # of the asked frame rate: a camera below it is what limits the picture
+
+_PACKET_BITS = 1_180 * 8
+_OVERHEAD_BITS = PACKET_OVERHEAD_BYTES * 8
+
+
+def on_the_wire(payload_bps: int, fps: float) -> int:
+    """Give what pictures of that bitrate take with all headers."""
+    packets_per_s = max(fps, payload_bps / _PACKET_BITS + fps / 2)  # the last packet of a picture is half full
+    return int(payload_bps + packets_per_s * _OVERHEAD_BITS)
+
+
+def payload_of(wire_bps: int, fps: float) -> int:
+    """Give the bitrate of pictures that fits into a share of the wire: `on_the_wire` the other way round."""
+    many = (wire_bps - fps / 2 * _OVERHEAD_BITS) / (1 + _OVERHEAD_BITS / _PACKET_BITS)
+    return max(0, int(min(many, wire_bps - fps * _OVERHEAD_BITS)))
 
 
 class VideoSendWorker:
@@ -29,6 +54,7 @@ class VideoSendWorker:
 
     `after` is the worker that had the camera and the sender before: it must have ended, or one is busy and the other
     numbers packets twice. `on_picture` is given each captured picture in this worker's thread, before it is encoded.
+    `turns`: the peer turns pictures itself where it is told to (`orientation_id`); else they are turned here.
     """
 
     def __init__(
@@ -40,6 +66,8 @@ class VideoSendWorker:
         outbox: Outbox,
         fps: int,
         after: Worker | None = None,
+        *,
+        turns: bool = False,
     ) -> None:
         self.source = source
         self._after = after
@@ -48,13 +76,31 @@ class VideoSendWorker:
         self._sender = sender
         self._outbox = outbox
         self._fps = fps
+        self._turns = turns
+        limits = limits_of(codec)
+        self._allows = limits.allow if limits is not None else None
+        self._peer_most_bps = limits.bps if limits is not None else None
         self.on_picture: Callable[[CapturedFrame], None] | None = None
         self._key_wanted = threading.Event()
         self._key_at = 0.0
-        self.control: BitrateControl | None = None
+        self._allotted_bps: int | None = None
+        self._is_resuming = False
+        self._encoder: VideoEncoder | None = None
+        self._packetizer = make_packetizer(codec)
+        self._reformatter = VideoReformatter()
+        self._thinning = Thinning()
+        self._ladder: Ladder | None = None
+        self._laddered: tuple[int, int, bool] | None = None  # the pictures that it was made for
+        self._orientation = 0
         self.frames_sent = 0
+        self.key_frames_sent = 0
+        self.sent_size: tuple[int, int] | None = None
+        self.target_bps: int | None = None
         self.rate = RateMeter()
+        self.captured = RateMeter()
         self.worker = Worker("video-send", self._run)
+
+    # From the loop's thread ---------------------------------------------------------------------------------
 
     def sends_as(self, sender: RtpSender, codec: CodecPlan) -> bool:
         """Whether this is the source and the codec it was made for."""
@@ -63,6 +109,64 @@ class VideoSendWorker:
     def ask_key_frame(self) -> None:
         """Send a whole picture soon; any thread."""
         self._key_wanted.set()
+
+    def allot(self, bps: int) -> None:
+        """Keep within this rate on the wire; 0 sends no pictures until there is more."""
+        self._allotted_bps = bps
+
+    @property
+    def is_paused(self) -> bool:
+        return self._allotted_bps == 0
+
+    @property
+    def wish(self) -> BitrateWish:
+        """What pictures need to be worth sending, and what is the most that they are worth."""
+        ladder = self._ladder
+        if ladder is None:
+            return BitrateWish(on_the_wire(LEAST_BPS, 8), on_the_wire(START_BPS, self._fps))
+        return BitrateWish(on_the_wire(LEAST_BPS, 8), on_the_wire(self._bounded(ladder.most_bps), self._fps))
+
+    @property
+    def limited_by(self) -> str | None:
+        """What keeps the picture below what was asked for: "network", "cpu", "camera"; None where nothing does."""
+        ladder = self._ladder
+        if self.is_paused:
+            return "network"
+        if ladder is None:
+            return None
+        rate = self.captured.per_second(time.monotonic())
+        slow = rate is not None and rate < self._fps * SLOW_CAMERA_SHARE and not self.source.is_screen
+        return ladder.limited_by or ("camera" if slow else None)
+
+    @property
+    def encode_s(self) -> float | None:
+        """What scaling and encoding a picture takes."""
+        return self._ladder.cost_s if self._ladder is not None else None
+
+    @property
+    def encoder_name(self) -> str | None:
+        return self._encoder.name if self._encoder is not None else None
+
+    def fill(self, figures: VideoStats, now: float) -> VideoStats:
+        """Add the figures of sending; what was counted before this worker stays in."""
+        size = self.sent_size or (None, None)
+        cost_s, target_bps = self.encode_s, self.target_bps
+        return replace(
+            figures,
+            sent_width=size[0],
+            sent_height=size[1],
+            frames_sent=figures.frames_sent + self.frames_sent,
+            key_frames_sent=figures.key_frames_sent + self.key_frames_sent,
+            fps_captured=self.captured.per_second(now),
+            encode_ms=cost_s * 1_000 if cost_s is not None else None,
+            encoder=self.encoder_name,
+            target_bps=float(target_bps) if target_bps is not None else None,
+            is_screen=self.source.is_screen,
+            is_paused=self.is_paused,
+            limited_by=self.limited_by,
+        )
+
+    # In the worker's thread ---------------------------------------------------------------------------------
 
     def _run(self, stopping: threading.Event) -> None:
         try:
@@ -81,50 +185,91 @@ class VideoSendWorker:
                 self._preview.close()
 
     def _pump(self, stopping: threading.Event) -> None:
-        encoder: VideoEncoder | None = None
-        packetizer = make_packetizer(self._codec)
         while not stopping.is_set():
             captured = self.source.read_frame(WAIT_S)
             if captured is None:
                 continue
-            frame = captured.frame
+            self.captured.add(1, time.monotonic())
             if self._preview is not None:
-                self._preview.write_frame(frame, captured.captured_at)
+                self._preview.write_frame(captured.frame, captured.captured_at)
             on_picture = self.on_picture
             if on_picture is not None:
                 on_picture(captured)
-            if encoder is None:
-                self.control, encoder = self._begin(frame)
-            assert self.control is not None
-            encoder.bitrate_bps = self.control.target_bps
-            media_time = self._sender.media_time(captured.captured_at)
-            data, _ = encoder.encode(frame, media_time, key=self._key_is_due())
-            if data:
-                self._send(packetizer.packetize(data), media_time, captured.captured_at, stopping)
-                self.frames_sent += 1
-                self.rate.add(1, time.monotonic())
+            self._take(captured)
 
-    def _begin(self, frame: av.VideoFrame) -> tuple[BitrateControl, VideoEncoder]:
-        most = most_bitrate(frame.width, frame.height, self._fps)
-        control = BitrateControl(int(most * START_SHARE), most)
-        return control, make_encoder(self._codec, control.target_bps, self._fps)
-
-    def _key_is_due(self) -> bool:
+    def _take(self, captured: CapturedFrame) -> None:
+        """Send a picture, unless the rate is too low for it."""
+        allotted = self._allotted_bps
+        if allotted == 0:
+            self._is_resuming = True
+            return
         now = time.monotonic()
-        if not self._key_wanted.is_set() or now - self._key_at < KEY_INTERVAL_S:
+        frame, orientation = captured.frame, captured.orientation
+        if not self._turns:
+            frame, orientation = upright(frame, orientation), 0
+        ladder = self._ladder_for(frame)
+        bitrate_bps = self._start_bps(ladder) if allotted is None else payload_of(allotted, ladder.rung.fps)
+        ladder.follow(bitrate_bps, captured.captured_at)
+        rung = ladder.rung
+        if not self._thinning.wants(captured.captured_at, rung.fps):
+            return
+        if (frame.width, frame.height) != (rung.width, rung.height):
+            frame = self._reformatter.reformat(
+                frame, rung.width, rung.height, interpolation=Interpolation.FAST_BILINEAR
+            )
+        encoder = self._encoder
+        self.target_bps = self._bounded(min(bitrate_bps, most_bitrate(rung.width, rung.height, rung.fps)))
+        if encoder is None:
+            encoder = self._encoder = make_encoder(
+                self._codec, self.target_bps, self._fps, is_screen=self.source.is_screen
+            )
+        encoder.bitrate_bps = self.target_bps
+        encoder.hurry(ladder.is_hurried)
+        media_time = self._sender.media_time(captured.captured_at)
+        data, is_key = encoder.encode(frame, media_time, key=self._key_is_due(now))
+        ladder.spent(time.monotonic() - now, captured.captured_at)
+        if data:
+            is_turned, self._orientation = orientation != self._orientation, orientation
+            told = orientation if self._turns and (is_key or is_turned) else None
+            self._send(self._packetizer.packetize(data), media_time, captured.captured_at, told)
+            self.sent_size = rung.width, rung.height
+            self.frames_sent += 1
+            self.key_frames_sent += is_key
+            self.rate.add(1, time.monotonic())
+
+    def _ladder_for(self, frame: av.VideoFrame) -> Ladder:
+        about = frame.width, frame.height, self.source.is_screen
+        if self._ladder is None or about != self._laddered:
+            width, height, is_screen = self._laddered = about
+            steps = rungs(width, height, self._fps, is_screen=is_screen, allows=self._allows)
+            allotted = self._allotted_bps
+            start = START_BPS if not allotted else payload_of(allotted, self._fps)
+            self._ladder = Ladder(steps, start)
+        return self._ladder
+
+    def _start_bps(self, ladder: Ladder) -> int:
+        return min(START_BPS, int(ladder.most_bps * START_SHARE))
+
+    def _bounded(self, bitrate_bps: int) -> int:
+        return bitrate_bps if self._peer_most_bps is None else min(bitrate_bps, self._peer_most_bps)
+
+    def _key_is_due(self, now: float) -> bool:
+        if self._is_resuming:
+            self._key_wanted.set()
+        elif not self._key_wanted.is_set() or now - self._key_at < KEY_INTERVAL_S:
             return False
+        self._is_resuming = False
         self._key_wanted.clear()
         self._key_at = now
         return True
 
-    def _send(self, payloads: list[bytes], media_time: int, at: float, stopping: threading.Event) -> None:
-        payload_type, last = self._codec.payload_type, len(payloads) - 1
-        for first in range(0, len(payloads), BURST_PACKETS):
-            if first:
-                stopping.wait(BURST_PAUSE_S)
-            burst = payloads[first : first + BURST_PACKETS]
-            packets = [
-                self._sender.packet(payload_type, first + index == last, media_time, payload, at)
-                for index, payload in enumerate(burst)
+    def _send(self, payloads: list[bytes], media_time: int, at: float, orientation: int | None) -> None:
+        payload_type, last, sender = self._codec.payload_type, len(payloads) - 1, self._sender
+        self._outbox.put(
+            [
+                sender.packet(
+                    payload_type, index == last, media_time, payload, at, orientation if index == last else None
+                )
+                for index, payload in enumerate(payloads)
             ]
-            self._outbox.put(packets)
+        )

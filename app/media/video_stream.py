@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from app.events import VideoStats
 from app.frames import FrameMailbox
+from app.media.allocation import BitrateWish
 from app.media.assembly import EncodedFrame, FrameAssembler
+from app.media.bitrate import BitrateControl, most_bitrate
 from app.media.events import DeviceTrouble, FirstMedia
 from app.media.pacer import Outgoing, Urgency
 from app.media.plan import CodecPlan, StreamPlan
@@ -17,7 +19,7 @@ from app.media.sending import RtxSender
 from app.media.stream import START_RTT_S, RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
 from app.media.video_receive import VideoPlayWorker
-from app.media.video_send import VideoSendWorker
+from app.media.video_send import START_BPS, VideoSendWorker
 from app.media.worker import Worker, call_soon
 
 STANDS_STILL_S = 2.0  # without a picture: there is nothing that sound could be in step with
@@ -40,13 +42,23 @@ class VideoStream(RtpStream):
         self._taps = NO_TAPS
         self._capture: VideoSendWorker | None = None
         self._leaving: Worker | None = None  # the last capture's, which may still hold the camera
+        self._allotted_bps: int | None = None
         self._frames_sent_before = 0
+        self._key_frames_sent_before = 0
         self._player: VideoPlayWorker | None = None
+        self._control = BitrateControl(
+            START_BPS, most_bitrate(host.settings.width, host.settings.height, host.settings.fps)
+        )
         self._assembler = FrameAssembler(with_nack=plan.nack and self.has_rtcp)
         self._rtx = self._new_rtx()
         self._was_seen = False
         self._problems: dict[str, str | None] = {}
         self.key_frames_asked = 0
+        self._repaired = 0  # packets that came again and were of use
+        self._nacks_sent = 0
+        self._nacks_received = 0
+        self._plis_received = 0
+        self._repeated = 0
         self._last_fps: float | None = None
         # Made now, while the phone rings, so that the first picture follows the pick-up at once. No camera opens before
         # the worker starts.
@@ -131,7 +143,9 @@ class VideoStream(RtpStream):
             self._look_for_gaps(now)  # not only at the next tick: each millisecond is one of standing picture
 
     def _push(self, sequence: int, packet: RtpPacket, payload: bytes, codec: CodecPlan, now: float) -> None:
-        self._play(self._assembler.push(sequence, packet.timestamp, packet.marker, payload, now, codec))
+        self._play(
+            self._assembler.push(sequence, packet.timestamp, packet.marker, payload, now, codec, packet.orientation)
+        )
 
     def _receive_repeated(self, packet: RtpPacket, payload_type: int, now: float) -> None:
         """Unwrap a retransmission (RFC 4588 section 4): the original sequence number stands before the payload."""
@@ -148,6 +162,7 @@ class VideoStream(RtpStream):
         if not self._assembler.is_missing(sequence):
             return
         self.source.counter.received += 1
+        self._repaired += 1
         self._push(sequence, packet, packet.payload[2:], codec, now)
 
     def source_changed(self) -> None:
@@ -187,6 +202,7 @@ class VideoStream(RtpStream):
         lost, ask, frames = self._assembler.tick(now, self.rtt_s or START_RTT_S)
         self._play(frames)
         if lost and self.source is not None:
+            self._nacks_sent += len(lost)
             self.send_feedback(Nack(self.sender.ssrc, self.source.ssrc, tuple(n & 0xFFFF for n in lost)))
         if ask and self.send_key_request():
             self.key_frames_asked += 1
@@ -198,13 +214,16 @@ class VideoStream(RtpStream):
     # Sending ------------------------------------------------------------------------------------------------
 
     def key_frame_asked(self) -> None:
+        self._plis_received += 1
         if self._capture is not None:
             self._capture.ask_key_frame()
 
     def repeat_asked(self, lost: tuple[int, ...], now: float) -> None:
+        self._nacks_received += len(lost)
         if not self.gate_open or not self.plan.send:
             return
         packets = self.sender.repeat(lost, now, self.rtt_s or START_RTT_S)
+        self._repeated += len(packets)
         for packet in packets:
             repair = self.plan.rtx_of(packet[1] & 0x7F) if self._rtx is not None else None
             if self._rtx is None or repair is None:
@@ -233,12 +252,20 @@ class VideoStream(RtpStream):
 
     def heard_by_peer(self, report: Report, now: float) -> None:
         super().heard_by_peer(report, now)
-        if self._capture is not None and self._capture.control is not None:
-            self._capture.control.report(report.fraction_lost, now)
+        self._control.report(report.fraction_lost, now)
+        if self._capture is not None:
+            self._capture.allot(self._control.target_bps)
 
     def limited_by_peer(self, bitrate_bps: int, now: float) -> None:
-        if self._capture is not None and self._capture.control is not None:
-            self._capture.control.limit(bitrate_bps, now)
+        self._control.limit(bitrate_bps, now)
+
+    def wish(self) -> BitrateWish | None:
+        return self._capture.wish if self._capture is not None else None
+
+    def allot(self, bps: int, now: float) -> None:
+        self._allotted_bps = bps
+        if self._capture is not None:
+            self._capture.allot(bps)
 
     def _new_rtx(self) -> RtxSender | None:
         return RtxSender() if self.plan.rtx and self.plan.nack else None
@@ -258,12 +285,19 @@ class VideoStream(RtpStream):
         devices, settings = self.host.devices, self._settings
         preview = devices.preview(self._own_picture) if self._own_picture is not None else None
         source, outbox = devices.video_source(settings), self._outbox(self.sender)
-        return VideoSendWorker(source, preview, self.codec, self.sender, outbox, settings.fps, self._leaving)
+        turns = self.plan.orientation_id is not None
+        capture = VideoSendWorker(
+            source, preview, self.codec, self.sender, outbox, settings.fps, self._leaving, turns=turns
+        )
+        if self._allotted_bps is not None:
+            capture.allot(self._allotted_bps)
+        return capture
 
     def _stop_capture(self) -> None:
         capture, self._capture = self._capture, None
         if capture is not None:
             self._frames_sent_before += capture.frames_sent
+            self._key_frames_sent_before += capture.key_frames_sent
             self._last_fps = capture.rate.per_second(time.monotonic())
             self.host.retire(capture.worker)
             self._leaving = capture.worker
@@ -276,26 +310,30 @@ class VideoStream(RtpStream):
 
     def video_figures(self, now: float) -> VideoStats:
         """Give the figures of now."""
-        capture, player = self._capture, self._player
-        size = player.size if player is not None else None
         rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
-        return VideoStats(
+        figures = VideoStats(
             codec=self.codec.name.lower(),
-            width=size[0] if size is not None else None,
-            height=size[1] if size is not None else None,
             fps_sent=self._fps_sent(now),
-            fps_received=player.rate.per_second(now) if player is not None else None,
-            frames_sent=self._frames_sent_before + (capture.frames_sent if capture is not None else 0),
-            frames_decoded=player.frames_decoded if player is not None else 0,
-            freezes=player.freezes.freezes if player is not None else 0,
+            frames_sent=self._frames_sent_before,
+            key_frames_sent=self._key_frames_sent_before,
             key_frames_asked=self.key_frames_asked,
             packets_sent=self.packets_sent,
             packets_received=self.packets_received,
             lost=self.lost,
-            remote_loss_percent=self.remote_loss_percent,
             bitrate_bps=rates[0] * 8 if rates[0] is not None else None,
             bitrate_in_bps=rates[1] * 8 if rates[1] is not None else None,
+            jitter_ms=self.source.counter.jitter_ms if self.source is not None else None,
+            nacks_sent=self._nacks_sent,
+            repaired=self._repaired,
+            plis_received=self._plis_received,
+            nacks_received=self._nacks_received,
+            repeated=self._repeated,
+            remote_loss_percent=self.remote_fraction_lost / 2.56,
+            fps_wanted=float(self._settings.fps),
         )
+        if self._player is not None:
+            figures = self._player.fill(figures, now)
+        return figures if self._capture is None else self._capture.fill(figures, now)
 
     def _fps_sent(self, now: float) -> float | None:
         """The rate of now; after the call the last one."""

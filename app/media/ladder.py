@@ -1,0 +1,193 @@
+"""Which size and how many pictures a second a bitrate and a processor are worth: a ladder, climbed slowly. Pure.
+
+`now` in monotonic seconds comes in. Rates are of the encoder: bits per second of payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LEAST_BPS = 40_000  # below it a picture helps nobody
+MOST_BPS = 4_000_000
+UP_AFTER_S = 4.0  # of enough for the next rung
+UP_SHARE, DOWN_SHARE = 1.15, 0.85  # of what a rung needs: between the two nothing changes
+LEAST_SCREEN_FPS = 5.0
+
+# Of the time between two pictures, what scaling and encoding may take: above the first the encoder is told to hurry,
+# above the second pictures get smaller, and below the third it may try the next rung.
+HURRY_SHARE, BUSY_SHARE, IDLE_SHARE = 0.5, 0.8, 0.45
+CPU_DOWN_AFTER_S = 1.5
+CPU_UP_AFTER_S = 10.0
+_COST_SMOOTHING = 0.1
+
+_CAMERA_STEPS = ((1.0, 1.0), (2 / 3, 1.0), (0.5, 1.0), (0.5, 0.5), (0.375, 0.5), (0.25, 0.5), (0.25, 0.27))
+_SCREEN_STEPS = ((1.0, 1.0), (1.0, 0.5), (1.0, 0.0), (0.75, 0.0), (0.5, 0.0))  # 0.0: the least there is
+_SMALLEST_SIDE = 90
+
+Allows = Callable[[int, int, float], bool]
+
+
+def most_bitrate(width: int, height: int, fps: float) -> int:
+    """Give the most that pictures of that size are worth."""
+    return int(min(MOST_BPS, max(200_000, width * height * max(1.0, fps) * 0.11)))
+
+
+def least_bitrate(width: int, height: int, fps: float) -> int:
+    """Give what they need to be worth it: 900 kbit/s for 1280x720 at 30 a second, 280 for a quarter of the area."""
+    return int(900_000 * (width * height / 921_600) ** 0.84 * (max(1.0, fps) / 30) ** 0.7)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A size, and pictures a second."""
+
+    width: int
+    height: int
+    fps: float
+    needs_bps: int
+
+    @property
+    def load(self) -> float:
+        """Pixels a second: what encoding it costs, up to a factor."""
+        return self.width * self.height * self.fps
+
+
+def rungs(width: int, height: int, fps: float, *, is_screen: bool = False, allows: Allows | None = None) -> list[Rung]:
+    """Give the rungs for pictures of a source, the best first; at least one. `allows` is what the peer can take.
+
+    A screen gets slower before it gets smaller: letters must stay readable.
+    """
+    found: list[Rung] = []
+    for scale, share in _SCREEN_STEPS if is_screen else _CAMERA_STEPS:
+        if scale < 1 and min(width, height) * scale < _SMALLEST_SIDE:
+            continue
+        rung = _rung(width, height, max(min(fps, LEAST_SCREEN_FPS), fps * share), scale, is_screen)
+        if (allows is None or allows(rung.width, rung.height, rung.fps)) and rung not in found:
+            found.append(rung)
+    if found or allows is None:
+        return found
+    scale = 1.0
+    while scale > 0.05:  # a small decoder: whatever fits
+        scale *= 0.8
+        for rate in (fps, fps / 2):
+            rung = _rung(width, height, rate, scale, is_screen)
+            if allows(rung.width, rung.height, rung.fps):
+                return [rung]
+    return [_rung(width, height, fps / 2, scale, is_screen)]
+
+
+def _rung(width: int, height: int, fps: float, scale: float, is_screen: bool) -> Rung:
+    size = (width, height) if scale == 1.0 else (round(width * scale / 2) * 2, round(height * scale / 2) * 2)
+    needs = least_bitrate(*size, fps)
+    return Rung(*size, fps, needs // 2 if is_screen else needs)
+
+
+class Ladder:
+    """Follows the bitrate and the time that pictures take: down at once, up after seconds of enough."""
+
+    def __init__(self, steps: list[Rung], bitrate_bps: int) -> None:
+        self._rungs = steps
+        self._at = self._by_bitrate(bitrate_bps)
+        self._enough_since: float | None = None
+        self._cpu_least = 0  # no better rung than this one is tried, since the processor could not keep up
+        self._cost_s: float | None = None
+        self._busy_since: float | None = None
+        self._idle_since: float | None = None
+
+    @property
+    def rung(self) -> Rung:
+        return self._rungs[self._at]
+
+    @property
+    def most_bps(self) -> int:
+        """The most that is of use: what the best rung that the processor carries is worth."""
+        best = self._rungs[self._cpu_least]
+        return most_bitrate(best.width, best.height, best.fps)
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether the encoder should spend less time on a picture."""
+        return self._cost_s is not None and self._cost_s * self.rung.fps > HURRY_SHARE
+
+    @property
+    def limited_by(self) -> str | None:
+        """Why this is not the best rung: "network", "cpu" or None."""
+        if self._at == 0:
+            return None
+        return "cpu" if self._at <= self._cpu_least else "network"
+
+    @property
+    def cost_s(self) -> float | None:
+        """What a picture takes, smoothed."""
+        return self._cost_s
+
+    def follow(self, bitrate_bps: int, now: float) -> bool:
+        """Take the bitrate of now; gives whether the rung changed."""
+        before = self._at
+        if bitrate_bps < self.rung.needs_bps * DOWN_SHARE or self._at < self._cpu_least:
+            self._at = max(self._at, self._by_bitrate(bitrate_bps), self._cpu_least)
+            self._enough_since = None
+        elif self._at > self._cpu_least and bitrate_bps >= self._rungs[self._at - 1].needs_bps * UP_SHARE:
+            if self._enough_since is None:
+                self._enough_since = now
+            elif now - self._enough_since >= UP_AFTER_S:
+                self._at = max(self._cpu_least, self._by_bitrate(int(bitrate_bps / UP_SHARE)))
+                self._enough_since = None
+        else:
+            self._enough_since = None
+        if self._at != before:
+            self._scale_cost(self._rungs[before])
+        return self._at != before
+
+    def spent(self, seconds: float, now: float) -> None:
+        """Take what scaling and encoding one picture took."""
+        cost = self._cost_s
+        self._cost_s = seconds if cost is None else cost + _COST_SMOOTHING * (seconds - cost)
+        share = self._cost_s * self.rung.fps
+        if share > BUSY_SHARE:
+            self._idle_since = None
+            if self._busy_since is None:
+                self._busy_since = now
+            elif now - self._busy_since >= CPU_DOWN_AFTER_S and self._at + 1 < len(self._rungs):
+                self._cpu_least = self._at + 1
+                self._busy_since = None
+            return
+        self._busy_since = None
+        if self._cpu_least == 0:
+            return
+        above = self._rungs[self._cpu_least - 1]
+        if self._cost_s * self.rung.fps * above.load / self.rung.load > IDLE_SHARE:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        elif now - self._idle_since >= CPU_UP_AFTER_S:
+            self._cpu_least -= 1
+            self._idle_since = None
+
+    def _by_bitrate(self, bitrate_bps: int) -> int:
+        fitting = (index for index, rung in enumerate(self._rungs) if rung.needs_bps <= bitrate_bps)
+        return next(fitting, len(self._rungs) - 1)
+
+    def _scale_cost(self, before: Rung) -> None:
+        """What was measured on another rung is guessed for this one by the number of pixels."""
+        self._busy_since = self._idle_since = None
+        if self._cost_s is not None:
+            self._cost_s *= (self.rung.width * self.rung.height) / (before.width * before.height)
+
+
+class Thinning:
+    """Picks the pictures that keep a frame rate below the source's, evenly spread."""
+
+    def __init__(self) -> None:
+        self._due: float | None = None
+
+    def wants(self, at: float, fps: float) -> bool:
+        """Tell whether the picture captured at this time is one to send."""
+        interval = 1.0 / max(fps, 0.1)
+        if self._due is None or at - self._due > interval:
+            self._due = at
+        if at < self._due - interval * 0.25:
+            return False
+        self._due += interval
+        return True

@@ -1,0 +1,125 @@
+"""Which size and frame rate follow from bitrate, processor and the peer's decoder, and that nothing flaps."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from app.media.codecs import H264
+from app.media.h264_profile import limits_of
+from app.media.ladder import Ladder, Rung, Thinning, least_bitrate, most_bitrate, rungs
+
+HD = rungs(1280, 720, 30)
+
+
+def sizes(steps: list[Rung]) -> list[tuple[int, int, float]]:
+    return [(rung.width, rung.height, rung.fps) for rung in steps]
+
+
+def follow(ladder: Ladder, bitrate_bps: int, start: float, seconds: float) -> list[tuple[float, Rung]]:
+    """Give each change while this bitrate holds."""
+    changes = []
+    for step in range(int(seconds * 10)):
+        now = start + step / 10
+        if ladder.follow(bitrate_bps, now):
+            changes.append((now, ladder.rung))
+    return changes
+
+
+def test_pictures_get_smaller_before_they_get_slower() -> None:
+    assert sizes(HD)[:4] == [(1280, 720, 30), (854, 480, 30), (640, 360, 30), (640, 360, 15)]
+    assert all(better.needs_bps > worse.needs_bps for better, worse in itertools.pairwise(HD))
+    assert all(rung.width % 2 == rung.height % 2 == 0 for rung in rungs(1366, 768, 30))
+
+
+def test_a_screen_gets_slower_before_it_gets_smaller() -> None:
+    steps = rungs(1920, 1080, 15, is_screen=True)
+    assert sizes(steps)[:3] == [(1920, 1080, 15), (1920, 1080, 7.5), (1920, 1080, 5)]
+    assert steps[-1].width == 960
+
+
+def test_a_peers_decoder_bounds_size_and_rate() -> None:
+    limits = limits_of(H264)
+    assert limits is not None
+    assert sizes(rungs(1920, 1080, 30, allows=limits.allow))[0] == (1280, 720, 30)
+    tiny = rungs(1280, 720, 30, allows=lambda width, height, fps: width * height <= 176 * 144 and fps <= 15)
+    assert len(tiny) == 1
+    assert tiny[0].width * tiny[0].height <= 176 * 144
+
+
+def test_it_begins_where_the_bitrate_allows() -> None:
+    assert Ladder(HD, 1_500_000).rung.height == 720
+    assert Ladder(HD, 600_000).rung.height == 480
+    assert Ladder(HD, 10_000).rung == HD[-1]
+
+
+def test_down_at_once_and_up_after_seconds() -> None:
+    ladder = Ladder(HD, 2_000_000)
+    ((when, rung),) = follow(ladder, 300_000, 0.0, 5.0)
+    assert (when, rung.height) == (0.0, 360)
+    assert ladder.limited_by == "network"
+    changes = follow(ladder, 2_000_000, 10.0, 10.0)
+    assert [rung.height for _, rung in changes] == [720]
+    assert 13.5 < changes[0][0] < 15
+    assert ladder.limited_by is None
+
+
+def test_a_bitrate_about_a_rungs_edge_changes_nothing() -> None:
+    ladder = Ladder(HD, 1_000_000)
+    edge = HD[0].needs_bps
+    changes = 0
+    for step in range(600):
+        changes += ladder.follow(int(edge * (1.1 if step % 7 < 4 else 0.9)), step * 0.5)
+    assert changes == 0
+    ladder = Ladder(HD, 600_000)
+    for step in range(600):
+        changes += ladder.follow(int(edge * (1.3 if step % 7 < 4 else 0.9)), step * 0.5)
+    assert changes == 0
+
+
+def test_a_slow_processor_gets_smaller_pictures_and_a_quick_one_full_size_again() -> None:
+    ladder = Ladder(HD, 3_000_000)
+    now, sizes_seen = 0.0, []
+    for _ in range(200):
+        ladder.spent(0.040 * ladder.rung.width * ladder.rung.height / 921_600, now)
+        ladder.follow(3_000_000, now)
+        sizes_seen.append(ladder.rung.height)
+        now += 1 / 30
+    assert sizes_seen[0] == 720
+    assert ladder.rung.height == 480
+    assert ladder.limited_by == "cpu"
+    assert ladder.is_hurried
+    assert ladder.most_bps < most_bitrate(1280, 720, 30)
+    for _ in range(900):
+        ladder.spent(0.004, now)
+        ladder.follow(3_000_000, now)
+        now += 1 / 30
+    assert ladder.rung.height == 720
+    assert ladder.limited_by is None
+
+
+def test_a_processor_at_its_edge_does_not_flap() -> None:
+    ladder = Ladder(HD, 3_000_000)
+    now, changes = 0.0, 0
+    for _ in range(30 * 120):
+        ladder.spent(0.028 * ladder.rung.width * ladder.rung.height / 921_600, now)
+        changes += ladder.follow(3_000_000, now)
+        now += 1 / 30
+    assert changes == 1
+
+
+def test_what_sizes_need_and_are_worth() -> None:
+    assert least_bitrate(1280, 720, 30) == 900_000
+    assert 250_000 < least_bitrate(640, 360, 30) < 300_000
+    assert most_bitrate(640, 480, 30) == pytest.approx(1_013_000, rel=0.01)
+
+
+def test_pictures_are_left_out_evenly() -> None:
+    for fps, every in ((30.0, 1), (15.0, 2), (10.0, 3)):
+        thinning = Thinning()
+        taken = [number for number in range(90) if thinning.wants(number / 30 + (number % 3) * 0.002, fps)]
+        assert {later - earlier for earlier, later in itertools.pairwise(taken)} == {every}
+    thinning = Thinning()
+    assert sum(thinning.wants(number / 30, 20.0) for number in range(300)) == pytest.approx(200, abs=2)
+    assert thinning.wants(1_000.0, 20.0)  # after a pause
