@@ -69,8 +69,8 @@ class AudioPlayWorker:
         while not stopping.is_set():
             wanted, now = sink.frames_wanted(), time.monotonic()
             if wanted is not None:
-                for index in range(min(wanted, 10)):
-                    sink.write_frame(self._next(now + index * TICK_S))
+                for _ in range(min(wanted, 10)):
+                    sink.write_frame(self._next(now))
                 due = now
                 stopping.wait(POLL_S)
             elif not self._began.wait(TICK_S):

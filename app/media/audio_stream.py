@@ -136,6 +136,13 @@ class AudioStream(RtpStream):
             output_level_dbfs=player.meter.recent_dbfs if player is not None else None,
             bitrate_out_bps=rates[0] * 8 if rates[0] is not None else None,
             bitrate_in_bps=rates[1] * 8 if rates[1] is not None else None,
+            buffer_target_ms=playout.target_s * 1000 if playout.delay_s is not None else None,
+            lost_for_good=playout.unrecovered,
+            loss_runs=playout.loss_runs,
+            recovered_ms=playout.recovered_samples / 48,
+            dropped_late=playout.late,
+            stretched_ms=(playout.accelerated_samples + playout.expanded_samples) / 48,
+            drift_ppm=playout.drift_ppm,
         )
 
     def _start_capture(self) -> None:

@@ -1,7 +1,8 @@
 """How late packets come, and how much delay a playout should therefore keep.
 
 Every packet's transit (arrival minus media time) is compared with the smallest of the last 5 to 10 seconds: the rest is
-its lateness. The target is the lateness that all but about one packet in a hundred keep below. Pure: `now` comes in.
+its lateness. The target is the lateness that all but about one packet in a hundred keep below; while packets get lost
+that the one after them could bring back, it is at least the duration of a packet. Pure: `now` comes in.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
-LEAST_S = 0.020
+LEAST_S = 0.010
 MOST_S = 0.160
-MARGIN_S = 0.010
-START_S = 0.030
+MARGIN_S = 0.005
+START_S = 0.020
 WINDOW_PACKETS = 250
 IGNORED_LATEST = 3  # of a full window
 BASE_BUCKET_S = 5.0
 JUMP_S = 2.0  # a transit so far from the others is an error, or with two more like it, a new time line
 JUMPS_BELIEVED = 3
 FALL_S_PER_PACKET = 0.0005
+LOSS_REMEMBERED_S = 6.0
+DRIFT_BUCKETS = 24  # two minutes
+LEAST_DRIFT_BUCKETS = 6
+LOW_WATER_FRAMES = 12
 
 
 class DelayTracker:
@@ -29,10 +34,29 @@ class DelayTracker:
         self._bucket_until = 0.0
         self._bucket_least = 0.0
         self._before_least = 0.0
+        self._leasts: deque[tuple[float, float]] = deque(maxlen=DRIFT_BUCKETS)
         self._count = 0
         self._jumps = 0
+        self._packet_target_s = START_S
+        self._loss_floor_s = 0.0
+        self._loss_until = 0.0
         self.base: float | None = None
-        self.target_s = START_S
+
+    @property
+    def target_s(self) -> float:
+        """How much delay to keep."""
+        return min(MOST_S, max(self._packet_target_s, self._loss_floor_s))
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much faster than ours the sender's clock runs, in parts per million; None in the first half minute."""
+        count = len(self._leasts)
+        if count < LEAST_DRIFT_BUCKETS:
+            return None
+        mean_at = sum(at for at, _ in self._leasts) / count
+        mean_least = sum(least for _, least in self._leasts) / count
+        spread = sum((at - mean_at) ** 2 for at, _ in self._leasts)
+        return -1e6 * sum((at - mean_at) * (least - mean_least) for at, least in self._leasts) / spread
 
     def arrived(self, media_s: float, now: float) -> float:
         """Take one packet; gives its lateness in seconds."""
@@ -42,11 +66,13 @@ class DelayTracker:
             if self._jumps < JUMPS_BELIEVED:
                 return 0.0
             self.base = None
+            self._leasts.clear()
         self._jumps = 0
         if self.base is None:
             self._bucket_least = self._before_least = transit
             self._bucket_until = now + BASE_BUCKET_S
         elif now >= self._bucket_until:
+            self._leasts.append((self._bucket_until, self._bucket_least))
             self._before_least, self._bucket_least = self._bucket_least, transit
             self._bucket_until = now + BASE_BUCKET_S
         self._bucket_least = min(self._bucket_least, transit)
@@ -54,11 +80,17 @@ class DelayTracker:
         lateness = transit - self.base
         self._lateness.append(lateness)
         self._count += 1
-        wanted = self.target_s
-        if lateness + MARGIN_S > self.target_s or self._count % 10 == 0:
+        if now >= self._loss_until:
+            self._loss_floor_s = max(0.0, self._loss_floor_s - FALL_S_PER_PACKET)
+        if lateness + MARGIN_S > self._packet_target_s or self._count % 10 == 0:
             wanted = self._wanted()
-        self.target_s = max(wanted, self.target_s - FALL_S_PER_PACKET * 10) if wanted < self.target_s else wanted
+            self._packet_target_s = max(wanted, self._packet_target_s - FALL_S_PER_PACKET * 10)
         return lateness
+
+    def lost(self, packet_s: float, now: float) -> None:
+        """A packet was lost and the one after it, of `packet_s` seconds, could bring it back if it came in time."""
+        self._loss_until = now + LOSS_REMEMBERED_S
+        self._loss_floor_s = max(self._loss_floor_s, packet_s + MARGIN_S)
 
     def delay_of(self, media_s: float, now: float) -> float:
         """How much later than the earliest possible moment something of `media_s` would be if it were played now."""
@@ -68,3 +100,23 @@ class DelayTracker:
         ignored = max(1, IGNORED_LATEST * len(self._lateness) // WINDOW_PACKETS)
         latest = heapq.nlargest(ignored + 1, self._lateness)[-1]
         return min(MOST_S, max(LEAST_S, latest + MARGIN_S))
+
+
+class LowWater:
+    """The least delay of the last quarter second: what is left when the device asks and packets come unevenly."""
+
+    def __init__(self) -> None:
+        self._delays: deque[float] = deque(maxlen=LOW_WATER_FRAMES)
+        self._shift = 0.0
+
+    def add(self, delay_s: float) -> float:
+        """Note the delay of a frame when it was asked for; give the least."""
+        self._delays.append(delay_s - self._shift)
+        return min(self._delays) + self._shift
+
+    def shift(self, seconds: float) -> None:
+        """The delay was changed by so much on purpose."""
+        self._shift += seconds
+
+    def clear(self) -> None:
+        self._delays.clear()

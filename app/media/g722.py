@@ -77,5 +77,8 @@ class G722Decoder:
     def conceal(self, samples: int) -> Sound:
         return self._concealer.conceal(samples)
 
+    def has_redundancy(self, payload: bytes) -> bool:
+        return False
+
     def recover(self, following: bytes, samples: int) -> Sound | None:
         return None

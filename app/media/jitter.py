@@ -3,9 +3,9 @@
 Sound is placed by its media time, not by packet counts, so that loss, reordering, silence suppression and any packet
 duration are one case: between what was played and the next packet there is a gap, or there is none.
 
-- Nothing there: the gap is concealed and media time stands still, so the delay grows until packets come again.
-- A gap before the next packet: concealed (from redundancy where there is some) and passed, or just skipped when we are
-  later than the target, since what stood for it was already played.
+- Nothing there: the sound is continued and media time stands still, so the delay grows until packets come again.
+- A gap before the next packet: as much of it as was already played in its place is passed; the rest is concealed, its
+  last packet recovered from redundancy where the next one carries some.
 - More delay than the target: periods are cut out; more than LONGEST_DELAY_S: packets are dropped down to the target.
 - Less delay than the target: periods are repeated.
 
@@ -19,26 +19,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.media.delay import DelayTracker
+from app.media import stretch
+from app.media.delay import DelayTracker, LowWater
 from app.media.errors import PacketError
 from app.media.plan import CodecPlan
 from app.media.rtp import timestamp_difference
 from app.media.speech import AudioDecoder, Sound, make_decoder
-from app.media.stretch import lengthen, shorten
 
 RATE = 48_000
 FRAME = 960
 LONGEST_DELAY_S = 0.200
-TOO_LATE_S = 0.020  # over the target: play faster
-TOO_EARLY_S = 0.010  # under it: play slower
-FADE_AFTER_S = 0.060  # of invented sound
+TOO_MUCH = 480  # samples more than needed: play faster
+TOO_EARLY_S = 0.004  # under the target: play slower
+URGENT_S = 0.040  # off by that much a worse seam is taken …
+PRESSING_S = 0.080  # … and by that much any
+LIKENESS, URGENT_LIKENESS, ANY_LIKENESS = 0.9, 0.6, -1.0
+QUIET_SHARE = 0.01  # of the power of the loudest speech lately (-20 dB): a seam there is not heard
+LOUDEST_FADES = 0.998  # a frame: -20 dB in 45 s
+FADE_AFTER_S = 0.060  # of invented sound that stands for speech
 FADED_S = 0.200
 MOST_START_DELAY_S = 0.060
 IDLE_AFTER_S = 1.0  # without packets: wait for a new start
-SKIP_OVER_S = 0.010  # over it: a gap was already concealed
+SKIPPED_UNASKED_S = 0.060  # over the target: a gap is passed though nothing stood for it
 LEAST_GAP = 48  # samples: less is a timestamp that was rounded
+SHORTEST_TO_JOIN = 480
 RESTART_GAP = 2 * RATE  # a jump in media time that is no gap any more
 MOST_PACKETS = 100
+
+_SILENCE: Sound = np.zeros(FRAME, dtype=np.int16)
+_SILENCE.flags.writeable = False
+_NOTHING: Sound = np.zeros(0, dtype=np.int16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,13 @@ class _Waiting:
 
 
 class Playout:
-    """The receiving half of one audio source (one SSRC; `reset` for another)."""
+    """The receiving half of one audio source (one SSRC; `reset` for another).
+
+    Figures, all since the beginning and in samples at 48 kHz unless named otherwise: `concealed_samples` invented in
+    place of lost or late ones, `recovered_samples` from redundancy, `accelerated_samples` cut out and
+    `expanded_samples` repeated; packets: `late` came after their time, `dropped` were not played (late, too many, or
+    skipped to catch up), `damaged` not understood, `unrecovered` concealed; `loss_runs` gaps of one or more lost ones.
+    """
 
     def __init__(
         self, codecs: Mapping[int, CodecPlan], decoder_for: Callable[[CodecPlan], AudioDecoder] = make_decoder
@@ -59,17 +75,34 @@ class Playout:
         self._codecs = codecs
         self._decoder_for = decoder_for
         self.concealed_samples = 0
-        self.dropped = 0  # packets too late, too many, or skipped to catch up
+        self.recovered_samples = 0
+        self.accelerated_samples = 0
+        self.expanded_samples = 0
+        self.late = 0
+        self.dropped = 0
         self.damaged = 0
+        self.unrecovered = 0
+        self.loss_runs = 0
         self.first_decoded_at: float | None = None
-        self.delay_s: float | None = None
+        self.delay_s: float | None = None  # of what was made last, when it is played
+        self._history: Sound = np.zeros(stretch.HISTORY, dtype=np.int16)
         self.reset()
+
+    @property
+    def target_s(self) -> float:
+        """The delay that is aimed for."""
+        return self._tracker.target_s
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much faster than ours the sender's clock runs; None until it is known."""
+        return self._tracker.drift_ppm
 
     def reset(self) -> None:
         """Forget the source: the next packet begins anew. Counters stay."""
         self._decoders: dict[int, tuple[CodecPlan, AudioDecoder]] = {}
         self._waiting: dict[int, _Waiting] = {}
-        self._tracker = DelayTracker()
+        self._new_tracker()
         self._clock_rate = 0
         self._last_timestamp = 0
         self._last_media = 0
@@ -79,8 +112,12 @@ class Playout:
         self._decoder: AudioDecoder | None = None
         self._starved_since: float | None = None
         self._starved_samples = 0
+        self._counted_gap = -1
         self._catching_up = False
-        self._rest = np.zeros(0, dtype=np.int16)
+        self._joins = True  # what is decoded next does not continue what was played
+        self._loudest = 0.0  # power
+        self._decoded = _NOTHING  # from _next on
+        self._rest = _NOTHING  # made, not yet given
 
     def push(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
         """Take one packet; `sequence` is extended (never wraps). Foreign or damaged ones are counted and dropped."""
@@ -96,12 +133,14 @@ class Playout:
             return
         media = self._media_time(timestamp, codec.clock_rate)
         self._tracker.arrived(media / RATE, now)
-        if self._next is not None and media + samples <= self._next:
-            if sequence > self._highest or self._next - media > RESTART_GAP:
+        if self._next is not None:
+            end = self._next + len(self._decoded)
+            if media + samples <= end:
+                if sequence <= self._highest and end - media <= RESTART_GAP:
+                    self.late += 1
+                    self.dropped += 1
+                    return
                 self._start_over(media)  # the sender's time line jumped back
-            else:
-                self.dropped += 1
-                return
         self._highest = max(self._highest, sequence)
         self._waiting[media] = _Waiting(sequence, media, samples, payload, decoder)
         if len(self._waiting) > MOST_PACKETS:
@@ -109,7 +148,10 @@ class Playout:
             del self._waiting[min(self._waiting)]
 
     def next_frame(self, now: float) -> Sound:
-        """Give the next 20 ms to play; `now` is when it is due. Silence before the first packet and when idle."""
+        """Give the next 20 ms to play. Silence before the first packet and when idle.
+
+        `now` is when they are asked for: how much must be there then is what the delay has to cover.
+        """
         sound = self._rest
         while len(sound) < FRAME:
             more = self._produce(now, len(sound))
@@ -123,6 +165,10 @@ class Playout:
             return None
         return self._last_timestamp, self._last_media / RATE + self._tracker.base + self.delay_s
 
+    def _new_tracker(self) -> None:
+        self._tracker = DelayTracker()
+        self._low_water = LowWater()
+
     def _decoder_of(self, payload_type: int, codec: CodecPlan) -> AudioDecoder:
         """Give the decoder of a payload type; a new one when an offer has given the number to another codec."""
         known = self._decoders.get(payload_type)
@@ -134,8 +180,7 @@ class Playout:
         if clock_rate != self._clock_rate:
             if self._clock_rate:
                 self._waiting.clear()
-                self._next = None
-                self._tracker = DelayTracker()
+                self._forget_time_line(None)
             self._clock_rate, self._last_timestamp, self._last_media = clock_rate, timestamp, RESTART_GAP
         step = timestamp_difference(timestamp, self._last_timestamp) * RATE // clock_rate
         self._last_timestamp = timestamp
@@ -144,32 +189,31 @@ class Playout:
 
     def _start_over(self, media: int) -> None:
         self._waiting.clear()
-        self._tracker = DelayTracker()
+        self._forget_time_line(media)
+
+    def _forget_time_line(self, media: int | None) -> None:
         self._next = media
+        self._decoded = _NOTHING
+        self._joins = True
+        self._new_tracker()
 
     def _produce(self, now: float, ahead: int) -> Sound:
         """Make some more sound; `ahead` samples before it are made but not played."""
-        due = now + ahead / RATE
-        if self._next is None and not self._may_start(due):
-            return np.zeros(FRAME, dtype=np.int16)
-        assert self._next is not None
-        delay = self._tracker.delay_of(self._next / RATE, due)
-        if not self._waiting:
-            return self._starve(due)
-        self.delay_s = delay
-        head = min(self._waiting)
-        gap = head - self._next
-        if self._starved_since is not None:
-            self._fed_again(self._waiting[head], gap)
-        excess = delay - self._tracker.target_s
-        if gap > RESTART_GAP:
-            self._next = head
-        elif gap >= LEAST_GAP and excess <= SKIP_OVER_S:
-            return self._fill(self._waiting[head], gap)
-        elif gap >= LEAST_GAP:
-            self._next += min(gap, max(LEAST_GAP, int(excess * RATE)))
-            return self._produce(now, ahead)
-        return self._play(self._waiting.pop(head), due, delay, excess)
+        if self._next is None and not self._may_start(now):
+            return self._made(_SILENCE)
+        while not len(self._decoded):
+            invented = self._fetch(now)
+            if invented is not None:
+                return self._made(invented)
+        return self._made(self._paced(now, ahead))
+
+    def _made(self, sound: Sound) -> Sound:
+        """Remember what was made, for the seams to come."""
+        if len(sound) >= stretch.HISTORY:
+            self._history = sound[-stretch.HISTORY :]
+        else:
+            self._history = np.concatenate((self._history[len(sound) :], sound))
+        return sound
 
     def _may_start(self, now: float) -> bool:
         """Begin at once the first time, so that no first word is late; else when a packet has waited for a while."""
@@ -180,22 +224,56 @@ class Playout:
         if self.first_decoded_at is not None and self._tracker.delay_of(head / RATE, now) < wanted:
             return False
         self._next = head
+        self._joins = True
         self._played_sequence = self._waiting[head].sequence - 1
         return True
+
+    def _fetch(self, now: float) -> Sound | None:
+        """Decode what comes next into `_decoded`, or give sound that stands for what is not there."""
+        assert self._next is not None
+        delay = self._tracker.delay_of(self._next / RATE, now)
+        if not self._waiting:
+            return self._starve(now)
+        head = self._waiting[min(self._waiting)]
+        gap = head.media - self._next
+        excess = delay - self._tracker.target_s
+        starved = self._starved_samples
+        if self._starved_since is not None:
+            self._fed_again(head, gap)
+        if gap > RESTART_GAP:
+            self._next, self._joins = head.media, True
+        elif gap >= LEAST_GAP:
+            skipped = self._skippable(head, gap, starved, excess)
+            self._next += skipped
+            if skipped < gap:
+                return self._fill(head, gap - skipped)
+        elif starved:
+            self._joins = True  # late, but here
+        self._decode(head, now)
+        return None
+
+    def _skippable(self, head: _Waiting, gap: int, starved: int, excess: float) -> int:
+        """Tell how much of a gap need not be filled: what was already invented for it, and what is far too late."""
+        most = gap if excess > SKIPPED_UNASKED_S else min(gap, starved)
+        if most < LEAST_GAP or excess <= 0:
+            return 0
+        if head.sequence == self._played_sequence + 1:
+            return min(most, max(LEAST_GAP, int(excess * RATE)))
+        filled = max(0, round((gap - excess * RATE) / head.samples)) * head.samples
+        return max(0, min(most, gap - filled))
 
     def _starve(self, now: float) -> Sound:
         """Nothing has come: continue what was heard while media time stands still."""
         if self._starved_since is None:
             self._starved_since = now
-        if now - self._starved_since > IDLE_AFTER_S or self._decoder is None:
+        since = now - self._starved_since
+        if since > IDLE_AFTER_S or self._decoder is None:
             self._next, self._starved_since, self._starved_samples = None, None, 0
-            return np.zeros(FRAME, dtype=np.int16)
+            self._low_water.clear()
+            return _SILENCE
         self._starved_samples += FRAME
-        gain = min(1.0, max(0.0, (FADED_S - (now - self._starved_since)) / (FADED_S - FADE_AFTER_S)))
-        if gain == 0.0:
-            return np.zeros(FRAME, dtype=np.int16)
-        sound = self._decoder.conceal(FRAME)
-        return sound if gain == 1.0 else (sound * gain).astype(np.int16)
+        self._low_water.clear()
+        return _faded(self._decoder.conceal(FRAME), since)
 
     def _fed_again(self, head: _Waiting, gap: int) -> None:
         """Packets come again: what was invented counts unless the sender had simply fallen silent."""
@@ -204,44 +282,131 @@ class Playout:
         self._starved_since = None
         self._starved_samples = 0
 
-    def _fill(self, following: _Waiting, gap: int) -> Sound:
-        """Fill up to 20 ms before the next packet, and pass them."""
+    def _fill(self, following: _Waiting, gap: int) -> Sound | None:
+        """Fill some of the gap before the next packet: with recovered sound in `_decoded`, else with what is given."""
         assert self._next is not None
-        samples = min(FRAME, gap)
-        self._next += samples
         decoder = self._decoder or following.decoder
         missing = following.sequence - self._played_sequence - 1
         if missing <= 0:
+            samples = min(FRAME, gap)
+            self._next += samples
             return decoder.conceal(samples)  # the sender was silent: nothing is lost
-        self.concealed_samples += samples
-        if missing == 1 and samples == gap and decoder is following.decoder:
-            try:
-                recovered = decoder.recover(following.payload, samples)
-            except PacketError:
-                recovered = None
+        if self._counted_gap != following.sequence:
+            self._counted_gap = following.sequence
+            self.loss_runs += 1
+            self.unrecovered += missing
+        if decoder is following.decoder and gap < following.samples + LEAST_GAP:
+            recovered = self._recovered(following, gap)
             if recovered is not None:
-                return recovered
+                self.unrecovered -= 1
+                self.recovered_samples += len(recovered)
+                self._decoded = recovered
+                return None
+        before_last = gap - following.samples
+        samples = min(FRAME, before_last if before_last >= LEAST_GAP else gap)
+        self._next += samples
+        self.concealed_samples += samples
         return decoder.conceal(samples)
 
-    def _play(self, packet: _Waiting, now: float, delay: float, excess: float) -> Sound:
-        """Decode the next packet, and pull the delay towards the target."""
-        self._next = packet.media + packet.samples
+    def _recovered(self, following: _Waiting, gap: int) -> Sound | None:
+        try:
+            return following.decoder.recover(following.payload, gap)
+        except PacketError:
+            return None
+
+    def _decode(self, packet: _Waiting, now: float) -> None:
+        """Put the next packet's sound into `_decoded`, or skip it when everything is far too late."""
+        del self._waiting[packet.media]
+        self._next = packet.media
+        missing = packet.sequence - self._played_sequence - 1
         self._played_sequence = packet.sequence
-        self._catching_up = excess > 0 and (self._catching_up or delay > LONGEST_DELAY_S)
+        if missing > 0 and packet.decoder.has_redundancy(packet.payload):
+            self._tracker.lost(packet.samples / RATE, now)
+        delay = self._tracker.delay_of(packet.media / RATE, now)
+        over = self._catching_up or delay > LONGEST_DELAY_S
+        self._catching_up = over and delay > self._tracker.target_s and len(self._waiting) > 0
         if self._catching_up:
             self.dropped += 1
-            return np.zeros(0, dtype=np.int16)
+            self._next += packet.samples
+            self._joins = True
+            self._low_water.clear()
+            return
         try:
             sound = packet.decoder.decode(packet.payload)
         except PacketError:
             self.damaged += 1
             self.concealed_samples += packet.samples
-            return packet.decoder.conceal(packet.samples)
+            sound = packet.decoder.conceal(packet.samples)
         self._decoder = packet.decoder
         if self.first_decoded_at is None:
             self.first_decoded_at = now
-        if len(sound) >= FRAME and excess > TOO_LATE_S:
-            return shorten(sound)
-        if len(sound) >= FRAME and excess < -TOO_EARLY_S:
-            return lengthen(sound)
+        if self._joins and len(sound) >= SHORTEST_TO_JOIN:
+            self._next += len(sound)
+            sound = stretch.join(self._history, sound)
+            self._next -= len(sound)
+        self._joins = False
+        self._decoded = sound
+
+    def _paced(self, now: float, ahead: int) -> Sound:
+        """Give up to 20 ms of what is decoded, a period more or less where the delay is not what it should be."""
+        assert self._next is not None
+        delay = self._tracker.delay_of(self._next / RATE, now)
+        self.delay_s = delay + ahead / RATE
+        spare = self._low_water.add(delay) - self._tracker.target_s
+        if spare > 0 and len(self._decoded) < stretch.LEAST_SOUND and ahead + len(self._decoded) >= FRAME:
+            self._decode_more(now)
+        sound, self._decoded = self._decoded[:FRAME], self._decoded[FRAME:]
+        count = len(sound)
+        self._next += count
+        as_float = sound.astype(np.float32)
+        power = float(np.dot(as_float, as_float)) / count
+        self._loudest = max(power, self._loudest * LOUDEST_FADES)
+        left = ahead + count - FRAME
+        if left < 0:
+            return sound  # more is needed for this frame
+        # Whole frames can go as far as the delay then left covers what is needed. What is left over of a frame can
+        # always go: packets are waited for when a frame is asked for, and not before.
+        surplus = left + count * int(spare * RATE // count) if spare >= 0 else 0
+        changed = None
+        if surplus > TOO_MUCH and count >= stretch.LEAST_SOUND:
+            changed = stretch.shorten(self._history, sound, self._least_likeness(power, surplus / RATE), surplus)
+        elif spare < -TOO_EARLY_S and count >= SHORTEST_TO_JOIN:
+            changed = stretch.lengthen(self._history, sound, self._least_likeness(power, -spare))
+        if changed is None:
+            return sound
+        more = len(changed) - count
+        self.accelerated_samples += max(0, -more)
+        self.expanded_samples += max(0, more)
+        if left + more < 0:
+            self._low_water.shift(-count / RATE)
+        elif left + more >= count:
+            self._low_water.shift(count / RATE)
+        return changed
+
+    def _least_likeness(self, power: float, off_s: float) -> float:
+        """Tell how good a seam must be: anywhere in silence, and the less the more the delay is off."""
+        if off_s > PRESSING_S or power < QUIET_SHARE * self._loudest:
+            return ANY_LIKENESS
+        return LIKENESS if off_s < URGENT_S else URGENT_LIKENESS
+
+    def _decode_more(self, now: float) -> None:
+        """Add the packet that follows without a gap, where there is one: short ones have no room for a seam."""
+        assert self._next is not None
+        sound = self._decoded
+        following = self._waiting.get(self._next + len(sound))
+        if following is None or following.sequence != self._played_sequence + 1:
+            return
+        start = self._next
+        self._decode(following, now)
+        self._decoded = np.concatenate((sound, self._decoded))
+        self._next = start
+
+
+def _faded(sound: Sound, since_s: float) -> Sound:
+    """Let invented sound die away, beginning `since_s` after the last real one."""
+    positions = since_s + np.arange(len(sound), dtype=np.float32) / RATE
+    gain = np.clip((FADED_S - positions) / (FADED_S - FADE_AFTER_S), 0.0, 1.0)
+    if gain[-1] == 1.0:
         return sound
+    faded: Sound = (sound * gain).astype(np.int16)
+    return faded

@@ -57,6 +57,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.opus_decoder_destroy.restype = None
     library.opus_decode.argtypes = [pointer, ctypes.c_char_p, ctypes.c_int32, pointer, number, number]
     library.opus_packet_get_nb_samples.argtypes = [ctypes.c_char_p, ctypes.c_int32, ctypes.c_int32]
+    library.opus_packet_has_lbrr.argtypes = [ctypes.c_char_p, ctypes.c_int32]
     library.opus_strerror.argtypes = [number]
     library.opus_strerror.restype = ctypes.c_char_p
     return library
@@ -133,6 +134,9 @@ class OpusDecoder:
             raise PacketError("An Opus packet is malformed.")
         return count
 
+    def has_redundancy(self, payload: bytes) -> bool:
+        return int(self._library.opus_packet_has_lbrr(payload, len(payload))) == 1
+
     def decode(self, payload: bytes) -> npt.NDArray[np.int16]:
         return self._decode(payload, LONGEST_SAMPLES, fec=False)
 
@@ -140,7 +144,8 @@ class OpusDecoder:
         return self._decode(None, max(120, samples // 120 * 120), fec=False)  # steps of 2.5 ms
 
     def recover(self, following: bytes, samples: int) -> npt.NDArray[np.int16] | None:
-        """Decode the redundancy in `following`; libopus conceals by itself where the packet carries none."""
+        if not self.has_redundancy(following):
+            return None
         return self._decode(following, max(120, samples // 120 * 120), fec=True)
 
     def _decode(self, payload: bytes | None, samples: int, *, fec: bool) -> npt.NDArray[np.int16]:

@@ -39,6 +39,9 @@ class AudioDecoder(Protocol):
     def conceal(self, samples: int) -> Sound:
         """Invent that much sound in place of what is missing."""
 
+    def has_redundancy(self, payload: bytes) -> bool:
+        """Tell whether `recover` finds something in this payload."""
+
     def recover(self, following: bytes, samples: int) -> Sound | None:
         """Give the sound before `following` out of redundancy in it, or None where there is none."""
 

@@ -237,3 +237,14 @@ def test_a_payload_type_that_gets_another_meaning_is_decoded_by_it() -> None:
         playout.push(70_000 + number, number * 160, 96, payload, number * 0.02)
         heard.append(playout.next_frame(number * 0.02))
     assert share_at(np.concatenate(heard[25:]), HZ) > 0.95
+
+
+@pytest.mark.parametrize("pause_s", [0.1, 0.22, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("codec", [OPUS, PCMU], ids=lambda codec: codec.name)
+def test_a_sender_that_pauses_is_heard_again_at_once(codec: CodecPlan, pause_s: float) -> None:
+    """A hold: sequence numbers go on where they were, timestamps with the clock."""
+    result = listen(4, steady, codec, silent=lambda at: 1.0 <= at < 1.0 + pause_s)
+    assert share_at(part(result.sound, 1.2 + pause_s, 3.9), HZ) > 0.97
+    assert gaps_ms(part(result.sound, 1.15 + pause_s, 3.9), -30, 5) == []
+    assert result.playout.dropped == 0
+    assert result.delays[-60] < 0.050
