@@ -112,6 +112,9 @@ class AudioStream(RtpStream):
         captured_at = source.clock.captured_at(timestamp)
         return played_at - captured_at if captured_at is not None else None
 
+    def hold_back(self, seconds: float) -> None:
+        self._playout.hold_back(seconds)
+
     @property
     def first_decoded_at(self) -> float | None:
         return self._playout.first_decoded_at

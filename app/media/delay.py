@@ -27,7 +27,10 @@ LOW_WATER_FRAMES = 12
 
 
 class DelayTracker:
-    """Lateness statistics of one stream; media times and `now` in seconds."""
+    """Lateness statistics of one stream; media times and `now` in seconds.
+
+    `held_back_s` is added to what the packets ask for.
+    """
 
     def __init__(self) -> None:
         self._lateness: deque[float] = deque(maxlen=WINDOW_PACKETS)
@@ -40,12 +43,13 @@ class DelayTracker:
         self._packet_target_s = START_S
         self._loss_floor_s = 0.0
         self._loss_until = 0.0
+        self.held_back_s = 0.0
         self.base: float | None = None
 
     @property
     def target_s(self) -> float:
         """How much delay to keep."""
-        return min(MOST_S, max(self._packet_target_s, self._loss_floor_s))
+        return min(MOST_S, max(self._packet_target_s, self._loss_floor_s)) + self.held_back_s
 
     @property
     def drift_ppm(self) -> float | None:

@@ -84,6 +84,7 @@ class Playout:
         self.unrecovered = 0
         self.loss_runs = 0
         self.first_decoded_at: float | None = None
+        self._held_back_s = 0.0
         self.delay_s: float | None = None  # of what was made last, when it is played
         self._history: Sound = np.zeros(stretch.HISTORY, dtype=np.int16)
         self.reset()
@@ -97,6 +98,10 @@ class Playout:
     def drift_ppm(self) -> float | None:
         """How much faster than ours the sender's clock runs; None until it is known."""
         return self._tracker.drift_ppm
+
+    def hold_back(self, seconds: float) -> None:
+        """Keep so much more delay than the packets need, for sound that has to wait for its picture; any thread."""
+        self._held_back_s = self._tracker.held_back_s = seconds
 
     def reset(self) -> None:
         """Forget the source: the next packet begins anew. Counters stay."""
@@ -167,6 +172,7 @@ class Playout:
 
     def _new_tracker(self) -> None:
         self._tracker = DelayTracker()
+        self._tracker.held_back_s = self._held_back_s
         self._low_water = LowWater()
 
     def _decoder_of(self, payload_type: int, codec: CodecPlan) -> AudioDecoder:
@@ -323,7 +329,7 @@ class Playout:
         if missing > 0 and packet.decoder.has_redundancy(packet.payload):
             self._tracker.lost(packet.samples / RATE, now)
         delay = self._tracker.delay_of(packet.media / RATE, now)
-        over = self._catching_up or delay > LONGEST_DELAY_S
+        over = self._catching_up or delay > LONGEST_DELAY_S + self._held_back_s
         self._catching_up = over and delay > self._tracker.target_s and len(self._waiting) > 0
         if self._catching_up:
             self.dropped += 1

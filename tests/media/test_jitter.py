@@ -35,6 +35,7 @@ def listen(
     *,
     clock_ratio: float = 1.0,
     silent: Callable[[float], bool] = lambda at: False,
+    held_back_s: float = 0.0,
 ) -> Listening:
     """Send a tone for so long; `arrival(index, sent_at)` gives when a packet comes, None for never."""
     encoder = make_encoder(codec)
@@ -53,6 +54,7 @@ def listen(
         sequence += 1
     arrivals.sort()
     playout = Playout({codec.payload_type: codec})
+    playout.hold_back(held_back_s)
     heard, delays = [], []
     for tick in range(count + 20):
         now = tick * 0.020 + 0.007
@@ -248,3 +250,10 @@ def test_a_sender_that_pauses_is_heard_again_at_once(codec: CodecPlan, pause_s: 
     assert gaps_ms(part(result.sound, 1.15 + pause_s, 3.9), -30, 5) == []
     assert result.playout.dropped == 0
     assert result.delays[-60] < 0.050
+
+
+def test_sound_that_waits_for_its_picture_is_later_by_that_and_whole() -> None:
+    result = listen(4, steady, held_back_s=0.060)
+    assert 0.060 < result.delays[-60] < 0.100
+    assert gaps_ms(part(result.sound, 0.3, 3.9), -30, 5) == []
+    assert share_at(part(result.sound, 0.3, 3.9), HZ, 40) > 0.97
