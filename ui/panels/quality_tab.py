@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
@@ -9,7 +11,6 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 from ui import facts, words
 from ui.figures import GROUPS, NOTHING, Group, delay_parts
 from ui.models.calls import CallRecord
-from ui.quality import Sample
 from ui.theme.manager import Theme
 from ui.widgets.basics import label, section
 from ui.widgets.curve import Curve
@@ -17,6 +18,7 @@ from ui.widgets.delay_bar import DelayBar
 from ui.widgets.story import StoryCard
 
 _TWO_COLUMNS_FROM = 400
+_CURVES_EVERY_S = 0.9  # a minute is as wide as a hand: more often nobody would see
 _OF_PICTURES = ("video_in_bps", "fps_in")
 
 
@@ -56,6 +58,7 @@ class QualityTab(QScrollArea):
         self._grid = QGridLayout()
         self._grid.setSpacing(8)
         self._columns = 0
+        self._drawn: tuple[str | None, float] = ("", 0.0)
         self._place_curves(2)
         box.addLayout(self._grid)
         self.cells: dict[tuple[str, str], QLabel] = {}
@@ -75,10 +78,15 @@ class QualityTab(QScrollArea):
             self.limits.setVisible(bool(limits))
         self.delay.show_parts(delay_parts(figures.audio if figures else None))
         with_video = figures is None or figures.video is not None
-        for field, curve in self.curves.items():
-            if field in _OF_PICTURES and curve.isHidden() == with_video:
-                curve.setVisible(with_video)
-            curve.show_points([(sample.at, _value(sample, field)) for sample in samples])
+        for field in _OF_PICTURES:
+            if self.curves[field].isHidden() == with_video:
+                self.curves[field].setVisible(with_video)
+        drawn = record.info.call_id if record else None, samples[-1].at if samples else 0.0
+        if drawn[0] != self._drawn[0] or abs(drawn[1] - self._drawn[1]) >= _CURVES_EVERY_S:
+            self._drawn = drawn
+            for field, curve in self.curves.items():
+                value = attrgetter(field)
+                curve.show_points([(sample.at, value(sample)) for sample in samples])
         for group in GROUPS:
             there = figures is None or group.is_there(figures)
             for part in self._parts[group.title]:
@@ -132,8 +140,3 @@ class QualityTab(QScrollArea):
             self.cells[group.title, figure.name] = cell
         box.addWidget(table)
         self._parts[group.title] = [heading, table]
-
-
-def _value(sample: Sample, field: str) -> float | None:
-    value: float | None = getattr(sample, field)
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from ui.theme.manager import Theme
@@ -80,13 +80,13 @@ class Curve(QWidget):
         newest = self._points[-1][0]
         painter.setPen(QPen(QColor(tokens.accent), 2))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        run = QPolygonF()
+        right, bottom, left_at = plot.right(), plot.bottom(), newest - _SPAN_S
+        wide, high = plot.width() / _SPAN_S, plot.height() / top
+        run: list[QPointF] = []
         for at, value in self._points:
             if value is None:
                 painter.drawPolyline(run)
-                run = QPolygonF()
-                continue
-            x = plot.right() - (newest - at) / _SPAN_S * plot.width()
-            if x >= plot.left():
-                run.append(QPointF(x, plot.bottom() - min(value, top) / top * plot.height()))
+                run = []
+            elif at >= left_at:
+                run.append(QPointF(right - (newest - at) * wide, bottom - (value if value < top else top) * high))
         painter.drawPolyline(run)
