@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from app.events import AudioStats, VideoStats
 from app.frames import FrameMailbox
 from app.media.default_devices import SettingsDevices
 from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSource, CapturedFrame, VideoSource
@@ -136,18 +137,34 @@ async def call(
     return stage
 
 
+def figures(end: End) -> tuple[AudioStats, VideoStats]:
+    sound, picture, _ = end.session.stats()
+    assert sound is not None
+    assert picture is not None
+    return sound, picture
+
+
 async def test_a_picture_waits_for_sound_that_takes_longer() -> None:
-    noted: list[tuple[float | None, float | None]] = []
-
-    def look(end: End) -> None:
-        figures = end.session.stats()[1]
-        assert figures is not None
-        noted.append((figures.held_back_ms, figures.lip_sync_ms))
-
-    stage = await call(5.0, sound_s=0.15, picture_s=0.0, look=look)
+    said: list[tuple[AudioStats, VideoStats]] = []
+    stage = await call(5.0, sound_s=0.15, picture_s=0.0, look=lambda end: said.append(figures(end)))
     offsets = offsets_ms(stage)
     assert offsets[0] < -100
     assert all(-60 < offset < 45 for offset in offsets[-2:]), offsets
-    ((held_ms, offset_ms),) = noted
-    assert held_ms == pytest.approx(150, abs=60)
-    assert offset_ms == pytest.approx(offsets[-1], abs=40)
+    ((sound, picture),) = said
+    assert picture.held_back_ms == pytest.approx(150, abs=60)
+    assert sound.held_back_ms == 0
+    assert picture.lip_sync_ms == pytest.approx(offsets[-1], abs=40)
+
+
+async def test_sound_waits_a_little_for_a_picture_that_takes_much_longer() -> None:
+    said: list[tuple[AudioStats, VideoStats]] = []
+    stage = await call(5.0, sound_s=0.0, picture_s=0.2, look=lambda end: said.append(figures(end)))
+    offsets = offsets_ms(stage)
+    assert offsets[0] > 120
+    assert all(0 < offset < 100 for offset in offsets[-2:]), offsets
+    ((sound, picture),) = said
+    assert picture.held_back_ms == 0
+    assert sound.held_back_ms is not None
+    assert 40 < sound.held_back_ms <= 100
+    assert sound.concealed_ms < 60
+    assert picture.lip_sync_ms == pytest.approx(offsets[-1], abs=40)
