@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from app.media.header_extensions import NO_IDS, ExtensionIds
-from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Remb, Report, RtcpPacket, SenderReport, parse_rtcp
+from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Report, RtcpPacket, SenderReport, parse_rtcp
 from app.media.rtp import RtpPacket
 from app.media.stream import RtpStream
 
@@ -71,9 +71,6 @@ class Router:
                 case Fir(requests=requests):
                     for stream in _owners(streams, [ssrc for ssrc, _ in requests]):
                         stream.key_frame_asked()
-                case Remb(bitrate_bps=bitrate, sources=sources):
-                    for stream in _owners(streams, sources):
-                        stream.limited_by_peer(bitrate, now)
                 case _:
                     continue  # BYE: the dialog says when a call is over; the rest is about the path
         return packets

@@ -243,9 +243,6 @@ class RtpStream:
     def repeat_asked(self, lost: tuple[int, ...], now: float) -> None:
         """The peer misses packets of ours."""
 
-    def limited_by_peer(self, bitrate_bps: int, now: float) -> None:
-        """The peer estimates what its path carries (REMB)."""
-
     def reports(self, now: float) -> bytes:
         """Make this stream's compound of about once a second; empty when there is nothing to say."""
         blocks = (self.source.report_block(now),) if self.source is not None else ()

@@ -9,17 +9,16 @@ from app.events import VideoStats
 from app.frames import FrameMailbox
 from app.media.allocation import BitrateWish
 from app.media.assembly import EncodedFrame, FrameAssembler
-from app.media.bitrate import BitrateControl, most_bitrate
 from app.media.events import DeviceTrouble, FirstMedia
 from app.media.pacer import Outgoing, Urgency
 from app.media.plan import CodecPlan, StreamPlan
-from app.media.rtcp import Nack, Report
+from app.media.rtcp import Nack
 from app.media.rtp import RtpPacket, sequence_difference
 from app.media.sending import RtxSender
 from app.media.stream import START_RTT_S, RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
 from app.media.video_receive import VideoPlayWorker
-from app.media.video_send import START_BPS, VideoSendWorker
+from app.media.video_send import VideoSendWorker
 from app.media.worker import Worker, call_soon
 
 STANDS_STILL_S = 2.0  # without a picture: there is nothing that sound could be in step with
@@ -46,9 +45,6 @@ class VideoStream(RtpStream):
         self._frames_sent_before = 0
         self._key_frames_sent_before = 0
         self._player: VideoPlayWorker | None = None
-        self._control = BitrateControl(
-            START_BPS, most_bitrate(host.settings.width, host.settings.height, host.settings.fps)
-        )
         self._assembler = FrameAssembler(with_nack=plan.nack and self.has_rtcp)
         self._rtx = self._new_rtx()
         self._was_seen = False
@@ -249,15 +245,6 @@ class VideoStream(RtpStream):
             sizes = [PADDING_BYTES] * (size // PADDING_BYTES) or [max(1, size)]
             packets = [rtx.padding(payload_type, each, self.sender.newest_timestamp, block) for each in sizes]
         return [Outgoing(packet, self.sender, Urgency.PADDING, self._count_left, is_new=False) for packet in packets]
-
-    def heard_by_peer(self, report: Report, now: float) -> None:
-        super().heard_by_peer(report, now)
-        self._control.report(report.fraction_lost, now)
-        if self._capture is not None:
-            self._capture.allot(self._control.target_bps)
-
-    def limited_by_peer(self, bitrate_bps: int, now: float) -> None:
-        self._control.limit(bitrate_bps, now)
 
     def wish(self) -> BitrateWish | None:
         return self._capture.wish if self._capture is not None else None

@@ -1,4 +1,4 @@
-"""Rates, freezes and the bitrate controller."""
+"""Rates and freezes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from app.media.bitrate import LEAST_BPS, BitrateControl, most_bitrate
 from app.media.stats import FreezeCounter, RateMeter
 
 
@@ -35,30 +34,6 @@ def test_a_pause_is_no_freeze() -> None:
     counter.pause()
     counter.shown(20.0)
     assert counter.freezes == 0
-
-
-def test_the_bitrate_falls_with_loss_and_rises_without_between_its_bounds() -> None:
-    control = BitrateControl(600_000, 1_000_000)
-    for _ in range(20):
-        control.report(128, 0.0)
-    assert control.target_bps == LEAST_BPS
-    for _ in range(60):
-        control.report(0, 1.0)
-    assert control.target_bps == 1_000_000
-    control.report(15, 1.0)  # 6 %: hold
-    assert control.target_bps == 1_000_000
-
-
-def test_the_peers_estimate_is_a_ceiling_for_a_while() -> None:
-    control = BitrateControl(600_000, 1_000_000)
-    control.limit(300_000, 0.0)
-    assert control.target_bps == 300_000
-    control.report(0, 20.0)
-    assert control.target_bps > 600_000
-
-
-def test_more_pixels_are_worth_more_bits() -> None:
-    assert 800_000 < most_bitrate(640, 480, 30) < most_bitrate(1280, 720, 30) <= 4_000_000
 
 
 def test_a_rate_may_be_read_while_another_thread_adds() -> None:
