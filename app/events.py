@@ -181,6 +181,7 @@ class CallFigures:
     video: VideoStats | None
     milestones: Milestones
     transport: TransportStats | None = None
+    digits: str = ""  # the first keys of a telephone that the peer pressed
     quality: QualityInfo | None = None  # judged by the engine; None before there is anything to judge
 
 
@@ -276,6 +277,14 @@ class CallChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitReceived:
+    """The other side of a call pressed a key of its telephone: one of 0-9, *, # and A-D."""
+
+    call_id: str
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
 class FiguresChanged:
     figures: CallFigures
 
@@ -322,6 +331,7 @@ Event = (
     | RegistrationChanged
     | HomeChanged
     | CallChanged
+    | DigitReceived
     | FiguresChanged
     | SipSeen
     | PeopleChanged

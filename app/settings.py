@@ -162,6 +162,7 @@ class MediaSettings:
     gain_control: bool = True
     process_files: bool = False
     audio_codecs: tuple[str, ...] = ("opus", "g722", "pcmu", "pcma")
+    dtx: bool = False  # send and ask for little while nobody speaks
     video_codecs: tuple[str, ...] = ("vp8", "h264")
     encryption: Encryption = Encryption.BEST
     width: int = 640

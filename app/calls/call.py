@@ -15,6 +15,7 @@ from dataclasses import replace
 from app.calls.changes import Changes
 from app.calls.endings import NO_PATH_REASON, refusal_of
 from app.calls.errors import CallError, DescriptionError
+from app.calls.keys import CallKeys
 from app.calls.legs import Leg
 from app.calls.negotiation import Negotiation
 from app.calls.offer_answer import Terms
@@ -73,9 +74,12 @@ class Call:
         self.remote_picture = FrameMailbox()
         self.own_picture = FrameMailbox()
         self.tasks = OwnedTasks(f"call {call_id}", self._task_failed)
-        self.negotiation = Negotiation(Terms(media.audio_codecs, media.video_codecs, media.encryption, fingerprint))
+        self.negotiation = Negotiation(
+            Terms(media.audio_codecs, media.video_codecs, media.encryption, fingerprint, media.dtx)
+        )
         self.path = PathSide(self)
         self.changes = Changes(self)
+        self.keys = CallKeys(self)
         self._sip_side = SipSide(self)
         self._state = CallState.GATHERING if is_caller else CallState.PREPARING
         shared = is_shared(media.video_from)
@@ -137,11 +141,12 @@ class Call:
         leg = self.leg
         if leg is None:
             return CallFigures(self.call_id, None, SecurityInfo(), None, None, self._milestones)
+        digits = self.keys.received
         audio, video, security = leg.media.stats()
         if self.session is not None and self.session.transport == "tls":
             security = replace(security, signalling="tls")
         transport = leg.media.transport_figures()
-        return CallFigures(self.call_id, leg.snapshot(), security, audio, video, self._milestones, transport)
+        return CallFigures(self.call_id, leg.snapshot(), security, audio, video, self._milestones, transport, digits)
 
     def has_been(self, state: CallState) -> bool:
         return any(step.state is state for step in self._steps)

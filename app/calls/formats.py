@@ -1,7 +1,8 @@
 """The codecs an offer may list and how each is written in rtpmap and fmtp lines.
 
 Payload types above 95 are this side's choice for its own offers; an answer takes the numbers of the offer, as
-RFC 3264 section 6.1 asks. Sources: RFC 7587 (Opus), RFC 7741 (VP8), RFC 3551 (G.711, G.722).
+RFC 3264 section 6.1 asks. Sources: RFC 7587 (Opus), RFC 7741 (VP8), RFC 3551 (G.711, G.722); beside a voice RFC 2198
+(red), RFC 4733 (telephone-event), RFC 3389 (CN).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import replace
 
 from app.calls.errors import DescriptionError
 from app.calls.sdp import MediaDescription
+from app.media.codecs import EVENT, NOISE, RED, is_beside, is_known
 from app.media.h264_profile import H264_NAME, OWN_PARAMETERS, own_parameters, rank_of
 from app.media.plan import CodecPlan, RtxTypes
 
@@ -21,15 +23,48 @@ _CATALOGUE: dict[str, tuple[str, CodecPlan]] = {
     "vp8": ("video", CodecPlan("VP8", 97, 90_000, 1)),
     "h264": ("video", CodecPlan("H264", 99, 90_000, 1, OWN_PARAMETERS)),
 }
-_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
+_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000", "13": "CN/8000"}
+_KEYS = (("0-15", ""),)
+# Offered beside the voices of their clock.
+_BESIDE_OPUS = (CodecPlan(RED, 63, 48_000, 2), CodecPlan(EVENT, 110, 48_000, 1, _KEYS))
+_BESIDE_8000 = (CodecPlan("CN", 13, 8_000),)
+_EVENT_8000 = CodecPlan(EVENT, 101, 8_000, 1, _KEYS)  # beside Opus too: many phones know no other
+LONGEST_PACKET_MS = 120  # of sound, that is received
 
 _RTX_OF = {97: 98, 99: 100}  # of this side's own offers: what repairs each video codec, RFC 4588
 
 
-def codecs_for(kind: str, names: tuple[str, ...]) -> tuple[CodecPlan, ...]:
-    """The codecs of one kind in the order of the person's wish; unknown names were refused where they came in."""
+def codecs_for(kind: str, names: tuple[str, ...], *, dtx: bool = False) -> tuple[CodecPlan, ...]:
+    """The codecs of one kind in the order of the person's wish, then what goes beside them.
+
+    Unknown names were refused where they came in. `dtx`: the peer is asked to send little while nobody speaks.
+    """
     chosen = (_CATALOGUE[name.lower()] for name in names if name.lower() in _CATALOGUE)
-    return tuple(codec for of_kind, codec in chosen if of_kind == kind)
+    codecs = tuple(codec for of_kind, codec in chosen if of_kind == kind)
+    if kind != "audio" or not codecs:
+        return codecs
+    if dtx:
+        codecs = tuple(
+            replace(codec, fmtp=(*codec.fmtp, ("usedtx", "1"))) if codec.name == "opus" else codec for codec in codecs
+        )
+    beside: tuple[CodecPlan, ...] = ()
+    if any(codec.clock_rate == 48_000 for codec in codecs):
+        beside += _BESIDE_OPUS
+    if any(codec.clock_rate == 8_000 for codec in codecs):
+        beside += _BESIDE_8000
+    return with_own_parameters((*codecs, *beside, _EVENT_8000), codecs)
+
+
+def with_own_parameters(codecs: tuple[CodecPlan, ...], own: tuple[CodecPlan, ...]) -> tuple[CodecPlan, ...]:
+    """Agreed codecs as this side describes them: parameters are about its own receiving, so they are no echo."""
+    voice = next((codec.payload_type for codec in codecs if codec.name.lower() == "opus"), None)
+    parameters = {codec.name.lower(): codec.fmtp for codec in own} | {EVENT: _KEYS}
+    if voice is not None:
+        parameters[RED] = ((f"{voice}/{voice}", ""),)  # RFC 2198 section 5: the formats of the blocks
+    return tuple(
+        replace(codec, fmtp=own_parameters(codec) if name == H264_NAME else parameters.get(name, ()))
+        for codec, name in ((codec, codec.name.lower()) for codec in codecs)
+    )
 
 
 def codec_attributes(codecs: tuple[CodecPlan, ...], rtx: RtxTypes = ()) -> list[tuple[str, str | None]]:
@@ -41,6 +76,8 @@ def codec_attributes(codecs: tuple[CodecPlan, ...], rtx: RtxTypes = ()) -> list[
         if codec.fmtp:
             parameters = ";".join(f"{key}={value}" if value else key for key, value in codec.fmtp)
             lines.append(("fmtp", f"{codec.payload_type} {parameters}"))
+    if any(is_known("audio", codec) for codec in codecs):
+        lines.append(("maxptime", str(LONGEST_PACKET_MS)))
     for repair, repaired in rtx:
         clock_rate = next(codec.clock_rate for codec in codecs if codec.payload_type == repaired)
         lines += [("rtpmap", f"{repair} rtx/{clock_rate}"), ("fmtp", f"{repair} apt={repaired}")]
@@ -92,7 +129,7 @@ def _parameters(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def in_common(theirs: tuple[CodecPlan, ...], ours: tuple[CodecPlan, ...]) -> tuple[CodecPlan, ...]:
-    """What both know, in their order and with their payload numbers and parameters."""
+    """What both know, in their order, with their payload numbers and parameters; empty without a codec among it."""
     known = {(codec.name.lower(), codec.clock_rate, codec.channels) for codec in ours}
     # One entry a codec: a second payload type of the same codec (another packetisation) is not answered.
     common: dict[tuple[str, int, int], CodecPlan] = {}
@@ -100,7 +137,8 @@ def in_common(theirs: tuple[CodecPlan, ...], ours: tuple[CodecPlan, ...]) -> tup
         key = (codec.name.lower(), codec.clock_rate, codec.channels)
         if key in known and _is_better(codec, common.get(key)):
             common[key] = codec
-    return tuple(common.values())
+    voices = [codec for codec in common.values() if not is_beside(codec)]
+    return tuple(codec for codec in common.values() if codec in voices or _fits(codec, voices))
 
 
 def _is_better(codec: CodecPlan, than: CodecPlan | None) -> bool:
@@ -111,11 +149,19 @@ def _is_better(codec: CodecPlan, than: CodecPlan | None) -> bool:
     return rank is not None and (other is None or rank < other)
 
 
-def with_own_parameters(codecs: tuple[CodecPlan, ...], ours: tuple[CodecPlan, ...]) -> tuple[CodecPlan, ...]:
-    """Agreed codecs as this side describes them: parameters are about its own receiving, so they are no echo."""
-    return tuple(replace(codec, fmtp=_own_parameters(codec, ours)) for codec in codecs)
-
-
-def _own_parameters(codec: CodecPlan, ours: tuple[CodecPlan, ...]) -> tuple[tuple[str, str], ...]:
+def _fits(codec: CodecPlan, voices: list[CodecPlan]) -> bool:
+    """Whether this goes beside one of the voices."""
     name = codec.name.lower()
-    return own_parameters(codec) if name == H264_NAME else next((o.fmtp for o in ours if o.name.lower() == name), ())
+    if name == RED:
+        opus = [str(voice.payload_type) for voice in voices if voice.name.lower() == "opus"]
+        blocks = codec.fmtp[0][0].split("/") if codec.fmtp else opus
+        return bool(opus) and set(blocks) == set(opus)
+    if name == NOISE:
+        return any(voice.clock_rate == codec.clock_rate for voice in voices)
+    return bool(voices)
+
+
+def packet_ms(media: MediaDescription, name: str) -> int | None:
+    """Read `a=ptime` or `a=maxptime`; None where it is not said or makes no sense."""
+    text = (media.attribute(name) or "").strip().partition(".")[0]
+    return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 5 and int(text) > 0 else None

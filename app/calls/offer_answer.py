@@ -28,6 +28,7 @@ from app.calls.formats import (
     codecs_of,
     in_common,
     own_rtx,
+    packet_ms,
     rtx_of,
     with_own_parameters,
 )
@@ -84,9 +85,10 @@ class Terms:
     video_codecs: tuple[str, ...]
     encryption: Encryption
     fingerprint: str  # "sha-256 AA:BB:…"
+    dtx: bool = False  # the peer is asked to send little while nobody speaks
 
     def codecs(self, kind: str) -> tuple[CodecPlan, ...]:
-        return codecs_for(kind, self.video_codecs if kind == "video" else self.audio_codecs)
+        return codecs_for(kind, self.video_codecs if kind == "video" else self.audio_codecs, dtx=self.dtx)
 
     def accepts(self, security: str) -> bool:
         return self.encryption is Encryption.BEST or self.encryption.value == security
@@ -366,6 +368,8 @@ def _agree(
         mid=media.mid,
         mid_extension_id=ids.get(MID),
         rtcp_mux=mux,
+        ptime_ms=packet_ms(media, "ptime"),
+        maxptime_ms=packet_ms(media, "maxptime"),
         transport_cc_id=transport_cc_id,
         orientation_id=ids.get(ORIENTATION),
         transport_cc=transport_cc_id is not None and "transport-cc" in feedback,

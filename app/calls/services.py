@@ -42,6 +42,7 @@ class CallServices:
     clock: Callable[[], float]  # seconds since the engine started
     explain: Explain
     on_change: Callable[[Call], None] = lambda call: None
+    on_key: Callable[[Call, str], None] = lambda call, key: None  # the peer pressed a key of its telephone
     on_problem: TellProblem = lambda call, sentence, about: None
     peers: KnownPeers = field(default_factory=KnownPeers)
     echo: bool = False

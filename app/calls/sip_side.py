@@ -108,6 +108,8 @@ class SipSide:
         if event.package == TRICKLE:
             event.session.stop_retransmitting()  # whoever sends it has our 183
             self._call.path.candidates.take(event.dialog_tag, event.body)
+        elif event.package is None:
+            self._call.keys.take_info(event.content_type, event.body)
 
     def _on_info_answered(self, event: sip_events.InfoAnswered) -> None:
         leg = self._call.path.legs.get(event.dialog_tag)

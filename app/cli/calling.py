@@ -17,6 +17,7 @@ from app.events import (
     CallChanged,
     CallInfo,
     CallState,
+    DigitReceived,
     EndedBy,
     Event,
     FiguresChanged,
@@ -107,6 +108,9 @@ class Watch:
                 self.console.event("call", words, **facts)
             self.states_told = len(event.call.steps)
             return
+        if isinstance(event, DigitReceived):
+            self.console.event("digit", f"the other side pressed {event.digit}", call=event.call_id, digit=event.digit)
+            return
         if isinstance(event, FiguresChanged) and event.figures.ice is not None:
             self._tell_path(event.figures.call_id, event.figures.ice)
         if isinstance(event, FiguresChanged) and event.figures.quality is not None:
@@ -194,7 +198,7 @@ async def call(args: argparse.Namespace, console: Console, started_at: float) ->
             console.error(str(error))
             console.report(empty_report(str(error)), "")
             return 1
-        await _talk(run, watch, call_id, args.for_seconds)
+        await _talk(run, watch, call_id, args.for_seconds, args.digits)
         await _hang_up(run, watch, call_id)
         report = await report_of(run, watch)
         console.report(report, summary_of(report))
@@ -203,8 +207,8 @@ async def call(args: argparse.Namespace, console: Console, started_at: float) ->
         return 0 if watch.went_well else 1
 
 
-async def _talk(run: Running, watch: Watch, call_id: str, for_seconds: float | None) -> None:
-    """Until the call is over, its time is up, or somebody stops the command."""
+async def _talk(run: Running, watch: Watch, call_id: str, for_seconds: float | None, digits: str | None) -> None:
+    """Until the call is over, its time is up, or somebody stops the command; keys are pressed once it is connected."""
     loop = asyncio.get_running_loop()
     deadline: float | None = None
     while True:
@@ -216,6 +220,12 @@ async def _talk(run: Running, watch: Watch, call_id: str, for_seconds: float | N
         watch.take(event)
         if watch.is_over:
             return
+        if watch.state is CallState.CONNECTED and digits:
+            try:
+                await run.engine.calls.send_digits(call_id, digits)
+            except EngineError as error:  # it is put on hold, or ends, at this moment
+                watch.console.error(str(error))
+            digits = None
         if watch.state is CallState.CONNECTED and deadline is None and for_seconds is not None:
             deadline = loop.time() + for_seconds
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from app.digits import keys_of
 from app.settings import (
     Account,
     Encryption,
@@ -109,6 +110,7 @@ def add_media(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-gain-control", action="store_true", help="leave the microphone as loud as it is")
     group.add_argument("--process-files", action="store_true", help="clean sound from files and tones as well")
     group.add_argument("--audio-codecs", type=names_of(AUDIO_CODECS), metavar="LIST", help="e.g. opus,pcmu")
+    group.add_argument("--dtx", action="store_true", help="send, and ask for, little while nobody speaks")
     group.add_argument("--video-codecs", type=names_of(VIDEO_CODECS), metavar="LIST", help="e.g. h264,vp8")
     group.add_argument("--encryption", type=Encryption, choices=list(Encryption), help="default: best")
     group.add_argument("--size", type=picture_size, metavar="WxH", help="of the own picture, e.g. 1280x720")
@@ -209,6 +211,7 @@ def _media(args: argparse.Namespace, settings: Settings):  # type: ignore[no-unt
         gain_control=media.gain_control and not args.no_gain_control,
         process_files=media.process_files or args.process_files,
         audio_codecs=args.audio_codecs or media.audio_codecs,
+        dtx=media.dtx or args.dtx,
         video_codecs=args.video_codecs or media.video_codecs,
         encryption=args.encryption or media.encryption,
         width=width,
@@ -355,6 +358,13 @@ def names_of(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
         return names
 
     return parse
+
+
+def digits(text: str) -> str:
+    try:
+        return keys_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def picture_size(text: str) -> tuple[int, int]:

@@ -100,6 +100,9 @@ def build_parser() -> argparse.ArgumentParser:
     call = commands.add_parser("call", help="call somebody, e.g. parley call sip:ada@example.org --for 10")
     call.add_argument("target", metavar="TARGET", help="sip:…, sips:…, tel:…, or a contact's name; echo calls yourself")
     call.add_argument(
+        "--digits", type=flags.digits, metavar="KEYS", help="press these keys once it is connected, e.g. 12,,34#"
+    )
+    call.add_argument(
         "--for", dest="for_seconds", type=flags.seconds, metavar="S", help="hang up S seconds after the call connected"
     )
     listen = commands.add_parser("listen", help="take calls, e.g. parley listen --calls 1 --audio-to heard.wav")

@@ -47,6 +47,7 @@ def call_report(info: CallInfo, figures: CallFigures | None, trace: tuple[SipTra
         "video": _stats(figures.video) if figures is not None else None,
         "transport": _stats(figures.transport) if figures is not None else None,
         "quality": _quality(figures.quality) if figures is not None else None,
+        "digits": figures.digits if figures is not None else "",
         "milestones": _milestones(figures) if figures is not None else None,
     }
 

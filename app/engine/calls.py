@@ -20,6 +20,7 @@ from app.events import (
     CallChanged,
     CallFigures,
     CallState,
+    DigitReceived,
     Event,
     FiguresChanged,
     Problem,
@@ -75,7 +76,8 @@ class EngineCalls:
         self._pool = IcePool()
         self._refill_at: float | None = None
         services = replace(services, ice_config=replace(services.ice_config, pool=self._pool))
-        self.manager = CallManager(services_with(services, self._changed, self._problem), on_ended=self._call_ended)
+        services = services_with(services, self._changed, self._problem, self._key)
+        self.manager = CallManager(services, on_ended=self._call_ended)
 
     def start(self) -> None:
         self._tasks.start(self._tick(), "figures")
@@ -174,6 +176,9 @@ class EngineCalls:
     def _problem(self, call: Call, sentence: str, about: str) -> None:
         self._publish(Problem(about, sentence, call.call_id))
 
+    def _key(self, call: Call, key: str) -> None:
+        self._publish(DigitReceived(call.call_id, key))
+
     def _sound(self, call: Call) -> None:
         """The ring of an incoming call, the ringback of an outgoing one; silent where nobody listens."""
         settings = self.manager.services.settings
@@ -206,9 +211,14 @@ class EngineCalls:
                     self._pool.refill()
 
 
-def services_with(services: CallServices, on_change: Callable[[Call], None], on_problem: TellProblem) -> CallServices:
+def services_with(
+    services: CallServices,
+    on_change: Callable[[Call], None],
+    on_problem: TellProblem,
+    on_key: Callable[[Call, str], None],
+) -> CallServices:
     """The same services, telling somebody else."""
-    return replace(services, on_change=on_change, on_problem=on_problem)
+    return replace(services, on_change=on_change, on_problem=on_problem, on_key=on_key)
 
 
 def monotonic_from(zero: float) -> Callable[[], float]:

@@ -139,6 +139,10 @@ class CallCommands(_Commands):
     async def set_held(self, call_id: str, on: bool) -> None:
         await self._engine.run(self._core.change_call(call_id, lambda call: call.set_held(on)))
 
+    async def send_digits(self, call_id: str, digits: str) -> None:
+        """Press keys of a telephone: 0-9, *, #, A-D, and a comma for two seconds of pause. EngineError names others."""
+        await self._engine.run(self._core.media.press(call_id, digits))
+
     async def figures(self, call_id: str) -> CallFigures | None:
         return await self._engine.run(self._core.figures(call_id))
 

@@ -22,6 +22,10 @@ class CallMedia:
     async def share(self, call_id: str, video_from: str) -> None:
         self._manager().get(call_id).share(video_from)
 
+    async def press(self, call_id: str, keys: str) -> None:
+        """Send keys of a telephone; a comma is a pause of two seconds."""
+        self._manager().get(call_id).keys.press(keys)
+
     async def stop_sharing(self, call_id: str) -> None:
         self._manager().get(call_id).stop_sharing()
 

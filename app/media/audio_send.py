@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from app.media.audio_choice import AudioChoice
+from app.media.dtmf import KeySender
 from app.media.levels import LevelMeter
+from app.media.packetizing import Packetizer
 from app.media.plan import CodecPlan
 from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSource
 from app.media.sending import RtpSender
@@ -17,7 +22,35 @@ from app.media.worker import Outbox, Worker
 
 TICK_S = 0.020
 OPEN_S = 5.0
-LATE_S = 0.200  # a thread that was away longer than that does not catch up
+MOST_BEHIND_FRAMES = 3  # what a source keeps for a thread that was late; the rest of a longer absence is left out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sending:
+    """As what sound leaves: the codec, the source it is, and the payload types beside the codec's own."""
+
+    codec: CodecPlan
+    sender: RtpSender
+    outbox: Outbox
+    red_payload_type: int | None = None  # RFC 2198
+    keys: CodecPlan | None = None  # RFC 4733
+
+
+class FramePace:
+    """When each frame of 20 ms is due and which it is; a thread that was away for long goes on from now. Pure."""
+
+    def __init__(self, now: float) -> None:
+        self.due = now
+        self.frame = 0
+
+    def advance(self, now: float) -> int:
+        """Go to the next frame; gives how many are left out because their time has passed long ago."""
+        self.due += TICK_S
+        self.frame += 1
+        missed = max(0, int((now - self.due) / TICK_S) - MOST_BEHIND_FRAMES)
+        self.due += missed * TICK_S
+        self.frame += missed
+        return missed
 
 
 class AudioSendWorker:
@@ -27,26 +60,25 @@ class AudioSendWorker:
     recording); `on_frame` is then given the frame as the far end will hear it. Both are called in this worker's thread.
     """
 
-    def __init__(
-        self,
-        source: AudioSource,
-        codec: CodecPlan,
-        sender: RtpSender,
-        outbox: Outbox,
-    ) -> None:
+    def __init__(self, source: AudioSource, sending: Sending) -> None:
         self.source = source
-        self._sending = codec, sender, outbox
+        self._sending = sending
         self._captures = False
+        self._dialled: deque[str] = deque(maxlen=16)
         self.muted = False
         self.mix_in: Callable[[AudioFrame], AudioFrame] | None = None
         self.on_frame: Callable[[AudioFrame], None] | None = None
-        self.expected_loss_percent = 3
+        self.choice = AudioChoice()
         self.meter = LevelMeter()
         self.worker = Worker("audio-send", self._run)
 
-    def use(self, codec: CodecPlan, sender: RtpSender, outbox: Outbox) -> None:
+    def use(self, sending: Sending) -> None:
         """Go on with another codec or source, from the next frame on."""
-        self._sending = codec, sender, outbox
+        self._sending = sending
+
+    def press(self, keys: str) -> None:
+        """Send keys of a telephone (see dtmf) as soon as those before them are sent; the voice pauses meanwhile."""
+        self._dialled.append(keys)
 
     def _run(self, stopping: threading.Event) -> None:
         # A device may take seconds to open: packets, and with them the path and the peer's buffer, do not wait for it.
@@ -64,33 +96,22 @@ class AudioSendWorker:
 
     def _pump(self, stopping: threading.Event, open_source: Callable[[], None]) -> None:
         silence = np.zeros(FRAME_SAMPLES, dtype=np.int16)
-        sending, encoder, told_loss = None, None, 0
-        media_time, speaks, is_first = 0, False, True
-        due = time.monotonic()
-        while not stopping.wait(max(0.0, due - time.monotonic())):
-            if sending is not self._sending or encoder is None:
-                sending = self._sending
-                encoder, media_time, speaks = make_encoder(sending[0]), sending[1].media_time(due), False
-            codec, sender, outbox = sending
-            if told_loss != self.expected_loss_percent:
-                told_loss = self.expected_loss_percent
-                encoder.expect_loss(told_loss)
+        pace, keys = FramePace(time.monotonic()), KeySender()
+        line: _Line | None = None
+        is_first = True
+        while not stopping.wait(max(0.0, pace.due - time.monotonic())):
+            if line is None or line.sending is not self._sending:
+                line = _Line(self._sending, pace)
+            while self._dialled:
+                keys.press(self._dialled.popleft())
             frame = self.source.read_frame() if self._captures else silence
             self.meter.add(frame)
-            payload = encoder.encode(self._leaving(silence if self.muted else frame))
-            if payload:
-                outbox.put([sender.packet(codec.payload_type, not speaks, media_time, payload, due)])
-            speaks = bool(payload)
+            line.send(self._leaving(silence if self.muted else frame), keys, self.choice, pace)
             if is_first:
                 open_source()
                 is_first = False
-            due += TICK_S
-            media_time += encoder.timestamp_step
-            late = time.monotonic() - due
-            if late > LATE_S:
-                missed = int(late / TICK_S)
-                due += missed * TICK_S
-                media_time += missed * encoder.timestamp_step
+            if pace.advance(time.monotonic()):
+                line.pause()
 
     def _leaving(self, frame: AudioFrame) -> AudioFrame:
         """Give the frame that leaves, and show it to whoever keeps it."""
@@ -100,3 +121,44 @@ class AudioSendWorker:
         if on_frame is not None:
             on_frame(frame)
         return frame
+
+
+class _Line:
+    """The time line of one codec and source: from frames and keys to packets."""
+
+    def __init__(self, sending: Sending, pace: FramePace) -> None:
+        self.sending = sending
+        self._packetizer = Packetizer(sending.codec, make_encoder(sending.codec), sending.red_payload_type)
+        self._frame_units = self._packetizer.frame_units
+        self._begun = sending.sender.media_time(pace.due) - pace.frame * self._frame_units
+
+    def pause(self) -> None:
+        self._packetizer.pause()
+
+    def send(self, frame: AudioFrame, keys: KeySender, choice: AudioChoice, pace: FramePace) -> None:
+        """Send one frame, or a packet of the key that is being pressed instead of it."""
+        sending = self.sending
+        media_time = self._begun + pace.frame * self._frame_units
+        events = keys.next_frame(sending.keys.clock_rate) if sending.keys is not None else None
+        if events is None:
+            packets = [
+                sending.sender.packet(
+                    made.payload_type, made.marker, made.media_time, made.payload, self._at(made.media_time, pace)
+                )
+                for made in self._packetizer.add(frame, media_time, choice)
+            ]
+        else:
+            assert sending.keys is not None
+            self._packetizer.pause()
+            number = sending.keys.payload_type
+            packets = []
+            for event in events:
+                began = media_time - event.begun_frames * self._frame_units
+                packets.append(sending.sender.packet(number, event.marker, began, event.payload, self._at(began, pace)))
+        if packets:
+            sending.outbox.put(packets)
+
+    def _at(self, media_time: int, pace: FramePace) -> float:
+        """Give the monotonic time of a media time of about now."""
+        ago = pace.frame - (media_time - self._begun) / self._frame_units
+        return pace.due - ago * TICK_S

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from app.events import AudioStats
+from app.media.allocation import BitrateWish
+from app.media.audio_choice import AudioChooser, PeerLimits
 from app.media.audio_receive import AudioPlayWorker
-from app.media.audio_send import AudioSendWorker
-from app.media.events import DeviceTrouble, FirstMedia
+from app.media.audio_send import AudioSendWorker, Sending
+from app.media.codecs import EVENT, RED, beside
+from app.media.dtmf import KeyReceiver
+from app.media.errors import PacketError
+from app.media.events import DeviceTrouble, FirstMedia, KeyPressed
 from app.media.jitter import Playout
 from app.media.plan import StreamPlan
 from app.media.ports import FRAME_MS
+from app.media.red import unpack
 from app.media.rtcp import Report
 from app.media.rtp import RtpPacket
 from app.media.stream import RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
 
 FALLS_SILENT_S = 2.0  # without a packet: there is nothing that a picture could be in step with
+KNOWN_SEQUENCES = 64  # of packets whose sound is there, so that repeats of it are passed over
+HIGHEST_HZ = {"g722": 7_000, "pcmu": 4_000, "pcma": 4_000}
 
 
 class AudioStream(RtpStream):
@@ -22,6 +32,11 @@ class AudioStream(RtpStream):
 
     def __init__(self, host: StreamHost, plan: StreamPlan) -> None:
         super().__init__(host, plan)
+        self._chooser = AudioChooser(self._limits())
+        self._keys = KeyReceiver()
+        self._known: deque[int] = deque(maxlen=KNOWN_SEQUENCES)
+        self._without_sound = 0  # packets of the present source that were no sound: keys
+        self._recovered_ms = 0.0
         self._capture: AudioSendWorker | None = None
         self._playout = Playout(self.codecs)
         self._player: AudioPlayWorker | None = None
@@ -36,6 +51,18 @@ class AudioStream(RtpStream):
         if self._ready is not None:
             self._ready.worker.hold()
         self.update()
+
+    def adapt(self, plan: StreamPlan) -> None:
+        super().adapt(plan)
+        self._chooser.limit(self._limits())
+        self._apply_choice()
+
+    def press(self, keys: str) -> bool:
+        """Send keys of a telephone; False where the peer takes none this way, or nothing is sent now."""
+        sending = self._capture is not None and beside(EVENT, self.codec, self.plan.codecs) is not None
+        if sending and self._capture is not None:
+            self._capture.press(keys)
+        return sending
 
     def set_muted(self, muted: bool) -> None:
         self._muted = muted
@@ -76,22 +103,67 @@ class AudioStream(RtpStream):
         self._ready = self._capture = None
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
+        name = self.codecs[packet.payload_type].name.lower()
+        if name == EVENT:
+            self._without_sound += 1
+            key = self._keys.take(packet.timestamp, packet.payload, now)
+            if key is not None:
+                self.host.emit(KeyPressed(key))
+        elif name == RED:
+            self._take_repeated(packet, sequence, now)
+        else:
+            self._play(sequence, packet.timestamp, packet.payload_type, packet.payload, now)
+
+    def _take_repeated(self, packet: RtpPacket, sequence: int, now: float) -> None:
+        """Play the packet's own sound, and before it what went along of packets that did not come."""
+        try:
+            blocks = unpack(packet.payload)
+        except PacketError:
+            self.wrong_packets += 1
+            return
+        for back, block in zip(range(len(blocks) - 1, -1, -1), blocks, strict=True):
+            codec = self.codecs.get(block.payload_type)
+            number = sequence - back
+            if codec is None or number in self._known or not block.payload:
+                continue
+            if back:
+                self._recovered_ms += block.offset / back / codec.clock_rate * 1_000
+            timestamp = (packet.timestamp - block.offset) & 0xFFFF_FFFF
+            self._play(number, timestamp, block.payload_type, block.payload, now)
+
+    def _play(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
+        self._known.append(sequence)
         if self._player is not None:
-            self._player.push(sequence, packet.timestamp, packet.payload_type, packet.payload, now)
+            # Numbered without the packets that are no sound, which would look like losses.
+            self._player.push(sequence - self._without_sound, timestamp, payload_type, payload, now)
 
     def source_changed(self) -> None:
+        self._known.clear()
+        self._without_sound = 0
+        self._keys = KeyReceiver()
         if self._player is not None:
             self._player.reset()
 
     def heard_by_peer(self, report: Report, now: float) -> None:
         super().heard_by_peer(report, now)
+        self._chooser.reported(report.fraction_lost * 100 / 256)
+        self._apply_choice()
+
+    def wish(self) -> BitrateWish | None:
+        return self._chooser.wish() if self.plan.send and self.gate_open else None
+
+    def allot(self, bps: int, now: float) -> None:
+        self._chooser.allot(bps)
+        self._apply_choice()
+
+    def _limits(self) -> PeerLimits:
+        plan = self.plan
+        red = beside(RED, self.codec, plan.codecs)
+        return PeerLimits.of(self.codec, ptime_ms=plan.ptime_ms, maxptime_ms=plan.maxptime_ms, repeats=red is not None)
+
+    def _apply_choice(self) -> None:
         if self._capture is not None:
-            percent = report.fraction_lost * 100 // 256
-            before = self._capture.expected_loss_percent
-            # Never below 3: redundancy must be there when the first loss comes.
-            self._capture.expected_loss_percent = max(
-                3, min(30, percent if percent > before else (3 * before + percent) // 4)
-            )
+            self._capture.choice = self._chooser.choice
 
     def reports(self, now: float) -> bytes:
         self.sender.lag_s = FRAME_MS / 1000  # a frame is stamped when it is whole, and its first sample is older
@@ -123,6 +195,7 @@ class AudioStream(RtpStream):
         """Give the figures of now."""
         capture, player, source, playout = self._capture, self._player, self.source, self._playout
         rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
+        choice, adapts = self._chooser.choice, self.codec.name.lower() == "opus"
         return AudioStats(
             codec=self.codec.name.lower(),
             packets_sent=self.packets_sent,
@@ -142,25 +215,41 @@ class AudioStream(RtpStream):
             buffer_target_ms=playout.target_s * 1000 if playout.delay_s is not None else None,
             lost_for_good=playout.unrecovered,
             loss_runs=playout.loss_runs,
-            recovered_ms=playout.recovered_samples / 48,
+            recovered_ms=playout.recovered_samples / 48 + self._recovered_ms,
             dropped_late=playout.late,
             stretched_ms=(playout.accelerated_samples + playout.expanded_samples) / 48,
             drift_ppm=playout.drift_ppm,
+            encoder_bitrate_bps=choice.bitrate_bps if adapts else 64_000,
+            encoder_bandwidth_hz=choice.bandwidth_hz if adapts else HIGHEST_HZ.get(self.codec.name.lower()),
+            packet_ms=choice.packet_ms,
+            expected_loss_percent=self._chooser.loss_percent if adapts else None,
         )
 
     def _start_capture(self) -> None:
         if self._capture is not None:
-            self._capture.use(self.codec, self.sender, self._outbox(self.sender))
+            self._capture.use(self._sending())
             return
         self._capture, self._ready = self._ready or self._new_capture(), None
-        self._capture.use(self.codec, self.sender, self._outbox(self.sender))
+        self._capture.use(self._sending())
+        self._apply_choice()
         self._capture.muted = self._muted
         self._capture.mix_in, self._capture.on_frame = self._taps.mix_in, self._taps.own_sound
         self._capture.worker.start()
 
     def _new_capture(self) -> AudioSendWorker:
         source = self.host.devices.audio_source(self.host.settings)
-        return AudioSendWorker(source, self.codec, self.sender, self._outbox(self.sender))
+        return AudioSendWorker(source, self._sending())
+
+    def _sending(self) -> Sending:
+        codecs = self.plan.codecs
+        red = beside(RED, self.codec, codecs)
+        return Sending(
+            self.codec,
+            self.sender,
+            self._outbox(self.sender),
+            red_payload_type=red.payload_type if red is not None else None,
+            keys=beside(EVENT, self.codec, codecs),
+        )
 
     def _tell(self, about: str, problem: str | None) -> None:
         if problem != self._problems.get(about):

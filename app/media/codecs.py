@@ -25,14 +25,36 @@ KNOWN: dict[str, tuple[Literal["audio", "video"], CodecPlan]] = {
 }
 
 
+# What goes beside a codec on its stream: repeats of its packets, keys of a telephone, silence described.
+RED, EVENT, NOISE = "red", "telephone-event", "cn"
+_BESIDE = {RED: (48_000,), EVENT: (8_000, 16_000, 48_000), NOISE: (8_000,)}
+
+
 def is_known(kind: Literal["audio", "video"], codec: CodecPlan) -> bool:
-    """Tell whether we can send and receive this codec (RFC 7587, RFC 3551, RFC 7741)."""
+    """Tell whether we can send and receive this codec, or what goes beside one.
+
+    RFC 7587, 3551, 7741; RFC 2198, 4733, 3389.
+    """
+    if is_beside(codec):
+        return kind == "audio" and codec.clock_rate in _BESIDE[codec.name.lower()]
     entry = KNOWN.get(codec.name.lower())
     if entry is None or entry[0] != kind:
         return False
     return codec.clock_rate == entry[1].clock_rate and codec.channels == entry[1].channels
 
 
+def is_beside(codec: CodecPlan) -> bool:
+    """Tell whether this is no codec of its own, but goes beside one."""
+    return codec.name.lower() in _BESIDE
+
+
 def first_known(kind: Literal["audio", "video"], codecs: Iterable[CodecPlan]) -> CodecPlan | None:
     """Give the first codec of a list that we know, or None."""
-    return next((codec for codec in codecs if is_known(kind, codec)), None)
+    return next((codec for codec in codecs if is_known(kind, codec) and not is_beside(codec)), None)
+
+
+def beside(name: str, codec: CodecPlan, codecs: Iterable[CodecPlan]) -> CodecPlan | None:
+    """Give what goes by this name beside `codec`: of its clock where there is one, else (keys only) of any."""
+    found = [one for one in codecs if one.name.lower() == name and is_known("audio", one)]
+    same = next((one for one in found if one.clock_rate == codec.clock_rate), None)
+    return same if same is not None or name != EVENT else next(iter(found), None)

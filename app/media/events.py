@@ -28,4 +28,11 @@ class PeerClosed:
     transport: str
 
 
-MediaEvent = FirstMedia | DeviceTrouble | PeerClosed
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """The peer pressed a key of its telephone: one of 0-9, *, # and A-D (RFC 4733)."""
+
+    key: str
+
+
+MediaEvent = FirstMedia | DeviceTrouble | PeerClosed | KeyPressed

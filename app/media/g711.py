@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from app.media.audio_choice import AudioChoice
 from app.media.concealment import Concealer
 from app.media.errors import PacketError
 from app.media.resample import Downsampler, Upsampler
@@ -42,7 +43,7 @@ _VALUES: dict[str, Sound] = {"pcmu": _ulaw_values(), "pcma": _alaw_values()}
 
 
 class G711Encoder:
-    """Encodes 20 ms of 48 kHz sound into 160 bytes."""
+    """Encodes 48 kHz sound, 160 bytes for 20 ms."""
 
     timestamp_step = 160
 
@@ -50,15 +51,17 @@ class G711Encoder:
         self._codes = _nearest_codes(_VALUES[law])
         self._filter = Downsampler(RATIO)
 
-    def encode(self, frame: Sound) -> bytes:
-        return self._codes[self._filter.take(frame).view(np.uint16)].tobytes()
+    def encode(self, sound: Sound) -> bytes:
+        return self._codes[self._filter.take(sound).view(np.uint16)].tobytes()
 
-    def expect_loss(self, percent: int) -> None:
-        """G.711 has no redundancy to adjust."""
+    def adapt(self, choice: AudioChoice) -> None:
+        """G.711 has one rate and no redundancy."""
 
 
 class G711Decoder:
     """Decodes payloads of up to 120 ms and conceals missing ones."""
+
+    is_paused = False
 
     def __init__(self, law: str) -> None:
         self._values = _VALUES[law].astype(np.float32)

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from app.media.audio_choice import AudioChoice
 from app.media.concealment import Concealer
 from app.media.errors import MediaError, PacketError
 from app.media.resample import Downsampler, Upsampler
@@ -35,7 +36,7 @@ def _context(mode: Literal["r", "w"]) -> av.AudioCodecContext:
 
 
 class G722Encoder:
-    """Encodes 20 ms of 48 kHz sound into 160 bytes."""
+    """Encodes whole frames of 20 ms of 48 kHz sound, 160 bytes each."""
 
     timestamp_step = 160
 
@@ -43,17 +44,19 @@ class G722Encoder:
         self._context = _context("w")
         self._filter = Downsampler(RATIO)
 
-    def encode(self, frame: Sound) -> bytes:
-        packed = av.AudioFrame.from_ndarray(self._filter.take(frame).reshape(1, -1), format="s16", layout="mono")
+    def encode(self, sound: Sound) -> bytes:
+        packed = av.AudioFrame.from_ndarray(self._filter.take(sound).reshape(1, -1), format="s16", layout="mono")
         packed.sample_rate = RATE_HZ
         return b"".join(bytes(packet) for packet in self._context.encode(packed))
 
-    def expect_loss(self, percent: int) -> None:
-        """G.722 has no redundancy to adjust."""
+    def adapt(self, choice: AudioChoice) -> None:
+        """G.722 has one rate and no redundancy."""
 
 
 class G722Decoder:
     """Decodes payloads of up to 120 ms and conceals missing ones."""
+
+    is_paused = False
 
     def __init__(self) -> None:
         self._context = _context("r")

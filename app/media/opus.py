@@ -12,21 +12,27 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from app.media.audio_choice import FULL_HZ, NARROW_HZ, SUPERWIDE_HZ, WIDE_HZ, AudioChoice
 from app.media.bundled import library_paths
 from app.media.errors import MediaError, PacketError
 
 SAMPLE_RATE_HZ = 48_000
-FRAME_SAMPLES = 960
+PACKET_SAMPLES = (480, 960, 1_920, 2_880)  # 10 to 60 ms
 LONGEST_SAMPLES = 5_760  # 120 ms
 LARGEST_PAYLOAD_BYTES = 1_275
 
 # include/opus_defines.h
 _APPLICATION_VOIP = 2048
 _SET_BITRATE = 4002
+_SET_MAX_BANDWIDTH = 4004
+_SET_VBR = 4006
 _SET_COMPLEXITY = 4010
 _SET_INBAND_FEC = 4012
 _SET_PACKET_LOSS_PERC = 4014
 _SET_DTX = 4016
+_BANDWIDTHS = {NARROW_HZ: 1101, WIDE_HZ: 1103, SUPERWIDE_HZ: 1104, FULL_HZ: 1105}
+_COMPLEXITY = 8  # 10 costs half as much again and sounds no better (see audio_choice)
+_LARGEST_PAUSE_BYTES = 2  # a packet that says only that the pause goes on
 
 
 @functools.cache
@@ -69,11 +75,11 @@ def _reason(code: int) -> str:
 
 
 class OpusEncoder:
-    """Mono speech encoder; in-band FEC follows the told loss."""
+    """Mono speech encoder for packets of 10, 20, 40 or 60 ms; `adapt` sets how."""
 
-    timestamp_step = FRAME_SAMPLES
+    timestamp_step = 960  # of 20 ms
 
-    def __init__(self, *, bitrate_bps: int = 40_000, fec: bool = True, dtx: bool = False, complexity: int = 9) -> None:
+    def __init__(self, *, dtx: bool = False, constant_rate: bool = False) -> None:
         self._library = _library()
         error = ctypes.c_int()
         self._state = self._library.opus_encoder_create(SAMPLE_RATE_HZ, 1, _APPLICATION_VOIP, ctypes.byref(error))
@@ -81,11 +87,11 @@ class OpusEncoder:
             raise MediaError(f"The Opus encoder could not be made: {_reason(error.value)}.")
         self._out = ctypes.create_string_buffer(LARGEST_PAYLOAD_BYTES)
         self._dtx = dtx
-        self._set(_SET_BITRATE, bitrate_bps)
-        self._set(_SET_COMPLEXITY, complexity)
-        self._set(_SET_INBAND_FEC, int(fec))
+        self._pauses = False
+        self._set(_SET_COMPLEXITY, _COMPLEXITY)
         self._set(_SET_DTX, int(dtx))
-        self.expect_loss(3)
+        self._set(_SET_VBR, int(not constant_rate))
+        self.adapt(AudioChoice())
 
     def __del__(self) -> None:
         if getattr(self, "_state", None):
@@ -96,20 +102,26 @@ class OpusEncoder:
         if code != 0:
             raise MediaError(f"The Opus encoder refused a setting: {_reason(code)}.")
 
-    def encode(self, frame: npt.NDArray[np.int16]) -> bytes:
-        """Encode 20 ms; with DTX on, empty for a frame that need not be sent."""
-        if frame.shape != (FRAME_SAMPLES,) or frame.dtype != np.int16 or not frame.flags.c_contiguous:
-            frame = np.ascontiguousarray(frame, dtype=np.int16).reshape(FRAME_SAMPLES)
-        size = self._library.opus_encode(
-            self._state, frame.ctypes.data, FRAME_SAMPLES, self._out, LARGEST_PAYLOAD_BYTES
-        )
+    def encode(self, sound: npt.NDArray[np.int16]) -> bytes:
+        """Encode one packet; with DTX on, empty for one that need not be sent.
+
+        The first packet of a pause is sent although it is all but empty: it tells the receiver that a pause begins.
+        """
+        if len(sound) not in PACKET_SAMPLES:
+            raise MediaError(f"An Opus packet of {len(sound)} samples cannot be made.")
+        sound = np.ascontiguousarray(sound, dtype=np.int16)
+        size = self._library.opus_encode(self._state, sound.ctypes.data, len(sound), self._out, LARGEST_PAYLOAD_BYTES)
         if size < 0:
             raise MediaError(f"Opus could not encode: {_reason(size)}.")
-        return b"" if self._dtx and size <= 2 else self._out.raw[:size]
+        paused, self._pauses = self._pauses, self._dtx and size <= _LARGEST_PAUSE_BYTES
+        return b"" if paused and self._pauses else self._out.raw[:size]
 
-    def expect_loss(self, percent: int) -> None:
-        """Spend bits on redundancy for this share of lost packets, 0..100; 0 sends none."""
-        self._set(_SET_PACKET_LOSS_PERC, max(0, min(100, percent)))
+    def adapt(self, choice: AudioChoice) -> None:
+        """Go on like this; nothing is heard of the change."""
+        self._set(_SET_BITRATE, choice.bitrate_bps)
+        self._set(_SET_MAX_BANDWIDTH, _BANDWIDTHS[choice.bandwidth_hz])
+        self._set(_SET_INBAND_FEC, int(choice.loss_percent > 0))
+        self._set(_SET_PACKET_LOSS_PERC, choice.loss_percent)
 
 
 class OpusDecoder:
@@ -123,6 +135,7 @@ class OpusDecoder:
             raise MediaError(f"The Opus decoder could not be made: {_reason(error.value)}.")
         self._pcm = np.zeros(LONGEST_SAMPLES, dtype=np.int16)
         self._address = self._pcm.ctypes.data
+        self.is_paused = False
 
     def __del__(self) -> None:
         if getattr(self, "_state", None):
@@ -138,6 +151,7 @@ class OpusDecoder:
         return int(self._library.opus_packet_has_lbrr(payload, len(payload))) == 1
 
     def decode(self, payload: bytes) -> npt.NDArray[np.int16]:
+        self.is_paused = len(payload) <= _LARGEST_PAUSE_BYTES
         return self._decode(payload, LONGEST_SAMPLES, fec=False)
 
     def conceal(self, samples: int) -> npt.NDArray[np.int16]:

@@ -63,6 +63,8 @@ class StreamPlan:
     mid: str | None = None
     mid_extension_id: int | None = None
     rtcp_mux: bool = True  # without it RTCP has a transport of its own, or none is sent
+    ptime_ms: int | None = None  # `a=ptime`: how much sound the peer would like in a packet
+    maxptime_ms: int | None = None  # `a=maxptime`: how much it takes
     transport_cc_id: int | None = None  # `a=extmap` of the transport-wide sequence number
     orientation_id: int | None = None  # `a=extmap` of urn:3gpp:video-orientation
     transport_cc: bool = False  # both sides have the extension and `a=rtcp-fb:… transport-cc`

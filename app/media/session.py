@@ -244,6 +244,10 @@ class MediaSession:
         for stream in self._streams.values():
             stream.use_taps(taps)
 
+    def press(self, keys: str) -> bool:
+        """Send keys of a telephone (see dtmf) in the sound; False where the peer takes none this way."""
+        return any(stream.press(keys) for stream in self._streams.values())
+
     def set_volume(self, volume: float) -> None:
         """Scale what is played: 0 is silent, 1 as received; clamped to 0..1.5."""
         self._volume = volume

@@ -1,6 +1,7 @@
 """What an audio codec does for the streams, whichever it is, and the one place that makes one by its name.
 
-All sound is 48 kHz mono int16. An encoder takes frames of 20 ms; a decoder gives as many samples as a packet holds.
+All sound is 48 kHz mono int16. An encoder takes one to three frames of 20 ms; a decoder gives as many samples as a
+packet holds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from app.media.audio_choice import AudioChoice
 from app.media.errors import MediaError
 from app.media.g711 import G711Decoder, G711Encoder
 from app.media.g722 import G722Decoder, G722Encoder
@@ -22,14 +24,18 @@ Sound = npt.NDArray[np.int16]
 class AudioEncoder(Protocol):
     timestamp_step: int  # timestamp units of one frame of 20 ms
 
-    def encode(self, frame: Sound) -> bytes:
-        """Encode 960 samples; an empty result is not to be sent (DTX)."""
+    def encode(self, sound: Sound) -> bytes:
+        """Encode the sound of one packet; an empty result is not to be sent (DTX)."""
 
-    def expect_loss(self, percent: int) -> None:
-        """Tell the share of packets that get lost, 0..100, so that redundancy pays."""
+    def adapt(self, choice: AudioChoice) -> None:
+        """Go on at this rate and with this redundancy, where the codec has a choice."""
 
 
 class AudioDecoder(Protocol):
+    @property
+    def is_paused(self) -> bool:
+        """Whether the sender has said that it pauses: what `conceal` gives now is its background, not an invention."""
+
     def sample_count(self, payload: bytes) -> int:
         """How many samples at 48 kHz this payload holds; PacketError when it is none of ours."""
 
@@ -46,11 +52,14 @@ class AudioDecoder(Protocol):
         """Give the sound before `following` out of redundancy in it, or None where there is none."""
 
 
-def make_encoder(codec: CodecPlan) -> AudioEncoder:
-    """Make the encoder for what the peer can receive; MediaError for a codec we do not know."""
+def make_encoder(codec: CodecPlan, *, dtx: bool = False) -> AudioEncoder:
+    """Make the encoder for what the peer can receive; MediaError for a codec we do not know.
+
+    `dtx`: send little while nobody speaks, although the peer may not have asked for it.
+    """
     name = codec.name.lower()
     if name == "opus":
-        return OpusEncoder(fec=codec.parameter("useinbandfec") == "1", dtx=codec.parameter("usedtx") == "1")
+        return OpusEncoder(dtx=dtx or codec.parameter("usedtx") == "1", constant_rate=codec.parameter("cbr") == "1")
     if name in ("pcmu", "pcma"):
         return G711Encoder(name)
     if name == "g722":

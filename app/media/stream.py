@@ -147,6 +147,10 @@ class RtpStream:
     def use_taps(self, taps: MediaTaps) -> None:
         """Show what is sent and played to others too."""
 
+    def press(self, keys: str) -> bool:
+        """Send keys of a telephone; False where this stream cannot."""
+        return False
+
     def ask_key_frame(self) -> None:
         """Ask the peer for a whole picture, where it sends any."""
 

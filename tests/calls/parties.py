@@ -62,6 +62,11 @@ class Party:
     seen: list[CallInfo] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)  # about what, and the sentence
 
+    keys: str = ""  # that other people pressed
+
+    def _on_key(self, call: Call, key: str) -> None:
+        self.keys += key
+
     async def open(self) -> None:
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,6 +90,7 @@ class Party:
             clock=lambda: time.monotonic() - zero,
             explain=explain_end,
             on_change=self._on_change,
+            on_key=self._on_key,
             on_problem=lambda call, sentence, about: self.problems.append((about, sentence)),
         )
         self.manager = CallManager(services)

@@ -8,8 +8,9 @@ import pytest
 
 from app.calls.errors import DescriptionError
 from app.calls.offer_answer import Agreement, LocalStream, Terms, answer_offer, make_offer, read_answer
-from app.calls.sdp import Origin, SessionDescription
+from app.calls.sdp import MediaDescription, Origin, SessionDescription
 from app.ice.candidates import Candidate, IceDescription
+from app.media.plan import StreamPlan
 from app.media.sdes import SdesKey
 from app.settings import Encryption, HostPort
 
@@ -153,7 +154,8 @@ def test_the_answer_uses_the_offers_payload_numbers() -> None:
     offer = make_offer(Origin(1, 1), ours("192.0.2.1", 4000), terms(), "dtls")
     renumbered = SessionDescription.parse(bytes(offer).replace(b"96", b"111"))
     answer, callee = answer_offer(renumbered, Origin(2, 1), dict(enumerate(ours("192.0.2.2", 5000))), terms(B_PRINT))
-    assert answer.media[0].formats == ("111", "0")
+    assert answer.media[0].formats == ("111", "0", "63", "110", "13", "101")
+    assert "63 111/111" in answer.media[0].all_attributes("fmtp")
     assert callee.streams[0].codecs[0].payload_type == 111
 
 
@@ -297,3 +299,56 @@ def test_an_offer_inside_the_call_describes_this_side_not_the_peer() -> None:
     assert list(offer.media[0].all_attributes("fmtp")) == [
         "100 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42c01f"
     ]
+
+
+def audio_offer(*lines: str, formats: str) -> SessionDescription:
+    """Another phone's offer of sound alone, in plain RTP."""
+    text = ["v=0", "o=- 1 1 IN IP4 192.0.2.7", "s=-", "c=IN IP4 192.0.2.7", "t=0 0", f"m=audio 4000 RTP/AVP {formats}"]
+    return SessionDescription.parse("\r\n".join((*text, *lines, "")).encode())
+
+
+def answered(offer: SessionDescription, our_terms: Terms) -> tuple[MediaDescription, StreamPlan]:
+    answer, agreement = answer_offer(offer, Origin(2, 1), {0: replace(ours("192.0.2.2", 5000)[0], ice=None)}, our_terms)
+    return answer.media[0], agreement.streams[0]
+
+
+def test_keys_and_silence_are_agreed_beside_a_codec_that_both_know() -> None:
+    offer = audio_offer("a=rtpmap:99 telephone-event/8000", "a=fmtp:99 0-16", "a=ptime:30", formats="0 13 99")
+    line, plan = answered(offer, terms())
+    assert line.formats == ("0", "13", "99")
+    assert "99 0-15" in line.all_attributes("fmtp")
+    assert [codec.name.lower() for codec in plan.codecs] == ["pcmu", "cn", "telephone-event"]
+    assert plan.ptime_ms == 30
+    assert line.attribute("maxptime") == "120"
+
+
+def test_keys_alone_are_nothing_to_talk_with() -> None:
+    with pytest.raises(DescriptionError) as refused:
+        answered(audio_offer("a=rtpmap:101 telephone-event/8000", formats="101 13"), terms())
+    assert refused.value.status == 488
+
+
+@pytest.mark.parametrize(("blocks", "agreed"), [("a=fmtp:63 111/111", True), ("a=fmtp:63 0/0", False), ("a=x", True)])
+def test_repeats_are_agreed_only_of_opus(blocks: str, agreed: bool) -> None:
+    offer = audio_offer(
+        "a=rtpmap:111 opus/48000/2", "a=rtpmap:63 red/48000/2", blocks, "a=rtpmap:8 PCMA/8000", formats="111 63 8"
+    )
+    line, _ = answered(offer, terms())
+    assert ("63" in line.formats) is agreed
+
+
+def test_a_later_offer_says_what_we_receive_and_not_what_the_peer_does() -> None:
+    offer = audio_offer(
+        "a=rtpmap:111 opus/48000/2", "a=fmtp:111 maxaveragebitrate=12000;usedtx=1;stereo=1", formats="111"
+    )
+    _, plan = answered(offer, terms())
+    assert plan.codecs[0].parameter("maxaveragebitrate") == "12000"
+    stream = replace(ours("192.0.2.2", 5000)[0], codecs=plan.codecs)
+    again = make_offer(Origin(2, 2), (stream,), replace(terms(), dtx=True), "none")
+    assert again.media[0].all_attributes("fmtp") == ["111 minptime=10;useinbandfec=1;usedtx=1"]
+
+
+def test_packet_times_that_make_no_sense_are_not_said() -> None:
+    for text in ("0", "-20", "x", "99999", ""):
+        _, plan = answered(audio_offer(f"a=ptime:{text}", "a=maxptime:20.5", formats="0"), terms())
+        assert (plan.ptime_ms, plan.maxptime_ms) == (None, 20)

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from app.media.audio_choice import AudioChoice
 from app.media.codecs import G722, OPUS, PCMA, PCMU
 from app.media.errors import MediaError, PacketError
 from app.media.opus import OpusDecoder, OpusEncoder
@@ -55,8 +56,8 @@ def test_concealment_fades_out(codec: CodecPlan) -> None:
 
 
 def test_opus_brings_a_lost_packet_back_from_the_next_one() -> None:
-    encoder = OpusEncoder(fec=True)
-    encoder.expect_loss(20)
+    encoder = OpusEncoder()
+    encoder.adapt(AudioChoice(bitrate_bps=40_000, loss_percent=20))
     rng = np.random.default_rng(1)
     voice = (tone(180, 1.0, 0.2) + tone(900, 1.0, 0.05) + rng.normal(0, 150, 48_000)).astype(np.int16)
     payloads = [encoder.encode(frame) for frame in frames_of(voice)]
