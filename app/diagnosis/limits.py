@@ -29,6 +29,7 @@ class Lately:
     sent_loss_percent: float | None = None  # of our sound, as the peer says
     video_loss_percent: float | None = None
     freezes: int = 0
+    stalled_s: float = 0.0  # by how much the figures themselves came late, at most: this computer had no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,19 @@ def _loss_heard(now: _Situation, told: bool) -> str | None:
     return f"What you hear suffers: {loss:.0f} % of the other side's sound is lost on the way to you. {_CABLE}"
 
 
-def _unsteady(now: _Situation, told: bool) -> str | None:
+def _is_uneven(now: _Situation, told: bool) -> bool:
     late = _over(now.lately.late_percent, told, 2.0, 1.0)
-    if not late and not _over(now.audio.buffer_target_ms, told, 140.0, 110.0):
+    return late or _over(now.audio.buffer_target_ms, told, 140.0, 110.0)
+
+
+def _busy(now: _Situation, told: bool) -> str | None:
+    if not _is_uneven(now, told) or not _over(now.lately.stalled_s, told, 0.080, 0.040):
+        return None
+    return "What you hear suffers: this computer has too little time for it. Close other programs."
+
+
+def _unsteady(now: _Situation, told: bool) -> str | None:
+    if not _is_uneven(now, told) or now.lately.stalled_s >= 0.080:
         return None
     wait = now.audio.delay_ms
     waits = f", so voices wait {wait:.0f} ms" if wait is not None else ""
@@ -250,6 +261,7 @@ def _seen_small(now: _Situation, told: bool) -> str | None:
 
 _RULES = (
     _Rule("sound", "network", False, _loss_heard),
+    _Rule("sound", "cpu", False, _busy),
     _Rule("sound", "network", False, _unsteady),
     _Rule("sound", "network", True, _loss_sent),
     _Rule("sound", "network", False, _far_away),
@@ -257,7 +269,7 @@ _RULES = (
     _Rule("picture", "cpu", False, _slow_decoder),
     _Rule("picture", "cpu", True, _slow_encoder),
     _Rule("picture", "network", False, _frozen),
-    _Rule("picture", "network", True, _narrow, after_s=4.0),
+    _Rule("picture", "network", True, _narrow, after_s=12.0),  # a new path is found out step by step
     _Rule("picture", "camera", True, _slow_camera, after_s=5.0),
     _Rule("sound", "network", True, _thin_sound, is_mild=True),
     _Rule("sound", "peer", False, _telephone_sound, is_mild=True),

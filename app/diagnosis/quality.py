@@ -7,17 +7,31 @@ trip, and the far end's microphone is taken to be as slow as ours.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import TypeVar
 
 from app.diagnosis import mos
 from app.diagnosis.limits import Lately, LimitWatch
-from app.events import AudioStats, CallFigures, CandidateType, LimitedFor, QualityInfo, QualityLimit
+from app.events import (
+    AudioStats,
+    CallFigures,
+    CandidateType,
+    LimitedFor,
+    QualityInfo,
+    QualityLimit,
+    TransportStats,
+    VideoStats,
+)
 
+EVERY_S = 0.25  # between two sets of figures, on a computer that has time
 WINDOW_S = 5.0
 FREEZE_WINDOW_S = 15.0
 LEAST_PACKETS = 20  # before a share of them says anything
 OTHER_MICROPHONE_MS = 40.0  # of a peer, where ours is no device: a packet and a sound card
 OPUS_MEMORY_S = 20.0  # pauses in speech take the bitrate down, not the quality
+
+Stats = TypeVar("Stats", AudioStats, VideoStats, TransportStats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,7 @@ class QualityMonitor:
         self._seconds = 0.0
         self._worst: float | None = None
         self._quality: QualityInfo | None = None
+        self._last: CallFigures | None = None
         self._limited: dict[tuple[str, str, bool], LimitedFor] = {}
 
     def take(self, figures: CallFigures, now: float) -> CallFigures:
@@ -75,13 +90,27 @@ class QualityMonitor:
             limits=limits,
             limited=tuple(self._limited.values()),
         )
-        return replace(figures, quality=self._quality)
+        self._last = replace(figures, quality=self._quality)
+        return self._last
 
-    def dress(self, figures: CallFigures) -> CallFigures:
-        """Give the figures with what `take` found out last; a call that is over is judged no more."""
+    def dress(self, figures: CallFigures, *, is_over: bool = False) -> CallFigures:
+        """Give the figures with what `take` found out last.
+
+        A call that is over is judged no more, and where its devices and encoders are gone, so that they tell nothing
+        any more, what they told last stands.
+        """
         if figures.audio is None:
             return figures
-        return replace(figures, audio=with_delays(figures, figures.audio), quality=self._quality)
+        figures = replace(figures, audio=with_delays(figures, figures.audio), quality=self._quality)
+        last = self._last
+        if not is_over or last is None:
+            return figures
+        return replace(
+            figures,
+            audio=_kept(figures.audio, last.audio),
+            video=_kept(figures.video, last.video),
+            transport=_kept(figures.transport, last.transport),
+        )
 
     def _count(self, figures: CallFigures, audio: AudioStats, now: float) -> None:
         video = figures.video
@@ -126,6 +155,8 @@ class QualityMonitor:
                 max(0, new.video_lost - old.video_lost) + max(0, new.video_received - old.video_received),
             ),
             freezes=new.freezes - long_ago.freezes,
+            stalled_s=max((b.at - a.at for a, b in pairwise(self._counts) if now - b.at <= WINDOW_S), default=0.0)
+            - EVERY_S,
         )
         return lately, mos.burst_ratio(lost, new.runs - old.runs, expected)
 
@@ -154,10 +185,11 @@ class QualityMonitor:
             self._limited[key] = LimitedFor(limit, (before.seconds if before is not None else 0.0) + passed)
         if score is None:
             return
+        if self._started is None or now - self._started < WINDOW_S:
+            return  # a beginning is uneven and short, and would weigh as much as the rest
         self._sum += score * passed
         self._seconds += passed
-        if self._started is not None and now - self._started >= WINDOW_S:
-            self._worst = score if self._worst is None else min(self._worst, score)
+        self._worst = score if self._worst is None else min(self._worst, score)
 
 
 def with_delays(figures: CallFigures, audio: AudioStats) -> AudioStats:
@@ -177,6 +209,14 @@ def round_trip_ms(figures: CallFigures) -> float | None:
         return figures.audio.rtt_ms
     pair = figures.ice.selected_pair() if figures.ice is not None else None
     return None if pair is None or pair.rtt_s is None else pair.rtt_s * 1000
+
+
+def _kept(now: Stats | None, last: Stats | None) -> Stats | None:
+    """Fill in from the last figures what is not known any more."""
+    if now is None or last is None:
+        return now if last is None else last
+    gone = {field.name: getattr(last, field.name) for field in fields(now) if getattr(now, field.name) is None}
+    return replace(now, **gone)
 
 
 def _is_relayed(figures: CallFigures) -> bool:

@@ -149,8 +149,8 @@ class EngineCalls:
             self._save(call, self._figures(call))
 
     def _call_ended(self, call: Call) -> None:
-        figures = self._figures(call)
-        self._monitors.pop(call.call_id, None)
+        monitor = self._monitors.pop(call.call_id, None)
+        figures = call.figures() if monitor is None else monitor.dress(call.figures(), is_over=True)
         self._ended[call.call_id] = EndedCall(figures, frozenset(self._sip_ids.pop(call.call_id, ())))
         while len(self._ended) > KEPT_ENDED:
             del self._ended[next(iter(self._ended))]

@@ -130,7 +130,21 @@ def test_the_other_sides_loss_is_judged_apart() -> None:
 def test_an_ended_call_keeps_what_was_found() -> None:
     monitor = QualityMonitor()
     quality, audio = judged(monitor, talk(seconds=10))
-    assert monitor.dress(figures(audio)).quality == quality
+    over = monitor.dress(figures(replace(audio, bitrate_in_bps=None, packets_received=7)), is_over=True)
+    assert over.quality == quality
+    assert over.audio is not None
+    assert over.audio.bitrate_in_bps == audio.bitrate_in_bps  # its meter stopped with the call
+    assert over.audio.packets_received == 7
+
+
+def test_a_computer_without_time_is_told_from_an_uneven_network() -> None:
+    slow, quick = QualityMonitor(), QualityMonitor()
+    late = replace(AUDIO, buffer_target_ms=200.0)
+    for monitor, pause in ((slow, 0.45), (quick, 0.25)):
+        for step, audio in enumerate(talk(late, seconds=8)):
+            result = monitor.take(figures(audio), step * pause)
+        assert result.quality is not None
+        assert [limit.cause for limit in result.quality.limits] == ["cpu" if monitor is slow else "network"]
 
 
 def test_how_long_a_reason_held_is_kept() -> None:
@@ -190,7 +204,7 @@ NARROW = TransportStats(estimate_bps=280_000)
     ],
 )
 def test_pictures(video: VideoStats, begins: str) -> None:
-    (sentence,) = sentences(video, NARROW)
+    (sentence,) = sentences(video, NARROW, seconds=15)
     assert sentence.startswith(begins)
 
 
@@ -199,6 +213,7 @@ def test_pictures(video: VideoStats, begins: str) -> None:
     [
         (AUDIO, Lately(loss_percent=6, loss_after_percent=3), "What you hear suffers: 6 % of the other side's sound"),
         (AUDIO, Lately(late_percent=4), "What you hear suffers: sound arrives very unevenly, so voices wait 40 ms."),
+        (AUDIO, Lately(late_percent=4, stalled_s=0.2), "What you hear suffers: this computer has too little time"),
         (AUDIO, Lately(sent_loss_percent=12), "The other side hears you badly: 12 % of your sound does not reach it."),
         (
             replace(AUDIO, total_delay_ms=520.0, network_delay_ms=400.0),
