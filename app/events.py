@@ -99,6 +99,16 @@ class CallStep:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingInfo:
+    """A recording that is being made: it was `seconds` long at `at`, and grows unless it is paused."""
+
+    path: str
+    seconds: float
+    at: float
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CallInfo:
     """What a list or a title needs to know of one call; published as a whole at each change."""
 
@@ -115,6 +125,7 @@ class CallInfo:
     sending_video: bool = False  # a picture of ours goes out: the camera's, or what is shared
     mirrors_own: bool = True  # our own picture is to be shown to us as in a mirror; never what is sent
     sharing: str = ""  # the screen or window that goes out instead of the camera, as MediaSettings.video_from names it
+    recording: RecordingInfo | None = None
     muted: bool = False
     held: bool = False
     poorer_steps: tuple[str, ...] = ()  # what this peer lacks, one sentence each ("no ICE", "no encryption")
@@ -318,6 +329,16 @@ class SettingsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class FileKept:
+    """A recording is finished; `problem` says in a sentence why it ended before it was asked to."""
+
+    call_id: str
+    path: str
+    seconds: float
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Something a person should know: one sentence with what to do. `about` names the part it concerns."""
 
@@ -338,5 +359,6 @@ Event = (
     | HistoryChanged
     | DevicesChanged
     | SettingsChanged
+    | FileKept
     | Problem
 )

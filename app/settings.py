@@ -190,6 +190,7 @@ class TellOther(StrEnum):
 @dataclass(frozen=True, slots=True)
 class RecordingSettings:
     folder: str = ""  # "" means the folder Parley in the platform's own for videos
+    stills_folder: str = ""  # likewise for pictures
     sound: RecordedSound = RecordedSound.MIXED
     tell: TellOther = TellOther.TONE
 

@@ -45,6 +45,22 @@ def write_wav(path: Path, samples: Samples, rate_hz: int = RATE_HZ) -> Path:
     return path
 
 
+def sounds(path: Path) -> list[Samples]:
+    """Give each track of sound of any file at 48 kHz: shape (samples, channels)."""
+    import av
+
+    with av.open(str(path)) as container:
+        count = len(container.streams.audio)
+    found = []
+    for index in range(count):
+        with av.open(str(path)) as container:
+            resampler = av.AudioResampler(format="s16", rate=RATE_HZ)
+            frames = [new for frame in container.decode(audio=index) for new in resampler.resample(frame)]
+            channels = frames[0].layout.nb_channels
+            found.append(np.concatenate([frame.to_ndarray().reshape(-1, channels) for frame in frames]))
+    return found
+
+
 def tone(hz: float, seconds: float, peak: float = 0.5) -> Samples:
     """Give a sine, `peak` a share of full scale."""
     wave_ = peak * 32767 * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)

@@ -20,6 +20,7 @@ from app.calls.legs import Leg
 from app.calls.negotiation import Negotiation
 from app.calls.offer_answer import Terms
 from app.calls.path_side import PathSide
+from app.calls.recording import CallRecording
 from app.calls.services import CallServices
 from app.calls.sip_side import SipSide
 from app.calls.states import Action, Input, next_step
@@ -80,6 +81,7 @@ class Call:
         self.path = PathSide(self)
         self.changes = Changes(self)
         self.keys = CallKeys(self)
+        self.recording = CallRecording(self)
         self._sip_side = SipSide(self)
         self._state = CallState.GATHERING if is_caller else CallState.PREPARING
         shared = is_shared(media.video_from)
@@ -129,6 +131,7 @@ class Call:
             sending_video=bool(video and video.send and self._sends_picture and not self.wishes.held),
             mirrors_own=self.services.settings.media.mirror_own and not self._sharing,
             sharing=self._sharing,
+            recording=self.recording.info,
             muted=self._muted,
             held=self.wishes.held or bool(audio and not audio.send),
             poorer_steps=tuple(self._poorer),
@@ -257,13 +260,19 @@ class Call:
         """Take one event of this call's session."""
         self._sip_side.take(event)
 
+    def media_changed(self) -> None:
+        """Another listens to the sound and picture of the call, or no more."""
+        self._tell_media()
+        self.services.on_change(self)
+
     def _tell_media(self) -> None:
-        held = self.wishes.held
+        held, taps = self.wishes.held, self.recording.taps
         for leg in self.path.legs.values():
             leg.media.set_muted(self._muted or held)
             leg.media.set_picture_source(self._sharing or self._picture_from)
             leg.media.set_camera(self._sends_picture and not held)
             leg.media.set_volume(0.0 if held else self._volume)
+            leg.media.set_taps(taps)
 
     # The table at work ----------------------------------------------------------------------------------------
 
@@ -379,12 +388,14 @@ class Call:
         self.tasks.start(self._free(), "free")
 
     def _silence(self) -> None:
+        self.recording.end()
         for leg in self.path.legs.values():
             leg.media.stop_sending()
 
     async def _free(self) -> None:
         try:
             await self.path.close()
+            await self.recording.finished()
         finally:
             self.finished.set()
             self.services.on_change(self)

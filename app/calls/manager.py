@@ -147,6 +147,7 @@ class CallManager:
     def _changed(self, call: Call) -> None:
         if call.call_id not in self._calls:
             return
+        call.recording.follow()
         ringing_here = not call.is_caller and call.state is CallState.RINGING
         if ringing_here and call.call_id not in self._no_answer:
             self._rings(call)

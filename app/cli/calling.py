@@ -21,6 +21,7 @@ from app.events import (
     EndedBy,
     Event,
     FiguresChanged,
+    FileKept,
     IceMoment,
     IceSnapshot,
     MomentKind,
@@ -89,6 +90,7 @@ class Watch:
     states_told: int = 0
     info: CallInfo | None = None
     problems: list[str] = field(default_factory=list)
+    is_recorded: bool = False  # and the file is not finished
     path_told: set[IceMoment] = field(default_factory=set)
     limits_told: set[tuple[str, str, bool]] = field(default_factory=set)
 
@@ -115,6 +117,8 @@ class Watch:
             self._tell_path(event.figures.call_id, event.figures.ice)
         if isinstance(event, FiguresChanged) and event.figures.quality is not None:
             self._tell_limits(event.figures.call_id, event.figures.quality.limits)
+        if isinstance(event, FileKept):
+            self.is_recorded = False
         tell(self.console, event)
 
     def _tell_limits(self, call_id: str, limits: tuple[QualityLimit, ...]) -> None:
@@ -163,6 +167,10 @@ def tell(console: Console, event: Event) -> None:
         console.event("problem", words, about=event.about, sentence=event.sentence, call=event.call_id)
         if of_call:
             console.error(event.sentence)
+    elif isinstance(event, FileKept):
+        words = event.problem or f"recorded {event.seconds:.0f} s to {event.path}"
+        facts = {"call": event.call_id, "path": event.path, "seconds": round(event.seconds, 1)}
+        console.event("recorded", words, **facts, problem=event.problem)
     elif isinstance(event, RegistrationChanged) and event.state is not RegistrationState.NONE:
         console.event(
             "registration",
@@ -198,8 +206,10 @@ async def call(args: argparse.Namespace, console: Console, started_at: float) ->
             console.error(str(error))
             console.report(empty_report(str(error)), "")
             return 1
-        await _talk(run, watch, call_id, args.for_seconds, args.digits)
+        await _talk(run, watch, call_id, args)
         await _hang_up(run, watch, call_id)
+        if watch.is_recorded:
+            await _wait_for_recording(run, watch)
         report = await report_of(run, watch)
         console.report(report, summary_of(report))
         if not watch.went_well:
@@ -207,8 +217,9 @@ async def call(args: argparse.Namespace, console: Console, started_at: float) ->
         return 0 if watch.went_well else 1
 
 
-async def _talk(run: Running, watch: Watch, call_id: str, for_seconds: float | None, digits: str | None) -> None:
+async def _talk(run: Running, watch: Watch, call_id: str, args: argparse.Namespace) -> None:
     """Until the call is over, its time is up, or somebody stops the command; keys are pressed once it is connected."""
+    digits, record, for_seconds = args.digits, args.record, args.for_seconds
     loop = asyncio.get_running_loop()
     deadline: float | None = None
     while True:
@@ -228,6 +239,30 @@ async def _talk(run: Running, watch: Watch, call_id: str, for_seconds: float | N
             digits = None
         if watch.state is CallState.CONNECTED and deadline is None and for_seconds is not None:
             deadline = loop.time() + for_seconds
+        if watch.state is CallState.CONNECTED and record is not None:
+            watch.is_recorded = await begin_recording(run, watch.console, call_id, record)
+            record = None
+
+
+async def begin_recording(run: Running, console: Console, call_id: str, path: str) -> bool:
+    """Record a call from now on; False where that fails: the call goes on without."""
+    try:
+        made = await run.engine.media.record(call_id, path)
+        console.event("recording", f"recording to {made}", path=made, call=call_id)
+    except EngineError as error:
+        console.error(str(error))
+        return False
+    return True
+
+
+async def _wait_for_recording(run: Running, watch: Watch) -> None:
+    """The file is whole only after the call's end; what became of it is told as any event."""
+    run.stop.clear()
+    deadline = asyncio.get_running_loop().time() + END_WAIT_S
+    while (event := await run.next_event(deadline)) is not None:
+        watch.take(event)
+        if not watch.is_recorded:
+            return
 
 
 async def _hang_up(run: Running, watch: Watch, call_id: str) -> None:

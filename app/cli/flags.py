@@ -101,6 +101,7 @@ def add_media(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="camera, pattern, none, screen, screen:NAME, window:TITLE or a file",
     )
+    group.add_argument("--record", type=recording, metavar="FILE", help="record the call into talk.mkv, .mp4 or .wav")
     group.add_argument("--video-to", type=video_to, metavar="SINK", help="null or a file such as seen.mkv")
     group.add_argument("--microphone", metavar="NAME", help="as `parley doctor` names it, e.g. 'USB Headset'")
     group.add_argument("--speaker", metavar="NAME", help="e.g. 'Built-in speakers'")
@@ -334,6 +335,10 @@ def audio_to(text: str) -> str:
 
 def video_from(text: str) -> str:
     return text if text in ("camera", "pattern", "none") or is_shared(text) else str(existing_file(text))
+
+
+def recording(text: str) -> str:
+    return _writable(text, (".mkv", ".mp4", ".wav"))
 
 
 def video_to(text: str) -> str:

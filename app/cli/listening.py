@@ -7,7 +7,17 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from app.cli.calling import END_WAIT_S, Watch, cause_of, empty_report, engine_options, report_of, summary_of, tell
+from app.cli.calling import (
+    END_WAIT_S,
+    Watch,
+    begin_recording,
+    cause_of,
+    empty_report,
+    engine_options,
+    report_of,
+    summary_of,
+    tell,
+)
 from app.cli.console import Console
 from app.cli.running import Running, running
 from app.engine.errors import EngineError
@@ -91,11 +101,13 @@ class _Service:
         if call.direction is not Direction.INCOMING or call.call_id in self._over:
             return
         watch = self._watches.setdefault(call.call_id, Watch(self._console))
-        ringing_before = watch.state is CallState.RINGING
+        before = watch.state
         watch.take(event)
         if watch.is_over:
             await self._ended(call.call_id, watch)
-        elif watch.state is CallState.RINGING and not ringing_before:
+        elif watch.state is CallState.CONNECTED and before is CallState.ANSWERING and self._args.record is not None:
+            await begin_recording(self._run, self._console, call.call_id, self._args.record)
+        elif watch.state is CallState.RINGING and before is not CallState.RINGING:
             wait_s = 0.0 if self._args.decline else self._args.answer_after
             self._answer_at[call.call_id] = self._loop.time() + wait_s
 

@@ -86,7 +86,7 @@ class EngineCore:
         self._people = People(self._store, publish)
         self._sip: SipEndpoint | None = None
         self._calls: EngineCalls | None = None
-        self.media = CallMedia(lambda: self._running_calls().manager)
+        self.media = CallMedia(lambda: self._running_calls().manager, publish)
         self._home: EngineHome | None = None
         self._neighbourhood: Neighbourhood | None = None
         self._capture: PacketCapture | None = None

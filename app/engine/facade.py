@@ -18,7 +18,7 @@ from app.engine.network_report import Examination
 from app.engine.options import EngineOptions
 from app.engine.thread import LoopThread
 from app.events import CallFigures, Contact, DeviceInfo, Event, Problem, RegistrationChanged, ShareChoice, SipTrace
-from app.frames import FrameMailbox
+from app.frames import FrameMailbox, VideoPicture
 from app.people.errors import PeopleError
 from app.settings import Account, Settings
 
@@ -166,6 +166,17 @@ class MediaCommands(_Commands):
 
     async def stop_sharing(self, call_id: str) -> None:
         await self._engine.run(self._core.media.stop_sharing(call_id))
+
+    async def record(self, call_id: str, path: str | None = None) -> str:
+        """Record a call into a file (.mkv, .mp4, .wav) or a new one; gives its path. FileKept tells of its end."""
+        return await self._engine.run(self._core.media.record(call_id, path))
+
+    async def stop_recording(self, call_id: str) -> None:
+        await self._engine.run(self._core.media.stop_recording(call_id))
+
+    async def keep_still(self, call_id: str, picture: VideoPicture) -> str:
+        """Keep one picture of a call as a PNG file; gives its path."""
+        return await self._engine.run(self._core.media.keep_still(call_id, picture))
 
     async def share_choices(self) -> tuple[ShareChoice, ...]:
         """What can be shared, screens first. EngineError says why nothing can."""

@@ -74,8 +74,8 @@ class AudioStream(RtpStream):
         if self._player is not None:
             self._player.volume = self._volume
 
-    def use_taps(self, taps: MediaTaps) -> None:
-        self._taps = taps
+    def use_taps(self, taps: MediaTaps | None) -> None:
+        taps = self._taps = taps or NO_TAPS
         if self._capture is not None:
             self._capture.mix_in, self._capture.on_frame = taps.mix_in, taps.own_sound
         if self._player is not None:

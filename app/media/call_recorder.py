@@ -23,9 +23,11 @@ from app.media.call_picture import CallPicture
 from app.media.call_sound import RecordingTone, Samples, SoundLane, mixed
 from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame, CapturedFrame
 from app.media.recording_file import FPS, SUFFIXES, RecordingFile, open_file
+from app.media.recording_label import with_label
+from app.media.rotation import upright
 from app.media.taps import MediaTaps
 from app.media.worker import Worker
-from app.settings import RecordedSound
+from app.settings import RecordedSound, TellOther
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +48,15 @@ class RecordingPlan:
     sound: RecordedSound
     with_picture: bool
     caption: str
-    with_tone: bool
+    tell: TellOther
     large: bool = False  # a screen is shown: its letters need a large canvas
 
 
 class CallRecorder:
     """`start` it once; `taps` go to the call's media. `on_end` is called once, in the thread: None, or what went wrong.
 
-    `paused` and `own_is_large` may be set from any thread at any time: while paused no time passes in the file.
+    `paused`, `own_is_large` and `is_seen` (a picture of ours goes out) may be set from any thread at any time: while
+    paused no time passes in the file.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class CallRecorder:
         assert plan.path.suffix.lower() in SUFFIXES
         self.plan = plan
         self.own_is_large = False
+        self.is_seen = False
         self._on_end = on_end
         self._clock = clock
         self._sounds: queue.Queue[tuple[bool, AudioFrame, float]] = queue.Queue(_MOST_SOUND)
@@ -72,14 +76,15 @@ class CallRecorder:
         self._lock = threading.Lock()
         self._began_at = self._clock()
         self._paused_at: float | None = None
-        self._tone = RecordingTone() if plan.with_tone else None
+        self._tone = RecordingTone()
         self._worker = Worker("call-record", self._run)
         self.taps = MediaTaps(
-            mix_in=self._mix_in if plan.with_tone else None,
+            mix_in=None if plan.tell is TellOther.NONE else self._mix_in,
             own_sound=lambda frame: self._take_sound(True, frame),
             far_sound=lambda frame: self._take_sound(False, frame),
             own_picture=lambda picture: self._take_picture(True, picture),
             far_picture=lambda picture: self._take_picture(False, picture),
+            mark=self._mark if plan.tell is TellOther.LABEL else None,
         )
 
     def start(self) -> None:
@@ -88,11 +93,17 @@ class CallRecorder:
 
     def stop(self) -> None:
         """Finish the file; returns at once, `on_end` or `join` tell when it is done."""
+        self.paused = True
         self._worker.stop()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the finished file; blocks. False when the disk was too slow for that."""
         return self._worker.join(timeout_s)
+
+    @property
+    def name(self) -> str:
+        """The file it goes to."""
+        return str(self.plan.path)
 
     @property
     def seconds(self) -> float:
@@ -117,7 +128,11 @@ class CallRecorder:
     # What the call's workers hand over ------------------------------------------------------------------------
 
     def _mix_in(self, frame: AudioFrame) -> AudioFrame:
-        return frame if self._tone is None or self.paused else self._tone.mix_in(frame)
+        labelled = self.plan.tell is TellOther.LABEL and self.is_seen
+        return frame if labelled or self.paused else self._tone.mix_in(frame)
+
+    def _mark(self, frame: av.VideoFrame) -> av.VideoFrame:
+        return frame if self.paused else with_label(frame)
 
     def _take_sound(self, own: bool, frame: AudioFrame) -> None:
         if not self.paused and not self._sounds.full():
@@ -139,6 +154,7 @@ class CallRecorder:
             problem = f"The recording has ended: {self.plan.path.name[:80]} cannot be written ({reason[:80]})."
             logger.info("%s", problem)
         finally:
+            self.paused = True
             self._on_end(problem)
 
     def _record(self, stopping: threading.Event) -> None:
@@ -197,7 +213,8 @@ class _Writing:
         film.own_is_large = self._recorder.own_is_large
         now = self._recorder.seconds
         for own, picture, at in _drain(self._recorder._pictures):
-            film.own(picture.frame, at) if own else film.far(picture.frame, at)
+            frame = upright(picture.frame, picture.orientation)
+            film.own(frame, at) if own else film.far(frame, at)
             if at - self._drawn_at >= 0.8 / FPS:
                 self._draw(film, at)
         if self._drawn_at < 0 or now - self._drawn_at >= _REPEAT_S:

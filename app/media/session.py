@@ -238,8 +238,10 @@ class MediaSession:
         for stream in self._streams.values():
             stream.use_source(video_from)
 
-    def set_taps(self, taps: MediaTaps) -> None:
-        """Show what is sent and played to others too, in the threads that have it."""
+    def set_taps(self, taps: MediaTaps | None) -> None:
+        """Show what is sent and played to others too, in the threads that have it; None is nobody."""
+        if taps is self._taps:
+            return
         self._taps = taps
         for stream in self._streams.values():
             stream.use_taps(taps)

@@ -144,8 +144,8 @@ class RtpStream:
     def use_source(self, video_from: str) -> None:
         """Take the picture from elsewhere (as MediaSettings.video_from names it), where there is one to send."""
 
-    def use_taps(self, taps: MediaTaps) -> None:
-        """Show what is sent and played to others too."""
+    def use_taps(self, taps: MediaTaps | None) -> None:
+        """Show what is sent and played to others too; None is nobody."""
 
     def press(self, keys: str) -> bool:
         """Send keys of a telephone; False where this stream cannot."""

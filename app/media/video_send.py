@@ -53,7 +53,8 @@ class VideoSendWorker:
     """Runs from the gate's opening, or the camera's switching on, until `stop`.
 
     `after` is the worker that had the camera and the sender before: it must have ended, or one is busy and the other
-    numbers packets twice. `on_picture` is given each captured picture in this worker's thread, before it is encoded.
+    numbers packets twice. `on_picture` is given each captured picture in this worker's thread; `mark` then gives the
+    frame that is encoded in its stead.
     `turns`: the peer turns pictures itself where it is told to (`orientation_id`); else they are turned here.
     """
 
@@ -81,6 +82,7 @@ class VideoSendWorker:
         self._allows = limits.allow if limits is not None else None
         self._peer_most_bps = limits.bps if limits is not None else None
         self.on_picture: Callable[[CapturedFrame], None] | None = None
+        self.mark: Callable[[av.VideoFrame], av.VideoFrame] | None = None
         self._key_wanted = threading.Event()
         self._key_at = 0.0
         self._allotted_bps: int | None = None
@@ -225,6 +227,9 @@ class VideoSendWorker:
             )
         encoder.bitrate_bps = self.target_bps
         encoder.hurry(ladder.is_hurried)
+        mark = self.mark
+        if mark is not None:
+            frame = mark(frame)
         media_time = self._sender.media_time(captured.captured_at)
         data, is_key = encoder.encode(frame, media_time, key=self._key_is_due(now))
         ladder.spent(time.monotonic() - now, captured.captured_at)

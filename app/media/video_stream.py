@@ -79,10 +79,10 @@ class VideoStream(RtpStream):
             self._stop_capture()
             self.update()
 
-    def use_taps(self, taps: MediaTaps) -> None:
-        self._taps = taps
+    def use_taps(self, taps: MediaTaps | None) -> None:
+        taps = self._taps = taps or NO_TAPS
         if self._capture is not None:
-            self._capture.on_picture = taps.own_picture
+            self._capture.on_picture, self._capture.mark = taps.own_picture, taps.mark
         if self._player is not None:
             self._player.on_picture = taps.far_picture
 
@@ -265,7 +265,7 @@ class VideoStream(RtpStream):
             if ready is not None:
                 self.host.retire(ready.worker)
             self._capture = self._new_capture()
-        self._capture.on_picture = self._taps.own_picture
+        self._capture.on_picture, self._capture.mark = self._taps.own_picture, self._taps.mark
         self._capture.worker.start()
 
     def _new_capture(self) -> VideoSendWorker:

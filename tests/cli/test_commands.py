@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.heard import sounds
+from tests.seen import stamps
+
 MEDIA = [
     "--audio-from",
     "tone:440",
@@ -34,12 +39,18 @@ def lines_of(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_call_to_echo_ends_with_a_report(profile_dir: Path) -> None:
-    program = parley("call", "echo", "--for", "2", "--profile", str(profile_dir), "--json", *MEDIA, *LOOPBACK)
+def test_a_call_to_echo_ends_with_a_report_and_its_recording(profile_dir: Path, tmp_path: Path) -> None:
+    talk = tmp_path / "talk.mkv"
+    flags = ("--profile", str(profile_dir), "--json", "--record", str(talk))
+    program = parley("call", "echo", "--for", "2", *flags, *MEDIA, *LOOPBACK)
     out, err = program.communicate(timeout=50)
     assert program.returncode == 0, err
     *events, last = lines_of(out)
     assert all("event" in line and line["at"] >= 0 for line in events)
+    (recorded,) = [line for line in events if line["event"] == "recorded"]
+    assert (recorded["path"], recorded["problem"]) == (str(talk), None)
+    assert len(sounds(talk)[0]) / 48_000 == pytest.approx(recorded["seconds"], abs=0.2)
+    assert len(set(stamps(talk))) > 10
     report = last["report"]
     assert "connected" in [step["state"] for step in report["states"]]
     assert report["ice"]["state"] == "completed"

@@ -21,8 +21,8 @@ from app.media.call_sound import BEEP_HZ, RecordingTone, SoundLane
 from app.media.pattern import Pattern
 from app.media.ports import FRAME_SAMPLES, CapturedFrame
 from app.media.stamp import read_stamp
-from app.settings import RecordedSound
-from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, share_at, tone
+from app.settings import RecordedSound, TellOther
+from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, share_at, sounds, tone
 from tests.seen import seen_frames
 
 OWN_HZ, FAR_HZ = 500.0, 900.0
@@ -35,7 +35,7 @@ class Studio:
     def __init__(self, path: Path, *, with_picture: bool = True, **plan: object) -> None:
         self.now = 1000.0
         self.ended: list[str | None] = []
-        settings: dict[str, object] = {"sound": RecordedSound.STEREO, "caption": "Front desk", "with_tone": False}
+        settings: dict[str, object] = {"sound": RecordedSound.STEREO, "caption": "Front desk", "tell": TellOther.NONE}
         made = RecordingPlan(path=path, with_picture=with_picture, **(settings | plan))  # type: ignore[arg-type]
         self.recorder = CallRecorder(made, self.ended.append, clock=lambda: self.now)
         self._own, self._far = tone(OWN_HZ, 30.0), tone(FAR_HZ, 30.0)
@@ -65,20 +65,6 @@ class Studio:
         """The thread takes pictures every tenth of a real second; time here goes faster."""
         while self.recorder._pictures.qsize() > 25:
             time.sleep(0.002)
-
-
-def sounds(path: Path) -> list[Samples]:
-    """Each track of sound at 48 kHz: shape (samples, channels)."""
-    with av.open(str(path)) as container:
-        count = len(container.streams.audio)
-    found = []
-    for index in range(count):
-        with av.open(str(path)) as container:
-            resampler = av.AudioResampler(format="s16", rate=48_000)
-            frames = [new for frame in container.decode(audio=index) for new in resampler.resample(frame)]
-            channels = frames[0].layout.nb_channels
-            found.append(np.concatenate([frame.to_ndarray().reshape(-1, channels) for frame in frames]))
-    return found
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".wav"])
@@ -194,7 +180,7 @@ def test_the_tone_is_a_short_beep_every_fifteen_seconds() -> None:
 
 
 def test_who_is_recorded_with_a_tone_hears_it_and_so_does_the_file(tmp_path: Path) -> None:
-    studio = Studio(tmp_path / "call.wav", with_tone=True, with_picture=False)
+    studio = Studio(tmp_path / "call.wav", tell=TellOther.TONE, with_picture=False)
     mix_in = studio.recorder.taps.mix_in
     assert mix_in is not None
     assert np.any(mix_in(np.zeros(FRAME_SAMPLES, np.int16)))
@@ -202,6 +188,25 @@ def test_who_is_recorded_with_a_tone_hears_it_and_so_does_the_file(tmp_path: Pat
     assert not np.any(mix_in(np.zeros(FRAME_SAMPLES, np.int16)))
     studio.end()
     assert Studio(tmp_path / "quiet.wav", with_picture=False).recorder.taps.mix_in is None
+
+
+def test_a_label_is_seen_and_a_tone_heard_only_where_no_picture_is_sent(tmp_path: Path) -> None:
+    studio = Studio(tmp_path / "call.wav", tell=TellOther.LABEL, with_picture=False)
+    mix_in, mark = studio.recorder.taps.mix_in, studio.recorder.taps.mark
+    assert mix_in is not None
+    assert mark is not None
+    silence, grey = np.zeros(FRAME_SAMPLES, np.int16), np.full((360, 320), 128, np.uint8)
+    frame = av.VideoFrame.from_ndarray(grey, format="yuv420p")
+    assert np.any(mix_in(silence))
+    studio.recorder.is_seen = True
+    assert not np.any(mix_in(silence))
+    marked = mark(frame).to_ndarray()[:240]
+    assert marked[:40, :80].max() > 200
+    assert np.all(marked[60:] == 128)
+    assert np.array_equal(frame.to_ndarray(), grey)  # the source's own picture is left alone
+    tiny = av.VideoFrame.from_ndarray(np.full((24, 16), 128, np.uint8), format="yuv420p")
+    assert mark(tiny) is tiny
+    studio.end()
 
 
 def test_frames_that_come_in_bursts_stay_in_order() -> None:
@@ -219,8 +224,8 @@ _RECORD_FOR_EVER = """
     from app.media.pattern import Pattern
     from app.media.ports import CapturedFrame
     from app.media.sources import ToneSource
-    from app.settings import RecordedSound
-    plans = [RecordingPlan(Path(name), RecordedSound.STEREO, True, "Far", False) for name in sys.argv[1:]]
+    from app.settings import RecordedSound, TellOther
+    plans = [RecordingPlan(Path(name), RecordedSound.STEREO, True, "Far", TellOther.NONE) for name in sys.argv[1:]]
     recorders = [CallRecorder(plan, print) for plan in plans]
     own, far, pattern = ToneSource(500), ToneSource(900), Pattern(320, 240, "Far")
     for recorder in recorders:
@@ -272,12 +277,12 @@ _FILL_THE_DISK = """
     from pathlib import Path
     import numpy as np
     from app.media.call_recorder import CallRecorder, RecordingPlan
-    from app.settings import RecordedSound
+    from app.settings import RecordedSound, TellOther
     ended = threading.Event()
     def tell(problem):
         print(problem, flush=True)
         ended.set()
-    plan = RecordingPlan(Path(sys.argv[1]), RecordedSound.MIXED, False, "Far", False)
+    plan = RecordingPlan(Path(sys.argv[1]), RecordedSound.MIXED, False, "Far", TellOther.NONE)
     now = [0.0]
     recorder = CallRecorder(plan, tell, clock=lambda: now[0])
     recorder.start()
