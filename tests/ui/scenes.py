@@ -340,7 +340,7 @@ def figures(
     transport = TransportStats(2_100_000.0 + 200_000 * wave, "transport-cc", None, 4.0, 2.0, 1200, 18.0, 0.2)
     quality = QualityInfo(4.38 + wave / 50, 4.33, 4.1, 4.3, 0.4, 0.2, 0.3, limits)
     marks = Milestones(10.1, 10.3, 10.5, 10.53, 10.6)
-    return CallFigures(call_id, ice or snapshot(), security, audio, video, marks, transport, quality)
+    return CallFigures(call_id, ice or snapshot(), security, audio, video, marks, transport, quality=quality)
 
 
 LIMITS = (
