@@ -191,7 +191,9 @@ class EngineCalls:
 
             sound = tones.ringback() if call.is_caller else tones.ring()
             volume = settings.ring_volume * (0.4 if call.is_caller else 1.0)
-            ring = RingPlayer(volume, settings.media.speaker, sound=sound)
+            media = settings.media
+            device = media.speaker if call.is_caller else media.ring_device or media.speaker
+            ring = RingPlayer(volume, device, sound=sound)
             self._rings[call.call_id] = ring
             ring.start()
         elif not wanted and ring is not None:

@@ -6,15 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 
-import numpy as np
-
 from app.media.jitter import Playout
 from app.media.levels import LevelMeter
+from app.media.mixer import Volume
 from app.media.ports import AudioFrame, AudioSink
 from app.media.worker import Worker
 
 TICK_S = 0.020
-POLL_S = 0.008
+POLL_S = 0.008  # at the latest: a sink with a device wakes its writer
 MOST_BEHIND_S = 1.0  # a file keeps its time line over a stall of up to this
 
 
@@ -32,6 +31,7 @@ class AudioPlayWorker:
         self._lock = threading.Lock()
         self._began = threading.Event()
         self.volume = 1.0
+        self._shaper = Volume()
         self.on_frame: Callable[[AudioFrame], None] | None = None
         self.meter = LevelMeter()
         self.worker = Worker("audio-play", self._run)
@@ -72,7 +72,7 @@ class AudioPlayWorker:
                 for _ in range(min(wanted, 10)):
                     sink.write_frame(self._next(now))
                 due = now
-                stopping.wait(POLL_S)
+                sink.wait_wanted(POLL_S)
             elif not self._began.wait(TICK_S):
                 due = time.monotonic()
             elif now < due:
@@ -91,7 +91,4 @@ class AudioPlayWorker:
             on_frame = self.on_frame
             if on_frame is not None:
                 on_frame(frame)
-        if self.volume == 1.0:
-            return frame
-        louder: AudioFrame = np.clip(frame * np.float32(self.volume), -32_768, 32_767).astype(np.int16)
-        return louder
+        return self._shaper.apply(frame, self.volume)

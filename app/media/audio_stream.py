@@ -194,6 +194,7 @@ class AudioStream(RtpStream):
     def audio_figures(self, now: float) -> AudioStats:
         """Give the figures of now."""
         capture, player, source, playout = self._capture, self._player, self.source, self._playout
+        device_delay_s = player.sink.delay_s if player is not None else None
         rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
         choice, adapts = self._chooser.choice, self.codec.name.lower() == "opus"
         return AudioStats(
@@ -213,6 +214,7 @@ class AudioStream(RtpStream):
             bitrate_out_bps=rates[0] * 8 if rates[0] is not None else None,
             bitrate_in_bps=rates[1] * 8 if rates[1] is not None else None,
             buffer_target_ms=playout.target_s * 1000 if playout.delay_s is not None else None,
+            device_out_delay_ms=device_delay_s * 1000 if device_delay_s is not None else None,
             lost_for_good=playout.unrecovered,
             loss_runs=playout.loss_runs,
             recovered_ms=playout.recovered_samples / 48 + self._recovered_ms,

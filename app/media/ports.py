@@ -83,6 +83,17 @@ class AudioSink(Protocol):
     def start(self) -> None:
         """Open the device or file."""
 
+    @property
+    def delay_s(self) -> float | None:
+        """How long a frame that is written now takes to be heard, about, in seconds; None where nobody hears it."""
+
+    @property
+    def underruns(self) -> int:
+        """How often the device found nothing to play."""
+
+    def wait_wanted(self, timeout_s: float) -> None:
+        """Return when frames may be wanted, at the latest after `timeout_s`; for a sink with a clock of its own."""
+
     def frames_wanted(self) -> int | None:
         """How many frames of 20 ms fit now so that the device does not run dry; asked about every 5 to 10 ms.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from app.media import tones
-from app.media.device_keeper import DeviceKeeper
+from app.media import outputs, tones
 from app.media.portaudio import Block
 
 
@@ -33,7 +32,7 @@ class RingPlayer:
 
     @property
     def problem(self) -> str | None:
-        return self._playing.keeper.problem if self._playing is not None else None
+        return self._playing.problem if self._playing is not None else None
 
     @property
     def playing(self) -> bool:
@@ -47,7 +46,6 @@ class RingPlayer:
         self.stop()
         loud = tones.to_int16(self._sound / tones.FULL_SCALE * self._volume)
         self._playing = _Playing(loud, self._device, repeat=self._repeat)
-        self._playing.keeper.start(0.0)
 
     def stop(self) -> None:
         """Fall silent within 10 ms; the device is released in the background."""
@@ -57,34 +55,34 @@ class RingPlayer:
 
 
 class _Playing:
-    """One run of a sound, with a device of its own until it is over and was heard."""
+    """One run of a sound, on the output that it shares with the calls."""
 
     def __init__(self, sound: NDArray[np.int16], device: str, *, repeat: bool) -> None:
         self.over = False
-        self.keeper = DeviceKeeper("speaker", device, self._fill)
         self._sound = sound
         self._repeat = repeat
         self._position = 0
-        self._fading = False
+        self._output = outputs.join(device, self, 0.0)
+
+    @property
+    def problem(self) -> str | None:
+        return self._output.keeper.problem
 
     def stop(self) -> None:
-        self._fading = True
-        self.keeper.close(wait=False)
+        self._output.leave(self, wait=False)
 
-    def _fill(self, block: Block) -> None:
+    def pull(self, block: Block) -> None:
         """Runs in the device's thread."""
-        if self.over:
-            block[:] = 0
-            self.keeper.close(wait=False)
-            return
         indices = self._position + np.arange(block.size)
         self._position += block.size
         if self._repeat:
             block[:] = self._sound[indices % self._sound.size]
-        else:
-            inside = indices < self._sound.size
-            block[:] = np.where(inside, self._sound[np.minimum(indices, self._sound.size - 1)], 0)
-            self.over = self._position >= self._sound.size
-        if self._fading:
-            block[:] = block * np.linspace(1.0, 0.0, block.size)
+            return
+        inside = indices < self._sound.size
+        block[:] = np.where(inside, self._sound[np.minimum(indices, self._sound.size - 1)], 0)
+        if self._position >= self._sound.size and not self.over:
             self.over = True
+            self._output.leave(self, wait=False)
+
+    def played(self, block: Block, delay_s: float) -> None:
+        """What else is heard does not matter to it."""

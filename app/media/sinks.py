@@ -57,7 +57,20 @@ def open_video_sink(settings: MediaSettings, mailbox: FrameMailbox) -> tuple[Vid
     return VideoFileSink(path, fps=settings.fps), None
 
 
-class NullAudioSink:
+class _Clockless:
+    """A sink without a device: its pace is the writer's."""
+
+    delay_s: float | None = None
+    underruns = 0
+
+    def frames_wanted(self) -> int | None:
+        return None
+
+    def wait_wanted(self, timeout_s: float) -> None:
+        """Nothing is ever wanted."""
+
+
+class NullAudioSink(_Clockless):
     """Swallows sound."""
 
     description = "nowhere"
@@ -68,9 +81,6 @@ class NullAudioSink:
     def start(self) -> None:
         """There is nothing to open."""
 
-    def frames_wanted(self) -> int | None:
-        return None
-
     def write_frame(self, frame: AudioFrame) -> None:
         """Forget it."""
 
@@ -78,7 +88,7 @@ class NullAudioSink:
         """There is nothing to close."""
 
 
-class WavSink:
+class WavSink(_Clockless):
     """Writes a 16-bit WAV file, mono unless told otherwise, that is whole after every frame: even a killed program
     leaves its header right.
 
@@ -104,9 +114,6 @@ class WavSink:
                 os.lseek(self._file, _WAV_HEADER_BYTES, os.SEEK_SET)
             except OSError as error:
                 self._give_up(error)
-
-    def frames_wanted(self) -> int | None:
-        return None
 
     def write_frame(self, frame: AudioFrame) -> None:
         data = frame.astype("<i2", copy=False).tobytes()

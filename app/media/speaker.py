@@ -1,53 +1,76 @@
-"""The speaker: frames of 20 ms go into a ring, the device's thread takes out what it plays."""
+"""The speaker of a call: frames of 20 ms go into a ring, the output that all sounds share takes out what it plays."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
-from app.media.device_keeper import DeviceKeeper
+import numpy as np
+
+from app.media import outputs
 from app.media.portaudio import BLOCK_SAMPLES, Block
 from app.media.ports import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
 from app.media.sample_ring import SampleRing
 
 _OPEN_TIMEOUT_S = 4.0
-_LEAST_QUEUED = 2 * FRAME_SAMPLES
+_LEAST_QUEUED = BLOCK_SAMPLES
 _MOST_QUEUED = 5 * FRAME_SAMPLES
 _FRAME_S = FRAME_MS / 1000
 _STALLED_AFTER_S = 0.2
-_SERVER_S = 0.010  # what a sound server and a converter add, about
+_SOFT = 96  # samples: how fast sound breaks off and begins again when the ring ran dry
+_FADE = np.arange(_SOFT, 0, -1, dtype=np.float32) / _SOFT
+_LOOK_AT_BLOCKS = 1_000  # 10 s without a dry ring before less is kept queued, twice as long after each dry one
+_MOST_LOOKED_AT = 64_000
 
 
 class SpeakerSink:
     """Fulfils `app.media.ports.AudioSink`; `device` is a name from the device list, "" follows the system.
 
-    Two frames are kept queued, and more after each time the device found too few. Without a device the sink wants
-    frames at the pace of a clock and swallows them, so that a call goes on.
+    Whoever writes is woken each time the device has taken a block, and keeps one block queued; more after each time the
+    device found too few, and less again when it never needed them. Without a device the sink wants frames at the pace
+    of a clock and swallows them, so that a call goes on.
 
     `on_played`, where somebody sets it (an echo canceller does), is called on the device's thread with each block of
-    10 ms, exactly as the device is about to play it, and with how many seconds later it will be heard, about.
+    10 ms, exactly as the device is about to play it, other sounds of the app included, and with how many seconds later
+    it will be heard, about.
     """
 
     def __init__(self, device: str = "") -> None:
         self.underruns = 0
         self.on_played: Callable[[Block, float], None] | None = None
+        self._device = device
+        self._output: outputs.Output | None = None
         self._ring = SampleRing(SAMPLE_RATE_HZ // 2)
-        self._keeper = DeviceKeeper("speaker", device, self._fill)
+        self._taken = threading.Event()
         self._queued = _LEAST_QUEUED
+        self._least_left = _MOST_QUEUED
+        self._looked_at = 0
+        self._look_at = _LOOK_AT_BLOCKS
         self._playing = False
+        self._last = 0  # sample of the block before
         self._silent_due = 0.0
         self._pulled_at = -_STALLED_AFTER_S  # the monotonic clock may begin at 0
 
     @property
     def description(self) -> str:
-        return self._keeper.device_name or "no speaker"
+        name = self._output.keeper.device_name if self._output is not None else None
+        return name or "no speaker"
 
     @property
     def problem(self) -> str | None:
-        return self._keeper.problem
+        return self._output.keeper.problem if self._output is not None else None
+
+    @property
+    def delay_s(self) -> float | None:
+        """How long a frame that is written now takes to be heard, about; None without a device."""
+        if self._output is None or not self._pulls():
+            return None
+        return len(self._ring) / SAMPLE_RATE_HZ + self._output.delay_s
 
     def start(self) -> None:
-        self._keeper.start(_OPEN_TIMEOUT_S)
+        if self._output is None:
+            self._output = outputs.join(self._device, self, _OPEN_TIMEOUT_S)
 
     def frames_wanted(self) -> int | None:
         if self._pulls():
@@ -60,6 +83,10 @@ class SpeakerSink:
         self._silent_due = (now if late else self._silent_due) + _FRAME_S
         return 1
 
+    def wait_wanted(self, timeout_s: float) -> None:
+        self._taken.wait(timeout_s)
+        self._taken.clear()
+
     def write_frame(self, frame: AudioFrame) -> None:
         if self._pulls():
             self._ring.write(frame)
@@ -67,21 +94,52 @@ class SpeakerSink:
             self._ring.clear()
 
     def close(self) -> None:
-        self._keeper.close()
+        if self._output is not None:
+            self._output.leave(self)
 
     def _pulls(self) -> bool:
         """Tell whether a device is taking samples; one that is open but stalls is no better than none."""
         return time.monotonic() - self._pulled_at < _STALLED_AFTER_S
 
-    def _fill(self, block: Block) -> None:
+    def pull(self, block: Block) -> None:
         """Runs in the device's thread: copy what is there, silence for the rest."""
         self._pulled_at = time.monotonic()
         count = self._ring.read_into(block)
+        self._taken.set()
+        before, self._last = self._last, int(block[-1])
+        if count == block.size and self._playing:
+            self._watch_spare()
+            return
+        if count and not self._playing:
+            soft = min(_SOFT, count)
+            block[:soft] = block[:soft] * (1.0 - _FADE[:soft])
         if count < block.size:
+            last = int(block[count - 1]) if count else before
             block[count:] = 0
+            soft = min(_SOFT, block.size - count)
+            block[count : count + soft] = last * _FADE[:soft]
             if self._playing:
-                self.underruns += 1
-                self._queued = min(self._queued + BLOCK_SAMPLES, _MOST_QUEUED)
+                self._ran_dry()
+            self._last = 0
         self._playing = count == block.size
-        if self.on_played is not None:
-            self.on_played(block, self._keeper.delay_s + _SERVER_S)
+
+    def played(self, block: Block, delay_s: float) -> None:
+        """Runs in the device's thread: hear what it plays."""
+        on_played = self.on_played
+        if on_played is not None:
+            on_played(block, delay_s)
+
+    def _watch_spare(self) -> None:
+        """Keep less queued when there was always more than needed."""
+        self._least_left = min(self._least_left, len(self._ring))
+        self._looked_at += 1
+        if self._looked_at >= self._look_at:
+            if self._least_left >= BLOCK_SAMPLES:
+                self._queued = max(_LEAST_QUEUED, self._queued - BLOCK_SAMPLES // 2)
+            self._looked_at, self._least_left = 0, _MOST_QUEUED
+
+    def _ran_dry(self) -> None:
+        self.underruns += 1
+        self._queued = min(self._queued + BLOCK_SAMPLES, _MOST_QUEUED)
+        self._look_at = min(2 * self._look_at, _MOST_LOOKED_AT)
+        self._looked_at, self._least_left = 0, _MOST_QUEUED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,13 @@ def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
         yield server
 
 
-def run(seconds: float, *, source: MicrophoneSource | None = None, sink: SpeakerSink | None = None) -> np.ndarray:
+def run(
+    seconds: float,
+    *,
+    source: MicrophoneSource | None = None,
+    sink: SpeakerSink | None = None,
+    others: Sequence[tuple[SpeakerSink, ToneSource]] = (),
+) -> np.ndarray:
     """Do what a call does with its devices: read 20 ms every 20 ms, feed the speaker what it asks for."""
     sound, heard = ToneSource(440), []
     due = time.monotonic()
@@ -35,6 +41,9 @@ def run(seconds: float, *, source: MicrophoneSource | None = None, sink: Speaker
             due += 0.02
         for _ in range(sink.frames_wanted() or 0 if sink is not None else 0):
             sink.write_frame(sound.read_frame())
+        for other, tone_of_its_own in others:
+            for _ in range(other.frames_wanted() or 0):
+                other.write_frame(tone_of_its_own.read_frame())
         time.sleep(0.005)
     return np.concatenate(heard) if heard else np.zeros(0, np.int16)
 
@@ -176,6 +185,65 @@ def test_the_ring_is_heard_until_it_is_stopped_and_starts_without_waiting(pulse:
     heard = recorded[0]
     assert level_dbfs(heard) > -40
     assert level_dbfs(heard[-9600:]) < -60
+
+
+def test_calls_and_rings_share_the_speaker_and_are_heard_together(pulse: Pulse) -> None:
+    first, second = SpeakerSink(), SpeakerSink()
+    with pulse.recorded() as recorded:
+        first.start()
+        second.start()
+        assert len(pulse.control("list", "short", "sink-inputs").splitlines()) == 1
+        ring = RingPlayer(0.5, sound=tone(1_500, 1.0, 0.3))
+        ring.start()
+        run(1.0, sink=first, others=((second, ToneSource(880)),))
+        ring.stop()
+        second.close()
+        assert first.problem is None
+        run(0.6, sink=first)
+        first.close()
+    heard = recorded[0]
+    began = first_sound_s(heard)
+    assert began is not None
+    together = part(heard, began + 0.3, began + 0.8)
+    for hz in (440, 880, 1_500):
+        assert share_at(together, hz) > 0.02, hz
+    assert share_at(part(heard, began + 1.2, began + 1.5), 440) > 0.99
+    assert pulse.control("list", "short", "sink-inputs") == ""
+
+
+def test_a_call_begins_on_the_device_that_its_ring_left_open(pulse: Pulse) -> None:
+    ring = RingPlayer(0.5)
+    ring.start()
+    assert wait_for(lambda: bool(pulse.control("list", "short", "sink-inputs")), 5, lambda: time.sleep(0.02))
+    (ringing,) = pulse.control("list", "short", "sink-inputs").splitlines()
+    ring.stop()
+    speaker = SpeakerSink()
+    speaker.start()
+    run(0.8, sink=speaker)
+    assert pulse.control("list", "short", "sink-inputs").splitlines() == [ringing]
+    speaker.close()
+    assert pulse.control("list", "short", "sink-inputs") == ""
+
+
+def test_a_sound_that_is_over_releases_the_device_by_itself(pulse: Pulse) -> None:
+    ended = RingPlayer(0.5, sound=tone(440, 0.1), repeat=False)
+    ended.start()
+    assert wait_for(lambda: not ended.playing, 5, lambda: time.sleep(0.02))
+    assert wait_for(lambda: not pulse.control("list", "short", "sink-inputs"), 5, lambda: time.sleep(0.02))
+
+
+def test_a_speaker_that_got_nothing_to_play_goes_on_softly(pulse: Pulse) -> None:
+    speaker, blocks = SpeakerSink(), list[np.ndarray]()
+    speaker.on_played = lambda block, delay_s: blocks.append(block.copy())
+    speaker.start()
+    run(0.5, sink=speaker)
+    before = speaker.underruns
+    assert wait_for(lambda: speaker.underruns > before, 3, lambda: time.sleep(0.02))
+    run(0.3, sink=speaker)
+    speaker.close()
+    told = np.concatenate(blocks).astype(np.int32)
+    assert np.abs(np.diff(told)).max() < 3 * np.abs(np.diff(tone(440, 0.1).astype(np.int32))).max()
+    assert speaker.problem is None
 
 
 def test_the_list_names_the_devices_and_what_is_missing(pulse: Pulse) -> None:

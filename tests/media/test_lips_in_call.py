@@ -66,6 +66,7 @@ class Edges:
 
 class Ear:
     description, problem = "ear", None
+    delay_s, underruns = None, 0
     start = close = lambda self: None
 
     def __init__(self) -> None:
