@@ -17,6 +17,7 @@ LEAST_BPS = 20_000
 START_BPS = 300_000
 DECREASE = 0.85  # of what arrives, when a queue grows
 SLOW_DECREASE = 0.7  # of the estimate, where less was sent than it allows: what arrives says little then
+KEEPS_UP = 0.9  # arriving at less than this of the rate of sending: the path is full, however little it is
 GROWTH = 1.08  # per second, far from what the path was last seen to carry
 AHEAD = 1.5  # the estimate goes no further above what arrives
 RESPONSE_S = 0.1  # of the far end, beyond the round trip
@@ -106,6 +107,7 @@ class SendEstimator:
         self.loss = LossPart()
         self.rtt_s: float | None = None
         self.queue_s = 0.0
+        self.acked_bps: float | None = None  # over the last half second
         self._rate = float(start_bps)
         self._rtts: deque[tuple[float, float]] = deque()
         self._delays: deque[tuple[float, float]] = deque()
@@ -126,11 +128,17 @@ class SendEstimator:
         return self._rtts[0][1] if self._rtts else 0.1
 
     def feedback(
-        self, results: Sequence[PacketResult], now: float, *, app_limited: bool, unproven_bps: float = 0.0
+        self,
+        results: Sequence[PacketResult],
+        now: float,
+        *,
+        sending_bps: float,
+        app_limited: bool,
+        unproven_bps: float = 0.0,
     ) -> None:
         """Take what one feedback says. `app_limited`: clearly less was sent lately than the estimate allows.
 
-        It grows no further then than `unproven_bps`.
+        It grows no further then than `unproven_bps`. `sending_bps` is what was sent lately.
         """
         arrived = [result for result in results if result.arrived_at is not None]
         use = self.trend.use
@@ -139,6 +147,7 @@ class SendEstimator:
             self.acked.add(at, result.size)
             self._note_delay(at - result.sent_at, now)
             use = self.trend.add(result.sent_at, at)
+        self.acked_bps = self.acked.bps()
         if arrived:
             self._note_rtt(now - max(result.sent_at for result in arrived), now)
         factor = self.loss.add(results, now)
@@ -146,7 +155,7 @@ class SendEstimator:
             use = PathUse.OVER
         if use is PathUse.OVER:
             self.overused_at = now
-            self._decrease(now, app_limited=app_limited)
+            self._decrease(now, sending_bps if app_limited else None)
         elif use is PathUse.NORMAL and (factor is None or factor >= 1) and self.loss.loss <= self._bearable:
             self._increase(now, unproven_bps if app_limited else None)
         if factor is not None and factor < 1:
@@ -178,15 +187,15 @@ class SendEstimator:
     def _set(self, bps: float) -> None:
         self._rate = max(LEAST_BPS, min(bps, max(self.ceiling_bps, LEAST_BPS)))
 
-    def _decrease(self, now: float, *, app_limited: bool) -> None:
+    def _decrease(self, now: float, limited_to_bps: float | None) -> None:
+        """Go below what arrives. `limited_to_bps`: so little was sent; if all of it arrives that tells nothing."""
         pause = min(1.0, self.base_rtt_s + RESPONSE_S)
         if self._decreased_at is not None and now - self._decreased_at < pause:
             return
-        short, long = self.acked.bps(SHORT_WINDOW_S), self.acked.bps()
-        rates = [rate for rate in (short, long) if rate is not None]
-        if not rates:
+        carried = self.acked.bps(SHORT_WINDOW_S) or self.acked_bps
+        if carried is None:
             return
-        carried = min(rates)
+        app_limited = limited_to_bps is not None and carried > limited_to_bps * KEEPS_UP
         if not app_limited:
             self._learn(carried)
         target = carried * DECREASE
@@ -210,7 +219,7 @@ class SendEstimator:
         if self._moved_at is None:
             return
         step_s = min(1.0, now - self._moved_at)
-        acked = self.acked.bps()
+        acked = self.acked_bps
         most = (acked if acked is not None else self._rate) * AHEAD + 10_000
         if unproven_bps is not None:
             most = unproven_bps

@@ -16,7 +16,6 @@ from app.media.sending import RtpSender
 BATCH_S = 0.005  # packets leave in steps of this, so that a timer costs little
 MOST_WAIT_S = 0.4  # a picture that waited longer is of no use any more
 MOST_QUEUED = 2_000
-PAYLOAD_BYTES = 1_200
 
 
 class Urgency(IntEnum):
@@ -49,8 +48,8 @@ class Cluster:
     number: int
     rate_bps: float
     bytes_left: int
-    started_at: float | None = None
-    sent_bytes: int = 0
+    packet_bytes: int = 250  # of a packet of padding, about
+    has_begun: bool = False
 
 
 class Pacer:
@@ -117,7 +116,7 @@ class Pacer:
             return max(now, self._free_at - BATCH_S)
         return None
 
-    def take(self, now: float, room_bytes: float, pad: Callable[[int, float], list[Outgoing]]) -> list[Outgoing]:
+    def take(self, now: float, room_bytes: float, pad: Callable[[int], list[Outgoing]]) -> list[Outgoing]:
         """Give what leaves now. `room_bytes` is what may still be under way; sound does not ask for room.
 
         `pad` makes up to so many bytes of padding for a probe that pictures do not fill; none where there is none.
@@ -143,11 +142,11 @@ class Pacer:
         self._free_at = max(self._free_at, now) + len(packet.data) * 8 / rate_bps
 
     def _take_cluster(
-        self, cluster: Cluster, taken: list[Outgoing], now: float, pad: Callable[[int, float], list[Outgoing]]
+        self, cluster: Cluster, taken: list[Outgoing], now: float, pad: Callable[[int], list[Outgoing]]
     ) -> None:
         """Send the part of a probe that is due: pictures that wait, else padding."""
-        if cluster.started_at is None:
-            cluster.started_at = now
+        if not cluster.has_begun:
+            cluster.has_begun = True
             self._free_at = now
         while cluster.bytes_left > 0 and self._free_at <= now + BATCH_S:
             queue = self._repeats or self._pictures
@@ -155,14 +154,13 @@ class Pacer:
                 packets = [queue.popleft()]
                 self._queued_bytes -= len(packets[0].data)
             else:
-                packets = pad(min(PAYLOAD_BYTES, cluster.bytes_left), now)
+                packets = pad(cluster.packet_bytes)
                 if not packets:
                     cluster.bytes_left = 0  # nothing to probe with
                     break
             for packet in packets:
                 packet.probe = cluster.number
                 cluster.bytes_left -= len(packet.data)
-                cluster.sent_bytes += len(packet.data)
                 self._spend(packet, now, cluster.rate_bps)
                 taken.append(packet)
         if cluster.bytes_left <= 0:

@@ -12,8 +12,10 @@ from app.media.pacer import Cluster
 from app.media.sent_packets import PacketResult
 
 FIRST_FACTORS = (3.0, 6.0)
-CLUSTER_S = 0.020
+CLUSTER_S = 0.030
 CLUSTER_PACKETS = 5
+LEAST_PACKET_BYTES = 200
+MOST_PACKET_BYTES = 1_200
 GOOD_SHARE = 0.7  # of the probe's rate: then an even faster one follows
 SATURATED = 0.9  # arriving so much slower than sent: that is what the path carries
 RECEIVED_SHARE = 0.8
@@ -54,10 +56,11 @@ class Prober:
 
     def fell(self, now: float) -> None:
         """The estimate fell far: look again soon, the trouble may be short."""
-        self._fell_at = now
         self._plan.clear()
-        self._interval_s = EAGER_INTERVAL_S
-        self._next_at = now + EAGER_INTERVAL_S
+        if self._fell_at is None or now - self._fell_at > EAGER_S:
+            self._fell_at = now
+            self._interval_s = EAGER_INTERVAL_S
+        self._next_at = now + self._interval_s
 
     def next_cluster(self, now: float, estimate_bps: float, wanted_bps: float, *, is_calm: bool) -> Cluster | None:
         """Give a cluster to send now, or None. `wanted_bps` is the most that anybody can use.
@@ -81,8 +84,8 @@ class Prober:
         self._number += 1
         self._estimate_before = estimate_bps
         self._open = _Open(rate, now)
-        size = max(CLUSTER_PACKETS * 600, int(rate * CLUSTER_S / 8))
-        return Cluster(self._number, rate, size)
+        size = max(CLUSTER_PACKETS * LEAST_PACKET_BYTES, int(rate * CLUSTER_S / 8))
+        return Cluster(self._number, rate, size, min(MOST_PACKET_BYTES, size // CLUSTER_PACKETS))
 
     def sent(self, number: int, size: int) -> None:
         """Note a packet of a cluster that leaves, with its size on the wire."""
@@ -118,11 +121,13 @@ class Prober:
         if sent_bps is None or received_bps is None:
             return None
         found = min(sent_bps, received_bps)
-        if received_bps < SATURATED * sent_bps:
+        is_full = received_bps < SATURATED * min(sent_bps, probe.rate_bps)
+        if is_full:
             found = received_bps * 0.95
+            self._plan.clear()
         if found > probe.rate_bps * GOOD_SHARE:
             self._interval_s = self._usual_interval(now)
-            if not self._plan:
+            if not self._plan and not is_full:
                 self._plan = [found * 2]
         else:
             self._plan.clear()

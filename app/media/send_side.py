@@ -26,10 +26,15 @@ BUSY_SHARE = 0.65  # of the estimate: who sends less tells little about the path
 RATE_WINDOW_S = 0.5
 SHARE_S = 0.1  # shares change no more often, unless they fall
 SHARE_STEP = 0.03
-ROOM_S = 0.05  # of sending that may be under way beyond a round trip
-DEAF_S = 3.0  # no feedback for so long although packets went out: the peer gives none
+ROOM_S = 0.015  # of sending that may be under way beyond a round trip and the wait for feedback
+ROOM_RISE = 1.05  # of the rate at which packets arrive …
+ROOM_BPS = 100_000  # … and so much more may be sent
+FIRST_BYTES = 8_000  # under way before there is any feedback
+GAP_FADES = 0.97  # a feedback, of the longest wait for one
+DEAF_S = 1.5  # no feedback for so long although packets went out: the peer gives none
 SILENT_S = 0.8
 DRAIN_FROM_S = 0.04  # a queue longer than this is worked off by sending less …
+SOUND_DRAIN_FROM_S = 0.15  # … sound only where that is not enough
 DRAIN_OVER_S = 0.25
 LEAST_DRAIN = 0.3
 HEADROOM = 1.5  # the estimate may grow to so much of what streams wish
@@ -140,10 +145,16 @@ class SendSide:
         if not results:
             return
         if self._fed_at is not None:
-            self._feedback_gap_s += 0.2 * (min(0.25, now - self._fed_at) - self._feedback_gap_s)
+            self._feedback_gap_s = max(min(0.25, now - self._fed_at), self._feedback_gap_s * GAP_FADES)
         self._fed_at, self._unanswered_since, self._is_deaf = now, None, False
         before = self.estimator.rate_bps
-        self.estimator.feedback(results, now, app_limited=self._is_app_limited(now), unproven_bps=self._unproven_bps())
+        self.estimator.feedback(
+            results,
+            now,
+            sending_bps=(self._sent_rate.per_second(now) or 0.0) * 8,
+            app_limited=self._is_app_limited(now),
+            unproven_bps=self._unproven_bps(),
+        )
         found = self._prober.results(results, now, is_sent=self._pacer.cluster is None)
         if found is not None:
             self.estimator.probed(found)
@@ -245,8 +256,11 @@ class SendSide:
         late = now - self._shared_at >= SHARE_S
         for asker in askers:
             bps, share = shares[asker.name], self._shares[asker.name]
-            if not asker.is_sound and bps:
-                bps = int(max(asker.wish.least_bps, (bps - min(repeated, bps / 2)) * self._drain()))
+            if asker.is_sound:
+                bps = max(min(bps, asker.wish.least_bps), int(bps * self._drain(SOUND_DRAIN_FROM_S)))
+            elif bps:
+                most = (bps - min(repeated, bps / 2)) * self._drain(DRAIN_FROM_S)
+                bps = int(max(asker.wish.least_bps, most))
             before = share.bps
             if before is None or (bps == 0) != (before == 0) or at_once:
                 is_due = True
@@ -281,11 +295,17 @@ class SendSide:
 
     def _room(self, now: float) -> float:
         """How many bytes may still go under way: what the path holds, and what it carries until word of it comes."""
-        if not self.uses_feedback or self._fed_at is None:
+        if not self.uses_feedback:
             return float("inf")
+        if self._fed_at is None:
+            return FIRST_BYTES - self._sent.in_flight_bytes
         estimator = self.estimator
         window_s = estimator.base_rtt_s + self._feedback_gap_s + ROOM_S
-        room = estimator.rate_bps * window_s / 8 + 2_400 - self._sent.in_flight_bytes
+        acked = estimator.acked_bps
+        rate = estimator.rate_bps
+        if acked is not None:
+            rate = min(rate, acked * ROOM_RISE + ROOM_BPS)
+        room = rate * window_s / 8 + 2_400 - self._sent.in_flight_bytes
         if room <= 0 and self._pacer.queued_bytes:
             self._held_back_at = now
         return room
@@ -310,17 +330,17 @@ class SendSide:
                 total += wish.most_bps if share.stream.is_sound else 0 if can_probe else wish.least_bps
         return total * 1.25
 
-    def _pad(self, size: int, now: float) -> list[Outgoing]:
+    def _pad(self, size: int) -> list[Outgoing]:
         for share in self._shares.values():
             packets = share.stream.pad(size)
             if packets:
                 return packets
         return []
 
-    def _drain(self) -> float:
-        """What part of its share a picture may use while a queue is worked off."""
+    def _drain(self, from_s: float) -> float:
+        """What part of its share a stream may use while a queue above `from_s` is worked off."""
         queue = self.estimator.queue_s if self.uses_feedback else 0.0
-        return max(LEAST_DRAIN, min(1.0, 1 - (queue - DRAIN_FROM_S) / DRAIN_OVER_S))
+        return max(LEAST_DRAIN, min(1.0, 1 - (queue - from_s) / DRAIN_OVER_S))
 
     def _note_change(self, before: float, after: float, now: float) -> None:
         """After a deep fall the path is looked at again soon: it may have been short."""

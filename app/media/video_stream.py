@@ -238,7 +238,7 @@ class VideoStream(RtpStream):
             return []
         last = self.sender.newest()
         repair = self.plan.rtx_of(last[1] & 0x7F) if last is not None else None
-        if last is not None and repair is not None and len(last) > size // 2:
+        if last is not None and repair is not None and size / 2 < len(last) <= size * 1.2:
             packets = [rtx.wrap(repair, last)]
         else:
             block = self.sender.extensions.plain

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from app.media.allocation import BitrateWish
 from app.media.header_extensions import ExtensionBlock, ExtensionIds
 from app.media.pacer import Outgoing, Urgency
+from app.media.receive_side import Feedback
 from app.media.send_side import WIRE_BYTES, SendSide
 from app.media.sending import RtpSender, RtxSender
-from app.media.twcc import ArrivalLog, read_feedback
+from app.media.twcc import read_feedback
 
 IDS = ExtensionIds(1, 2)
+FAR_CLOCK_S = 77.0  # the far end's clock is ahead by this
 
 
 class Clock:
@@ -182,7 +184,6 @@ class Call:
         seed: int = 1,
         with_rtx: bool = True,
         with_picture: bool = True,
-        feedback_s: Callable[[float], float] = lambda bps: min(0.25, max(0.025, 900 / (0.05 * max(bps, 1.0)))),
     ) -> None:
         self.clock, self.wire, self.back = clock, wire, back
         self.dice = random.Random(seed)
@@ -194,9 +195,8 @@ class Call:
         self.received: list[tuple[float, int, bool]] = []
         self.estimates: list[tuple[float, float]] = []
         self.feedback_works = True
-        self._log = ArrivalLog()
-        self._feedback_s = feedback_s
-        self._came = 0
+        self._feedback = Feedback()
+        self._telling = False
         self._wake: float | None = None
         streams = {"0": self.sound, "1": self.picture} if with_picture else {"0": self.sound}
         self.side.set_streams(streams, transport_cc=True)
@@ -207,7 +207,6 @@ class Call:
         self.clock.every(0.02, self.sound.work)
         self.clock.every(1 / self.picture.fps, self.picture.work, first=0.003)
         self.clock.every(0.02, self._tick, first=0.007)
-        self._tell()
 
     def _tick(self) -> None:
         self.side.tick(self.clock.now)
@@ -234,8 +233,11 @@ class Call:
 
         def arrive() -> None:
             now = self.clock.now
-            self._log.arrived(number, now + 77.0)
-            self._came += size
+            self._feedback.arrived(number, 1, size - WIRE_BYTES, now + FAR_CLOCK_S)
+            due = self._feedback.due_at(now + FAR_CLOCK_S)
+            if not self._telling and due is not None:
+                self._telling = True
+                self.clock.at(due - FAR_CLOCK_S, self._tell)
             self.received.append((now, size, is_sound))
             if is_sound:
                 self.sound_delays.append((now, now - sent))
@@ -244,13 +246,11 @@ class Call:
         return True
 
     def _tell(self) -> None:
-        now = self.clock.now
-        wait = self._feedback_s(self.rate(now - 0.5, now))
-        for feedback in self._log.take(1, 2, now + 77.0):
+        self._telling = False
+        for feedback in self._feedback.take(1, self.clock.now + FAR_CLOCK_S):
             data = bytes(feedback)
             if self.feedback_works:
                 self.back.carry(len(data) + 80, lambda data=data: self._hear(data))
-        self.clock.at(now + wait, self._tell)
 
     def _hear(self, data: bytes) -> None:
         self.side.feedback(read_feedback(data[4:]), self.clock.now)
