@@ -342,7 +342,7 @@ class FileKept:
 class Problem:
     """Something a person should know: one sentence with what to do. `about` names the part it concerns."""
 
-    about: str  # "network", "device", "account", "call", "disk", "engine"
+    about: str  # "network", "device", "account", "call", "disk", "engine", "muted" (somebody speaks all the same)
     sentence: str
     call_id: str | None = None
 

@@ -52,6 +52,10 @@ class AudioStats:
     echo_cancellation: bool | None = None
     noise_suppression: bool | None = None
     gain_control: bool | None = None
+    raw_input_level_dbfs: float | None = None  # of the last quarter second, before any processing
+    echo_return_loss_db: float | None = None  # by how much processing made the echo quieter; None: there was none
+    capture_underruns: int | None = None  # frames of 20 ms for which a device that runs had nothing
+    capture_dropped_ms: float | None = None  # of sound that a device gave and nobody had use for
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ from app.frames import FrameMailbox
 from app.ice.hiding import as_default
 from app.media.plan import StreamPlan
 from app.owned_tasks import OwnedTasks
-from app.settings import is_shared
+from app.settings import MediaSettings, is_shared
 from app.sip import events as sip_events
 from app.sip.errors import SipError
 from app.sip.reasons import Reason
@@ -246,6 +246,11 @@ class Call:
             self.wishes.send_video()
             self.changes.wish()
         self.services.on_change(self)
+
+    def use_devices(self, settings: MediaSettings) -> None:
+        """Go on with the devices and the processing that other settings name."""
+        for leg in self.path.legs.values():
+            leg.media.use_devices(settings)
 
     def set_held(self, held: bool) -> None:
         """Pause the call for both sides, or go on; the far end is told by a re-INVITE (RFC 3264 section 8.4)."""

@@ -46,8 +46,10 @@ class CallManager:
         self._closed = False
 
     def update(self, settings: Settings, ice_config: IceConfig) -> None:
-        """Use other settings for the calls that begin from now on."""
+        """Use other settings for the calls that begin from now on, and their devices for those that run."""
         self.services = replace(self.services, settings=settings, ice_config=ice_config)
+        for call in self.calls:
+            call.use_devices(settings.media)
 
     @property
     def calls(self) -> tuple[Call, ...]:

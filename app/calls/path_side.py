@@ -21,7 +21,7 @@ from app.ice import events as ice_events
 from app.ice.candidates import IceError, IceFailed
 from app.ice.nat import UDP_SILENT
 from app.media.errors import MediaError, SecurityError
-from app.media.events import DeviceTrouble, FirstMedia, KeyPressed, MediaEvent, PeerClosed
+from app.media.events import DeviceTrouble, FirstMedia, KeyPressed, MediaEvent, MutedSpeech, PeerClosed
 from app.settings import IcePolicy
 
 if TYPE_CHECKING:
@@ -183,6 +183,9 @@ class PathSide:
             self._call.services.on_problem(self._call, event.sentence, "device")
         elif isinstance(event, KeyPressed) and leg is self.leg:
             self._call.keys.pressed(event.key)
+        elif isinstance(event, MutedSpeech):
+            if leg is self.leg and not self._call.wishes.held:
+                self._call.services.on_problem(self._call, "You are muted: nobody hears what you say.", "muted")
         elif isinstance(event, PeerClosed) and leg is self.leg and not self._farewell:
             self._farewell = True
             self._call.tasks.start(self._wait_for_bye(), "wait for the BYE")

@@ -12,15 +12,18 @@ from app.media.audio_send import AudioSendWorker, Sending
 from app.media.codecs import EVENT, RED, beside
 from app.media.dtmf import KeyReceiver
 from app.media.errors import PacketError
-from app.media.events import DeviceTrouble, FirstMedia, KeyPressed
+from app.media.events import DeviceTrouble, FirstMedia, KeyPressed, MutedSpeech
 from app.media.jitter import Playout
 from app.media.plan import StreamPlan
-from app.media.ports import FRAME_MS
+from app.media.ports import FRAME_MS, DeviceEnd
+from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
 from app.media.red import unpack
 from app.media.rtcp import Report
 from app.media.rtp import RtpPacket
 from app.media.stream import RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
+from app.media.voice import MutedHint
+from app.settings import MediaSettings
 
 FALLS_SILENT_S = 2.0  # without a packet: there is nothing that a picture could be in step with
 KNOWN_SEQUENCES = 64  # of packets whose sound is there, so that repeats of it are passed over
@@ -45,6 +48,8 @@ class AudioStream(RtpStream):
         self._taps = NO_TAPS
         self._was_heard = False
         self._problems: dict[str, str | None] = {}
+        self._processor = VoiceProcessor(Switches.of(host.settings))
+        self._muted_hint = MutedHint()
         # Made now, while the phone rings, so that the first packet follows the pick-up at once. No device opens before
         # the worker starts.
         self._ready: AudioSendWorker | None = self._new_capture() if plan.send else None
@@ -74,6 +79,15 @@ class AudioStream(RtpStream):
         if self._player is not None:
             self._player.volume = self._volume
 
+    def use_devices(self, settings: MediaSettings) -> None:
+        self._processor.use(Switches.of(settings))
+        source = self._capture.source if self._capture is not None else None
+        if isinstance(source, ProcessedSource):
+            source = source.source
+        for end, device in ((source, settings.microphone), (self._player and self._player.sink, settings.speaker)):
+            if isinstance(end, DeviceEnd):
+                end.use(device)
+
     def use_taps(self, taps: MediaTaps | None) -> None:
         taps = self._taps = taps or NO_TAPS
         if self._capture is not None:
@@ -91,6 +105,8 @@ class AudioStream(RtpStream):
             self._player = AudioPlayWorker(self.host.devices.audio_sink(self.host.settings), self._playout)
             self._player.volume = self._volume
             self._player.on_frame = self._taps.far_sound
+            if hasattr(self._player.sink, "on_played"):
+                self._player.sink.on_played = self._processor.played
             self._player.worker.start()
         if self._player is not None and self.gate_open:
             self._player.begin()
@@ -173,6 +189,8 @@ class AudioStream(RtpStream):
         if not self._was_heard and self._playout.first_decoded_at is not None:
             self._was_heard = True
             self.host.emit(FirstMedia("audio", self._playout.first_decoded_at))
+        if self._muted_hint.due(muted=self._muted, speaking=self._processor.speaking, now=now):
+            self.host.emit(MutedSpeech())
         self._tell("microphone", self._capture.source.problem if self._capture is not None else None)
         self._tell("speaker", self._player.sink.problem if self._player is not None else None)
 
@@ -197,6 +215,8 @@ class AudioStream(RtpStream):
         device_delay_s = player.sink.delay_s if player is not None else None
         rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
         choice, adapts = self._chooser.choice, self.codec.name.lower() == "opus"
+        processed = capture.source if capture is not None and isinstance(capture.source, ProcessedSource) else None
+        switches = self._processor.switches if processed is not None else None
         return AudioStats(
             codec=self.codec.name.lower(),
             packets_sent=self.packets_sent,
@@ -225,6 +245,12 @@ class AudioStream(RtpStream):
             encoder_bandwidth_hz=choice.bandwidth_hz if adapts else HIGHEST_HZ.get(self.codec.name.lower()),
             packet_ms=choice.packet_ms,
             expected_loss_percent=self._chooser.loss_percent if adapts else None,
+            raw_input_level_dbfs=self._processor.meter.recent_dbfs if processed is not None else None,
+            device_in_delay_ms=processed.delay_s * 1000 if processed is not None else None,
+            echo_cancellation=switches.echo_cancellation if switches is not None else None,
+            noise_suppression=switches.noise_suppression if switches is not None else None,
+            gain_control=switches.gain_control if switches is not None else None,
+            echo_return_loss_db=self._processor.erle_db if processed is not None else None,
         )
 
     def _start_capture(self) -> None:
@@ -240,6 +266,8 @@ class AudioStream(RtpStream):
 
     def _new_capture(self) -> AudioSendWorker:
         source = self.host.devices.audio_source(self.host.settings)
+        if is_processed(source, self.host.settings):
+            source = ProcessedSource(source, self._processor)
         return AudioSendWorker(source, self._sending())
 
     def _sending(self) -> Sending:

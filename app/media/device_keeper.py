@@ -37,7 +37,14 @@ class DeviceKeeper:
         self._callback = callback
         self._settled = threading.Event()  # the first attempt is over
         self._stopping = threading.Event()
+        self._changed = threading.Event()  # another device is wanted, or what is wanted may be there now
         self._thread: threading.Thread | None = None
+
+    def use(self, wanted: str) -> None:
+        """Go on with another device, "" the system's; returns at once."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._changed.set()
 
     @property
     def problem(self) -> str | None:
@@ -63,6 +70,7 @@ class DeviceKeeper:
     def close(self, *, wait: bool = True) -> None:
         """Release the device; with `wait` at most two seconds, otherwise at once and in the keeper's thread."""
         self._stopping.set()
+        self._changed.set()
         if wait and self._thread is not None:
             self._thread.join(_CLOSE_TIMEOUT_S)
 
@@ -78,16 +86,19 @@ class DeviceKeeper:
     def _keep(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            self._changed.clear()
+            if self._stopping.is_set():
+                return
             stream = self._open()
             self._settled.set()
             if stream is None:
-                self._stopping.wait(RETRY_INTERVALS_S[min(failures, len(RETRY_INTERVALS_S) - 1)])
+                self._changed.wait(RETRY_INTERVALS_S[min(failures, len(RETRY_INTERVALS_S) - 1)])
                 failures += 1
                 continue
             failures = 0
             lost = False
             try:
-                while not self._stopping.is_set():
+                while not self._changed.is_set():
                     stream.move(self._callback)
                     self.delay_s = stream.delay_s
                     self._moved_at = time.monotonic()

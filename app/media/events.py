@@ -35,4 +35,9 @@ class KeyPressed:
     key: str
 
 
-MediaEvent = FirstMedia | DeviceTrouble | PeerClosed | KeyPressed
+@dataclass(frozen=True, slots=True)
+class MutedSpeech:
+    """Somebody speaks here although the microphone is muted; said once in several seconds."""
+
+
+MediaEvent = FirstMedia | DeviceTrouble | PeerClosed | KeyPressed | MutedSpeech

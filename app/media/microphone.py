@@ -40,6 +40,15 @@ class MicrophoneSource:
     def problem(self) -> str | None:
         return self._keeper.problem
 
+    @property
+    def delay_s(self) -> float:
+        """How long ago the first sample of the frame that was read last was heard, as far as the device tells."""
+        return self._keeper.delay_s + (len(self._ring) + FRAME_SAMPLES) / SAMPLE_RATE_HZ
+
+    def use(self, device: str) -> None:
+        """Go on with another device, "" the system's; returns at once."""
+        self._keeper.use(device)
+
     def start(self) -> None:
         self._keeper.start(_OPEN_TIMEOUT_S)
         self._ring.drop_to(self._ahead)

@@ -124,7 +124,7 @@ class AudioStream:
         with _lock:
             self._stream, channels = _open(kind, device)
             _open_streams += 1
-        self.delay_s = 0.0  # how long what is written now waits in the device, as far as PortAudio knows
+        self.delay_s = 0.0  # how long sound waits in the device, as far as PortAudio knows
         self._capacity = self._stream.write_available if kind == "speaker" else 0
         self._pace = SpeakerPace(self._capacity / SAMPLE_RATE_HZ)
         self._block = np.zeros((BLOCK_SAMPLES, channels), np.int16)
@@ -138,6 +138,7 @@ class AudioStream:
         try:
             if self._kind == "microphone":
                 data, _ = self._stream.read(BLOCK_SAMPLES)
+                self.delay_s = self._stream.latency + self._stream.read_available / SAMPLE_RATE_HZ
                 callback(np.frombuffer(data, np.int16).reshape(BLOCK_SAMPLES, -1)[:, 0])
             else:
                 self.delay_s = queued_s = self._wait_for_room()

@@ -12,7 +12,7 @@ silence or a labelled test picture, the sink swallows what it is given. `close` 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +106,14 @@ class AudioSink(Protocol):
 
     def close(self) -> None:
         """Finish the file or release the device."""
+
+
+@runtime_checkable
+class DeviceEnd(Protocol):
+    """A source or sink of sound that is a device, and can become another one while it runs."""
+
+    def use(self, device: str) -> None:
+        """Go on with the device of this name, "" the system's; returns at once, from any thread."""
 
 
 class VideoSource(Protocol):

@@ -43,6 +43,10 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.020
 REPORT_S = 1.0
+_DEVICES_AND_SWITCHES = (
+    *("microphone", "speaker", "ring_device", "camera"),
+    *("echo_cancellation", "noise_suppression", "gain_control"),
+)
 JOIN_S = 5.0
 
 
@@ -237,6 +241,17 @@ class MediaSession:
         self._video_from = video_from
         for stream in self._streams.values():
             stream.use_source(video_from)
+
+    def use_devices(self, settings: MediaSettings) -> None:
+        """Go on with the devices and the processing that other settings name; the rest of them is not looked at."""
+        self._settings = replace(
+            self._settings,
+            **{name: getattr(settings, name) for name in _DEVICES_AND_SWITCHES},
+        )
+        if self._host is not None:
+            self._host.settings = self._settings
+        for stream in self._streams.values():
+            stream.use_devices(self._settings)
 
     def set_taps(self, taps: MediaTaps | None) -> None:
         """Show what is sent and played to others too, in the threads that have it; None is nobody."""

@@ -68,6 +68,15 @@ class SpeakerSink:
             return None
         return len(self._ring) / SAMPLE_RATE_HZ + self._output.delay_s
 
+    def use(self, device: str) -> None:
+        """Go on with another device, "" the system's; returns at once."""
+        if device == self._device:
+            return
+        self._device, before = device, self._output
+        if before is not None:
+            self._output = outputs.join(device, self, 0.0)
+            before.leave(self, wait=False)
+
     def start(self) -> None:
         if self._output is None:
             self._output = outputs.join(self._device, self, _OPEN_TIMEOUT_S)

@@ -34,9 +34,9 @@ SWITCH_AFTER_S = 0.2  # another SSRC takes over when the one before was silent f
 START_RTT_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StreamHost:
-    """What a stream may use of its session."""
+    """What a stream may use of its session; `settings` follow what is chosen while it runs."""
 
     loop: asyncio.AbstractEventLoop
     settings: MediaSettings
@@ -143,6 +143,9 @@ class RtpStream:
 
     def use_source(self, video_from: str) -> None:
         """Take the picture from elsewhere (as MediaSettings.video_from names it), where there is one to send."""
+
+    def use_devices(self, settings: MediaSettings) -> None:
+        """Go on with the devices and switches of other settings, where it has any."""
 
     def use_taps(self, taps: MediaTaps | None) -> None:
         """Show what is sent and played to others too; None is nobody."""

@@ -20,6 +20,7 @@ from app.media.taps import NO_TAPS, MediaTaps
 from app.media.video_receive import VideoPlayWorker
 from app.media.video_send import VideoSendWorker
 from app.media.worker import Worker, call_soon
+from app.settings import MediaSettings
 
 STANDS_STILL_S = 2.0  # without a picture: there is nothing that sound could be in step with
 PADDING_BYTES = 255  # in one packet, RFC 3550 section 5.1
@@ -72,12 +73,22 @@ class VideoStream(RtpStream):
             return
         self._settings = replace(self._settings, video_from=video_from)
         self._problems.pop("screen", None)
+        self._take_other_source()
+
+    def _take_other_source(self) -> None:
         if self._ready is not None:
             self.host.retire(self._ready.worker)
             self._ready = None
         if self._capture is not None:
             self._stop_capture()
             self.update()
+
+    def use_devices(self, settings: MediaSettings) -> None:
+        if settings.camera == self._settings.camera:
+            return
+        self._settings = replace(self._settings, camera=settings.camera)
+        if self._settings.video_from == "camera":
+            self._take_other_source()
 
     def use_taps(self, taps: MediaTaps | None) -> None:
         taps = self._taps = taps or NO_TAPS

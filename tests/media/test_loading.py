@@ -14,7 +14,20 @@ from app.media import loading
 from tests.media.wire import audio, eventually, secure, two_ends, video
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("numpy", "av", "OpenSSL", "pylibsrtp", "aiortc", "aioice", "dns", "sounddevice", "cv2", "keyring", "zeroconf")
+HEAVY = (
+    "numpy",
+    "av",
+    "OpenSSL",
+    "pylibsrtp",
+    "aiortc",
+    "aioice",
+    "dns",
+    "sounddevice",
+    "livekit",
+    "cv2",
+    "keyring",
+    "zeroconf",
+)
 _LOADED = f"""
 import sys
 import app.__main__, app.cli.main, app.cli.calling
