@@ -29,6 +29,7 @@ from ui.main_window import MainWindow
 from ui.single_instance import SingleInstance
 from ui.tasks import UNEXPECTED
 from ui.theme.manager import Theme
+from ui.window_place import WindowPlace
 
 if TYPE_CHECKING:
     from app.engine.facade import Engine
@@ -103,11 +104,13 @@ class Session:
         self.bridge = EngineBridge()
         self.context = Context(Theme(app), self.bridge)
         self.window = MainWindow(self.context)
+        self._place = WindowPlace(profile)
+        self._place.restore(self.window)
         self.engine: Engine | None = None
         self._ended: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         self._pending: list[str] = []
         self._ready = False
-        self.window.closed.connect(self.end)
+        self.window.closed.connect(self._closed)
         instance.asked.connect(self._asked)
 
     async def run(self, target: str | None, started_at: float | None) -> None:
@@ -123,6 +126,10 @@ class Session:
                 await self._ended
             finally:
                 await self._take_down()
+
+    def _closed(self) -> None:
+        self._place.keep(self.window)
+        self.end()
 
     def end(self) -> None:
         """End the program; may be called more than once."""
@@ -152,6 +159,8 @@ class Session:
         return Engine(options, self.bridge.publish)
 
     async def _take_down(self) -> None:
+        if self.window.isVisible():
+            self._place.keep(self.window)
         self.window.hide()
         self.window.call.let_go()
         self.bridge.close()

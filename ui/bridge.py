@@ -28,6 +28,7 @@ class EngineBridge(QObject):
     history = Signal(object)
     devices = Signal(object)
     settings = Signal(object)
+    kept = Signal(object)
     problem = Signal(object)
     _wake = Signal()
 
@@ -47,6 +48,7 @@ class EngineBridge(QObject):
             events.HistoryChanged: self.history,
             events.DevicesChanged: self.devices,
             events.SettingsChanged: self.settings,
+            events.FileKept: self.kept,
             events.Problem: self.problem,
         }
         self._wake.connect(self._hand_out, Qt.ConnectionType.QueuedConnection)

@@ -26,6 +26,7 @@ class Context(QObject):
     """Shared by the panels of one window. `engine` is None for the first moments of the program."""
 
     said = Signal(str, str)  # sentence, tone: something a person should read now
+    kept = Signal(str, str)  # sentence and file: something was written that a person may want to look at
     not_placed = Signal(str)  # what was to be called, when it cannot be: the sentence is said by then
     engine_ready = Signal()
     status_changed = Signal()  # registration, home or devices

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QWidget
 
-from app.events import Contact, HistoryEntry, Problem
+from app.events import Contact, FileKept, HistoryEntry, Problem
 from ui import words
 from ui.context import Context
+from ui.folders import show_folder
 from ui.incoming import IncomingCalls
 from ui.panels.call import CallPanel
 from ui.panels.column import ListColumn
@@ -72,6 +75,8 @@ class MainWindow(QMainWindow):
         self.call.details_wanted.connect(self.toggle_pane)
         self.call.share_wanted.connect(self.open_share)
         context.said.connect(self.toasts.show_sentence)
+        context.kept.connect(self._kept)
+        context.bridge.kept.connect(self._recorded)
         context.bridge.problem.connect(self._problem)
         context.bridge.call.connect(lambda event: self._call_changed())
         context.book.stage_changed.connect(self._call_changed)
@@ -273,6 +278,14 @@ class MainWindow(QMainWindow):
                 QTimer.singleShot(_GATHER_MS, self, self._say_missing)
             return
         self.toasts.show_sentence(event.sentence, "bad" if event.about == "engine" else "warn")
+
+    def _kept(self, sentence: str, path: str) -> None:
+        self.toasts.show_sentence(sentence, "good", ("Show in folder", lambda: show_folder(path)))
+
+    def _recorded(self, event: FileKept) -> None:
+        offer = ("Show in folder", lambda: show_folder(event.path))
+        words_ = event.problem or f"Recorded {words.clock(event.seconds)} to {Path(event.path).name}."
+        self.toasts.show_sentence(words_, "bad" if event.problem else "good", offer)
 
     def _say_missing(self) -> None:
         sentences, self._missing = list(dict.fromkeys(self._missing)), []

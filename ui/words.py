@@ -193,5 +193,10 @@ def sharing_words(video_from: str, name: str) -> str:
     return "You are sharing your screen" + (f" {wanted}" if wanted not in ("", "screen") else "")
 
 
+def recording_words(seconds: float, *, paused: bool) -> str:
+    """Say how long the recording is."""
+    return f"Recording {clock(seconds)}" + (" · paused" if paused else "")
+
+
 def _short(text: str, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

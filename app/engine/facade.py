@@ -174,9 +174,9 @@ class MediaCommands(_Commands):
     async def stop_recording(self, call_id: str) -> None:
         await self._engine.run(self._core.media.stop_recording(call_id))
 
-    async def keep_still(self, call_id: str, picture: VideoPicture) -> str:
+    async def keep_still(self, call_id: str, picture: VideoPicture, *, own: bool = False) -> str:
         """Keep one picture of a call as a PNG file; gives its path."""
-        return await self._engine.run(self._core.media.keep_still(call_id, picture))
+        return await self._engine.run(self._core.media.keep_still(call_id, picture, own=own))
 
     async def share_choices(self) -> tuple[ShareChoice, ...]:
         """What can be shared, screens first. EngineError says why nothing can."""

@@ -101,13 +101,11 @@ class CallMedia:
 
     # Stills ---------------------------------------------------------------------------------------------------
 
-    async def keep_still(self, call_id: str, picture: VideoPicture) -> str:
+    async def keep_still(self, call_id: str, picture: VideoPicture, *, own: bool) -> str:
         """Keep one picture of a call as PNG in the folder of the settings; gives the file."""
         manager = self._manager()
-        call = manager.get(call_id)
-        return await asyncio.to_thread(
-            _write_still, stills_folder(manager.services.settings.recording), call.info.remote_name, picture
-        )
+        name = manager.get(call_id).info.remote_name + (" - own picture" if own else "")
+        return await asyncio.to_thread(_write_still, stills_folder(manager.services.settings.recording), name, picture)
 
 
 def _write_still(folder: Path, name: str, picture: VideoPicture) -> str:

@@ -146,10 +146,12 @@ async def test_a_still_is_a_png_of_what_was_seen(tmp_path: Path) -> None:
     rows[:, :32] = (255, 10, 20, 255)  # blue, green, red
     picture = VideoPicture(64, 48, 256, rows.tobytes(), 0.0)
     async with a_call(tmp_path) as here:
-        first = Path(await here.media.keep_still(here.call_id, picture))
-        second = Path(await here.media.keep_still(here.call_id, picture))
+        first = Path(await here.media.keep_still(here.call_id, picture, own=False))
+        second = Path(await here.media.keep_still(here.call_id, picture, own=False))
+        third = Path(await here.media.keep_still(here.call_id, picture, own=True))
     assert first.parent == second.parent == tmp_path / "stills"
     assert first != second
+    assert third.name.endswith(" bob - own picture.png")
     with av.open(str(first)) as container:
         seen = next(container.decode(video=0)).to_ndarray(format="rgb24")
     assert seen.shape == (48, 64, 3)

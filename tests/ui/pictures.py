@@ -26,11 +26,13 @@ from app.events import (
     EndKind,
     EngineStarted,
     FiguresChanged,
+    FileKept,
     HistoryChanged,
     HomeChanged,
     IceState,
     PeopleChanged,
     Problem,
+    RecordingInfo,
     RegistrationChanged,
     RegistrationState,
     SipSeen,
@@ -301,6 +303,14 @@ def sharing(stage: Stage) -> None:
     stage.window.resize(480, 640)
     stage.window.shell.slide_back()
     stage.shoot("sharing-narrow")
+    recording = RecordingInfo("/home/you/Videos/Parley/x.mkv", 72.0, 262.0, False)
+    both = {"sharing": "window:0x600001", "mirrors_own": False, "recording": recording}
+    stage.tell(CallChanged(scenes.call(CallState.CONNECTED, **both)))
+    stage.shoot("recording-narrow")
+    stage.window.resize(1240, 780)
+    stage.tell(FileKept("c1", "/home/you/Videos/Parley/2026-11-22 14.03 Front desk.mkv", 754.0))
+    stage.shoot("recording")
+    stage.window.resize(480, 640)
     stage.tell(CallChanged(scenes.call(CallState.CONNECTED)))
     stage.shoot("narrowest-call")
 

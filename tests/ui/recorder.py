@@ -24,7 +24,7 @@ class Recorder:
         self.calls = self._group(
             "calls", "place answer decline hang_up set_muted set_camera set_volume set_held sip_trace"
         )
-        self.media = self._group("media", "share stop_sharing share_choices")
+        self.media = self._group("media", "share stop_sharing share_choices record stop_recording keep_still")
         self.expected = 0  # how often a call was said to be likely: an aside, not among what was given
         self.calls.expect = self._expect
         self.calls.remote_picture = lambda call_id: self.mailbox(call_id, "remote")

@@ -118,6 +118,13 @@ class CallBook(QObject):
         now = self.engine_now()
         return None if now is None else max(0.0, now - call.connected_at)
 
+    def recorded_for(self, call: CallInfo) -> float | None:
+        """Give how long the recording of a call is by now, in seconds; None where there is none."""
+        recording, now = call.recording, self.engine_now()
+        if recording is None:
+            return None
+        return recording.seconds + (0.0 if recording.paused or now is None else max(0.0, now - recording.at))
+
     def interrupted_for(self, call: CallInfo) -> float | None:
         """Give the seconds since an interrupted call fell silent."""
         now = self.engine_now()

@@ -13,6 +13,7 @@ from PySide6.QtGui import QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.events import CallState, ShareChoice
+from app.frames import VideoPicture
 from ui import facts, words
 from ui.context import Context
 from ui.models.calls import CallRecord
@@ -88,7 +89,11 @@ class CallPanel(QWidget):
         buttons.hang_up_wanted.connect(self.hang_up)
         buttons.menu.hold_wanted.connect(self._hold)
         buttons.menu.share_wanted.connect(lambda on: self.share_wanted.emit() if on else self._stop_sharing())
+        buttons.menu.record_wanted.connect(self._record)
+        buttons.menu.still_wanted.connect(self._keep_still)
+        buttons.menu.aboutToShow.connect(self._say_what_can_be_kept)
         self.marks.stop_sharing.connect(self._stop_sharing)
+        self.marks.stop_recording.connect(lambda: self._record(False))
         self.bar.chips.asked.connect(self.details_wanted)
         self.centre.again.clicked.connect(self._call_again)
         self.centre.close_button.clicked.connect(self._context.book.put_away)
@@ -181,6 +186,34 @@ class CallPanel(QWidget):
         if record is not None:
             self._context.resume(record.info.call_id)
 
+    def _record(self, on: bool) -> None:
+        record, engine = self._context.book.stage, self._context.engine
+        if record is not None and engine is not None:
+            command = engine.media.record if on else engine.media.stop_recording
+            self._context.tasks.start(command(record.info.call_id))
+
+    def _say_what_can_be_kept(self) -> None:
+        self.buttons.menu.still.setEnabled(self._live() and bool(self._pictures()))
+
+    def _pictures(self) -> list[tuple[VideoPicture, bool]]:
+        """What is seen now: the pictures, and whether each is one's own."""
+        views = (self.remote, False), (self.own.view, True)
+        return [(view.picture, own) for view, own in views if view.picture is not None]
+
+    def _keep_still(self) -> None:
+        record, engine = self._context.book.stage, self._context.engine
+        if record is None or engine is None:
+            return
+        call_id, pictures = record.info.call_id, self._pictures()
+
+        async def keep() -> None:
+            files = [await engine.media.keep_still(call_id, picture, own=own) for picture, own in pictures]
+            if files:
+                kept = "A picture was" if len(files) == 1 else "Both pictures were"
+                self._context.kept.emit(f"{kept} kept.", files[0])
+
+        self._context.tasks.start(keep())
+
     def _stop_sharing(self) -> None:
         record, engine = self._context.book.stage, self._context.engine
         if record is not None and engine is not None:
@@ -246,6 +279,7 @@ class CallPanel(QWidget):
             return
         seconds = self._context.book.talked_for(record.info)
         self.bar.show_time(record.info, seconds)
+        self.marks.show_recorded(record.info, None if record.over else self._context.book.recorded_for(record.info))
         if self._show_notes(record):
             self._place()
         last = self.remote.last_painted_at

@@ -153,6 +153,9 @@ QFrame[look="tile"] {{ background: {t.card}; border-radius: {RADIUS}px; }}
 QFrame[look="sheet"] {{ background: {t.background}; border: 1px solid {t.line}; border-radius: 16px; }}
 QFrame[look="toast"] {{ background: {t.text}; border: 1px solid {t.muted}; border-radius: {RADIUS}px; }}
 QFrame[look="toast"] QLabel {{ color: {t.background}; }}
+QPushButton[look="onToast"] {{ background: transparent; color: {t.background}; border-color: {t.muted};
+    padding: 4px 10px; }}
+QPushButton[look="onToast"]:hover, QPushButton[look="onToast"]:focus {{ border-color: {t.background}; }}
 QFrame[look="toast"] QToolButton:hover {{ background: {t.muted}; }}
 QFrame[look="line"] {{ background: {t.line}; max-height: 1px; border: none; }}
 {tones}

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QWidget
 
 from app.events import CallInfo
 from ui.widgets.basics import button, label
-from ui.words import sharing_words
+from ui.words import recording_words, sharing_words
 
 
 class Mark(QFrame):
@@ -41,6 +41,7 @@ class CallMarks(QWidget):
     """Emits what is to stop; `show_call` shows what is going on."""
 
     stop_sharing = Signal()
+    stop_recording = Signal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -50,7 +51,9 @@ class CallMarks(QWidget):
         self._box.setSpacing(8)
         self.sharing = Mark("sharingMark", "sharingMark", "Stop sharing")
         self.sharing.stop.clicked.connect(self.stop_sharing)
-        for mark in (self.sharing,):
+        self.recording = Mark("recordingMark", "recordingMark", "Stop recording")
+        self.recording.stop.clicked.connect(self.stop_recording)
+        for mark in self._marks():
             self._box.addWidget(mark, 0, Qt.AlignmentFlag.AlignLeft)
             mark.hide()
         self._box.addStretch(1)
@@ -58,13 +61,24 @@ class CallMarks(QWidget):
     def show_call(self, call: CallInfo, shared_name: str, *, over: bool) -> None:
         """Set the marks to a call's state; `shared_name` is what the person chose to share, where that is known."""
         self.sharing.say(sharing_words(call.sharing, shared_name) if call.sharing and not over else "")
-        self.setVisible(any(mark.isVisibleTo(self) for mark in (self.sharing,)))
+        if call.recording is None or over:
+            self.show_recorded(call, None)
+        self.setVisible(any(mark.isVisibleTo(self) for mark in self._marks()))
+
+    def show_recorded(self, call: CallInfo, seconds: float | None) -> None:
+        """Say how long the recording is by now; None where there is none."""
+        paused = call.recording is not None and call.recording.paused
+        self.recording.say("" if seconds is None else recording_words(seconds, paused=paused))
+        self.setVisible(any(mark.isVisibleTo(self) for mark in self._marks()))
+
+    def _marks(self) -> tuple[Mark, ...]:
+        return self.recording, self.sharing
 
     def place(self, width: int, top: int) -> int:
         """Take a row, or two where they do not fit side by side, from `top`; give where they end."""
         if self.isHidden():
             return top
-        needed = sum(mark.sizeHint().width() + 8 for mark in (self.sharing,) if mark.isVisibleTo(self)) + 32
+        needed = sum(mark.sizeHint().width() + 8 for mark in self._marks() if mark.isVisibleTo(self)) + 32
         side_by_side = needed <= width
         self._box.setDirection(QBoxLayout.Direction.LeftToRight if side_by_side else QBoxLayout.Direction.TopToBottom)
         self._box.activate()

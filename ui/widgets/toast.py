@@ -10,7 +10,10 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
-from ui.widgets.basics import icon_button, label, tint
+from ui.widgets.basics import button, icon_button, label, tint
+
+Offer = tuple[str, Callable[[], object]]
+"""A button on a message: its words, and what it does."""
 
 _MOST = 3
 _STAY_MS = {"plain": 6000, "good": 5000, "warn": 12000, "bad": 15000}
@@ -38,13 +41,13 @@ class Toasts(QWidget):
     def sentences(self) -> list[str]:
         return [toast.sentence for toast in self._shown]
 
-    def show_sentence(self, sentence: str, tone: str = "plain") -> None:
-        """Show a sentence; the same one again only stays longer."""
+    def show_sentence(self, sentence: str, tone: str = "plain", offer: Offer | None = None) -> None:
+        """Show a sentence, maybe with something to do about it; the same one again only stays longer."""
         for toast in self._shown:
             if toast.sentence == sentence:
                 toast.stay(_STAY_MS[tone])
                 return
-        toast = _Toast(self._theme, sentence, tone, self)
+        toast = _Toast(self._theme, sentence, tone, offer, self)
         toast.stay(_STAY_MS[tone])
         self._shown.append(toast)
         self._box.addWidget(toast)
@@ -79,7 +82,7 @@ class Toasts(QWidget):
 
 
 class _Toast(QFrame):
-    def __init__(self, theme: Theme, sentence: str, tone: str, owner: Toasts) -> None:
+    def __init__(self, theme: Theme, sentence: str, tone: str, offer: Offer | None, owner: Toasts) -> None:
         super().__init__(owner)
         self.sentence = sentence
         self.setObjectName("toast")
@@ -93,6 +96,9 @@ class _Toast(QFrame):
         row.addWidget(sign)
         self._text = label(sentence, name="toastText", wrap=True, selectable=True)
         row.addWidget(self._text, 1)
+        if offer is not None:
+            words, act = offer
+            row.addWidget(button(words, "toastOffer", act, look="onToast"))
         close = icon_button(theme, "close", "Close this message", "toastClose", lambda: owner.remove(self), size=16)
         tint(theme, close, "close", "background")
         row.addWidget(close)
