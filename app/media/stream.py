@@ -87,7 +87,6 @@ class RtpStream:
         self.gate_open = False
         self.rtt_s: float | None = None
         self.last_rtt_s: float | None = None  # not smoothed
-        self.backlog_s = 0.0  # how long a picture that is encoded now would wait to be sent; read by workers
         self.wanted_bps: int | None = None  # the most that the peer should send here; None: as much as it can
         self.remote_fraction_lost = 0
         self._peer_report: Report | None = None
@@ -342,8 +341,7 @@ class RtpStream:
         return self.plan.kind == "audio"
 
     def set_backlog(self, waits_s: float) -> None:
-        """Learn how long a picture that is encoded now would wait here: over 0.1 s it is better left out."""
-        self.backlog_s = waits_s
+        """Learn how long a picture that is encoded now would wait to be sent: it may be better left out."""
 
     @property
     def can_pad(self) -> bool:

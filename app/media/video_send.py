@@ -27,6 +27,7 @@ from app.media.video_codecs import VideoEncoder, make_encoder, make_packetizer
 from app.media.worker import Outbox, Worker
 
 WAIT_S = 0.1
+MOST_BACKLOG_S = 0.1  # a picture that would wait longer is left out: the next one shows more, and damages none
 KEY_INTERVAL_S = 0.3  # answers to picture loss come no faster
 START_BPS = 1_200_000  # of payload, before the path is known
 START_SHARE = 0.6  # … and of the most that the size is worth
@@ -87,6 +88,7 @@ class VideoSendWorker:
         self._key_at = 0.0
         self._allotted_bps: int | None = None
         self._is_resuming = False
+        self.backlog_s = 0.0  # how long a picture that is encoded now would wait to be sent; set by the loop's thread
         self._encoder: VideoEncoder | None = None
         self._packetizer = make_packetizer(codec)
         self._reformatter = VideoReformatter()
@@ -213,7 +215,7 @@ class VideoSendWorker:
         bitrate_bps = self._start_bps(ladder) if allotted is None else payload_of(allotted, ladder.rung.fps)
         ladder.follow(bitrate_bps, captured.captured_at)
         rung = ladder.rung
-        if not self._thinning.wants(captured.captured_at, rung.fps):
+        if not self._thinning.wants(captured.captured_at, rung.fps) or self.backlog_s > MOST_BACKLOG_S:
             return
         if (frame.width, frame.height) != (rung.width, rung.height):
             frame = self._reformatter.reformat(

@@ -265,6 +265,10 @@ class VideoStream(RtpStream):
         if self._capture is not None:
             self._capture.allot(bps)
 
+    def set_backlog(self, waits_s: float) -> None:
+        if self._capture is not None:
+            self._capture.backlog_s = waits_s
+
     def _new_rtx(self) -> RtxSender | None:
         return RtxSender() if self.plan.rtx and self.plan.nack else None
 
