@@ -2,8 +2,8 @@
 
 A frame is released as soon as it is complete: all packets from one that begins a frame to the one with the marker.
 It goes on to the decoder when nothing between it and the frame before is missing, or when it is a key frame. While
-packets may still come again (`nack`), later frames wait; when they are given up, everything up to the next key frame is
-dropped and one is asked for. Pure: `now` comes in.
+packets may still come again (`nack`), later frames wait; after a while a key frame is asked for as well, and whichever
+is there first ends the waiting. What is given up drops everything up to the next key frame. Pure: `now` comes in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from app.media.video_codecs import READERS
 
 MOST_PACKETS = 1_500
 MOST_KEY_STARTS = 16  # each is looked through at every packet
-ASK_AGAIN_S = 0.5
+ASK_AGAIN_S = 0.35
+# A gap that old may outlive the patience of a person: a key frame is asked for beside what is missing.
+LATE_S = 0.18
+LATE_RTTS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ class FrameAssembler:
         """Give (sequence numbers to ask for, whether to ask for a key frame, frames that need wait no more)."""
         nacks = self._nacks.due(now, rtt_s)
         frames = self._release(now)
-        ask = self._wants_key and self._highest >= 0 and not self._key_frame_is_coming(now)
+        is_late = self._with_nack and self._nacks.oldest_s(now) > max(LATE_S, LATE_RTTS * rtt_s)
+        ask = (self._wants_key or is_late) and self._highest >= 0 and not self._key_frame_is_coming(now)
         if ask and self._asked_at is not None and now - self._asked_at < max(ASK_AGAIN_S, 2 * rtt_s):
             ask = False
         if ask:
@@ -139,7 +143,7 @@ class FrameAssembler:
         frames: list[EncodedFrame] = []
         while self._parts:
             frame = self._next_in_order(now)
-            if frame is None and self._wants_key:
+            if frame is None and self._key_starts:
                 frame = self._next_key_frame(now)
             if frame is None:
                 break

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REORDER_S = 0.008  # a packet that late may just have been overtaken
-REORDER_PACKETS = 3  # … or so many after it came
+MOST_REORDER_S = 0.030  # a packet that late may just have been overtaken, where that was seen before
+REORDER_FADES = 0.98  # … by each packet that came in order
 MOST_TRIES = 10
+QUICK_TRIES = 3  # then the path is in trouble, and asking takes its time
+MARGIN_S = 0.010  # above a round trip, before asking again
 MOST_MISSING = 300
 GIVE_UP_S = 0.35  # at least; more on a long path
 PATIENCE_S = 0.060  # where nothing can be asked for
 LEAST_INTERVAL_S = 0.020
+LOSSY_SHARE = 0.015  # of packets: what was asked may be lost as well, so it is asked twice
+TWICE_AFTER_S = 0.008
+_LOSS_SMOOTHING = 0.01
 
 
 @dataclass(slots=True)
@@ -21,6 +26,8 @@ class _Missing:
     since: float
     next_ask: float
     tries: int = 0
+    again_at: float | None = None  # the same once more
+    asked_at: float = 0.0
 
 
 class NackTracker:
@@ -30,6 +37,9 @@ class NackTracker:
         self._asks = asks
         self._missing: dict[int, _Missing] = {}
         self._highest: int | None = None
+        self._reorder_s = 0.0
+        self._loss = 0.0  # share of packets that did not come in their turn, smoothed
+        self._rtt_s = 0.0
         self.given_up = 0
 
     @property
@@ -47,35 +57,54 @@ class NackTracker:
             self._highest = sequence
             return False
         if sequence <= highest:
-            return self._missing.pop(sequence, None) is not None
+            return self._filled(self._missing.pop(sequence, None), now)
         gap = sequence - highest - 1
         if gap > MOST_MISSING:
             self.given_up += gap
             self._missing.clear()
         else:
             for number in range(highest + 1, sequence):
-                self._missing[number] = _Missing(now, now + REORDER_S)
+                self._missing[number] = _Missing(now, now + self._reorder_s)
+        self._loss += ((1.0 if gap else 0.0) - self._loss) * _LOSS_SMOOTHING
+        self._reorder_s *= REORDER_FADES
         self._highest = sequence
         while len(self._missing) > MOST_MISSING:
             del self._missing[next(iter(self._missing))]
             self.given_up += 1
         return False
 
+    def _filled(self, missing: _Missing | None, now: float) -> bool:
+        """Note what a gap that was filled says: sooner than an answer can come it was only overtaken."""
+        if missing is None:
+            return False
+        if not missing.tries or now - missing.asked_at < self._rtt_s / 2:
+            self._reorder_s = max(self._reorder_s, min(MOST_REORDER_S, (now - missing.since) * 1.5))
+        return True
+
+    def oldest_s(self, now: float) -> float:
+        """For how long the oldest gap has been waited for; 0 without one."""
+        return max((now - missing.since for missing in self._missing.values()), default=0.0)
+
     def due(self, now: float, rtt_s: float) -> list[int]:
         """Give what to ask for now, ascending; forgets what is hopeless (`is_missing` then says False)."""
         if not self._missing or self._highest is None:
             return []
         lifetime = max(GIVE_UP_S, 3 * rtt_s) if self._asks else PATIENCE_S
+        self._rtt_s = rtt_s
         asked: list[int] = []
         for sequence, missing in list(self._missing.items()):
             if missing.tries >= MOST_TRIES or now - missing.since > lifetime:
                 del self._missing[sequence]
                 self.given_up += 1
-            elif self._asks and (
-                now >= missing.next_ask or (not missing.tries and self._highest - sequence >= REORDER_PACKETS)
-            ):
+            elif self._asks and now >= missing.next_ask:
                 missing.tries += 1
-                missing.next_ask = now + max(LEAST_INTERVAL_S, rtt_s * 1.25) * (1 + 0.25 * missing.tries)
+                patience = 1.0 if missing.tries < QUICK_TRIES else 1.5
+                missing.next_ask = now + max(LEAST_INTERVAL_S, rtt_s + MARGIN_S) * patience
+                missing.again_at = now + TWICE_AFTER_S if self._loss > LOSSY_SHARE else None
+                missing.asked_at = now
+                asked.append(sequence)
+            elif missing.again_at is not None and now >= missing.again_at:
+                missing.again_at = None
                 asked.append(sequence)
         return asked
 

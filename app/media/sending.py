@@ -94,7 +94,7 @@ class RtpSender:
             if (
                 data is None
                 or now - at > HISTORY_S
-                or now - self._repeated.get(sequence, -1.0) < max(0.01, rtt_s * 0.8)
+                or now - self._repeated.get(sequence, -1.0) < max(0.01, rtt_s * 0.6)
             ):
                 continue
             self._repeated[sequence] = now
