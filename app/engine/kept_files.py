@@ -18,12 +18,12 @@ _UNUSABLE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 
 
 def recording_folder(settings: RecordingSettings) -> Path:
-    return Path(settings.folder).expanduser() if settings.folder else platformdirs.user_videos_path() / "Parley"
+    return Path(os.path.expanduser(settings.folder)) if settings.folder else platformdirs.user_videos_path() / "Parley"
 
 
 def stills_folder(settings: RecordingSettings) -> Path:
     if settings.stills_folder:
-        return Path(settings.stills_folder).expanduser()
+        return Path(os.path.expanduser(settings.stills_folder))
     return platformdirs.user_pictures_path() / "Parley"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,12 @@ def _complaints(settings: Settings) -> Iterator[str]:
     ):
         if not (math.isfinite(value) and low <= value <= high):
             yield f"{name} is {value}, and it must be from {low} to {high}"
+    for name, folder in (
+        ("recording.folder", settings.recording.folder),
+        ("recording.stills_folder", settings.recording.stills_folder),
+    ):
+        if folder and (len(folder) > TEXT_LIMIT or "\0" in folder or not os.path.isabs(os.path.expanduser(folder))):
+            yield f"{name} is {folder[:60]!r}, which is no whole path of a folder"
     for name, server in _servers(settings):
         if not server.host or len(server.host) > 255 or any(character.isspace() for character in server.host):
             yield f"{name} names no usable host: {server.host[:60]!r}"

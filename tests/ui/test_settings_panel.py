@@ -1,12 +1,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.events import DevicesChanged
-from app.settings import Account, HostPort, IcePolicy, MediaSettings, NetworkSettings, Settings, TrickleMode, TurnServer
+from app.settings import (
+    Account,
+    HostPort,
+    IcePolicy,
+    MediaSettings,
+    NetworkSettings,
+    RecordedSound,
+    RecordingSettings,
+    Settings,
+    TellOther,
+    TrickleMode,
+    TurnServer,
+)
 from tests.ui import scenes
 from tests.ui.conftest import Tell
 from tests.ui.recorder import Recorder
@@ -90,18 +104,38 @@ def test_saving_changes_only_what_was_changed(panel: SettingsPanel, engine: Reco
         ("proxy", "proxy.example.org", "http://host:port"),
         ("proxy", "http://me:secret@proxy.example.org:8080", "not kept"),
         ("proxy", "http://proxy.example.org:0", "not a port"),
+        ("record_folder", "Videos/calls", "the whole path"),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_lost(
     panel: SettingsPanel, engine: Recorder, qtbot: QtBot, field: str, text: str, said: str
 ) -> None:
     place = getattr(panel.fields, field)
-    place.setText(text) if field == "proxy" else place.setPlainText(text)
+    place.setPlainText(text) if field == "stun" else place.setText(text)
     panel.save.click()
     qtbot.waitUntil(lambda: panel._wrong[field].isVisible())
     assert said in panel._wrong[field].text()
     assert "settings.change" not in engine.names()
-    assert (place.text() if field == "proxy" else place.toPlainText()) == text
+    assert (place.toPlainText() if field == "stun" else place.text()) == text
+
+
+def test_how_calls_are_recorded(panel: SettingsPanel, engine: Recorder, qtbot: QtBot, tmp_path: Path) -> None:
+    fields = panel.fields
+    assert fields.tell_other.currentText() == "By a short beep every 15 seconds"
+    assert fields.mirror.isChecked()
+    fields.mirror.setChecked(False)
+    fields.recorded_sound.setCurrentIndex(1)
+    fields.tell_other.setCurrentIndex(2)
+    panel.findChild(QPushButton, "settingsChooseFolder").click()  # type: ignore[union-attr]
+    dialog = panel.findChild(QFileDialog, "folderDialog")
+    assert isinstance(dialog, QFileDialog)
+    dialog.fileSelected.emit(str(tmp_path))
+    dialog.close()
+    panel.save.click()
+    qtbot.waitUntil(lambda: "settings.change" in engine.names())
+    (changed,) = engine.last("settings.change")
+    recording = RecordingSettings(str(tmp_path), "", RecordedSound.STEREO, TellOther.NONE)
+    assert changed == replace(KEPT, media=replace(KEPT.media, mirror_own=False), recording=recording)
 
 
 def test_only_a_relay_needs_a_server(panel: SettingsPanel, qtbot: QtBot) -> None:

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QCheckBox,
     QComboBox,
+    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -96,9 +97,11 @@ class SettingsPanel(QWidget):
         self._add(devices, "Camera", fields.camera, "settingsCamera")
         self._add(devices, "What others see", fields.picture, "settingsPicture")
         self._add(devices, "Size of the picture", fields.size, "settingsSize")
+        self._add_box(devices, fields.mirror, "settingsMirror", "Others always see it as it is.")
         self._add(devices, "Volume of the ring", fields.ring, "settingsRing")
         self.device_notes = label("", "warn", "settingsDeviceNotes", wrap=True)
         devices.addWidget(self.device_notes)
+        self._build_recording()
         network = self._group("Network")
         explain = "One a line: host or host:port. They tell this machine how it is seen from outside."
         self._add(network, "STUN servers", fields.stun, "settingsStun", explain, "stun")
@@ -121,6 +124,25 @@ class SettingsPanel(QWidget):
         check = button("Check my network…", "settingsCheck", self.check_wanted.emit)
         tint(self._context.theme, check, "diagnose")
         network.addWidget(check, 0, Qt.AlignmentFlag.AlignLeft)
+
+    def _build_recording(self) -> None:
+        fields, box = self.fields, self._group("Recording")
+        fields.record_folder.setPlaceholderText("empty: Parley in your folder for videos")
+        self._add(box, "Folder", fields.record_folder, "settingsRecordFolder", key="record_folder")
+        box.addWidget(button("Choose…", "settingsChooseFolder", self._choose_folder), 0, Qt.AlignmentFlag.AlignLeft)
+        box.addSpacing(4)
+        self._add(box, "How both voices are kept", fields.recorded_sound, "settingsRecordedSound")
+        explain = "In many places it is the law that everybody on the line knows of a recording."
+        self._add(box, "Tell the other side", fields.tell_other, "settingsTellOther", explain)
+
+    def _choose_folder(self) -> None:
+        dialog = QFileDialog(self, "Folder for recordings", self.fields.record_folder.text())
+        dialog.setObjectName("folderDialog")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self.fields.record_folder.setText)
+        dialog.open()
 
     def _group(self, title: str) -> QVBoxLayout:
         frame = QFrame()

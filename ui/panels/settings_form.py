@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QSlider, QSpinBox
 
 from app.events import DeviceInfo
-from app.settings import Encryption, HostPort, IcePolicy, Settings, TrickleMode, TurnServer
+from app.settings import Encryption, HostPort, IcePolicy, RecordedSound, Settings, TellOther, TrickleMode, TurnServer
 from ui.widgets.choice import Choice
 from ui.widgets.turn_rows import TurnRows
 
@@ -30,6 +31,16 @@ TRICKLES = (
     (TrickleMode.AUTO, "To phones that are known to take them"),
     (TrickleMode.ALWAYS, "Always: calls start at once"),
     (TrickleMode.OFF, "Never: all addresses go out together"),
+)
+RECORDED = (
+    (RecordedSound.MIXED, "Together, in one track"),
+    (RecordedSound.STEREO, "You left, the other side right"),
+    (RecordedSound.TRACKS, "Two tracks"),
+)
+TELLS = (
+    (TellOther.TONE, "By a short beep every 15 seconds"),
+    (TellOther.LABEL, "By REC in my picture, by the beep where none is sent"),
+    (TellOther.NONE, "Not by Parley: I say it myself"),
 )
 PICTURES = (("camera", "Camera"), ("pattern", "Test picture"), ("none", "No picture"))
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
@@ -52,6 +63,11 @@ class SettingsFields:
         self.microphone, self.speaker, self.camera = Choice(), Choice(), Choice()
         self.picture = _choice([words for _, words in PICTURES])
         self.size = _choice([f"{width} × {height}" for width, height in SIZES])
+        self.mirror = QCheckBox("Show me my own picture as in a mirror")
+        self.record_folder = QLineEdit()
+        self.record_folder.setMaxLength(1000)
+        self.recorded_sound = _choice([words for _, words in RECORDED])
+        self.tell_other = _choice([words for _, words in TELLS])
         self.ring = QSlider(Qt.Orientation.Horizontal)
         self.ring.setRange(0, 100)
         self.stun = QPlainTextEdit()
@@ -99,6 +115,10 @@ class SettingsFields:
         self._pick_picture(media.video_from)
         size = (media.width, media.height)
         self.size.setCurrentIndex(SIZES.index(size) if size in SIZES else 0)
+        self.mirror.setChecked(media.mirror_own)
+        self.record_folder.setText(settings.recording.folder)
+        self.recorded_sound.setCurrentIndex([kind for kind, _ in RECORDED].index(settings.recording.sound))
+        self.tell_other.setCurrentIndex([way for way, _ in TELLS].index(settings.recording.tell))
         self.ring.setValue(round(settings.ring_volume * 100))
         self.stun.setPlainText("\n".join(str(server) for server in network.stun_servers))
         self.turn.fill(network.turn_servers)
@@ -124,6 +144,7 @@ class SettingsFields:
             video_from=self.picture.currentData() or before.media.video_from,
             width=width,
             height=height,
+            mirror_own=self.mirror.isChecked(),
             encryption=ENCRYPTIONS[self.encryption.currentIndex()][0],
         )
         network = replace(
@@ -139,9 +160,16 @@ class SettingsFields:
         )
         if network.ice_policy is IcePolicy.RELAY and not network.turn_servers:
             raise FieldError("turn", "Only through a relay needs a TURN server: add one above.")
+        recording = replace(
+            before.recording,
+            folder=_folder(self.record_folder.text()),
+            sound=RECORDED[self.recorded_sound.currentIndex()][0],
+            tell=TELLS[self.tell_other.currentIndex()][0],
+        )
         return replace(
             before,
             media=media,
+            recording=recording,
             network=network,
             display_name=self.name.text().strip(),
             ring_volume=self.ring.value() / 100,
@@ -161,6 +189,14 @@ class SettingsFields:
         if self.picture.findData(source) < 0:
             self.picture.addItem(f"File {source}", source)
         self.picture.setCurrentIndex(self.picture.findData(source))
+
+
+def _folder(text: str) -> str:
+    """Read a folder's path; "" is the system's own for videos."""
+    text = text.strip()
+    if text and not os.path.isabs(os.path.expanduser(text)):
+        raise FieldError("record_folder", "Write the whole path of the folder, from its first / or drive on.")
+    return text
 
 
 def _proxy(text: str) -> str:
