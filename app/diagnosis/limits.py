@@ -26,7 +26,8 @@ class Lately:
     loss_after_percent: float | None = None  # the same after recovery
     late_percent: float | None = None  # of the sound's packets, too late to be played
     concealed_percent: float | None = None  # of the time
-    sent_loss_percent: float | None = None  # of our sound, as the peer says
+    sent_loss_percent: float | None = None  # of our sound, as the peer says, before it recovers any
+    sent_loss_after_percent: float | None = None  # what it can hardly recover of that
     video_loss_percent: float | None = None
     freezes: int = 0
     stalled_s: float = 0.0  # by how much the figures themselves came late, at most: this computer had no time
@@ -129,9 +130,9 @@ def _size(width: int | None, height: int | None) -> str:
 
 def _loss_heard(now: _Situation, told: bool) -> str | None:
     lately = now.lately
-    if not _over(lately.loss_after_percent, told, 2.0, 1.0) and not _over(lately.loss_percent, told, 8.0, 5.0):
+    if not _over(lately.loss_after_percent, told, 2.0, 1.0):
         return None
-    loss = lately.loss_percent or lately.loss_after_percent or 0.0
+    loss = max(lately.loss_percent or 0.0, lately.loss_after_percent or 0.0)
     return f"What you hear suffers: {loss:.0f} % of the other side's sound is lost on the way to you. {_CABLE}"
 
 
@@ -155,9 +156,10 @@ def _unsteady(now: _Situation, told: bool) -> str | None:
 
 
 def _loss_sent(now: _Situation, told: bool) -> str | None:
-    loss = now.lately.sent_loss_percent
-    if not _over(loss, told, 5.0, 3.0):
+    lately = now.lately
+    if not _over(lately.sent_loss_after_percent, told, 3.0, 1.5):
         return None
+    loss = max(lately.sent_loss_percent or 0.0, lately.sent_loss_after_percent or 0.0)
     return (
         f"The other side hears you badly: {loss:.0f} % of your sound does not reach it. Its network or your upload is "
         "too weak: stop uploads, or use a cable."
@@ -245,11 +247,17 @@ def _slow_camera(now: _Situation, told: bool) -> str | None:
 
 
 def _frozen(now: _Situation, told: bool) -> str | None:
-    if now.lately.freezes < (1 if told else 2):
+    if now.lately.freezes < (1 if told else 2) or now.lately.stalled_s >= 0.080:
         return None
     loss = now.lately.video_loss_percent
     why = f": {loss:.0f} % of it is lost on the way to you" if loss is not None and loss >= 1 else ""
     return f"The other side's picture stands still now and then{why}. {_CABLE}"
+
+
+def _frozen_here(now: _Situation, told: bool) -> str | None:
+    if now.lately.freezes < (1 if told else 2) or not _over(now.lately.stalled_s, told, 0.080, 0.040):
+        return None
+    return "The picture stands still now and then: this computer has too little time for it. Close other programs."
 
 
 def _seen_small(now: _Situation, told: bool) -> str | None:
@@ -267,6 +275,7 @@ _RULES = (
     _Rule("sound", "network", False, _far_away),
     _Rule("picture", "network", True, _paused, after_s=0.5),
     _Rule("picture", "cpu", False, _slow_decoder),
+    _Rule("picture", "cpu", False, _frozen_here),
     _Rule("picture", "cpu", True, _slow_encoder),
     _Rule("picture", "network", False, _frozen),
     _Rule("picture", "network", True, _narrow, after_s=12.0),  # a new path is found out step by step

@@ -75,7 +75,7 @@ class QualityMonitor:
         audio = with_delays(figures, audio)
         figures = replace(figures, audio=audio)
         self._count(figures, audio, now)
-        lately, burst = self._lately(now)
+        lately, burst = self._lately(audio, now)
         score = self._score(audio, lately, burst)
         limits = self._limits.take(figures, lately, now, relayed=_is_relayed(figures))
         self._remember(score, limits, now)
@@ -135,7 +135,7 @@ class QualityMonitor:
         if self._started is None and audio.packets_received:
             self._started = now
 
-    def _lately(self, now: float) -> tuple[Lately, float]:
+    def _lately(self, audio: AudioStats, now: float) -> tuple[Lately, float]:
         """Give the shares of the last seconds, and the burst ratio of the losses among them."""
         new = self._counts[-1]
         old = next(count for count in self._counts if now - count.at <= WINDOW_S)
@@ -143,13 +143,15 @@ class QualityMonitor:
         lost, received = max(0, new.lost - old.lost), max(0, new.received - old.received)
         expected = lost + received
         said = [count.sent_loss for count in self._counts if now - count.at <= WINDOW_S and count.sent_loss is not None]
+        sent_loss = sum(said) / len(said) if said else None
         concealed_ms = max(0.0, new.concealed_ms - old.concealed_ms)
         lately = Lately(
             loss_percent=_percent(lost, expected),
             loss_after_percent=_percent(max(0, new.lost_for_good - old.lost_for_good), expected),
             late_percent=_percent(max(0, new.late - old.late), expected),
             concealed_percent=min(100.0, concealed_ms / (now - old.at) / 10) if received and now > old.at else None,
-            sent_loss_percent=sum(said) / len(said) if said else None,
+            sent_loss_percent=sent_loss,
+            sent_loss_after_percent=None if sent_loss is None else _hardly_recovered(sent_loss, audio),
             video_loss_percent=_percent(
                 max(0, new.video_lost - old.video_lost),
                 max(0, new.video_lost - old.video_lost) + max(0, new.video_received - old.video_received),
@@ -163,18 +165,19 @@ class QualityMonitor:
     def _score(self, audio: AudioStats, lately: Lately, burst: float) -> float | None:
         if self._started is None or audio.codec is None:
             return None
-        loss = lately.loss_after_percent or 0.0
+        # Sound that runs dry is concealed although nothing was lost; to the ear it is the same.
+        loss = max(lately.loss_after_percent or 0.0, lately.concealed_percent or 0.0)
         rates = [count.bitrate_bps for count in self._counts if count.bitrate_bps is not None]
         codec = mos.impairment_of(audio.codec, max(rates, default=None))
         return mos.opinion_score(mos.rating(codec, audio.total_delay_ms or 0.0, loss, burst if loss else 1.0))
 
     @staticmethod
     def _score_sent(audio: AudioStats, lately: Lately) -> float | None:
-        """Judge what the other side hears: its losses before recovery, and the delay that we have ourselves."""
-        if lately.sent_loss_percent is None or audio.codec is None:
+        """Judge what the other side hears: by what it reports, and the delay that we have ourselves."""
+        if lately.sent_loss_after_percent is None or audio.codec is None:
             return None
         codec = mos.impairment_of(audio.codec, audio.encoder_bitrate_bps or audio.bitrate_out_bps)
-        return mos.opinion_score(mos.rating(codec, audio.total_delay_ms or 0.0, lately.sent_loss_percent))
+        return mos.opinion_score(mos.rating(codec, audio.total_delay_ms or 0.0, lately.sent_loss_after_percent))
 
     def _remember(self, score: float | None, limits: tuple[QualityLimit, ...], now: float) -> None:
         passed = 0.0 if self._judged_at is None else min(1.0, now - self._judged_at)
@@ -190,6 +193,17 @@ class QualityMonitor:
         self._sum += score * passed
         self._seconds += passed
         self._worst = score if self._worst is None else min(self._worst, score)
+
+
+def _hardly_recovered(loss_percent: float, audio: AudioStats) -> float:
+    """Give what stays lost of our packets: all of it, or where redundancy is sent, only what is lost in rows.
+
+    Of random losses, a share as large as the loss itself follows upon another; twice that is taken, since networks
+    lose in rows.
+    """
+    if audio.expected_loss_percent is None or audio.expected_loss_percent < loss_percent / 3:
+        return loss_percent
+    return loss_percent * min(1.0, loss_percent / 50)
 
 
 def with_delays(figures: CallFigures, audio: AudioStats) -> AudioStats:

@@ -166,8 +166,11 @@ class EngineCalls:
         return call.figures() if monitor is None else monitor.dress(call.figures())
 
     def _judge(self, call: Call) -> CallFigures:
-        """Judge the figures of now; once in a tick."""
-        return self._monitors.setdefault(call.call_id, QualityMonitor()).take(call.figures(), time.monotonic())
+        """Judge the figures of now; once in a tick. A call that is being hung up is judged no more."""
+        monitor = self._monitors.setdefault(call.call_id, QualityMonitor())
+        if call.state is CallState.ENDING:
+            return monitor.dress(call.figures(), is_over=True)
+        return monitor.take(call.figures(), time.monotonic())
 
     def _save(self, call: Call, figures: CallFigures) -> None:
         entry = history_entry(call.info, figures, self._services.clock())

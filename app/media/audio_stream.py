@@ -182,7 +182,9 @@ class AudioStream(RtpStream):
             self._capture.choice = self._chooser.choice
 
     def reports(self, now: float) -> bytes:
-        self.sender.lag_s = FRAME_MS / 1000  # a frame is stamped when it is whole, and its first sample is older
+        # A frame is stamped when it is whole; its first sample is older by that and by what device and processing took.
+        source = self._capture.source if self._capture is not None else None
+        self.sender.lag_s = source.delay_s if isinstance(source, ProcessedSource) else FRAME_MS / 1000
         return super().reports(now)
 
     def tick(self, now: float) -> None:
@@ -200,7 +202,9 @@ class AudioStream(RtpStream):
             return None
         timestamp, played_at = played
         captured_at = source.clock.captured_at(timestamp)
-        return played_at - captured_at if captured_at is not None else None
+        if captured_at is None or self._player is None:
+            return None
+        return played_at + (self._player.sink.delay_s or 0.0) - captured_at
 
     def hold_back(self, seconds: float) -> None:
         self._playout.hold_back(seconds)

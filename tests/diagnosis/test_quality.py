@@ -117,6 +117,14 @@ def test_what_recovery_brought_back_costs_nothing() -> None:
     assert quality.score == pytest.approx(4.38, abs=0.03)
 
 
+def test_sound_that_runs_dry_counts_though_nothing_is_lost() -> None:
+    dry = (replace(audio, concealed_ms=step * 20.0) for step, audio in enumerate(talk(seconds=10)))
+    quality, _ = judged(QualityMonitor(), dry)
+    assert quality.concealed_percent == pytest.approx(8, abs=0.5)
+    assert quality.score is not None
+    assert quality.score < 3.5
+
+
 def test_the_other_sides_loss_is_judged_apart() -> None:
     quality, _ = judged(QualityMonitor(), talk(replace(AUDIO, remote_loss_percent=8.0), seconds=10))
     assert quality.score is not None
@@ -125,6 +133,16 @@ def test_the_other_sides_loss_is_judged_apart() -> None:
     (limit,) = quality.limits
     assert limit.is_theirs
     assert limit.sentence.startswith("The other side hears you badly: 8 % of your sound does not reach it.")
+
+
+def test_redundancy_that_is_sent_heals_most_of_what_the_other_side_misses() -> None:
+    lossy = replace(AUDIO, remote_loss_percent=8.0, expected_loss_percent=8.0)
+    quality, _ = judged(QualityMonitor(), talk(lossy, seconds=10))
+    assert quality.score_sent is not None
+    assert quality.score_sent > 4.0
+    assert quality.limits == ()
+    quality, _ = judged(QualityMonitor(), talk(replace(lossy, remote_loss_percent=20.0), seconds=10))
+    assert "20 % of your sound" in quality.limits[0].sentence
 
 
 def test_an_ended_call_keeps_what_was_found() -> None:
@@ -214,7 +232,11 @@ def test_pictures(video: VideoStats, begins: str) -> None:
         (AUDIO, Lately(loss_percent=6, loss_after_percent=3), "What you hear suffers: 6 % of the other side's sound"),
         (AUDIO, Lately(late_percent=4), "What you hear suffers: sound arrives very unevenly, so voices wait 40 ms."),
         (AUDIO, Lately(late_percent=4, stalled_s=0.2), "What you hear suffers: this computer has too little time"),
-        (AUDIO, Lately(sent_loss_percent=12), "The other side hears you badly: 12 % of your sound does not reach it."),
+        (
+            AUDIO,
+            Lately(sent_loss_percent=12, sent_loss_after_percent=12),
+            "The other side hears you badly: 12 % of your sound does not reach it.",
+        ),
         (
             replace(AUDIO, total_delay_ms=520.0, network_delay_ms=400.0),
             Lately(),
@@ -236,7 +258,7 @@ def test_a_good_call_has_no_reasons() -> None:
 
 def test_a_reason_needs_a_while_to_come_and_longer_to_go() -> None:
     watch = LimitWatch()
-    lossy, clean = Lately(sent_loss_percent=9), Lately(sent_loss_percent=0)
+    lossy, clean = Lately(sent_loss_after_percent=9), Lately(sent_loss_after_percent=0)
     assert not sentences(lately=lossy, seconds=1.5, watch=watch)
     assert not sentences(lately=clean, seconds=0, watch=watch, at=1.75)
     assert not sentences(lately=lossy, seconds=1.5, watch=watch, at=2.0)
@@ -249,12 +271,15 @@ def test_at_the_edge_nothing_flickers() -> None:
     watch = LimitWatch()
     told = set()
     for step in range(120):
-        lately = Lately(sent_loss_percent=5.2 if step % 2 else 3.4)
+        lately = Lately(sent_loss_after_percent=3.2 if step % 2 else 1.6)
         told.add(bool(watch.take(figures(), lately, step / 4)))
         if step >= 40:
             assert told == {False}  # it never held for long enough
     for step in range(120, 132):
-        watch.take(figures(), Lately(sent_loss_percent=6), step / 4)
-    words = {watch.take(figures(), Lately(sent_loss_percent=3.4 + step % 2), step / 4) for step in range(132, 144)}
+        watch.take(figures(), Lately(sent_loss_after_percent=6), step / 4)
+    words = {
+        watch.take(figures(), Lately(sent_loss_percent=3.4 + step % 2, sent_loss_after_percent=2.0), step / 4)
+        for step in range(132, 144)
+    }
     assert all(words)
     assert len(words) <= 2  # the number is not put anew with every look
