@@ -14,12 +14,14 @@ LEAST_S = 0.010
 MOST_S = 0.160
 MARGIN_S = 0.005
 START_S = 0.020
-WINDOW_PACKETS = 250
-IGNORED_LATEST = 3  # of a full window
+WINDOW_S = 5.0
+MOST_IN_WINDOW = 600
+IGNORED_SHARE = 0.012  # of the latest packets
 BASE_BUCKET_S = 5.0
 JUMP_S = 2.0  # a transit so far from the others is an error, or with two more like it, a new time line
 JUMPS_BELIEVED = 3
-FALL_S_PER_PACKET = 0.0005
+FALL_A_SECOND = 0.025
+LOOK_EVERY_PACKETS = 10
 LOSS_REMEMBERED_S = 6.0
 DRIFT_BUCKETS = 24  # two minutes
 LEAST_DRIFT_BUCKETS = 6
@@ -33,12 +35,14 @@ class DelayTracker:
     """
 
     def __init__(self) -> None:
-        self._lateness: deque[float] = deque(maxlen=WINDOW_PACKETS)
+        self._lateness: deque[tuple[float, float]] = deque(maxlen=MOST_IN_WINDOW)  # when, how much
         self._bucket_until = 0.0
         self._bucket_least = 0.0
         self._before_least = 0.0
         self._leasts: deque[tuple[float, float]] = deque(maxlen=DRIFT_BUCKETS)
         self._count = 0
+        self._fell_at = 0.0
+        self._looked_at = 0.0
         self._jumps = 0
         self._packet_target_s = START_S
         self._loss_floor_s = 0.0
@@ -82,13 +86,15 @@ class DelayTracker:
         self._bucket_least = min(self._bucket_least, transit)
         self.base = min(self._bucket_least, self._before_least)
         lateness = transit - self.base
-        self._lateness.append(lateness)
+        self._lateness.append((now, lateness))
         self._count += 1
         if now >= self._loss_until:
-            self._loss_floor_s = max(0.0, self._loss_floor_s - FALL_S_PER_PACKET)
-        if lateness + MARGIN_S > self._packet_target_s or self._count % 10 == 0:
-            wanted = self._wanted()
-            self._packet_target_s = max(wanted, self._packet_target_s - FALL_S_PER_PACKET * 10)
+            self._loss_floor_s = max(0.0, self._loss_floor_s - FALL_A_SECOND * (now - self._fell_at))
+        self._fell_at = now
+        if lateness + MARGIN_S > self._packet_target_s or self._count % LOOK_EVERY_PACKETS == 0:
+            fallen = self._packet_target_s - FALL_A_SECOND * (now - self._looked_at)
+            self._packet_target_s = max(self._wanted(now), fallen)
+            self._looked_at = now
         return lateness
 
     def lost(self, packet_s: float, now: float) -> None:
@@ -100,9 +106,11 @@ class DelayTracker:
         """How much later than the earliest possible moment something of `media_s` would be if it were played now."""
         return 0.0 if self.base is None else now - media_s - self.base
 
-    def _wanted(self) -> float:
-        ignored = max(1, IGNORED_LATEST * len(self._lateness) // WINDOW_PACKETS)
-        latest = heapq.nlargest(ignored + 1, self._lateness)[-1]
+    def _wanted(self, now: float) -> float:
+        while self._lateness[0][0] < now - WINDOW_S:
+            self._lateness.popleft()
+        ignored = max(1, int(IGNORED_SHARE * len(self._lateness)))
+        latest = heapq.nlargest(ignored + 1, (lateness for _, lateness in self._lateness))[-1]
         return min(MOST_S, max(LEAST_S, latest + MARGIN_S))
 
 

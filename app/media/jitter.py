@@ -29,7 +29,7 @@ from app.media.speech import AudioDecoder, Sound, make_decoder
 RATE = 48_000
 FRAME = 960
 LONGEST_DELAY_S = 0.200
-TOO_MUCH = 480  # samples more than needed: play faster
+TOO_MUCH = 480  # samples more than needed: play faster, in a pause from half of it on
 TOO_EARLY_S = 0.004  # under the target: play slower
 URGENT_S = 0.040  # off by that much a worse seam is taken …
 PRESSING_S = 0.080  # … and by that much any
@@ -45,6 +45,7 @@ LEAST_GAP = 48  # samples: less is a timestamp that was rounded
 SHORTEST_TO_JOIN = 480
 RESTART_GAP = 2 * RATE  # a jump in media time that is no gap any more
 MOST_PACKETS = 100
+MOST_SEEN = 500  # sequence numbers that are known, so that none is played or measured twice
 
 _SILENCE: Sound = np.zeros(FRAME, dtype=np.int16)
 _SILENCE.flags.writeable = False
@@ -112,6 +113,7 @@ class Playout:
         self._last_timestamp = 0
         self._last_media = 0
         self._next: int | None = None  # media time of the next sample to produce
+        self._seen: dict[int, None] = {}
         self._played_sequence = 0
         self._highest = 0
         self._decoder: AudioDecoder | None = None
@@ -137,6 +139,11 @@ class Playout:
             self.damaged += 1
             return
         media = self._media_time(timestamp, codec.clock_rate)
+        if sequence in self._seen:
+            return
+        self._seen[sequence] = None
+        if len(self._seen) > MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
         self._tracker.arrived(media / RATE, now)
         if self._next is not None:
             end = self._next + len(self._decoded)
@@ -359,41 +366,33 @@ class Playout:
         delay = self._tracker.delay_of(self._next / RATE, now)
         self.delay_s = delay + ahead / RATE
         spare = self._low_water.add(delay) - self._tracker.target_s
-        if spare > 0 and len(self._decoded) < stretch.LEAST_SOUND and ahead + len(self._decoded) >= FRAME:
+        step = min(FRAME, len(self._decoded))
+        left = ahead + step - FRAME
+        # Whole steps can go as far as the delay then left covers what is needed. What is left over of a frame can
+        # always go: packets are waited for when a frame is asked for, and not before.
+        surplus = left + step * int(spare * RATE // step) if left >= 0 and spare >= 0 else 0
+        if surplus > TOO_MUCH // 2 and step < stretch.LEAST_SOUND:
             self._decode_more(now)
         sound, self._decoded = self._decoded[:FRAME], self._decoded[FRAME:]
-        count = len(sound)
-        self._next += count
+        self._next += len(sound)
         as_float = sound.astype(np.float32)
-        power = float(np.dot(as_float, as_float)) / count
+        power = float(np.dot(as_float, as_float)) / len(sound)
         self._loudest = max(power, self._loudest * LOUDEST_FADES)
-        left = ahead + count - FRAME
         if left < 0:
             return sound  # more is needed for this frame
-        # Whole frames can go as far as the delay then left covers what is needed. What is left over of a frame can
-        # always go: packets are waited for when a frame is asked for, and not before.
-        surplus = left + count * int(spare * RATE // count) if spare >= 0 else 0
         changed = None
-        if surplus > TOO_MUCH and count >= stretch.LEAST_SOUND:
-            changed = stretch.shorten(self._history, sound, self._least_likeness(power, surplus / RATE), surplus)
-        elif spare < -TOO_EARLY_S and count >= SHORTEST_TO_JOIN:
-            changed = stretch.lengthen(self._history, sound, self._least_likeness(power, -spare))
+        is_quiet = power < QUIET_SHARE * self._loudest
+        if surplus > (TOO_MUCH // 2 if is_quiet else TOO_MUCH) and len(sound) >= stretch.LEAST_SOUND:
+            changed = stretch.shorten(self._history, sound, _least_likeness(is_quiet, surplus / RATE), surplus)
+        elif spare < -TOO_EARLY_S and len(sound) >= SHORTEST_TO_JOIN:
+            changed = stretch.lengthen(self._history, sound, _least_likeness(is_quiet, -spare))
         if changed is None:
             return sound
-        more = len(changed) - count
+        more = len(changed) - len(sound)
         self.accelerated_samples += max(0, -more)
         self.expanded_samples += max(0, more)
-        if left + more < 0:
-            self._low_water.shift(-count / RATE)
-        elif left + more >= count:
-            self._low_water.shift(count / RATE)
+        self._low_water.shift((left + more) // step * step / RATE)
         return changed
-
-    def _least_likeness(self, power: float, off_s: float) -> float:
-        """Tell how good a seam must be: anywhere in silence, and the less the more the delay is off."""
-        if off_s > PRESSING_S or power < QUIET_SHARE * self._loudest:
-            return ANY_LIKENESS
-        return LIKENESS if off_s < URGENT_S else URGENT_LIKENESS
 
     def _decode_more(self, now: float) -> None:
         """Add the packet that follows without a gap, where there is one: short ones have no room for a seam."""
@@ -416,3 +415,10 @@ def _faded(sound: Sound, since_s: float) -> Sound:
         return sound
     faded: Sound = (sound * gain).astype(np.int16)
     return faded
+
+
+def _least_likeness(is_quiet: bool, off_s: float) -> float:
+    """Tell how good a seam must be: anything will do in a pause, and the less the more the delay is off."""
+    if is_quiet or off_s > PRESSING_S:
+        return ANY_LIKENESS
+    return LIKENESS if off_s < URGENT_S else URGENT_LIKENESS
