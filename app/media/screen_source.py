@@ -17,7 +17,7 @@ from app.media.screens import MOST_HEIGHT, MOST_WIDTH, Grab, NotShared, Target, 
 logger = logging.getLogger(__name__)
 
 MOST_FPS = 15.0
-STILL_INTERVAL_S = 0.2  # a picture that does not change is given again: an encoder sharpens it, a late comer sees it
+STILL_INTERVAL_S = 0.15  # a picture that does not change is given again: an encoder sharpens it, a late comer sees it
 SHARPEN_S = 1.0  # after a change every picture is given for so long
 LOOK_INTERVAL_S = 0.4  # between looks at where it is and how large
 _RETRY_S = 0.2

@@ -239,7 +239,7 @@ _RECORD_FOR_EVER = """
             if number % 4 == 0:
                 recorder.taps.far_picture(CapturedFrame(pattern.draw(number, 0.0), time.monotonic()))
         number += 1
-        if number == 150:
+        if number == 110:
             print("enough", flush=True)
         time.sleep(max(0.0, began + number * 0.02 - time.monotonic()))
 """
@@ -254,14 +254,14 @@ def test_kill_9_leaves_all_but_the_last_second(tmp_path: Path) -> None:
         os.kill(recorder.pid, signal.SIGKILL)
     for file in files:
         (both,) = sounds(file)
-        assert len(both) / 48_000 > 2.0, f"{file.name} lost more than its last second of three"
-        assert frequency_hz(part(both[:, 0], 0.3, 1.8)) == pytest.approx(500, abs=1)
-        assert frequency_hz(part(both[:, 1], 0.3, 1.8)) == pytest.approx(900, abs=1)
+        assert len(both) / 48_000 > 1.2, f"{file.name} lost more than its last second"
+        assert frequency_hz(part(both[:, 0], 0.3, 1.1)) == pytest.approx(500, abs=1)
+        assert frequency_hz(part(both[:, 1], 0.3, 1.1)) == pytest.approx(900, abs=1)
     for file in files[:2]:
         frames = seen_frames(file)
-        assert frames[-1].at_s > 1.8
+        assert frames[-1].at_s > 1.2
         numbers = [frame.number for frame in frames if frame.number is not None]
-        assert len(numbers) > 15
+        assert len(numbers) > 10
         assert numbers == sorted(numbers)
 
 

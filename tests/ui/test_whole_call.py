@@ -18,8 +18,9 @@ from app.engine.facade import Engine
 from app.engine.options import EngineOptions, HomeMode
 from app.events import CallChanged, CallInfo, CallState, EndKind, Event, FiguresChanged, RegistrationChanged
 from app.media.stamp import read_stamp
-from app.settings import Settings
-from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, read_wav
+from app.settings import RecordingSettings, Settings, TellOther
+from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, read_wav, share_at, sounds
+from tests.seen import stamps
 from ui.bridge import EngineBridge
 from ui.context import Context
 from ui.dialogs.contact import ContactDialog
@@ -33,14 +34,15 @@ LEFT = Qt.MouseButton.LeftButton
 Wait = Callable[..., None]
 
 
-def adjusted(tone: str, audio_to: str, video_to: str) -> Callable[[Settings], Settings]:
+def adjusted(tone: str, audio_to: str, video_to: str, kept: Path) -> Callable[[Settings], Settings]:
     """No device, no port that others want, loopback only; a small picture, since two cores carry both ends."""
 
     def adjust(settings: Settings) -> Settings:
         media = replace(settings.media, audio_from=tone, audio_to=audio_to, video_from="pattern", video_to=video_to)
         media = replace(media, width=320, height=240, fps=15)
         network = replace(settings.network, interfaces=("127.0.0.1",), sip_port=0, find_neighbours=False)
-        return replace(settings, media=media, network=network)
+        recording = RecordingSettings(str(kept / "videos"), str(kept / "pictures"), tell=TellOther.NONE)
+        return replace(settings, media=media, network=network, recording=recording)
 
     return adjust
 
@@ -103,10 +105,14 @@ def ends(qt_loop: QEventLoop, theme: Theme, qtbot: QtBot, tmp_path: Path) -> Ite
     heard = tmp_path / "heard.wav"
     far_events: list[Event] = []
     far = Engine(
-        options(tmp_path / "far", adjusted("tone:880", str(heard), "null"), HomeMode.ON_DEMAND), far_events.append
+        options(tmp_path / "far", adjusted("tone:880", str(heard), "null", tmp_path / "far-kept"), HomeMode.ON_DEMAND),
+        far_events.append,
     )
     bridge = EngineBridge()
-    near = Engine(options(tmp_path / "near", adjusted("tone:440", "null", "window"), HomeMode.AUTO), bridge.publish)
+    near = Engine(
+        options(tmp_path / "near", adjusted("tone:440", "null", "window", tmp_path / "kept"), HomeMode.AUTO),
+        bridge.publish,
+    )
     context = Context(theme, bridge)
     window = MainWindow(context)
     qtbot.addWidget(window)
@@ -163,7 +169,7 @@ def stamp_moves(ends: Ends, view: Any) -> bool:
 
 
 @pytest.mark.timeout(120)
-def test_a_call_from_adding_a_contact_to_hanging_up(ends: Ends) -> None:
+def test_a_call_from_adding_a_contact_to_hanging_up(ends: Ends, tmp_path: Path) -> None:
     window = ends.window
     add_contact(ends, "Far", ends.far_uri())
     ends.qtbot.mouseClick(window.column.people.view.viewport(), LEFT, pos=call_button(ends, "Far"))
@@ -172,8 +178,12 @@ def test_a_call_from_adding_a_contact_to_hanging_up(ends: Ends) -> None:
     ends.do(ends.far.calls.answer(ringing.call_id, video=True))
     ends.wait(lambda: ends.state() is CallState.CONNECTED)
 
+    window.call.buttons.menu.record.trigger()
+    ends.wait(window.call.marks.recording.isVisible)
     assert stamp_moves(ends, window.call.remote)
     assert stamp_moves(ends, window.call.own.view)
+    window.call.buttons.menu.still.trigger()
+    ends.wait(lambda: "Both pictures were kept." in window.toasts.sentences)
 
     window.activateWindow()
     ends.wait(window.isActiveWindow)
@@ -210,6 +220,15 @@ def test_a_call_from_adding_a_contact_to_hanging_up(ends: Ends) -> None:
     loud = part(samples, 0.4, 1.2)
     assert frequency_hz(loud) == pytest.approx(440, abs=3)
     assert level_dbfs(part(samples, samples.size / 48_000 - 0.3)) < -60  # muted
+
+    ends.wait(lambda: any(sentence.startswith("Recorded 00:0") for sentence in window.toasts.sentences))
+    (film,) = (tmp_path / "kept" / "videos").iterdir()
+    assert film.name.endswith(" Far.mkv")
+    recorded = part(sounds(film)[0][:, 0], 0.4, 1.0)
+    assert share_at(recorded, 440) > 0.1
+    assert share_at(recorded, 880) > 0.1
+    assert len(set(stamps(film))) > 5
+    assert len(list((tmp_path / "kept" / "pictures").glob("*.png"))) == 2
 
 
 @pytest.mark.timeout(120)
