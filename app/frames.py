@@ -29,6 +29,7 @@ class FrameMailbox:
         self._listener: Callable[[], None] | None = None
         self._taken_at = self._put_at = -WATCHED_S
         self.skipped = 0
+        self.taken = 0
 
     @property
     def is_wanted(self) -> bool:
@@ -58,6 +59,7 @@ class FrameMailbox:
         with self._lock:
             picture, self._picture = self._picture, None
             self._taken_at = time.monotonic()
+            self.taken += picture is not None
             return picture
 
     def listen(self, listener: Callable[[], None] | None) -> None:

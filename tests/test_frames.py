@@ -41,6 +41,7 @@ def test_the_newest_picture_is_kept_and_its_coming_told_once() -> None:
     assert newest.captured_at == 2
     assert mailbox.take() is None
     assert mailbox.skipped == 2
+    assert mailbox.taken == 1
 
 
 def test_a_picture_is_wanted_by_who_looks_and_now_and_then_by_nobody(clock: Clock) -> None:

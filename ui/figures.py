@@ -93,6 +93,10 @@ def _encoder(audio: AudioStats) -> str:
     return _joined(words.rate(audio.encoder_bitrate_bps), band, packet)
 
 
+def _echo(audio: AudioStats) -> str | None:
+    return _known(audio.echo_return_loss_db, lambda db: f"echo {db:.0f} dB quieter")
+
+
 def _cleaning(audio: AudioStats) -> str:
     switches = (
         ("echo", audio.echo_cancellation),
@@ -102,7 +106,7 @@ def _cleaning(audio: AudioStats) -> str:
     known = [(name, on) for name, on in switches if on is not None]
     if not known:
         return NOTHING
-    return ", ".join(name for name, on in known if on) or "all switched off"
+    return _joined(", ".join(name for name, on in known if on) or "nothing, all switched off", _echo(audio))
 
 
 def _rates(video: VideoStats) -> str:

@@ -67,6 +67,8 @@ class VideoStream(RtpStream):
         self._asked_for = RateMeter()
         self._repeat_again: deque[tuple[float, list[bytes]]] = deque(maxlen=MOST_AGAIN)
         self._last_fps: float | None = None
+        self._shown = RateMeter()
+        self._shown_before = remote_picture.taken
         # Made now, while the phone rings, so that the first picture follows the pick-up at once. No camera opens before
         # the worker starts.
         self._ready: VideoSendWorker | None = self._new_capture() if plan.send else None
@@ -205,6 +207,10 @@ class VideoStream(RtpStream):
         source = self._capture.source if self._capture is not None else None
         about = "screen" if source is not None and source.is_screen else "camera"
         self._tell(about, source.problem if source is not None else None)
+        taken = self._remote_picture.taken
+        if taken != self._shown_before:
+            self._shown.add(taken - self._shown_before, now)
+            self._shown_before = taken
         self._tell("picture", player.sink.problem if player is not None else None)
 
     def lateness(self, now: float) -> float | None:
@@ -361,6 +367,10 @@ class VideoStream(RtpStream):
             repeated=self._repeated,
             remote_loss_percent=self.remote_fraction_lost / 2.56,
             fps_wanted=float(self._settings.fps),
+            fps_shown=self._shown.per_second(now),
+            is_paused_by_peer=self._player is not None
+            and self._player.shown is not None
+            and now - self._player.shown[1] > STANDS_STILL_S,
         )
         if self._player is not None:
             figures = self._player.fill(figures, now)
