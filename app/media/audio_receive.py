@@ -52,6 +52,11 @@ class AudioPlayWorker:
         with self._lock:
             return self.playout.played_at()
 
+    def bring_back(self, seconds: float, now: float) -> None:
+        """Keep so much delay: packets repeat what was sent up to so long before them."""
+        with self._lock:
+            self.playout.bring_back(seconds, now)
+
     def reset(self) -> None:
         """Another source begins."""
         with self._lock:

@@ -26,6 +26,7 @@ from app.media.voice import MutedHint
 from app.settings import MediaSettings
 
 FALLS_SILENT_S = 2.0  # without a packet: there is nothing that a picture could be in step with
+MOST_BROUGHT_BACK_S = 0.08  # older repeats are taken when they come in time, but not waited for
 KNOWN_SEQUENCES = 64  # of packets whose sound is there, so that repeats of it are passed over
 HIGHEST_HZ = {"g722": 7_000, "pcmu": 4_000, "pcma": 4_000}
 
@@ -137,6 +138,9 @@ class AudioStream(RtpStream):
         except PacketError:
             self.wrong_packets += 1
             return
+        if len(blocks) > 1 and self._player is not None:
+            oldest = min(blocks[0].offset / self.codec.clock_rate, MOST_BROUGHT_BACK_S)
+            self._player.bring_back(oldest, now)
         for back, block in zip(range(len(blocks) - 1, -1, -1), blocks, strict=True):
             codec = self.codecs.get(block.payload_type)
             number = sequence - back

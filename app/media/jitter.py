@@ -104,6 +104,10 @@ class Playout:
         """Keep so much more delay than the packets need, for sound that has to wait for its picture; any thread."""
         self._held_back_s = self._tracker.held_back_s = seconds
 
+    def bring_back(self, seconds: float, now: float) -> None:
+        """Keep so much delay for a while: what is lost comes again in packets up to so much later (RFC 2198)."""
+        self._tracker.lost(seconds, now)
+
     def reset(self) -> None:
         """Forget the source: the next packet begins anew. Counters stay."""
         self._decoders: dict[int, tuple[CodecPlan, AudioDecoder]] = {}

@@ -70,12 +70,15 @@ def test_loss_brings_repeats_and_they_stay_until_it_is_well_over() -> None:
     for loss in (0, 2, 0, 12, 12, 12):
         chooser.reported(loss)
         repeats.append(chooser.choice.repeats)
-    assert repeats == [0, 0, 0, 1, 2, 2]
+    assert repeats == [0, 0, 0, 2, 2, 2]
     assert chooser.choice.loss_percent == 0
     assert chooser.choice.bitrate_bps == REPEATED_BPS
     for _ in range(4):
-        chooser.reported(5)
-    assert chooser.choice.repeats == 2
+        chooser.reported(30)
+    assert chooser.choice.repeats == 3
+    for _ in range(4):
+        chooser.reported(12)
+    assert chooser.choice.repeats == 3
     for _ in range(60):
         chooser.reported(0)
     assert chooser.choice == AudioChooser(REPEATS).choice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import threading
@@ -18,6 +19,7 @@ from app.media.errors import MediaError
 from app.media.events import FirstMedia, PeerClosed
 from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
 from app.media.ports import AudioSource, VideoSource
+from app.media.rtcp import Report
 from app.media.rtp import build_rtp
 from app.media.sdes import SdesKey
 from app.media.session import MediaSession
@@ -516,3 +518,25 @@ async def test_packets_flow_while_the_microphone_is_still_opening() -> None:
         released.set()
         await eventually(lambda: (session.stats()[0] or 0).input_level_dbfs is not None)
         await session.close()
+
+
+async def test_repeats_bring_lost_sound_back() -> None:
+    async with two_ends() as (caller, callee):
+        red = CodecPlan("red", 63, 48_000, 2, (("111/111", ""),))
+        plan = replace(audio(), codecs=(OPUS, red))
+        for end in (caller, callee):
+            end.session.configure([plan])
+        await secure(caller, callee, "none")
+        caller.session.start_sending()
+        await eventually(lambda: caller.session.stats()[0])
+        stream = caller.session._streams["audio"]
+        for _ in range(6):  # reports of a peer that misses many packets
+            stream.heard_by_peer(Report(stream.sender.ssrc, 50, 0, 0, 0, 0, 0), 0.0)
+        sent = itertools.count()
+        caller.path.lose = lambda data: data[1] & 0x7F == 63 and next(sent) % 4 == 1
+        await eventually(lambda: (figures := callee.session.stats()[0]) and figures.recovered_ms >= 100)
+        figures = callee.session.stats()[0]
+        assert figures is not None
+        assert figures.lost >= 5
+        assert figures.lost_for_good <= 1
+        assert figures.recovered_ms == pytest.approx(figures.lost * 20, abs=25)
