@@ -408,7 +408,19 @@ def history() -> tuple[HistoryEntry, ...]:
     )
     return tuple(
         HistoryEntry(
-            number, f"h{number}", way, who.uri, who.name, midnight + after, lasted, kind, said, True, (), path, seen
+            number,
+            f"h{number}",
+            way,
+            who.uri,
+            who.name,
+            midnight + after,
+            lasted,
+            kind,
+            said,
+            True,
+            path=path,
+            seen=seen,
+            score=None if lasted is None else 4.36,
         )
         for number, (way, who, kind, lasted, said, path, after, seen) in enumerate(rows)
     )

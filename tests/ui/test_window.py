@@ -227,6 +227,7 @@ def test_history_shows_what_became_of_calls(window: MainWindow, tell: Tell, engi
     assert panel.model.rows[1].subtitle == "Missed"
     panel.view.setCurrentIndex(panel.model.index(2, 0))
     assert "It went directly." in window.welcome.text.text()
+    assert "It sounded excellent: 4.4 of 5, estimated." in window.welcome.text.text()
     panel.clear.click()
     assert "people.clear_history" not in engine.names()
     panel.sure.click()

@@ -88,8 +88,6 @@ def _row(entry: HistoryEntry, name: str) -> HistoryRow:
     parts = [said if missed else f"{way} · {said}"]
     if entry.path:
         parts.append(entry.path)
-    if entry.score is not None:
-        parts.append(f"{entry.score:.1f} of 5")
     at = datetime.datetime.fromtimestamp(entry.started_wall).astimezone()
     picture = "missed" if missed else entry.direction.value
     return HistoryRow(name, " · ".join(parts), f"{at:%H:%M}", picture, missed, entry)
