@@ -168,6 +168,7 @@ class MediaSettings:
     width: int = 640
     height: int = 480
     fps: int = 30
+    video_kbps: int | None = None  # the most that the own picture may take; None: what its size is worth
     mirror_own: bool = True  # show the own picture as in a mirror; others see it as it is
 
 

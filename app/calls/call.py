@@ -93,6 +93,7 @@ class Call:
         self.wishes = Wishes(video=bool(media.video_codecs), send_video=send_video)
         self._muted = False
         self._volume = 1.0
+        self._view_size: tuple[int, int] | None = None
         self._offers_video = False
         self._remote_name = remote_name
         self._started_wall = time.time()
@@ -265,6 +266,11 @@ class Call:
         """Take one event of this call's session."""
         self._sip_side.take(event)
 
+    def set_view_size(self, width: int, height: int) -> None:
+        """The far picture is shown at this size: a small one need not be sent large."""
+        self._view_size = width, height
+        self._tell_media()
+
     def media_changed(self) -> None:
         """Another listens to the sound and picture of the call, or no more."""
         self._tell_media()
@@ -276,6 +282,8 @@ class Call:
             leg.media.set_muted(self._muted or held)
             leg.media.set_picture_source(self._sharing or self._picture_from)
             leg.media.set_camera(self._sends_picture and not held)
+            if self._view_size is not None:
+                leg.media.set_view_size(*self._view_size)
             leg.media.set_volume(0.0 if held else self._volume)
             leg.media.set_taps(taps)
 

@@ -116,6 +116,7 @@ def add_media(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--encryption", type=Encryption, choices=list(Encryption), help="default: best")
     group.add_argument("--size", type=picture_size, metavar="WxH", help="of the own picture, e.g. 1280x720")
     group.add_argument("--fps", type=frames_per_second, metavar="N", help="of the own picture, e.g. 30")
+    group.add_argument("--video-kbps", type=picture_rate, metavar="N", help="the most that the own picture may take")
 
 
 def settings_adjuster(args: argparse.Namespace) -> Callable[[Settings], Settings]:
@@ -218,6 +219,7 @@ def _media(args: argparse.Namespace, settings: Settings):  # type: ignore[no-unt
         width=width,
         height=height,
         fps=args.fps or media.fps,
+        video_kbps=args.video_kbps or media.video_kbps,
     )
 
 
@@ -380,6 +382,12 @@ def picture_size(text: str) -> tuple[int, int]:
     if not (64 <= size[0] <= 3840 and 64 <= size[1] <= 2160) or size[0] % 2 or size[1] % 2:
         raise argparse.ArgumentTypeError("a picture has 64x64 to 3840x2160 points, both even")
     return size
+
+
+def picture_rate(text: str) -> int:
+    if not (text.isdigit() and 50 <= int(text) <= 50_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate from 50 to 50000 kbit/s")
+    return int(text)
 
 
 def frames_per_second(text: str) -> int:

@@ -139,6 +139,10 @@ class CallCommands(_Commands):
     async def set_held(self, call_id: str, on: bool) -> None:
         await self._engine.run(self._core.change_call(call_id, lambda call: call.set_held(on)))
 
+    async def set_view_size(self, call_id: str, width: int, height: int) -> None:
+        """Say at which size, in pixels, the far picture is shown: of a small one the other side need not send more."""
+        await self._engine.run(self._core.media.show_at(call_id, width, height))
+
     async def send_digits(self, call_id: str, digits: str) -> None:
         """Press keys of a telephone: 0-9, *, #, A-D, and a comma for two seconds of pause. EngineError names others."""
         await self._engine.run(self._core.media.press(call_id, digits))

@@ -37,6 +37,9 @@ class CallMedia:
     async def share(self, call_id: str, video_from: str) -> None:
         self._manager().get(call_id).share(video_from)
 
+    async def show_at(self, call_id: str, width: int, height: int) -> None:
+        self._manager().get(call_id).set_view_size(width, height)
+
     async def press(self, call_id: str, keys: str) -> None:
         """Send keys of a telephone; a comma is a pause of two seconds."""
         self._manager().get(call_id).keys.press(keys)

@@ -21,7 +21,7 @@ CPU_DOWN_AFTER_S = 1.5
 CPU_UP_AFTER_S = 10.0
 _COST_SMOOTHING = 0.1
 
-_CAMERA_STEPS = ((1.0, 1.0), (2 / 3, 1.0), (0.5, 1.0), (0.5, 0.5), (0.375, 0.5), (0.25, 0.5), (0.25, 0.27))
+_CAMERA_STEPS = ((1.0, 1.0), (2 / 3, 1.0), (0.5, 1.0), (0.375, 1.0), (0.25, 1.0), (0.25, 0.5), (0.25, 0.27))
 _SCREEN_STEPS = ((1.0, 1.0), (1.0, 0.5), (1.0, 0.0), (0.75, 0.0), (0.5, 0.0))  # 0.0: the least there is
 _SMALLEST_SIDE = 90
 
@@ -36,6 +36,17 @@ def most_bitrate(width: int, height: int, fps: float) -> int:
 def least_bitrate(width: int, height: int, fps: float) -> int:
     """Give what they need to be worth it: 900 kbit/s for 1280x720 at 30 a second, 280 for a quarter of the area."""
     return int(900_000 * (width * height / 921_600) ** 0.84 * (max(1.0, fps) / 30) ** 0.7)
+
+
+def wanted_bitrate(width: int, height: int) -> int | None:
+    """Give the most that pictures are worth where they are shown at this size; None where it is large.
+
+    In steps of a half, so that a window that is dragged larger does not ask anew at every pixel.
+    """
+    step = 200_000.0
+    while step < most_bitrate(width, height, 30):
+        step *= 1.5
+    return int(step) if step < MOST_BPS * 0.6 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class MediaSession:
         self._gate_open = False
         self._muted = False
         self._camera_on = True
+        self._view_size: tuple[int, int] | None = None
         self._video_from = settings.video_from
         self._taps: MediaTaps | None = None
         self._volume = 1.0
@@ -236,6 +237,12 @@ class MediaSession:
         for stream in self._streams.values():
             stream.set_camera(on)
 
+    def set_view_size(self, width: int, height: int) -> None:
+        """Ask the peer for no more than a picture shown at this size (pixels) is worth."""
+        self._view_size = width, height
+        for stream in self._streams.values():
+            stream.set_view_size(width, height)
+
     def set_picture_source(self, video_from: str) -> None:
         """Send the picture from elsewhere (as MediaSettings.video_from names it); nobody needs to agree to that."""
         self._video_from = video_from
@@ -377,6 +384,8 @@ class MediaSession:
         stream.set_volume(self._volume)
         stream.use_source(self._video_from)
         stream.set_camera(self._camera_on)
+        if self._view_size is not None:
+            stream.set_view_size(*self._view_size)
         if self._taps is not None:
             stream.use_taps(self._taps)
         if self._gate_open:

@@ -153,6 +153,9 @@ class RtpStream:
         """Send keys of a telephone; False where this stream cannot."""
         return False
 
+    def set_view_size(self, width: int, height: int) -> None:
+        """The peer's picture is shown at this size, where it sends any."""
+
     def ask_key_frame(self) -> None:
         """Ask the peer for a whole picture, where it sends any."""
 

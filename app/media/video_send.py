@@ -56,7 +56,9 @@ class VideoSendWorker:
     `after` is the worker that had the camera and the sender before: it must have ended, or one is busy and the other
     numbers packets twice. `on_picture` is given each captured picture in this worker's thread; `mark` then gives the
     frame that is encoded in its stead.
-    `turns`: the peer turns pictures itself where it is told to (`orientation_id`); else they are turned here.
+
+    `turns`: the peer turns pictures itself where it is told to; else they are turned here. `most_bps` of payload is
+    never passed.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class VideoSendWorker:
         after: Worker | None = None,
         *,
         turns: bool = False,
+        most_bps: int | None = None,
     ) -> None:
         self.source = source
         self._after = after
@@ -81,7 +84,8 @@ class VideoSendWorker:
         self._turns = turns
         limits = limits_of(codec)
         self._allows = limits.allow if limits is not None else None
-        self._peer_most_bps = limits.bps if limits is not None else None
+        bounds = (limits.bps if limits is not None else None, most_bps)
+        self._most_bps = min((bound for bound in bounds if bound is not None), default=None)
         self.on_picture: Callable[[CapturedFrame], None] | None = None
         self.mark: Callable[[av.VideoFrame], av.VideoFrame] | None = None
         self._key_wanted = threading.Event()
@@ -127,7 +131,7 @@ class VideoSendWorker:
         """What pictures need to be worth sending, and what is the most that they are worth."""
         ladder = self._ladder
         if ladder is None:
-            return BitrateWish(on_the_wire(LEAST_BPS, 8), on_the_wire(START_BPS, self._fps))
+            return BitrateWish(on_the_wire(LEAST_BPS, 8), on_the_wire(self._bounded(START_BPS), self._fps))
         return BitrateWish(on_the_wire(LEAST_BPS, 8), on_the_wire(self._bounded(ladder.most_bps), self._fps))
 
     @property
@@ -213,6 +217,7 @@ class VideoSendWorker:
             frame, orientation = upright(frame, orientation), 0
         ladder = self._ladder_for(frame)
         bitrate_bps = self._start_bps(ladder) if allotted is None else payload_of(allotted, ladder.rung.fps)
+        bitrate_bps = self._bounded(bitrate_bps)
         ladder.follow(bitrate_bps, captured.captured_at)
         rung = ladder.rung
         if not self._thinning.wants(captured.captured_at, rung.fps) or self.backlog_s > MOST_BACKLOG_S:
@@ -222,7 +227,7 @@ class VideoSendWorker:
                 frame, rung.width, rung.height, interpolation=Interpolation.FAST_BILINEAR
             )
         encoder = self._encoder
-        self.target_bps = self._bounded(min(bitrate_bps, most_bitrate(rung.width, rung.height, rung.fps)))
+        self.target_bps = min(bitrate_bps, most_bitrate(rung.width, rung.height, rung.fps))
         if encoder is None:
             encoder = self._encoder = make_encoder(
                 self._codec, self.target_bps, self._fps, is_screen=self.source.is_screen
@@ -251,14 +256,14 @@ class VideoSendWorker:
             steps = rungs(width, height, self._fps, is_screen=is_screen, allows=self._allows)
             allotted = self._allotted_bps
             start = START_BPS if not allotted else payload_of(allotted, self._fps)
-            self._ladder = Ladder(steps, start)
+            self._ladder = Ladder(steps, self._bounded(start))
         return self._ladder
 
     def _start_bps(self, ladder: Ladder) -> int:
         return min(START_BPS, int(ladder.most_bps * START_SHARE))
 
     def _bounded(self, bitrate_bps: int) -> int:
-        return bitrate_bps if self._peer_most_bps is None else min(bitrate_bps, self._peer_most_bps)
+        return bitrate_bps if self._most_bps is None else min(bitrate_bps, self._most_bps)
 
     def _key_is_due(self, now: float) -> bool:
         if self._is_resuming:

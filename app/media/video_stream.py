@@ -11,6 +11,7 @@ from app.frames import FrameMailbox
 from app.media.allocation import BitrateWish
 from app.media.assembly import EncodedFrame, FrameAssembler
 from app.media.events import DeviceTrouble, FirstMedia
+from app.media.ladder import wanted_bitrate
 from app.media.pacer import Outgoing, Urgency
 from app.media.plan import CodecPlan, StreamPlan
 from app.media.rtcp import Nack
@@ -20,7 +21,7 @@ from app.media.stats import RateMeter
 from app.media.stream import START_RTT_S, RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
 from app.media.video_receive import VideoPlayWorker
-from app.media.video_send import VideoSendWorker
+from app.media.video_send import VideoSendWorker, on_the_wire
 from app.media.worker import Worker, call_soon
 from app.settings import MediaSettings
 
@@ -79,6 +80,10 @@ class VideoStream(RtpStream):
     def set_camera(self, on: bool) -> None:
         self._camera_on = on
         self.update()
+
+    def set_view_size(self, width: int, height: int) -> None:
+        wanted = wanted_bitrate(width, height)
+        self.wanted_bps = None if wanted is None else on_the_wire(wanted, 30)
 
     def use_source(self, video_from: str) -> None:
         if video_from == self._settings.video_from:
@@ -324,7 +329,15 @@ class VideoStream(RtpStream):
         source, outbox = devices.video_source(settings), self._outbox(self.sender)
         turns = self.plan.orientation_id is not None
         capture = VideoSendWorker(
-            source, preview, self.codec, self.sender, outbox, settings.fps, self._leaving, turns=turns
+            source,
+            preview,
+            self.codec,
+            self.sender,
+            outbox,
+            settings.fps,
+            self._leaving,
+            turns=turns,
+            most_bps=settings.video_kbps * 1_000 if settings.video_kbps is not None else None,
         )
         if self._allotted_bps is not None:
             capture.allot(self._allotted_bps)

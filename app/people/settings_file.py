@@ -93,6 +93,7 @@ def _complaints(settings: Settings) -> Iterator[str]:
         ("media.width", media.width, 16, 7680),
         ("media.height", media.height, 16, 4320),
         ("media.fps", media.fps, 1, 120),
+        ("media.video_kbps", media.video_kbps if media.video_kbps is not None else 1_000, 50, 50_000),
         ("network.sip_port", network.sip_port if network.sip_port is not None else 5060, 1, 65535),
         ("ring_volume", settings.ring_volume, 0, 1),
         ("no_answer_after_s", settings.no_answer_after_s, 1, 3600),

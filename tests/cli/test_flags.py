@@ -105,11 +105,11 @@ def test_media_flags(tmp_path: Path) -> None:
     media = adjusted(
         *("--audio-from", "tone:440", "--audio-to", str(tmp_path / "x.wav"), "--video-from", "pattern"),
         *("--video-to", str(tmp_path / "x.mkv"), "--audio-codecs", "pcmu,opus", "--encryption", "sdes"),
-        *("--size", "1280x720", "--fps", "25"),
+        *("--size", "1280x720", "--fps", "25", "--video-kbps", "1500"),
     ).media
     assert media.audio_codecs == ("pcmu", "opus")
     assert media.encryption is Encryption.SDES
-    assert (media.width, media.height, media.fps) == (1280, 720, 25)
+    assert (media.width, media.height, media.fps, media.video_kbps) == (1280, 720, 25, 1_500)
 
 
 def test_devices_and_what_cleans_the_microphone() -> None:
@@ -144,6 +144,7 @@ def test_devices_and_what_cleans_the_microphone() -> None:
         (["--size", "big"], "not a size"),
         (["--size", "641x480"], "both even"),
         (["--fps", "0"], "frame rate"),
+        (["--video-kbps", "10"], "kbit/s"),
         (["--for", "-1"], "number of seconds"),
         (["--sip-port", "0"], "not a port"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from app.media.codecs import H264
 from app.media.h264_profile import limits_of
-from app.media.ladder import Ladder, Rung, Thinning, least_bitrate, most_bitrate, rungs
+from app.media.ladder import Ladder, Rung, Thinning, least_bitrate, most_bitrate, rungs, wanted_bitrate
 
 HD = rungs(1280, 720, 30)
 
@@ -28,7 +28,7 @@ def follow(ladder: Ladder, bitrate_bps: int, start: float, seconds: float) -> li
 
 
 def test_pictures_get_smaller_before_they_get_slower() -> None:
-    assert sizes(HD)[:4] == [(1280, 720, 30), (854, 480, 30), (640, 360, 30), (640, 360, 15)]
+    assert sizes(HD)[:4] == [(1280, 720, 30), (854, 480, 30), (640, 360, 30), (480, 270, 30)]
     assert all(better.needs_bps > worse.needs_bps for better, worse in itertools.pairwise(HD))
     assert all(rung.width % 2 == rung.height % 2 == 0 for rung in rungs(1366, 768, 30))
 
@@ -113,6 +113,15 @@ def test_what_sizes_need_and_are_worth() -> None:
     assert least_bitrate(1280, 720, 30) == 900_000
     assert 250_000 < least_bitrate(640, 360, 30) < 300_000
     assert most_bitrate(640, 480, 30) == pytest.approx(1_013_000, rel=0.01)
+
+
+def test_a_small_view_wants_little_and_a_large_one_all_there_is() -> None:
+    small, larger = wanted_bitrate(320, 180), wanted_bitrate(640, 360)
+    assert small == 200_000
+    assert larger is not None
+    assert 500_000 < larger < 1_200_000
+    assert wanted_bitrate(640, 362) == larger
+    assert wanted_bitrate(1280, 720) is None
 
 
 def test_pictures_are_left_out_evenly() -> None:

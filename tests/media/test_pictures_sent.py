@@ -28,7 +28,7 @@ from app.media.video_codecs import READERS, make_decoder
 from app.media.video_receive import VideoPlayWorker
 from app.media.video_send import VideoSendWorker, on_the_wire, payload_of
 from app.media.vp8 import Vp8Encoder
-from tests.media.wire import eventually, secure, two_ends, video
+from tests.media.wire import QUIET, eventually, secure, two_ends, video
 from tests.seen import mailbox_stamp
 
 
@@ -203,6 +203,21 @@ def test_a_received_picture_is_turned_until_another_turn_is_told() -> None:
     player.stop()
     assert player.worker.join(5.0)
     assert wall.shown == [(240, 320), (240, 320), (320, 240)]
+
+
+async def test_a_small_view_makes_the_far_end_send_less() -> None:
+    async with two_ends((replace(QUIET, width=640, height=480), QUIET)) as (caller, callee):
+        await secure(caller, callee)
+        callee.session.set_view_size(160, 120)
+        for end in (caller, callee):
+            end.session.configure([replace(video(), tmmbr=True)])
+            end.session.start_sending()
+
+        def is_small() -> bool:
+            figures = callee.session.stats()[1]
+            return figures is not None and figures.frames_decoded > 5 and (figures.width or 640) < 640
+
+        await eventually(is_small)
 
 
 async def test_the_codec_changes_in_the_middle_of_a_call() -> None:

@@ -27,6 +27,7 @@ class Recorder:
         self.media = self._group("media", "share stop_sharing share_choices record stop_recording keep_still")
         self.expected = 0  # how often a call was said to be likely: an aside, not among what was given
         self.calls.expect = self._expect
+        self.calls.set_view_size = self._view_size
         self.calls.remote_picture = lambda call_id: self.mailbox(call_id, "remote")
         self.calls.own_picture = lambda call_id: self.mailbox(call_id, "own")
         self.people = self._group("people", "add update remove clear_history mark_history_seen")
@@ -37,6 +38,9 @@ class Recorder:
 
     async def _expect(self) -> None:
         self.expected += 1
+
+    async def _view_size(self, call_id: str, width: int, height: int) -> None:
+        """An aside as well: it comes a second after a window was last resized."""
 
     def mailbox(self, call_id: str, side: str) -> FrameMailbox:
         return self.mailboxes.setdefault((call_id, side), FrameMailbox())

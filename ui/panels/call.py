@@ -26,6 +26,7 @@ from ui.widgets.video_view import VideoView
 from ui.words import choice_words
 
 _FADE_AFTER_MS = 3500
+_TELL_SIZE_AFTER_MS = 1_000
 _STALE_AFTER_S = 3.0
 
 
@@ -70,6 +71,10 @@ class CallPanel(QWidget):
         self._tick = QTimer(self)
         self._tick.setInterval(500)
         self._tick.timeout.connect(self._show_time)
+        self._tell_size = QTimer(self)
+        self._tell_size.setSingleShot(True)
+        self._tell_size.setInterval(_TELL_SIZE_AFTER_MS)
+        self._tell_size.timeout.connect(self._say_size)
         self._connect()
         for part in (self.remote, self.buttons, self):
             part.installEventFilter(self)
@@ -228,6 +233,7 @@ class CallPanel(QWidget):
         if call_id == self._call_id or engine is None:
             return
         self._call_id = call_id
+        self._tell_size.start()
         self.remote.show_mailbox(engine.calls.remote_picture(call_id) if call_id else None)
         self.own.view.show_mailbox(engine.calls.own_picture(call_id) if call_id else None)
         self.volume_card.slider.blockSignals(True)
@@ -321,6 +327,14 @@ class CallPanel(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._place()
+        self._tell_size.start()
+
+    def _say_size(self) -> None:
+        """A small view needs no large picture; the other side is asked once the window stays as it is."""
+        engine, scale = self._context.engine, self.devicePixelRatioF()
+        if self._call_id is not None and engine is not None:
+            width, height = round(self.remote.width() * scale), round(self.remote.height() * scale)
+            self._context.tasks.start(engine.calls.set_view_size(self._call_id, width, height))
 
     def _place(self) -> None:
         width, height = self.width(), self.height()
