@@ -32,7 +32,7 @@ def make_film(path: Path, seconds: float) -> Path:
         stream = cast(av.VideoStream, container.add_stream("libx264", rate=FPS))
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = *SIZE, "yuv420p", 3_000_000
         stream.codec_context.options = {"preset": "ultrafast"}
-        for number, picture in enumerate(_drawn(round(seconds * FPS))):
+        for number, picture in enumerate(drawn(round(seconds * FPS))):
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
@@ -40,9 +40,9 @@ def make_film(path: Path, seconds: float) -> Path:
     return path
 
 
-def _drawn(count: int) -> Iterator[Grey]:
+def drawn(count: int, size: tuple[int, int] = SIZE) -> Iterator[Grey]:
     """Draw pictures as yuv420p arrays of shape (height · 3/2, width)."""
-    width, height = SIZE
+    width, height = size
     graph = av.filter.Graph()
     source = graph.add("mandelbrot", f"size={width}x{height}:rate={FPS}:maxiter=300:end_pts=400")
     convert = graph.add("format", "yuv420p")

@@ -11,6 +11,7 @@ import asyncio
 import fractions
 import json
 import sys
+import time
 from collections import deque
 from typing import Any
 
@@ -18,8 +19,8 @@ import av
 import numpy as np
 import sounddevice
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.contrib.media import MediaPlayer
-from aiortc.mediastreams import AudioFrame, MediaStreamError
+from aiortc.mediastreams import AudioFrame, MediaStreamError, VideoFrame
+from av.video.frame import PictureType
 
 _SAMPLES = 960
 _STREAM = {"samplerate": 48_000, "blocksize": _SAMPLES, "channels": 1, "dtype": "int16", "latency": 0.04}
@@ -70,6 +71,29 @@ class Speaker:
         out[:] = self._waiting.popleft() if self._waiting else bytes(len(out))
 
 
+class FilmTrack(MediaStreamTrack):
+    """Shows a film again and again."""
+
+    kind = "video"
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        with av.open(path) as container:
+            self._fps = int(container.streams.video[0].average_rate)
+            self._pictures = list(container.decode(video=0))
+        self._number = 0
+        self._began = 0.0
+
+    async def recv(self) -> VideoFrame:
+        self._began = self._began or time.monotonic()
+        await asyncio.sleep(self._began + self._number / self._fps - time.monotonic())
+        frame = self._pictures[self._number % len(self._pictures)]
+        frame.pts, frame.time_base = self._number * 90_000 // self._fps, fractions.Fraction(1, 90_000)
+        frame.pict_type = PictureType.NONE  # the encoder's wish for a key frame stays in the frame
+        self._number += 1
+        return frame
+
+
 async def read_line() -> str:
     return await asyncio.to_thread(sys.stdin.readline)
 
@@ -105,7 +129,7 @@ async def main(calls: bool, film: str | None) -> None:
 
     connection.addTrack(Microphone())
     if film is not None:
-        connection.addTrack(MediaPlayer(film, loop=True).video)
+        connection.addTrack(FilmTrack(film))
     if calls:
         await connection.setLocalDescription(await connection.createOffer())
     else:

@@ -45,13 +45,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """The picture both ends show: a file that every phone reads in its own way, and how it is to be sent.
+    """The picture both ends show, again and again, and how it is to be sent.
 
-    `y4m` is raw (yuv420p) for Chromium, `mkv` the same pictures for the others; both go round.
+    `path` is a file of raw pictures (YUV4MPEG2, yuv420p), which every phone reads at hardly any cost.
     """
 
-    y4m: Path
-    mkv: Path
+    path: Path
     width: int
     height: int
     fps: int

@@ -125,7 +125,9 @@ class _Browser:
         folder.mkdir(parents=True)
         page = folder / "page.html"
         page.write_text(_PAGE)
-        camera = [f"--use-file-for-fake-video-capture={film.y4m}", "--use-fake-device-for-media-stream"] if film else []
+        camera = (
+            [f"--use-file-for-fake-video-capture={film.path}", "--use-fake-device-for-media-stream"] if film else []
+        )
         self._number, self._unread = 0, b""
         theirs_in, self._to = os.pipe()
         self._from, theirs_out = os.pipe()

@@ -8,6 +8,8 @@ from typing import ClassVar
 from tests.bench.peers.base import LIMIT_S, Film, PairCall, Place, Seen
 from tests.lab.parley import Outcome, Parley
 
+_PLAIN = ("--no-echo-cancellation", "--no-noise-suppression", "--no-gain-control")
+
 
 class ParleyCall(PairCall):
     name: ClassVar[str] = "parley"
@@ -41,11 +43,12 @@ class ParleyCall(PairCall):
         return seen[0], seen[1]
 
     def _phone(self, place: Place, *arguments: str) -> Parley:
-        media = ["--audio-from", "mic", "--audio-to", "speaker"]
+        media = ["--audio-from", "mic", "--audio-to", "speaker", *_PLAIN]
         if self.film is None:
             media += ["--video-from", "none"]
         else:
             film = self.film
-            media += ["--video-from", str(film.mkv), "--video-to", "null"]
+            media += ["--video-from", str(film.path), "--video-to", "null"]
             media += ["--size", f"{film.width}x{film.height}", "--fps", str(film.fps)]
+            media += ["--video-codecs", "vp8"]
         return Parley(place.host, place.folder / "parley", [*arguments, *media], place.environment())
