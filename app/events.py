@@ -324,6 +324,18 @@ class DevicesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialChanged:
+    """How the devices do that are tried out, ten times a second."""
+
+    level_dbfs: float | None = None  # of the microphone in the last quarter second, as others would hear it
+    raw_level_dbfs: float | None = None  # … before any processing
+    microphone: str | None = None  # a sentence when it is not what was asked for
+    speaker: str | None = None
+    camera: str | None = None
+    echo_test: str = ""  # "recording" or "playing" while there is one
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsChanged:
     """The settings were saved; read them through the engine."""
 
@@ -358,6 +370,7 @@ Event = (
     | PeopleChanged
     | HistoryChanged
     | DevicesChanged
+    | TrialChanged
     | SettingsChanged
     | FileKept
     | Problem

@@ -27,6 +27,7 @@ class EngineBridge(QObject):
     people = Signal(object)
     history = Signal(object)
     devices = Signal(object)
+    trial = Signal(object)
     settings = Signal(object)
     kept = Signal(object)
     problem = Signal(object)
@@ -47,6 +48,7 @@ class EngineBridge(QObject):
             events.PeopleChanged: self.people,
             events.HistoryChanged: self.history,
             events.DevicesChanged: self.devices,
+            events.TrialChanged: self.trial,
             events.SettingsChanged: self.settings,
             events.FileKept: self.kept,
             events.Problem: self.problem,

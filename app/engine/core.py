@@ -21,6 +21,7 @@ from app.calls.services import CallServices
 from app.diagnosis.causes import explain_end, explain_registration
 from app.engine.calls import EngineCalls, monotonic_from
 from app.engine.capture import PacketCapture
+from app.engine.devices import EngineDevices
 from app.engine.errors import EngineError
 from app.engine.examination import examine_devices, examine_names, examine_registration
 from app.engine.file_writer import FileWriter
@@ -37,8 +38,6 @@ from app.engine.trace import TraceLog
 from app.events import (
     CallFigures,
     Contact,
-    DeviceInfo,
-    DevicesChanged,
     EngineStarted,
     Event,
     HomeChanged,
@@ -90,6 +89,7 @@ class EngineCore:
         self._home: EngineHome | None = None
         self._neighbourhood: Neighbourhood | None = None
         self._capture: PacketCapture | None = None
+        self.devices = EngineDevices(publish)
         self._trace = TraceLog(self._zero, self._saw_message)
         self._registration = RegistrationChanged("", RegistrationState.NONE)
         self._registration_settled = asyncio.Event()
@@ -138,7 +138,7 @@ class EngineCore:
             await self._start_home()
         self._tasks.start(watch_network(self._network_changed), "watch the network")
         if self._options.ring:
-            self._tasks.start(self._look_for_devices(), "look for devices")
+            self.devices.watch()
         if self._options.take_calls and not serves:
             self._tasks.start(self._load_media(), "load codecs")
 
@@ -170,6 +170,7 @@ class EngineCore:
             await self._open_done.wait()
         await self._tasks.close()
         await self._stop_sip()
+        await self.devices.close()
         if self._home is not None:
             await self._home.close()
         await self._store.close()
@@ -272,9 +273,6 @@ class EngineCore:
             await self._neighbourhood.open(self._kept.own_name, here, self._kept.settings.network.interfaces, VERSION)
         except EngineError as error:
             self._publish(Problem("network", str(error)))
-
-    async def _look_for_devices(self) -> None:
-        self._publish(DevicesChanged(*await asyncio.to_thread(_read_devices)))
 
     async def _load_media(self) -> None:
         """Have everything there when the first call comes in: nobody waits for it at the other end then."""
@@ -464,7 +462,7 @@ class EngineCore:
         """Everything `parley doctor` checks, except the call to itself."""
         from app.engine.network_examination import examine_network
 
-        findings = examine_devices(*await asyncio.to_thread(_read_devices))
+        findings = examine_devices(*await self.devices.read())
         findings += await examine_names(self._kept.settings, self.account)
         found, network = await examine_network(self._ice_config())
         findings += found
@@ -473,9 +471,6 @@ class EngineCore:
                 await asyncio.wait_for(self._registration_settled.wait(), REGISTRATION_WAIT_S)
         findings.append(examine_registration(self.account, self._registration))
         return Examination(tuple(findings), network)
-
-    async def list_devices(self) -> tuple[DeviceInfo, ...]:
-        return (await asyncio.to_thread(_read_devices))[0]
 
     def _refuse_during_call(self) -> None:
         if self._running_calls().manager.calls:
@@ -489,11 +484,3 @@ class EngineCore:
             self._home = None
             self._people.set_echo(None)
             self._publish(HomeChanged(False))
-
-
-def _read_devices() -> tuple[tuple[DeviceInfo, ...], tuple[str, ...]]:
-    """The devices, and one sentence for each kind that is missing. Blocks; loads the sound library the first time."""
-    from app.media.devices import list_devices, missing_devices
-
-    devices = list_devices()
-    return devices, missing_devices(devices)

@@ -20,7 +20,7 @@ from app.engine.thread import LoopThread
 from app.events import CallFigures, Contact, DeviceInfo, Event, Problem, RegistrationChanged, ShareChoice, SipTrace
 from app.frames import FrameMailbox, VideoPicture
 from app.people.errors import PeopleError
-from app.settings import Account, Settings
+from app.settings import Account, MediaSettings, Settings
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +235,30 @@ class DeviceCommands(_Commands):
     """Microphones, speakers and cameras."""
 
     async def list(self) -> tuple[DeviceInfo, ...]:
-        return await self._engine.run(self._core.list_devices())
+        return await self._engine.run(self._core.devices.list())
+
+    async def try_out(self, media: MediaSettings, *, camera: bool) -> None:
+        """Open the microphone, and the camera if asked, that settings name; TrialChanged tells how it goes.
+
+        Again with other settings to change them. The picture is in `trial_picture`. `stop_trial` ends it.
+        """
+        await self._engine.run(self._core.devices.try_out(media, camera=camera))
+
+    async def stop_trial(self) -> None:
+        """Release what `try_out` opened."""
+        await self._engine.run(self._core.devices.stop_trial())
+
+    async def play_test_sound(self, device: str, volume: float = 0.8) -> None:
+        """Play a short sound on a speaker, "" the system's."""
+        await self._engine.run(self._core.devices.play_test_sound(device, volume))
+
+    async def echo_test(self) -> None:
+        """Record three seconds of the microphone that is tried out, and play them; TrialChanged tells the steps."""
+        await self._engine.run(self._core.devices.echo_test())
+
+    def trial_picture(self) -> FrameMailbox:
+        """What the camera that is tried out sees."""
+        return self._core.devices.picture
 
 
 class DiagnosisCommands(_Commands):

@@ -10,13 +10,16 @@ import logging
 import threading
 import time
 
-from app.media.portaudio import AudioDeviceError, AudioStream, BlockCallback, Kind, find
+from app.media import portaudio
+from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream, BlockCallback, Kind, find
 
 logger = logging.getLogger(__name__)
 
 STUCK_AFTER_S = 2.0  # no block of 10 ms for this long
 RETRY_INTERVALS_S = (0.5, 1.0, 2.0, 3.0, 5.0)  # the last one again and again
 _CLOSE_TIMEOUT_S = 2.0
+_RELEASE_S = 0.05  # between looks whether other streams let the list go
+_MOST_RELEASES = 40
 
 _MEANS = {"microphone": "others hear silence", "speaker": "you hear nothing"}
 
@@ -37,13 +40,24 @@ class DeviceKeeper:
         self._callback = callback
         self._settled = threading.Event()  # the first attempt is over
         self._stopping = threading.Event()
-        self._changed = threading.Event()  # another device is wanted, or what is wanted may be there now
+        self._device: AudioDevice | None = None
+        self._changed = threading.Event()  # another device is the right one
+        self._woken = threading.Event()  # … or the right one may be there now
         self._thread: threading.Thread | None = None
 
     def use(self, wanted: str) -> None:
         """Go on with another device, "" the system's; returns at once."""
         if wanted != self._wanted:
             self._wanted = wanted
+            self._changed.set()
+            self._woken.set()
+
+    def devices_changed(self) -> None:
+        """Look whether another device is the right one by now; may block as long as reading the list does."""
+        device = self._device
+        if device is None:
+            self._woken.set()
+        elif portaudio.is_stale() or portaudio.should_reopen(self.kind, self._wanted, device):
             self._changed.set()
 
     @property
@@ -71,28 +85,32 @@ class DeviceKeeper:
         """Release the device; with `wait` at most two seconds, otherwise at once and in the keeper's thread."""
         self._stopping.set()
         self._changed.set()
+        self._woken.set()
         if wait and self._thread is not None:
             self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
+        unlisten = portaudio.listen(self.devices_changed)
         try:
             self._keep()
         except Exception:
             logger.exception("the keeper of the %s stopped", self.kind)
             self._problem = f"The {self.kind} stopped because of an error in Parley: {_MEANS[self.kind]}."
         finally:
+            unlisten()
             self._settled.set()
 
     def _keep(self) -> None:
         failures = 0
         while not self._stopping.is_set():
             self._changed.clear()
+            self._woken.clear()
             if self._stopping.is_set():
                 return
             stream = self._open()
             self._settled.set()
             if stream is None:
-                self._changed.wait(RETRY_INTERVALS_S[min(failures, len(RETRY_INTERVALS_S) - 1)])
+                self._woken.wait(RETRY_INTERVALS_S[min(failures, len(RETRY_INTERVALS_S) - 1)])
                 failures += 1
                 continue
             failures = 0
@@ -107,10 +125,13 @@ class DeviceKeeper:
                 self._problem = f"The {self.kind} was lost: {_MEANS[self.kind]} until it is back."
                 logger.info("%s", error)
             finally:
-                self.device_name = None
+                self.device_name = self._device = None
                 stream.close(lost=lost)
 
     def _open(self) -> AudioStream | None:
+        for _ in range(_MOST_RELEASES):
+            if not portaudio.is_stale() or self._stopping.wait(_RELEASE_S):
+                break
         device = find(self.kind, self._wanted)
         problem = None
         if device is None and self._wanted:
@@ -126,6 +147,7 @@ class DeviceKeeper:
             return None
         self._moved_at = time.monotonic()
         self.device_name = device.name
+        self._device = device
         self._problem = problem
         logger.info("the %s is %s (%s)", self.kind, device.name, device.host_api)
         return stream

@@ -7,20 +7,24 @@ streams of this program are counted here, and the list is read anew only while n
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.media import pulse
 from app.media.ports import SAMPLE_RATE_HZ
+from app.media.rates import RateConverter
 from app.media.speaker_pace import SpeakerPace
 
 logger = logging.getLogger(__name__)
@@ -36,6 +40,8 @@ _LATENCY_S: dict[Kind, float] = {"microphone": 0.02, "speaker": 0.03}
 _MOST_WAITED_S = 0.1  # for room in a speaker: a device that stands still is left to PortAudio
 _LOCK_TIMEOUT_S = 3.0
 _INVALID_CHANNEL_COUNT = -9998  # paInvalidChannelCount
+_INVALID_SAMPLE_RATE = -9997  # paInvalidSampleRate
+_MOST_CHANNELS = 32
 
 # Where a machine has several ways to the same device, the list shows the first of these.
 _HOST_APIS = ("Windows WASAPI", "Core Audio", "PipeWire", "PulseAudio", "ALSA", "JACK Audio Connection Kit", "MME")
@@ -71,28 +77,111 @@ class AudioDevice:
     host_api: str
     channels: int
     is_default: bool
+    rate_hz: int = SAMPLE_RATE_HZ  # its own
+    server_name: str = ""  # of a device behind a sound server
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What stays when the list is read anew."""
+        return self.name, self.host_api, self.server_name
 
 
 _lock = threading.RLock()
 _open_streams = 0
 _known: dict[Kind, tuple[AudioDevice, ...]] = {"microphone": (), "speaker": ()}
+_fresh: dict[Kind, tuple[AudioDevice, ...]] = {}  # as another process read it
+_is_stale = False
+_listeners: list[Callable[[], None]] = []
 
 
 def devices(kind: Kind) -> tuple[AudioDevice, ...]:
-    """Give all devices of a kind, of every host API; the list is as fresh as open streams allow."""
+    """Give all devices of a kind, of every host API; PortAudio's are as fresh as open streams allow."""
+    global _is_stale
     if not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return _known[kind]
     try:
         if _open_streams == 0:
             _read_list()
-        return _known[kind]
+            _is_stale = False
+        found = _known[kind]
     finally:
         _lock.release()
+    return _behind_server(kind, found)
+
+
+def listen(on_change: Callable[[], None]) -> Callable[[], None]:
+    """Have `on_change` called when devices came or went (`devices_changed`); gives what ends that."""
+    with _lock:
+        _listeners.append(on_change)
+
+    def end() -> None:
+        with _lock:
+            _listeners.remove(on_change)
+
+    return end
+
+
+def devices_changed() -> None:
+    """Tell whoever keeps a device open that there are other ones now; in the thread of whoever noticed."""
+    with _lock:
+        listeners = tuple(_listeners)
+    for on_change in listeners:
+        on_change()
+
+
+def take_fresh_list(rows: dict[str, list[list[object]]]) -> None:
+    """Take the list that another process read, as rows of `as_row`: streams in the way of reading it are to close."""
+    global _is_stale
+    with _lock:
+        for kind in _DIRECTIONS:
+            _fresh[kind] = tuple(AudioDevice(*row) for row in rows.get(kind, ()))  # type: ignore[arg-type]
+        _is_stale = any(_identities(_fresh[kind]) != _identities(_known[kind]) for kind in _DIRECTIONS)
+
+
+def as_row(device: AudioDevice) -> list[object]:
+    """Give a device as plain values."""
+    return list(astuple(device))
+
+
+def should_reopen(kind: Kind, wanted: str, current: AudioDevice) -> bool:
+    """Tell whether another device than the current one is the right one by now."""
+    listed = _fresh.get(kind)
+    right = _choose(listed, wanted) or _choose(listed, "") if listed is not None else find(kind, wanted)
+    if right is None:
+        return False
+    return right.identity != current.identity
+
+
+def is_stale() -> bool:
+    """Tell whether the list can only be read after every stream has closed."""
+    return _is_stale and _open_streams > 0
+
+
+def _identities(listed: tuple[AudioDevice, ...]) -> set[tuple[str, str, str]]:
+    return {device.identity for device in listed}
+
+
+def _behind_server(kind: Kind, found: tuple[AudioDevice, ...]) -> tuple[AudioDevice, ...]:
+    """Put the devices of a sound server, which PortAudio knows as one, before those that PortAudio knows.
+
+    Where the server has none of this kind there is none: what else PortAudio lists leads to the server too.
+    """
+    way = next((device for device in found if (device.host_api, device.name) == ("ALSA", "pulse")), None)
+    listed = pulse.read() if way is not None else None
+    if way is None or listed is None:
+        return found
+    behind = tuple(
+        replace(way, name=row.description, host_api="PulseAudio", is_default=row.is_default, server_name=row.name)
+        for row in (listed.microphones if kind == "microphone" else listed.speakers)
+    )
+    return (*behind, *found) if behind else ()
 
 
 def choices(kind: Kind) -> tuple[AudioDevice, ...]:
     """Give the devices to show to a person: of the best host API, without ALSA's plug-ins."""
-    found = devices(kind)
+    found = _fresh.get(kind) if _open_streams else None
+    if found is None:
+        found = devices(kind)
     for host_api in (*_HOST_APIS, None):
         shown = tuple(device for device in found if host_api in (None, device.host_api) and not _is_plugin(device))
         if shown:
@@ -102,11 +191,15 @@ def choices(kind: Kind) -> tuple[AudioDevice, ...]:
 
 def find(kind: Kind, wanted: str) -> AudioDevice | None:
     """Give the device that `wanted` names: "NAME, HOST API" or "NAME"; "" is the system's default."""
-    found = devices(kind)
+    return _choose(devices(kind), wanted)
+
+
+def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:
     if not wanted:
-        return next((device for device in found if device.is_default), found[0] if found else None)
+        own = [device for device in found if not device.server_name]  # a server itself moves who follows its default
+        return next((device for device in own if device.is_default), own[0] if own else None)
     exact = [device for device in found if f"{device.name}, {device.host_api}" == wanted]
-    named = [device for device in found if device.name == wanted]
+    named = [device for device in found if wanted in (device.name, device.server_name)]
     named.sort(key=lambda device: _HOST_APIS.index(device.host_api) if device.host_api in _HOST_APIS else 99)
     return next(iter(exact + named), None)
 
@@ -122,12 +215,19 @@ class AudioStream:
         global _open_streams
         self._kind = kind
         with _lock:
-            self._stream, channels = _open(kind, device)
+            self._stream, channels, rate_hz = _open(kind, device)
             _open_streams += 1
         self.delay_s = 0.0  # how long sound waits in the device, as far as PortAudio knows
+        self._rate_hz = rate_hz
         self._capacity = self._stream.write_available if kind == "speaker" else 0
-        self._pace = SpeakerPace(self._capacity / SAMPLE_RATE_HZ)
-        self._block = np.zeros((BLOCK_SAMPLES, channels), np.int16)
+        self._pace = SpeakerPace(self._capacity / rate_hz)
+        self._channels = channels
+        self._block = np.zeros(BLOCK_SAMPLES, np.int16)
+        self._rest = np.zeros(0, np.int16)  # of a microphone at another rate: less than a block
+        self._converter: RateConverter | None = None
+        if rate_hz != SAMPLE_RATE_HZ:
+            rates = (rate_hz, SAMPLE_RATE_HZ) if kind == "microphone" else (SAMPLE_RATE_HZ, rate_hz)
+            self._converter = RateConverter(*rates)
 
     def move(self, callback: BlockCallback) -> None:
         """Wait for the next 10 ms: hand over what was heard, or have a block filled and play it.
@@ -137,16 +237,31 @@ class AudioStream:
         sounddevice = _library()
         try:
             if self._kind == "microphone":
-                data, _ = self._stream.read(BLOCK_SAMPLES)
-                self.delay_s = self._stream.latency + self._stream.read_available / SAMPLE_RATE_HZ
-                callback(np.frombuffer(data, np.int16).reshape(BLOCK_SAMPLES, -1)[:, 0])
+                self._hear(callback)
             else:
-                self.delay_s = queued_s = self._wait_for_room()
-                callback(self._block[:, 0])
-                self._block[:, 1:] = self._block[:, :1]
-                self._pace.wrote(queued_s, ran_dry=bool(self._stream.write(self._block)))
+                self._play(callback)
         except sounddevice.PortAudioError as error:
             raise AudioDeviceError(f"the {self._kind} was lost") from error
+
+    def _hear(self, callback: BlockCallback) -> None:
+        data, _ = self._stream.read(self._rate_hz // 100)
+        self.delay_s = self._stream.latency + self._stream.read_available / self._rate_hz
+        heard = np.frombuffer(data, np.int16).reshape(-1, self._channels)[:, 0]
+        if self._converter is None:
+            callback(heard)
+            return
+        waiting = np.concatenate([self._rest, self._converter.convert(heard)])
+        whole = waiting.size // BLOCK_SAMPLES * BLOCK_SAMPLES
+        for start in range(0, whole, BLOCK_SAMPLES):
+            callback(waiting[start : start + BLOCK_SAMPLES])
+        self._rest = waiting[whole:]
+
+    def _play(self, callback: BlockCallback) -> None:
+        self.delay_s = queued_s = self._wait_for_room()
+        callback(self._block)
+        mono = self._block if self._converter is None else self._converter.convert(self._block)
+        samples = mono if self._channels == 1 else np.repeat(mono, self._channels)
+        self._pace.wrote(queued_s, ran_dry=bool(self._stream.write(np.ascontiguousarray(samples))))
 
     @property
     def underruns(self) -> int:
@@ -157,7 +272,7 @@ class AudioStream:
         """Wait until the speaker needs the next block; give how many seconds of sound are left in it."""
         end = time.monotonic() + _MOST_WAITED_S
         while True:
-            queued_s: float = max(0, self._capacity - self._stream.write_available) / SAMPLE_RATE_HZ
+            queued_s: float = max(0, self._capacity - self._stream.write_available) / self._rate_hz
             wait_s = self._pace.wait_s(queued_s)
             if wait_s <= 0 or time.monotonic() > end:
                 return queued_s
@@ -183,18 +298,33 @@ class AudioStream:
                 _open_streams -= 1
 
 
-def _open(kind: Kind, device: AudioDevice) -> tuple[Any, int]:
-    """Open and start, mono where the device can, otherwise two channels; give the stream and its channels."""
+def _open(kind: Kind, device: AudioDevice) -> tuple[Any, int, int]:
+    """Open and start, mono at 48 kHz where the device can; give the stream, its channels and its rate."""
+    last_error: Exception | None = None
+    for rate_hz in dict.fromkeys((SAMPLE_RATE_HZ, device.rate_hz)):
+        for channels in dict.fromkeys((*range(1, min(device.channels, 2) + 1), min(device.channels, _MOST_CHANNELS))):
+            try:
+                return _open_as(kind, device, channels, rate_hz), channels, rate_hz
+            except (_library().PortAudioError, ValueError) as error:
+                last_error = error
+                if _INVALID_CHANNEL_COUNT not in error.args:
+                    break
+        if last_error is None or _INVALID_SAMPLE_RATE not in last_error.args:
+            break
+    logger.info("opening the %s %s: %s", kind, device.name, last_error)
+    raise AudioDeviceError(f"the {kind} {device.name[:60]!r} could not be opened")
+
+
+def _open_as(kind: Kind, device: AudioDevice, channels: int, rate_hz: int) -> Any:
     sounddevice = _library()
     stream_class = sounddevice.RawInputStream if kind == "microphone" else sounddevice.RawOutputStream
     settings = sounddevice.WasapiSettings(auto_convert=True) if device.host_api == "Windows WASAPI" else None
-    last_error: Exception | None = None
-    for channels in range(1, min(device.channels, 2) + 1):
-        stream = None
-        try:
+    stream = None
+    try:
+        with _server_device(kind, device.server_name):
             stream = stream_class(
-                samplerate=SAMPLE_RATE_HZ,
-                blocksize=BLOCK_SAMPLES,
+                samplerate=rate_hz,
+                blocksize=rate_hz // 100,
                 device=device.index,
                 channels=channels,
                 dtype="int16",
@@ -202,15 +332,27 @@ def _open(kind: Kind, device: AudioDevice) -> tuple[Any, int]:
                 extra_settings=settings,
             )
             stream.start()
-            return stream, channels
-        except (sounddevice.PortAudioError, ValueError) as error:
-            last_error = error
-            if stream is not None:
-                stream.close()
-            if _INVALID_CHANNEL_COUNT not in error.args:
-                break
-    logger.info("opening the %s %s: %s", kind, device.name, last_error)
-    raise AudioDeviceError(f"the {kind} {device.name[:60]!r} could not be opened")
+        return stream
+    except (sounddevice.PortAudioError, ValueError):
+        if stream is not None:
+            stream.close()
+        raise
+
+
+@contextlib.contextmanager
+def _server_device(kind: Kind, name: str) -> Iterator[None]:
+    """Have what is opened meanwhile lead to one device of the sound server: libpulse takes its name from here."""
+    variable = "PULSE_SOURCE" if kind == "microphone" else "PULSE_SINK"
+    before = os.environ.get(variable)
+    if name:
+        os.environ[variable] = name
+    try:
+        yield
+    finally:
+        if name:
+            os.environ.pop(variable)
+            if before is not None:
+                os.environ[variable] = before
 
 
 def _library() -> Any:
@@ -270,6 +412,7 @@ def _device(row: dict[str, Any], host_apis: Any, direction: str) -> AudioDevice:
         host_api=str(host_api["name"]),
         channels=int(row[f"max_{direction}_channels"]),
         is_default=_default_index(host_apis, direction) == row["index"],
+        rate_hz=round(row["default_samplerate"]),
     )
 
 

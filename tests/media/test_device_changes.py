@@ -1,0 +1,211 @@
+"""Devices that come, go, are chosen anew or run at another rate, while sound goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.frames import FrameMailbox
+from app.media import portaudio
+from app.media.device_watch import DeviceWatch
+from app.media.devices import list_devices
+from app.media.portaudio import AudioDevice, AudioStream
+from app.media.rates import RateConverter
+from app.media.speaker import SpeakerSink
+from app.media.trial import DeviceTrial
+from app.settings import MediaSettings
+from tests.heard import frequency_hz, tone
+from tests.media.pulse import private_pulse
+
+ROOT = Path(__file__).resolve().parents[2]
+SPK, HEADSET = "Null Output (spk)", "Null Output (headset)"
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 8.0) -> bool:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def speakers() -> dict[str, bool]:
+    return {device.name: device.is_default for device in list_devices() if device.kind == "speaker"}
+
+
+def test_devices_are_seen_chosen_lost_and_found_again_while_one_is_open(tmp_path: Path) -> None:
+    with private_pulse(tmp_path) as pulse:
+        told: list[dict[str, bool]] = []
+        watch = DeviceWatch(lambda: told.append(speakers()))
+        watch.start()
+        speaker = SpeakerSink()
+        speaker.start()
+        try:
+            assert speaker.description == "default"
+            pulse.plug("headset")
+            assert until(lambda: bool(told) and told[-1].get(HEADSET) is False)
+            pulse.control("set-default-sink", "headset")
+            assert until(lambda: told[-1].get(HEADSET) is True)
+            playing = pulse.control("list", "short", "sink-inputs").split()
+            sinks = {row.split()[1]: row.split()[0] for row in pulse.control("list", "short", "sinks").splitlines()}
+            assert playing[1] == sinks["headset"]  # who follows the system was moved by it
+            speaker.use(SPK)
+            assert until(lambda: speaker.description == SPK)
+            assert speaker.problem is None
+            pulse.unplug("spk")
+            assert until(lambda: "is not there" in (speaker.problem or ""))
+            assert speaker.description == "default"
+            pulse.plug("spk")
+            assert until(lambda: speaker.description == SPK)
+            assert speaker.problem is None
+            pulse.die()
+            assert until(lambda: speaker.problem is not None)
+        finally:
+            speaker.close()
+            watch.stop()
+
+
+def test_what_is_tried_out_has_a_level_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.media.trial.RECORD_S", 0.4)
+    with private_pulse(tmp_path) as pulse, pulse.recorded() as recorded:
+        trial = DeviceTrial(FrameMailbox())
+        trial.use(MediaSettings(gain_control=False, noise_suppression=False), camera=False)
+        player = pulse.play(tone(1000, 8))
+        try:
+            assert until(lambda: (trial.state().level_dbfs or -99) > -20)
+            assert trial.state().raw_level_dbfs == pytest.approx(trial.state().level_dbfs, abs=2)
+            trial.echo_test()
+            assert trial.state().echo_test == "recording"
+            player.kill()
+            assert until(lambda: trial.state().echo_test == "playing")
+            assert until(lambda: trial.state().echo_test == "")
+            assert trial.state().speaker is None
+        finally:
+            trial.close()
+            player.wait()
+    loud = recorded[0][np.abs(recorded[0]) > 1000]
+    assert loud.size > 0
+
+
+def test_without_a_camera_the_trial_shows_the_test_picture_and_says_so() -> None:
+    mailbox = FrameMailbox()
+    mailbox.listen(lambda: None)
+    trial = DeviceTrial(mailbox)
+    trial.use(MediaSettings(camera="Camera of long ago"), camera=True)
+    try:
+        assert until(lambda: "is not there" in (trial.state().camera or ""))
+        assert until(lambda: mailbox.take() is not None)
+    finally:
+        trial.close()
+
+
+class OddDevice:
+    """A device that runs at 44.1 kHz with four channels and nothing else; a microphone of it hears 1 kHz."""
+
+    latency = 0.01
+    read_available = 0
+    write_available = 1764
+
+    class PortAudioError(Exception):
+        pass
+
+    written: list[np.ndarray]
+
+    def __init__(self, samplerate: int, blocksize: int, channels: int, **others: Any) -> None:
+        if samplerate != 44_100:
+            raise self.PortAudioError("rate", -9997)
+        if channels != 4:
+            raise self.PortAudioError("channels", -9998)
+        assert blocksize == 441
+        self._at = 0
+        OddDevice.written = []
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def read(self, count: int) -> tuple[bytes, bool]:
+        at = self._at + np.arange(count)
+        self._at += count
+        sound = (10_000 * np.sin(2 * np.pi * 1000 * at / 44_100)).astype(np.int16)
+        return np.repeat(sound, 4).tobytes(), False
+
+    def write(self, samples: np.ndarray) -> bool:
+        OddDevice.written.append(samples.reshape(-1, 4)[:, 2].copy())
+        return False
+
+    RawInputStream = RawOutputStream = None
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> AudioDevice:
+    monkeypatch.setattr(OddDevice, "RawInputStream", OddDevice)
+    monkeypatch.setattr(OddDevice, "RawOutputStream", OddDevice)
+    monkeypatch.setattr(portaudio, "_library", lambda: OddDevice)
+    return AudioDevice(0, "Mixing desk", "ALSA", 4, True, rate_hz=44_100)
+
+
+def test_a_microphone_at_another_rate_with_more_channels(odd: AudioDevice) -> None:
+    stream = AudioStream("microphone", odd)
+    heard: list[np.ndarray] = []
+    for _ in range(100):
+        stream.move(lambda block: heard.append(block.copy()))
+    stream.close()
+    assert {block.size for block in heard} == {480}
+    assert 98 <= len(heard) <= 100
+    sound = np.concatenate(heard)[4800:]
+    assert frequency_hz(sound) == pytest.approx(1000, abs=2)
+    assert np.abs(np.diff(sound.astype(int))).max() < 1400  # no seam: a sine of 1 kHz moves by 1309 at most
+
+
+def test_a_speaker_at_another_rate_with_more_channels(odd: AudioDevice) -> None:
+    stream = AudioStream("speaker", odd)
+    played = iter((10_000 * np.sin(2 * np.pi * 1000 * np.arange(48_000) / 48_000)).astype(np.int16).reshape(-1, 480))
+
+    def fill(block: np.ndarray) -> None:
+        block[:] = next(played)
+
+    for _ in range(100):
+        stream.move(fill)
+    stream.close()
+    sound = np.concatenate(OddDevice.written)
+    assert sound.size == pytest.approx(44_100, abs=441)
+    spectrum = np.abs(np.fft.rfft(sound[4410:] * np.hanning(sound.size - 4410)))
+    assert np.argmax(spectrum) * 44_100 / (sound.size - 4410) == pytest.approx(1000, abs=3)
+
+
+def test_rates_are_turned_without_a_seam_whatever_the_pieces() -> None:
+    sound = tone(1000, 1)
+    whole = RateConverter(48_000, 16_000).convert(sound)
+    pieces = RateConverter(48_000, 16_000)
+    cut = np.concatenate([pieces.convert(part) for part in np.array_split(sound, 37)])
+    assert np.array_equal(whole[: cut.size], cut[: whole.size])
+    assert cut.size == pytest.approx(16_000, abs=40)
+
+
+def test_a_list_that_another_process_read_tells_what_to_open_anew() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "--list-sound-devices"], cwd=ROOT, capture_output=True, timeout=20, check=True
+    )
+    assert b'"microphone"' in done.stdout
+    old = AudioDevice(1, "Speakers", "Windows WASAPI", 2, True)
+    new = AudioDevice(2, "Headset", "Windows WASAPI", 2, True)
+    try:
+        portaudio.take_fresh_list({"microphone": [], "speaker": [portaudio.as_row(row) for row in (old, new)]})
+        assert not portaudio.should_reopen("speaker", "Speakers", old)
+        assert portaudio.should_reopen("speaker", "Headset", old)
+        portaudio.take_fresh_list({"speaker": [portaudio.as_row(new)]})
+        assert portaudio.should_reopen("speaker", "", old)  # the system's speaker is another one now
+        assert not portaudio.should_reopen("microphone", "", old)
+    finally:
+        portaudio._fresh.clear()
