@@ -190,8 +190,9 @@ class _Writing:
 
     def _step(self, until_s: float) -> None:
         for own, frame, at in _drain(self._recorder._sounds):
-            lane = self._own if own else self._far
-            lane.add(frame, round(at * SAMPLE_RATE_HZ) - FRAME_SAMPLES)
+            # Ours was captured until now, the far side's is heard from now on.
+            position = round(at * SAMPLE_RATE_HZ)
+            self._own.add(frame, position - FRAME_SAMPLES) if own else self._far.add(frame, position)
         self._film_what_came()
         while (self._position + FRAME_SAMPLES) / SAMPLE_RATE_HZ <= until_s:
             self._file.sound(self._tracks())

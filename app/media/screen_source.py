@@ -21,6 +21,7 @@ STILL_INTERVAL_S = 0.15  # a picture that does not change is given again: an enc
 SHARPEN_S = 1.0  # after a change every picture is given for so long
 LOOK_INTERVAL_S = 0.4  # between looks at where it is and how large
 _RETRY_S = 0.2
+_LEAST_SIDE = 32  # what every encoder takes
 _MOST_FAILURES = 25  # in a row, of a target that is still there
 
 
@@ -85,8 +86,9 @@ class ScreenSource(VideoThread):
             if self._is_due(packet, now):
                 for frame in packet.decode():
                     assert isinstance(frame, av.VideoFrame)
-                    size = inside(frame.width, frame.height, MOST_WIDTH, MOST_HEIGHT)
-                    self._give(self._reformatter.reformat(frame, *size, "yuv420p"), now)
+                    width, height = inside(frame.width, frame.height, MOST_WIDTH, MOST_HEIGHT)
+                    width, height = max(width, _LEAST_SIDE), max(height, _LEAST_SIDE)
+                    self._give(self._reformatter.reformat(frame, width, height, "yuv420p"), now)
             captured = True
             if now - looked_at >= LOOK_INTERVAL_S:
                 looked_at = now

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 MOST_WIDTH, MOST_HEIGHT = 1920, 1080
 _THUMBNAIL_WIDTH, _THUMBNAIL_HEIGHT = 256, 160
 _MOST_THUMBNAILS = 24
+_AT_ONCE_FPS = 500  # FFmpeg waits for the time of a picture before it gives the first
 
 WAYLAND = (
     "This desktop runs on Wayland, where Parley cannot take the picture of a screen or a window: "
@@ -120,7 +121,7 @@ def _thumbnail(here: Desktop, video_from: str) -> VideoPicture | None:
             grab = target.look()
             if grab is None:
                 return None
-            with grab.open(30) as container:
+            with grab.open(_AT_ONCE_FPS) as container:
                 frame = next(container.decode(video=0))
                 size = inside(frame.width, frame.height, _THUMBNAIL_WIDTH, _THUMBNAIL_HEIGHT)
                 small = VideoReformatter().reformat(frame, *size, "bgra", interpolation="AREA")

@@ -72,6 +72,8 @@ def _find_window(windows: tuple[Window, ...], wanted: str) -> Window:
     close = [one for one in windows if title and title in one.title.casefold()]
     if exact:
         return exact[0]
+    if number >= 0:
+        raise NotShared("The window is no longer there: choose another one to share.")
     if not close:
         raise NotShared(f"There is no window {wanted[:60]!r}.")
     if len(close) > 1:

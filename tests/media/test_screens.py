@@ -115,6 +115,8 @@ def test_a_window_is_followed_when_it_changes_moves_and_goes(desk: Desk, share: 
     seen.until(lambda seen: seen.rgb.shape == (240, 320, 3))
     desk.move(number, WIDTH - 100, 60, 320, 240)  # half outside: the part that is to be seen
     seen.until(lambda seen: seen.rgb.shape == (240, 100, 3))
+    desk.move(number, 50, 60, 400, 8)
+    seen.until(lambda seen: seen.rgb.shape == (32, 400, 3))
     desk.move(number, 0, 0, 320, 240)
     desk.fill(number, RED, 320, 240)
     seen.until(lambda seen: seen.rgb.shape == (240, 320, 3) and seen.is_all(RED))
@@ -143,6 +145,7 @@ def test_what_is_not_there_is_said(desk: Desk) -> None:
     for wanted, sentence in (
         ("screen:HDMI-9", "There is no screen 'HDMI-9'; there is screen."),
         ("window:nothing", "There is no window 'nothing'."),
+        ("window:0x77", "The window is no longer there: choose another one to share."),
         ("window:report", "Several windows are called 'report': write more of the title."),
     ):
         with pytest.raises(NotShared) as found:
