@@ -34,6 +34,8 @@ class Sending:
     outbox: Outbox
     red_payload_type: int | None = None  # RFC 2198
     keys: CodecPlan | None = None  # RFC 4733
+    noise_payload_type: int | None = None  # RFC 3389: describe pauses instead of sending them
+    dtx: bool = False  # the same for a codec that can by itself
 
 
 class FramePace:
@@ -128,7 +130,10 @@ class _Line:
 
     def __init__(self, sending: Sending, pace: FramePace) -> None:
         self.sending = sending
-        self._packetizer = Packetizer(sending.codec, make_encoder(sending.codec), sending.red_payload_type)
+        encoder = make_encoder(sending.codec, dtx=sending.dtx)
+        self._packetizer = Packetizer(
+            sending.codec, encoder, sending.red_payload_type, sending.noise_payload_type if sending.dtx else None
+        )
         self._frame_units = self._packetizer.frame_units
         self._begun = sending.sender.media_time(pace.due) - pace.frame * self._frame_units
 

@@ -9,7 +9,7 @@ from app.media.allocation import BitrateWish
 from app.media.audio_choice import AudioChooser, PeerLimits
 from app.media.audio_receive import AudioPlayWorker
 from app.media.audio_send import AudioSendWorker, Sending
-from app.media.codecs import EVENT, RED, beside
+from app.media.codecs import EVENT, NOISE, RED, beside
 from app.media.dtmf import KeyReceiver
 from app.media.errors import PacketError
 from app.media.events import DeviceTrouble, FirstMedia, KeyPressed, MutedSpeech
@@ -280,13 +280,15 @@ class AudioStream(RtpStream):
 
     def _sending(self) -> Sending:
         codecs = self.plan.codecs
-        red = beside(RED, self.codec, codecs)
+        red, noise = beside(RED, self.codec, codecs), beside(NOISE, self.codec, codecs)
         return Sending(
             self.codec,
             self.sender,
             self._outbox(self.sender),
             red_payload_type=red.payload_type if red is not None else None,
             keys=beside(EVENT, self.codec, codecs),
+            noise_payload_type=noise.payload_type if noise is not None else None,
+            dtx=self.host.settings.dtx,
         )
 
     def _tell(self, about: str, problem: str | None) -> None:

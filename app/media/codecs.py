@@ -12,6 +12,7 @@ OPUS = CodecPlan("opus", 111, 48_000, 2, (("minptime", "10"), ("useinbandfec", "
 G722 = CodecPlan("G722", 9, 8_000)  # the clock of RTP, not of its sound
 PCMU = CodecPlan("PCMU", 0, 8_000)
 PCMA = CodecPlan("PCMA", 8, 8_000)
+COMFORT_NOISE = CodecPlan("CN", 13, 8_000)
 VP8 = CodecPlan("VP8", 96, 90_000)
 H264 = CodecPlan("H264", 98, 90_000, 1, OWN_PARAMETERS)
 

@@ -39,7 +39,8 @@ LOUDEST_FADES = 0.998  # a frame: -20 dB in 45 s
 FADE_AFTER_S = 0.060  # of invented sound that stands for speech
 FADED_S = 0.200
 MOST_START_DELAY_S = 0.060
-IDLE_AFTER_S = 1.0  # without packets: wait for a new start
+IDLE_AFTER_S = 1.0  # without packets: wait for a new start …
+PAUSE_AFTER_S = 30.0  # … and where the sender said that it pauses: its background goes on so long
 SKIPPED_UNASKED_S = 0.060  # over the target: a gap is passed though nothing stood for it
 LEAST_GAP = 48  # samples: less is a timestamp that was rounded
 SHORTEST_TO_JOIN = 480
@@ -284,13 +285,15 @@ class Playout:
         if self._starved_since is None:
             self._starved_since = now
         since = now - self._starved_since
-        if since > IDLE_AFTER_S or self._decoder is None:
+        pauses = self._decoder is not None and self._decoder.is_paused
+        if self._decoder is None or since > (PAUSE_AFTER_S if pauses else IDLE_AFTER_S):
             self._next, self._starved_since, self._starved_samples = None, None, 0
             self._low_water.clear()
             return _SILENCE
         self._starved_samples += FRAME
         self._low_water.clear()
-        return _faded(self._decoder.conceal(FRAME), since)
+        sound = self._decoder.conceal(FRAME)
+        return sound if pauses else _faded(sound, since)
 
     def _fed_again(self, head: _Waiting, gap: int) -> None:
         """Packets come again: what was invented counts unless the sender had simply fallen silent."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.media.audio_choice import MOST_REPEATS, USUAL_MS, AudioChoice
+from app.media.comfort_noise import NoiseSender
 from app.media.plan import CodecPlan
 from app.media.red import Block, pack
 from app.media.speech import AudioEncoder, Sound
@@ -24,13 +25,25 @@ class AudioPayload:
 
 
 class Packetizer:
-    """Encodes for one codec. `red_payload_type`: of RFC 2198, where the peer takes that."""
+    """Encodes for one codec.
 
-    def __init__(self, codec: CodecPlan, encoder: AudioEncoder, red_payload_type: int | None = None) -> None:
+    `red_payload_type`: of RFC 2198, where the peer takes that; `noise_payload_type`: of RFC 3389, where pauses are to
+    be described instead of sent.
+    """
+
+    def __init__(
+        self,
+        codec: CodecPlan,
+        encoder: AudioEncoder,
+        red_payload_type: int | None = None,
+        noise_payload_type: int | None = None,
+    ) -> None:
         self.frame_units = encoder.timestamp_step
         self._payload_type = codec.payload_type
         self._encoder = encoder
         self._red_payload_type = red_payload_type
+        self._noise_payload_type = noise_payload_type
+        self._noise = NoiseSender() if noise_payload_type is not None else None
         self._choice = AudioChoice()
         self._frames: list[Sound] = []
         self._begun_at = 0  # media time of the first of them
@@ -67,6 +80,10 @@ class Packetizer:
         self._older.clear()
 
     def _packets(self, sound: Sound, media_time: int) -> list[AudioPayload]:
+        pause = self._noise.judge(sound) if self._noise is not None else None
+        if pause is not None and self._noise_payload_type is not None:
+            self._speaks = False
+            return [AudioPayload(self._noise_payload_type, False, media_time, pause)] if pause else []
         payload = self._encoder.encode(sound)
         begins, self._speaks = not self._speaks, bool(payload)
         if not payload:

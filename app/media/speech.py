@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.media.audio_choice import AudioChoice
+from app.media.comfort_noise import NoiseDecoder
 from app.media.errors import MediaError
 from app.media.g711 import G711Decoder, G711Encoder
 from app.media.g722 import G722Decoder, G722Encoder
@@ -76,4 +77,6 @@ def make_decoder(codec: CodecPlan) -> AudioDecoder:
         return G711Decoder(name)
     if name == "g722":
         return G722Decoder()
+    if name == "cn":
+        return NoiseDecoder()
     raise MediaError(f"The sound format {codec.name[:40]!r} is not known here.")
