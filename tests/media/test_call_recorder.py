@@ -128,7 +128,7 @@ def test_time_is_kept_over_silence_and_stands_still_on_hold(tmp_path: Path) -> N
     silent = gaps_ms(both[:, 1], at_least_ms=200)
     assert len(silent) == 1
     start, length = silent[0]
-    assert (start, length) == (pytest.approx(1000, abs=40), pytest.approx(2000, abs=60))
+    assert (start, length) == (pytest.approx(1030, abs=40), pytest.approx(1980, abs=60))
     assert not gaps_ms(part(both[:, 0], 0.1, 4.9), at_least_ms=40)
 
 
