@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
@@ -24,15 +25,20 @@ MEASUREMENTS = 8  # two seconds: a key frame or a burst of loss moves nothing
 LEAST_MEASUREMENTS = 4
 NONSENSE_S = 3.0  # no path does that to one of two streams: the reports are of different clocks
 
-PICTURE_WAITS_FROM_S = 0.030
-PICTURE_WAITS_UNTIL_S = 0.015
-PICTURE_STAYS_EARLY_S = 0.010
-MOST_PICTURE_S = 0.300
 
-SOUND_WAITS_FROM_S = 0.100
-SOUND_WAITS_UNTIL_S = 0.080
-PICTURE_STAYS_LATE_S = 0.060
-MOST_SOUND_S = 0.100
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When and for how long what comes too early waits; seconds."""
+
+    starts: float  # too early by so much, it begins to wait
+    stops: float  # … and by less than that it waits no more
+    leaves: float  # so much earlier it still comes then
+    most: float  # it waits no longer than that
+    hopeless: float  # too early by so much, waiting that long would not be noticed
+
+
+PICTURE = Rule(0.030, 0.015, 0.010, 0.300, 0.600)
+SOUND = Rule(0.100, 0.080, 0.060, 0.100, 0.300)
 
 RISE_S = 0.020  # at most, of what waits, in a step
 FALL_S = 0.040
@@ -120,17 +126,8 @@ class LipSync:
             return
         offset = median(self._measured)
         self.offset_s = offset + self.picture_waits_s - self.sound_waits_s
-        self._picture_target_s = _target(
-            -offset,
-            self._picture_target_s,
-            PICTURE_WAITS_FROM_S,
-            PICTURE_WAITS_UNTIL_S,
-            PICTURE_STAYS_EARLY_S,
-            MOST_PICTURE_S,
-        )
-        self._sound_target_s = _target(
-            offset, self._sound_target_s, SOUND_WAITS_FROM_S, SOUND_WAITS_UNTIL_S, PICTURE_STAYS_LATE_S, MOST_SOUND_S
-        )
+        self._picture_target_s = _target(PICTURE, -offset, self._picture_target_s)
+        self._sound_target_s = _target(SOUND, offset, self._sound_target_s)
 
     def _forget(self) -> None:
         """There is nothing to be in step with: nothing waits."""
@@ -143,11 +140,11 @@ class LipSync:
         self.sound_waits_s = _moved(self.sound_waits_s, self._sound_target_s)
 
 
-def _target(early_s: float, before_s: float, start_s: float, stop_s: float, left_s: float, most_s: float) -> float:
+def _target(rule: Rule, early_s: float, before_s: float) -> float:
     """Give how long something should wait that comes `early_s` too early, and waited `before_s` so far."""
-    if early_s < stop_s or (early_s < start_s and not before_s):
+    if early_s < rule.stops or early_s > rule.hopeless or (early_s < rule.starts and not before_s):
         return 0.0
-    return min(most_s, max(0.0, early_s - left_s))
+    return min(rule.most, early_s - rule.leaves)
 
 
 def _moved(waits_s: float, target_s: float) -> float:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from app.media.lipsync import MOST_PICTURE_S, MOST_SOUND_S, LipSync, SourceClock
+from app.media.lipsync import PICTURE, SOUND, LipSync, SourceClock
 
 NTP = 3_900_000_000 << 32
 
@@ -52,10 +52,17 @@ def test_a_picture_that_comes_early_waits_for_its_sound() -> None:
 
 
 def test_a_picture_waits_no_longer_than_a_third_of_a_second() -> None:
-    sound, picture = Reached("audio", 1.5), Reached("video", 0.060)
+    sound, picture = Reached("audio", 0.5), Reached("video", 0.060)
     sync = ran(sound, picture)
-    assert picture.waits_s == MOST_PICTURE_S
-    assert sync.offset_s == pytest.approx(-1.14, abs=0.01)
+    assert picture.waits_s == PICTURE.most
+    assert sync.offset_s == pytest.approx(-0.14, abs=0.01)
+
+
+def test_where_waiting_would_not_bring_them_together_nothing_waits() -> None:
+    for sound_s, picture_s in ((1.5, 0.060), (0.080, 1.0)):
+        sound, picture = Reached("audio", sound_s), Reached("video", picture_s)
+        ran(sound, picture)
+        assert (sound.longest_s, picture.longest_s) == (0, 0)
 
 
 @pytest.mark.parametrize("picture_s", [0.080, 0.100, 0.120, 0.190])
@@ -72,9 +79,9 @@ def test_sound_waits_a_little_for_a_picture_that_is_very_late() -> None:
     assert sound.waits_s == pytest.approx(0.080, abs=0.01)
     assert picture.longest_s == 0
     assert sync.offset_s == pytest.approx(0.060, abs=0.01)
-    picture.late_s = 2.0
+    picture.late_s = 0.320
     ran(sound, picture, sync=sync, at=20.0)
-    assert sound.waits_s == MOST_SOUND_S
+    assert sound.waits_s == SOUND.most
 
 
 def test_waiting_ends_with_its_reason() -> None:
