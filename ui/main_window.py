@@ -71,6 +71,7 @@ class MainWindow(QMainWindow):
         self.column.history.unseen_changed.connect(lambda count: self.rail.badge("history", count))
         self.welcome.edit_wanted.connect(self.open_contact)
         self.welcome.remove_wanted.connect(lambda contact: remove_contact(context, contact))
+        self.welcome.devices_wanted.connect(self.open_devices)
         self.call.full_screen_wanted.connect(self.toggle_full_screen)
         self.call.details_wanted.connect(self.toggle_pane)
         self.call.share_wanted.connect(self.open_share)
@@ -130,6 +131,11 @@ class MainWindow(QMainWindow):
         dialog.chosen.connect(self.call.share)
         self._open(dialog)
 
+    def open_devices(self) -> None:
+        from ui.dialogs.devices import DeviceDialog
+
+        self._open(DeviceDialog(self.context, self))
+
     def open_network_check(self) -> None:
         from ui.dialogs.network_check import NetworkCheckDialog
 
@@ -172,6 +178,7 @@ class MainWindow(QMainWindow):
             panel.close_wanted.connect(self._show_stage)
             panel.account_wanted.connect(self.open_account)
             panel.check_wanted.connect(self.open_network_check)
+            panel.devices_wanted.connect(self.open_devices)
             self._settings = panel
             self.stage.addWidget(panel)
         self.stage.setCurrentWidget(self._settings)
@@ -277,7 +284,8 @@ class MainWindow(QMainWindow):
             if len(self._missing) == 1:
                 QTimer.singleShot(_GATHER_MS, self, self._say_missing)
             return
-        self.toasts.show_sentence(event.sentence, "bad" if event.about == "engine" else "warn")
+        tone = {"engine": "bad", "muted": "plain"}.get(event.about, "warn")
+        self.toasts.show_sentence(event.sentence, tone)
 
     def _kept(self, sentence: str, path: str) -> None:
         self.toasts.show_sentence(sentence, "good", ("Show in folder", lambda: show_folder(path)))

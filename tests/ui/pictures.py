@@ -36,6 +36,7 @@ from app.events import (
     RegistrationChanged,
     RegistrationState,
     SipSeen,
+    TrialChanged,
 )
 from tests.ui import scenes
 from tests.ui.recorder import Recorder
@@ -254,6 +255,24 @@ def dialogs(stage: Stage) -> None:
     stage.shoot("contact", stage.window.findChild(QWidget, "contactDialog"))
 
 
+def devices(stage: Stage) -> None:
+    stage.window.open_devices()
+    dialog: Any = stage.window.findChild(QWidget, "deviceDialog")
+    stage.settle(0.2)
+    stage.engine.mailbox("", "trial").put(scenes.picture(640, 480, (120, 90, 60)))
+    stage.tell(TrialChanged(-22.0, -30.0))
+    stage.shoot("devices", dialog)
+    dialog.findChild(QWidget, "deviceScroll").verticalScrollBar().setValue(10_000)
+    lost = "No microphone was found: others hear silence."
+    stage.tell(TrialChanged(-8.0, -12.0, lost, "The speaker was lost: you hear nothing until it is back.", lost))
+    stage.shoot("devices-below", dialog)
+    dialog.resize(420, 560)
+    dialog.findChild(QWidget, "deviceScroll").verticalScrollBar().setValue(0)
+    stage.tell(TrialChanged(-8.0, -12.0, lost, echo_test="recording"))
+    stage.shoot("devices-narrow", dialog)
+    dialog.close()
+
+
 def network(stage: Stage) -> None:
     stage.engine.answers["diagnosis.examine"] = asyncio.get_event_loop().create_future()
     stage.window.open_network_check()
@@ -325,6 +344,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "errors": (errors, (1240, 780)),
     "settings": (settings, (1240, 860)),
     "dialogs": (dialogs, (1240, 780)),
+    "devices": (devices, (1240, 780)),
     "network": (network, (1240, 780)),
     "sharing": (sharing, (1240, 780)),
     "narrow": (narrow, (800, 700)),

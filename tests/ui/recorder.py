@@ -33,7 +33,8 @@ class Recorder:
         self.people = self._group("people", "add update remove clear_history mark_history_seen")
         self.accounts = self._group("accounts", "set_account remove_account password_kept")
         self.settings = self._group("settings", "get change")
-        self.devices = self._group("devices", "list")
+        self.devices = self._group("devices", "list try_out stop_trial play_test_sound echo_test")
+        self.devices.trial_picture = lambda: self.mailbox("", "trial")
         self.diagnosis = self._group("diagnosis", "examine")
 
     async def _expect(self) -> None:

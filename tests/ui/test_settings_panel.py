@@ -52,7 +52,8 @@ def test_it_shows_what_is_kept(panel: SettingsPanel) -> None:
     assert fields.stun.toPlainText() == "stun.example.org:3478"
     assert fields.ring.value() == 40
     assert fields.microphone.currentText() == "Headset"
-    assert fields.speaker.currentText() == "Follow the system"
+    assert fields.speaker.currentText() == "Follow the system (Built-in speakers)"
+    assert fields.ring_device.currentText() == "Same as the speaker"
     assert fields.camera.currentText() == "Old camera (not plugged in)"
     assert panel.device_notes.isVisible()
     assert not panel.foot.isVisible()

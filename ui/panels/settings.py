@@ -29,11 +29,12 @@ from ui.widgets.turn_rows import TurnRows
 
 
 class SettingsPanel(QWidget):
-    """Stands on the stage; `close_wanted` gives the stage back, `account_wanted` and `check_wanted` open dialogs."""
+    """Stands on the stage; `close_wanted` gives the stage back, the other signals open dialogs."""
 
     close_wanted = Signal()
     account_wanted = Signal()
     check_wanted = Signal()
+    devices_wanted = Signal()
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -94,7 +95,14 @@ class SettingsPanel(QWidget):
         devices = self._group("Sound and picture")
         self._add(devices, "Microphone", fields.microphone, "settingsMicrophone")
         self._add(devices, "Speaker", fields.speaker, "settingsSpeaker")
+        self._add(devices, "Incoming calls ring on", fields.ring_device, "settingsRingDevice")
         self._add(devices, "Camera", fields.camera, "settingsCamera")
+        self._add_box(devices, fields.echo_cancellation, "settingsEchoCancellation")
+        self._add_box(devices, fields.noise_suppression, "settingsNoiseSuppression")
+        self._add_box(devices, fields.gain_control, "settingsGainControl")
+        trial = button("Try them out…", "settingsTryOut", self.devices_wanted.emit)
+        tint(self._context.theme, trial, "mic")
+        devices.addWidget(trial, 0, Qt.AlignmentFlag.AlignLeft)
         self._add(devices, "What others see", fields.picture, "settingsPicture")
         self._add(devices, "Size of the picture", fields.size, "settingsSize")
         self._add_box(devices, fields.mirror, "settingsMirror", "Others always see it as it is.")
@@ -248,7 +256,7 @@ class SettingsPanel(QWidget):
             return
         devices = self._context.devices
         media = self._settings.media
-        kept = (media.microphone, media.speaker, media.camera)
+        kept = (media.microphone, media.speaker, media.ring_device, media.camera)
         self.fields.fill_devices(devices.devices, self.fields.chosen_devices if self.changed else kept)
         self.device_notes.setText("\n".join(devices.problems))
         self.device_notes.setVisible(bool(devices.problems))
@@ -290,7 +298,7 @@ class SettingsPanel(QWidget):
             self._say_not_saved(str(error))
             return
         self._set_changed(False)
-        self._context.say("Saved. It holds from the next call on.", "good")
+        self._context.say("Saved. Devices change at once, the rest from the next call on.", "good")
         self.load()
 
     def _say_not_saved(self, sentence: str) -> None:

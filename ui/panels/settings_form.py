@@ -12,9 +12,8 @@ from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QSlider, QSp
 from app.events import DeviceInfo
 from app.settings import Encryption, HostPort, IcePolicy, RecordedSound, Settings, TellOther, TrickleMode, TurnServer
 from ui.widgets.choice import Choice
+from ui.widgets.device_choice import DeviceChoice
 from ui.widgets.turn_rows import TurnRows
-
-FOLLOW = "Follow the system"
 
 POLICIES = (
     (IcePolicy.ALL, "All paths, direct ones first"),
@@ -60,7 +59,13 @@ class SettingsFields:
     def __init__(self) -> None:
         self.name = QLineEdit()
         self.name.setMaxLength(200)
-        self.microphone, self.speaker, self.camera = Choice(), Choice(), Choice()
+        self.microphone, self.speaker, self.camera = (
+            DeviceChoice(kind) for kind in ("microphone", "speaker", "camera")
+        )
+        self.ring_device = DeviceChoice("ring")
+        self.echo_cancellation = QCheckBox("Keep the speaker's sound out of the microphone")
+        self.noise_suppression = QCheckBox("Turn down noise around me")
+        self.gain_control = QCheckBox("Keep my voice at one level")
         self.picture = _choice([words for _, words in PICTURES])
         self.size = _choice([f"{width} × {height}" for width, height in SIZES])
         self.mirror = QCheckBox("Show me my own picture as in a mirror")
@@ -87,27 +92,19 @@ class SettingsFields:
         self.stun.setTabChangesFocus(True)
         self.stun.setFixedHeight(72)
 
-    def fill_devices(self, devices: Sequence[DeviceInfo], chosen: tuple[str, str, str]) -> None:
-        """Offer what is plugged in, and what was chosen (microphone, speaker, camera) even when it is not."""
-        combos = ((self.microphone, "microphone"), (self.speaker, "speaker"), (self.camera, "camera"))
-        for (combo, kind), name in zip(combos, chosen, strict=True):
-            combo.blockSignals(True)
-            combo.clear()
-            combo.addItem(FOLLOW, "")
-            for device in devices:
-                if device.kind == kind:
-                    combo.addItem(device.name, device.name)
-            if name and combo.findData(name) < 0:
-                combo.addItem(f"{name} (not plugged in)", name)
-            combo.setCurrentIndex(max(0, combo.findData(name)))
-            combo.blockSignals(False)
+    def fill_devices(self, devices: Sequence[DeviceInfo], chosen: tuple[str, ...]) -> None:
+        """Offer what is plugged in, and what was chosen (as `chosen_devices`) even when it is not."""
+        for choice, name in zip(self._device_choices, chosen, strict=True):
+            choice.offer(devices, name)
 
     @property
-    def chosen_devices(self) -> tuple[str, str, str]:
-        """The names in the three choices; "" follows the system."""
-        combos = (self.microphone, self.speaker, self.camera)
-        first, second, third = (str(combo.currentData() or "") for combo in combos)
-        return first, second, third
+    def chosen_devices(self) -> tuple[str, ...]:
+        """The names in the choices of microphone, speaker, ring and camera; "" follows the system."""
+        return tuple(choice.chosen for choice in self._device_choices)
+
+    @property
+    def _device_choices(self) -> tuple[DeviceChoice, ...]:
+        return self.microphone, self.speaker, self.ring_device, self.camera
 
     def fill(self, settings: Settings) -> None:
         media, network = settings.media, settings.network
@@ -116,6 +113,9 @@ class SettingsFields:
         size = (media.width, media.height)
         self.size.setCurrentIndex(SIZES.index(size) if size in SIZES else 0)
         self.mirror.setChecked(media.mirror_own)
+        self.echo_cancellation.setChecked(media.echo_cancellation)
+        self.noise_suppression.setChecked(media.noise_suppression)
+        self.gain_control.setChecked(media.gain_control)
         self.record_folder.setText(settings.recording.folder)
         self.recorded_sound.setCurrentIndex([kind for kind, _ in RECORDED].index(settings.recording.sound))
         self.tell_other.setCurrentIndex([way for way, _ in TELLS].index(settings.recording.tell))
@@ -138,9 +138,13 @@ class SettingsFields:
             width, height = SIZES[self.size.currentIndex()]
         media = replace(
             before.media,
-            microphone=self.microphone.currentData() or "",
-            speaker=self.speaker.currentData() or "",
-            camera=self.camera.currentData() or "",
+            microphone=self.microphone.chosen,
+            speaker=self.speaker.chosen,
+            ring_device=self.ring_device.chosen,
+            camera=self.camera.chosen,
+            echo_cancellation=self.echo_cancellation.isChecked(),
+            noise_suppression=self.noise_suppression.isChecked(),
+            gain_control=self.gain_control.isChecked(),
             video_from=self.picture.currentData() or before.media.video_from,
             width=width,
             height=height,

@@ -21,6 +21,7 @@ class WelcomePage(QWidget):
 
     edit_wanted = Signal(object)
     remove_wanted = Signal(object)
+    devices_wanted = Signal()
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -45,6 +46,9 @@ class WelcomePage(QWidget):
         self.notes = label("", "muted", "deviceNotes", wrap=True)
         self.notes.setAlignment(Qt.AlignmentFlag.AlignCenter)
         inner.addWidget(self.notes)
+        self.devices = button("Set up sound and picture…", "idleDevices", self.devices_wanted.emit, look="quiet")
+        tint(context.theme, self.devices, "mic", "muted")
+        inner.addWidget(self.devices, 0, Qt.AlignmentFlag.AlignCenter)
         across = QHBoxLayout()
         across.addStretch(1)
         across.addWidget(middle, 1000)

@@ -1,0 +1,253 @@
+"""The dialog in which a person chooses devices and tries them out: level, test sounds, own voice, own picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QCheckBox, QDialog, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from app.engine.errors import EngineError
+from app.events import TrialChanged
+from app.settings import Settings
+from ui.context import Context
+from ui.widgets.basics import button, label, restyle, tint
+from ui.widgets.device_choice import DeviceChoice
+from ui.widgets.level_bar import LevelBar
+from ui.widgets.video_view import VideoView
+
+_ECHO_WORDS = {
+    "": "Press the button, say a sentence for three seconds, and listen: that is how others hear you.",
+    "recording": "Speak now …",
+    "playing": "Listen: this is you.",
+}
+_SWITCHES = (
+    ("echo_cancellation", "Keep the speaker's sound out of the microphone"),
+    ("noise_suppression", "Turn down noise around me"),
+    ("gain_control", "Keep my voice at one level"),
+)
+
+
+class DeviceDialog(QDialog):
+    """Shown, not executed: the rest of the window goes on, calls too. What is chosen holds at once."""
+
+    def __init__(self, context: Context, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setObjectName("deviceDialog")
+        self.setWindowTitle("Sound and picture")
+        self.setModal(False)
+        self.setMinimumSize(420, 420)
+        self.resize(560, 760)
+        self._context = context
+        self._settings: Settings | None = None
+        self._camera_tried: bool | None = None
+        box = QVBoxLayout(self)
+        box.setContentsMargins(20, 18, 20, 18)
+        box.setSpacing(10)
+        box.addWidget(label("Sound and picture", "title"))
+        scroll = QScrollArea()
+        scroll.setObjectName("deviceScroll")
+        scroll.setWidgetResizable(True)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inside = QWidget()
+        inside.setObjectName("settingsForm")
+        self._form = QVBoxLayout(inside)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setSpacing(12)
+        self._build()
+        self._form.addStretch(1)
+        scroll.setWidget(inside)
+        box.addWidget(scroll, 1)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        self.close_button = button("Done", "deviceClose", self.close, look="primary")
+        row.addWidget(self.close_button)
+        box.addLayout(row)
+        context.bridge.trial.connect(self._show_trial)
+        context.bridge.devices.connect(lambda event: self._offer())
+        context.bridge.call.connect(lambda event: self._try_out_if_camera_is_free())
+        context.tasks.start(self._load())
+
+    # Building -------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        theme = self._context.theme
+        heard = self._group("Microphone")
+        self.microphone = self._choice(heard, "microphone", "Microphone")
+        self.level = LevelBar(theme, "deviceLevel")
+        heard.addWidget(self.level)
+        self.microphone_note = self._note(heard, "deviceMicrophoneNote")
+        self.switches: dict[str, QCheckBox] = {}
+        for key, words in _SWITCHES:
+            switch = QCheckBox(words)
+            switch.setObjectName(f"device_{key}")
+            switch.setAccessibleName(words)
+            switch.toggled.connect(self._chosen)
+            heard.addWidget(switch)
+            self.switches[key] = switch
+        self.echo_words = label(_ECHO_WORDS[""], "small", "deviceEchoWords", wrap=True)
+        heard.addWidget(self.echo_words)
+        self.echo = button("Hear myself", "deviceEcho", self._echo_test)
+        tint(theme, self.echo, "mic")
+        heard.addWidget(self.echo, 0, Qt.AlignmentFlag.AlignLeft)
+
+        played = self._group("Speaker")
+        self.speaker = self._choice(played, "speaker", "Speaker")
+        self.test_sound = self._player(played, "Play a test sound", "deviceTestSound", lambda: self.speaker.chosen)
+        self.ring = self._choice(played, "ring", "Incoming calls ring on")
+        self.test_ring = self._player(played, "Play the ring", "deviceTestRing", self._ring_device)
+        self.speaker_note = self._note(played, "deviceSpeakerNote")
+
+        seen = self._group("Camera")
+        self.camera = self._choice(seen, "camera", "Camera")
+        self.picture = VideoView("devicePicture", "What the camera sees, as in a mirror", mirrored=True, radius=8)
+        self.picture.setFixedHeight(230)
+        seen.addWidget(self.picture)
+        self.camera_note = self._note(seen, "deviceCameraNote")
+
+    def _group(self, title: str) -> QVBoxLayout:
+        frame = QFrame()
+        frame.setProperty("look", "sheet")
+        box = QVBoxLayout(frame)
+        box.setContentsMargins(18, 14, 18, 16)
+        box.setSpacing(7)
+        box.addWidget(label(title, "heading"))
+        self._form.addWidget(frame)
+        return box
+
+    def _choice(self, box: QVBoxLayout, kind: str, words: str) -> DeviceChoice:
+        made = DeviceChoice(kind)
+        made.setObjectName(f"device_{kind}")
+        made.setAccessibleName(words)
+        if kind == "ring":
+            box.addWidget(label(words, "small"))
+        made.currentIndexChanged.connect(self._chosen)
+        box.addWidget(made)
+        return made
+
+    def _player(self, box: QVBoxLayout, words: str, name: str, device: object) -> QWidget:
+        made = button(words, name, lambda: self._play(device()))  # type: ignore[operator]
+        tint(self._context.theme, made, "volume")
+        box.addWidget(made, 0, Qt.AlignmentFlag.AlignLeft)
+        return made
+
+    def _note(self, box: QVBoxLayout, name: str) -> QLabel:
+        made = label("", "warn", name, wrap=True)
+        made.hide()
+        box.addWidget(made)
+        return made
+
+    # What is chosen -------------------------------------------------------------------------------------------
+
+    async def _load(self) -> None:
+        engine = self._context.engine
+        if engine is None:
+            return
+        self._settings = await engine.settings.get()
+        self._offer()
+        for key, switch in self.switches.items():
+            switch.blockSignals(True)
+            switch.setChecked(bool(getattr(self._settings.media, key)))
+            switch.blockSignals(False)
+        self.picture.show_mailbox(engine.devices.trial_picture())
+        await self._try_out()
+
+    def _offer(self) -> None:
+        if self._settings is None:
+            return
+        media, devices = self._settings.media, self._context.devices.devices
+        self.microphone.offer(devices, media.microphone)
+        self.speaker.offer(devices, media.speaker)
+        self.ring.offer(devices, media.ring_device)
+        self.camera.offer(devices, media.camera)
+
+    def _chosen(self, *value: object) -> None:
+        if self._settings is not None:
+            self._context.tasks.start(self._keep())
+
+    async def _keep(self) -> None:
+        """Keep what is chosen, for the calls that run too, and go on with it here."""
+        engine = self._context.engine
+        assert engine is not None
+        before = await engine.settings.get()
+        media = replace(
+            before.media,
+            microphone=self.microphone.chosen,
+            speaker=self.speaker.chosen,
+            ring_device=self.ring.chosen,
+            camera=self.camera.chosen,
+            echo_cancellation=self.switches["echo_cancellation"].isChecked(),
+            noise_suppression=self.switches["noise_suppression"].isChecked(),
+            gain_control=self.switches["gain_control"].isChecked(),
+        )
+        self._settings = replace(before, media=media)
+        await engine.settings.change(self._settings)
+        await self._try_out()
+
+    async def _try_out(self) -> None:
+        engine, settings = self._context.engine, self._settings
+        if engine is None or settings is None or not self.isVisible():
+            return
+        self._camera_tried = not self._camera_in_call()
+        await engine.devices.try_out(settings.media, camera=self._camera_tried)
+        if not self._camera_tried:
+            self.picture.forget()
+            _say(self.camera_note, "The call uses the camera: your picture is there.", "muted")
+
+    def _camera_in_call(self) -> bool:
+        return any(record.info.sending_video for record in self._context.book.live)
+
+    def _try_out_if_camera_is_free(self) -> None:
+        if self._settings is not None and self._camera_tried is self._camera_in_call():
+            self._context.tasks.start(self._try_out())
+
+    # Trying out -----------------------------------------------------------------------------------------------
+
+    def _ring_device(self) -> str:
+        return self.ring.chosen or self.speaker.chosen
+
+    def _play(self, device: str) -> None:
+        engine, settings = self._context.engine, self._settings
+        if engine is not None and settings is not None:
+            self._context.tasks.start(engine.devices.play_test_sound(device, max(settings.ring_volume, 0.1)))
+
+    def _echo_test(self) -> None:
+        if self._context.engine is not None:
+            self._context.tasks.start(self._context.engine.devices.echo_test())
+
+    def _show_trial(self, state: TrialChanged) -> None:
+        self.level.show_level(state.level_dbfs, state.raw_level_dbfs)
+        _say(self.microphone_note, state.microphone)
+        _say(self.speaker_note, state.speaker)
+        if self._camera_tried:
+            _say(self.camera_note, state.camera)
+        self.echo_words.setText(_ECHO_WORDS.get(state.echo_test, ""))
+        self.echo.setEnabled(not state.echo_test)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._stop()
+        super().closeEvent(event)
+
+    def reject(self) -> None:
+        self.close()
+
+    def _stop(self) -> None:
+        self.picture.show_mailbox(None)
+        engine, self._settings = self._context.engine, None
+        if engine is not None:
+
+            async def stop() -> None:
+                try:
+                    await engine.devices.stop_trial()
+                except EngineError:
+                    return  # the program ends
+
+            self._context.tasks.start(stop())
+
+
+def _say(note: QLabel, sentence: str | None, tone: str = "warn") -> None:
+    note.setText(sentence or "")
+    restyle(note, tone=tone)
+    note.setVisible(bool(sentence))
