@@ -30,6 +30,7 @@ class EngineBridge(QObject):
     trial = Signal(object)
     settings = Signal(object)
     kept = Signal(object)
+    digit = Signal(object)
     problem = Signal(object)
     _wake = Signal()
 
@@ -51,6 +52,7 @@ class EngineBridge(QObject):
             events.TrialChanged: self.trial,
             events.SettingsChanged: self.settings,
             events.FileKept: self.kept,
+            events.DigitReceived: self.digit,
             events.Problem: self.problem,
         }
         self._wake.connect(self._hand_out, Qt.ConnectionType.QueuedConnection)

@@ -197,6 +197,8 @@ class MainWindow(QMainWindow):
         """Leave the outermost thing that is open: full screen, what slid over the stage, settings, an ended call."""
         if self.isFullScreen():
             self.toggle_full_screen()
+        elif self.call.keypad.isVisible():
+            self.call.keypad.put_away()
         elif self.shell.narrow and (self.shell.list_open or self.shell.pane_open):
             self.shell.slide_back()
         elif self._settings is not None and self.stage.currentWidget() is self._settings:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 RECORDING_SUFFIXES = (".mkv", ".mp4", ".wav")
 
 
+HEARD_KEYS = 8  # of those that are pressed at once
+KEY_VOLUME = 0.5
+
+
 class CallMedia:
     """`manager` gives the calls of now; it raises EngineError while there is no endpoint."""
 
@@ -41,8 +45,18 @@ class CallMedia:
         self._manager().get(call_id).set_view_size(width, height)
 
     async def press(self, call_id: str, keys: str) -> None:
-        """Send keys of a telephone; a comma is a pause of two seconds."""
-        self._manager().get(call_id).keys.press(keys)
+        """Send keys of a telephone; a comma is a pause of two seconds. The first are heard here too."""
+        manager = self._manager()
+        manager.get(call_id).keys.press(keys)
+        media = manager.services.settings.media
+        if media.audio_to != "speaker":
+            return
+        # Here, not above: they need NumPy, which no INVITE waits for. In a call that is connected it is there.
+        from app.media import tones
+        from app.media.rings import RingPlayer
+
+        sound = tones.key_tones("".join(keys.split()).upper()[:HEARD_KEYS])
+        RingPlayer(KEY_VOLUME, media.speaker, sound=sound, repeat=False).start()
 
     async def stop_sharing(self, call_id: str) -> None:
         self._manager().get(call_id).stop_sharing()

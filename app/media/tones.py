@@ -19,6 +19,12 @@ CALL_PROGRESS_HZ = 425.0
 RING_PEAK = 0.5
 PROGRESS_PEAK = 0.2
 
+KEY_S, KEY_GAP_S = 0.16, 0.10
+KEY_PEAK = 0.15  # of each of both tones
+_KEY_ROWS = ("123A", "456B", "789C", "*0#D")
+_ROW_HZ = (697.0, 770.0, 852.0, 941.0)
+_COLUMN_HZ = (1209.0, 1336.0, 1477.0, 1633.0)
+
 # Semitones above A4 and the beat on which each note is struck: a rising sixth, answered a fifth lower.
 _RING_BEAT_S = 0.155
 _RING_PHRASE: tuple[tuple[int, int], ...] = ((-5, 0), (-1, 1), (2, 2), (7, 3), (2, 5), (4, 6), (-1, 7))
@@ -66,6 +72,20 @@ def call_ended() -> NDArray[np.int16]:
         start = round(start_s * SAMPLE_RATE_HZ)
         wave[start : start + note.size] += note
     return _finished(wave / np.abs(wave).max() * 0.3)
+
+
+def key_tones(keys: str) -> NDArray[np.int16]:
+    """The two tones of each key of a telephone (ITU-T Q.23), one key after the other; a comma is only a gap."""
+    pieces = []
+    for key in keys:
+        row = next((index for index, row in enumerate(_KEY_ROWS) if key in row), None)
+        tone = np.zeros(round(KEY_S * SAMPLE_RATE_HZ))
+        if row is not None:
+            moments = np.arange(tone.size) / SAMPLE_RATE_HZ
+            for hz in (_ROW_HZ[row], _COLUMN_HZ[_KEY_ROWS[row].index(key)]):
+                tone += KEY_PEAK * np.sin(2 * np.pi * hz * moments)
+        pieces += [tone * _edges(tone.size), np.zeros(round(KEY_GAP_S * SAMPLE_RATE_HZ))]
+    return to_int16(np.concatenate(pieces)) if pieces else np.zeros(0, np.int16)
 
 
 def _plucked(hz: float, seconds: float) -> NDArray[np.float64]:

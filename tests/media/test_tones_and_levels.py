@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.media import tones
 from app.media.levels import LevelMeter
 from app.media.sample_ring import SampleRing
-from tests.heard import frequency_hz, level_dbfs, part
+from tests.heard import frequency_hz, level_dbfs, part, share_at
 
 
 @pytest.mark.parametrize("sound", [tones.ring, tones.ringback, tones.busy, tones.call_ended])
@@ -63,3 +63,18 @@ def test_the_ring_is_a_bounded_queue(steps: list[tuple[str, int]]) -> None:
             assert ring.drop_to(count) == max(0, len(model) - count)
             model = model[-count:] if count else []
         assert len(ring) == len(model)
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high"), [("1", 697, 1209), ("5", 770, 1336), ("#", 941, 1477), ("D", 941, 1633)]
+)
+def test_a_key_sounds_as_its_two_tones(key: str, low: float, high: float) -> None:
+    sound = tones.key_tones(key)[: round(tones.KEY_S * 48_000)]
+    assert share_at(sound, low, 40) == pytest.approx(0.5, abs=0.08)
+    assert share_at(sound, high, 40) == pytest.approx(0.5, abs=0.08)
+
+
+def test_keys_sound_one_after_the_other_and_a_comma_is_silent() -> None:
+    assert tones.key_tones("1,2").size == 3 * tones.key_tones("1").size
+    assert not tones.key_tones(",").any()
+    assert tones.key_tones("").size == 0

@@ -302,6 +302,17 @@ def narrow(stage: Stage) -> None:
     stage.shoot("narrowest-quality")
 
 
+def keypad(stage: Stage) -> None:
+    stage.in_call()
+    stage.window.call.keypad.open_over(stage.window.call.buttons)
+    for key in "0800*123#":
+        stage.window.call.keypad.press(key)
+    stage.shoot("keypad")
+    stage.window.resize(480, 560)
+    stage.window.shell.slide_back()
+    stage.shoot("keypad-narrow")
+
+
 def sharing(stage: Stage) -> None:
     stage.in_call()
     stage.window.call.buttons.menu.popup(
@@ -346,6 +357,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "dialogs": (dialogs, (1240, 780)),
     "devices": (devices, (1240, 780)),
     "network": (network, (1240, 780)),
+    "keypad": (keypad, (1240, 780)),
     "sharing": (sharing, (1240, 780)),
     "narrow": (narrow, (800, 700)),
 }

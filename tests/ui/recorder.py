@@ -22,7 +22,7 @@ class Recorder:
         self.answers: dict[str, Any] = {"settings.get": Settings(), "accounts.password_kept": False}
         self.mailboxes: dict[tuple[str, str], FrameMailbox] = {}
         self.calls = self._group(
-            "calls", "place answer decline hang_up set_muted set_camera set_volume set_held sip_trace"
+            "calls", "place answer decline hang_up set_muted set_camera set_volume set_held send_digits sip_trace"
         )
         self.media = self._group("media", "share stop_sharing share_choices record stop_recording keep_still")
         self.expected = 0  # how often a call was said to be likely: an aside, not among what was given

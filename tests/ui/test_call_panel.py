@@ -240,3 +240,36 @@ def test_what_limits_the_call_most_is_said_on_the_stage(panel: CallPanel, tell: 
     qtbot.waitUntil(lambda: "280 kbit/s: your picture is paused" in panel.poorer.text())
     tell(FiguresChanged(scenes.figures(limits=scenes.LIMITS[2:])))  # mild: for the diagnostics only
     qtbot.waitUntil(lambda: not panel.poorer.isVisible())
+
+
+def test_keys_are_pressed_on_the_keypad_and_by_typing(
+    window: MainWindow, panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(CallChanged(scenes.call(CallState.RINGING)))
+    assert not panel.buttons.menu.keypad.isEnabled()
+    qtbot.keyClicks(panel, "1")
+    assert engine.names() == []
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    panel.buttons.menu.keypad.trigger()
+    assert panel.keypad.isVisible()
+    qtbot.mouseClick(panel.keypad.keys["5"], Qt.MouseButton.LeftButton)
+    qtbot.keyClicks(panel.keypad, "#x")
+    qtbot.waitUntil(lambda: len(engine.given) == 2)
+    assert engine.given == [("calls.send_digits", ("c1", "5")), ("calls.send_digits", ("c1", "#"))]
+    assert panel.keypad.shown.text() == "5#"
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    assert not panel.keypad.isVisible()
+    panel.setFocus()
+    qtbot.keyClicks(panel.buttons.mute, "7")
+    assert panel.keypad.isVisible()
+    assert panel.keypad.shown.text() == "7"
+    qtbot.waitUntil(lambda: engine.last("calls.send_digits") == ("c1", "7"))
+
+
+def test_the_keypad_goes_with_the_call_and_tells_what_its_keys_are(panel: CallPanel, tell: Tell) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    panel.keypad.open_over(panel.buttons)
+    assert panel.keypad.keys["#"].accessibleName() == "hash"
+    assert panel.rect().contains(panel.keypad.geometry())
+    tell(CallChanged(scenes.call(CallState.CONNECTED, held=True)))
+    assert not panel.keypad.isVisible()

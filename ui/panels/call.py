@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QMouseEvent, QResizeEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.events import CallState, ShareChoice
@@ -22,6 +22,7 @@ from ui.widgets.basics import label
 from ui.widgets.call_buttons import CallButtons, VolumeCard
 from ui.widgets.call_marks import CallMarks
 from ui.widgets.fade import Fader
+from ui.widgets.keypad import Keypad
 from ui.widgets.video_view import VideoView
 from ui.words import choice_words
 
@@ -63,6 +64,7 @@ class CallPanel(QWidget):
         self.buttons.setParent(self)
         self.volume_card = VolumeCard(self)
         self.buttons.set_volume_card(self.volume_card)
+        self.keypad = Keypad(self)
         self._fader = Fader(self.buttons)
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
@@ -93,6 +95,8 @@ class CallPanel(QWidget):
         buttons.details_wanted.connect(self.details_wanted)
         buttons.hang_up_wanted.connect(self.hang_up)
         buttons.menu.hold_wanted.connect(self._hold)
+        buttons.menu.keypad_wanted.connect(lambda: self.keypad.open_over(self.buttons))
+        self.keypad.pressed.connect(lambda key: self._ask("send_digits", key))
         buttons.menu.share_wanted.connect(lambda on: self.share_wanted.emit() if on else self._stop_sharing())
         buttons.menu.record_wanted.connect(self._record)
         buttons.menu.still_wanted.connect(self._keep_still)
@@ -158,6 +162,8 @@ class CallPanel(QWidget):
         self.buttons.show_call(call)
         self.own.show_call(call)
         self._show_notes(record)
+        if self.keypad.isVisible() and not self.buttons.menu.keypad.isEnabled():
+            self.keypad.put_away()
         if record.over:
             self.volume_card.hide()
             self._tick.stop()
@@ -300,6 +306,14 @@ class CallPanel(QWidget):
             self.stale.setVisible(stale)
             self._place()
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Digits that are typed while the call has the focus are pressed on the keypad, which shows them."""
+        if event.text() in self.keypad.keys and self.buttons.menu.keypad.isEnabled():
+            self.keypad.open_over(self.buttons)
+            self.keypad.press(event.text())
+        else:
+            super().keyPressEvent(event)
+
     # Fading -------------------------------------------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -316,6 +330,7 @@ class CallPanel(QWidget):
 
     def _fade_out(self) -> None:
         held = self.buttons.underMouse() or self.volume_card.isVisible() or self.buttons.menu.isVisible()
+        held = held or self.keypad.isVisible()
         focus = self.window().focusWidget() if self.window() else None
         held = held or (focus is not None and self.buttons.isAncestorOf(focus))
         if held or self.remote.picture is None or not self._live():
@@ -349,6 +364,8 @@ class CallPanel(QWidget):
         self.buttons.fit(width)
         size = self.buttons.sizeHint()
         self.buttons.setGeometry((width - size.width()) // 2, height - size.height() - 16, size.width(), size.height())
+        if self.keypad.isVisible():
+            self.keypad.open_over(self.buttons)
         self.own.place(width, self.buttons.y())
         self.centre.place(width, top, self.buttons.y() if self.buttons.isVisibleTo(self) else height)
         if self.stale.isVisibleTo(self):

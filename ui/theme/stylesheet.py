@@ -128,6 +128,14 @@ QPushButton[look="onMark"]:hover {{ background: rgba(255, 255, 255, 0.28); }}
 QPushButton[look="onMark"]:focus {{ border-color: #ffffff; }}
 QFrame#volumeCard {{ background: rgba(24, 30, 38, 0.95); border-radius: 12px; }}
 QFrame#volumeCard QLabel {{ color: {CALL_TEXT}; }}
+QFrame#keypad {{ background: rgba(24, 30, 38, 0.95); border-radius: 16px; }}
+QPushButton[look="key"] {{ background: rgba(82, 92, 104, 0.75); border: 2px solid transparent; border-radius: 12px;
+    padding: 0; }}
+QLabel[tone="key"] {{ color: {CALL_TEXT}; font-size: 18px; font-weight: 600; }}
+QLabel[tone="keyLetters"] {{ color: {CALL_MUTED}; font-size: 10px; }}
+QPushButton[look="key"]:hover {{ background: rgba(102, 112, 126, 0.95); }}
+QPushButton[look="key"]:pressed {{ background: rgba(140, 150, 164, 1.0); }}
+QPushButton[look="key"]:focus {{ border-color: #ffffff; }}
 """
 
 

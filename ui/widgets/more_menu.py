@@ -12,6 +12,7 @@ from app.events import CallInfo, CallState
 class MoreMenu(QMenu):
     """Emits what is wanted; `show_call` sets words and states to what is."""
 
+    keypad_wanted = Signal()
     hold_wanted = Signal(bool)
     share_wanted = Signal(bool)
     record_wanted = Signal(bool)
@@ -23,6 +24,8 @@ class MoreMenu(QMenu):
         self.setAccessibleName("More")
         self.setToolTipsVisible(True)
         self._held = self._shares = self._records = False
+        self.keypad = self._action("keypadAction", "&Keypad", "Press keys of a telephone; typing digits does it too")
+        self.keypad.triggered.connect(self.keypad_wanted)
         self.share = self._action("shareAction", "&Share screen…", "Show a screen or a window instead of the camera")
         self.record = self._action("recordAction", "&Record", "Keep this call in a file, both sides")
         self.record.triggered.connect(lambda: self.record_wanted.emit(not self._records))
@@ -38,6 +41,7 @@ class MoreMenu(QMenu):
         self._held, self._shares, self._records = call.held, bool(call.sharing), call.recording is not None
         self.share.setText("Stop &sharing" if call.sharing else "&Share screen…")
         self.share.setEnabled(talking and (bool(call.sharing) or (call.has_video and not call.held)))
+        self.keypad.setEnabled(call.state is CallState.CONNECTED and not call.held)
         self.record.setText("Stop &recording" if self._records else "&Record")
         self.record.setEnabled(talking)
         self.hold.setText("Go on with the call" if call.held else "&Hold")
