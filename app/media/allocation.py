@@ -14,7 +14,9 @@ PACKET_OVERHEAD_BYTES = 64
 SHORT_S = 0.5  # too little for so long: pictures pause …
 FAR_SHORT = 0.6  # … at once when it is far too little
 ENOUGH = 1.15  # of what all need at least …
-ENOUGH_S = 1.0  # … for so long: they come back
+ENOUGH_S = 1.0  # … for so long: they come back …
+AGAIN_S = 20.0  # … twice as late each time they had to go again so soon after
+MOST_ENOUGH_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Allocator:
         self.paused: frozenset[str] = frozenset()  # streams of pictures that may send nothing now
         self._short_since: float | None = None
         self._enough_since: float | None = None
+        self._enough_s = ENOUGH_S
+        self._back_at: float | None = None
 
     def share(self, askers: list[Asker], estimate_bps: float, now: float) -> dict[str, int]:
         """Give each stream its rate, 0 to a paused one."""
@@ -87,6 +91,8 @@ class Allocator:
             self._short_since = now if self._short_since is None else self._short_since
             if now - self._short_since >= SHORT_S or estimate_bps < least_bps * FAR_SHORT:
                 self.paused = names
+                is_soon = self._back_at is not None and now - self._back_at < AGAIN_S
+                self._enough_s = min(MOST_ENOUGH_S, self._enough_s * 2) if is_soon else ENOUGH_S
             return
         self.paused = names
         self._short_since = None
@@ -94,9 +100,10 @@ class Allocator:
             self._enough_since = None
             return
         self._enough_since = now if self._enough_since is None else self._enough_since
-        if now - self._enough_since >= ENOUGH_S:
+        if now - self._enough_since >= self._enough_s:
             self.paused = frozenset()
             self._enough_since = None
+            self._back_at = now
 
 
 def _limited(rate: float, asker: Asker) -> float:

@@ -16,7 +16,10 @@ from app.media.sent_packets import PacketResult
 LEAST_BPS = 20_000
 START_BPS = 300_000
 DECREASE = 0.85  # of what arrives, when a queue grows
-SLOW_DECREASE = 0.7  # of the estimate, where less was sent than it allows: what arrives says little then
+SLOW_DECREASE = 0.8  # of the estimate, where less was sent than it allows
+BUSY_SHARE = 0.8  # of the estimate: who sends less learns little
+SHORT_QUEUE_DECREASE = 0.95  # where something is lost and a queue stands: it may be full, however short
+LEAST_QUEUE_S = 0.015  # below this nothing is done about a queue that grows
 KEEPS_UP = 0.9  # arriving at less than this of the rate of sending: the path is full, however little it is
 GROWTH = 1.08  # per second, far from what the path was last seen to carry
 AHEAD = 1.5  # the estimate goes no further above what arrives
@@ -34,27 +37,28 @@ SAME_LOSS = 0.75  # of the loss before it was answered: it is not of our making
 
 
 class AckedRate:
-    """What arrives at the peer, in bits per second by the peer's clock."""
+    """What arrives at the peer, in bits per second by the peer's clock, and how fast the same packets were sent."""
 
     def __init__(self) -> None:
-        self._arrivals: deque[tuple[float, int]] = deque()
+        self._arrivals: deque[tuple[float, float, int]] = deque()  # arrived, sent, bytes
 
-    def add(self, at: float, size: int) -> None:
-        self._arrivals.append((at, size))
-        while self._arrivals and self._arrivals[0][0] < at - RATE_WINDOW_S:
+    def add(self, arrived_at: float, sent_at: float, size: int) -> None:
+        self._arrivals.append((arrived_at, sent_at, size))
+        while self._arrivals and self._arrivals[0][0] < arrived_at - RATE_WINDOW_S:
             self._arrivals.popleft()
 
-    def bps(self, window_s: float = RATE_WINDOW_S) -> float | None:
-        """Give the rate of the last so many seconds; None while too little has come."""
-        if len(self._arrivals) < 2:
+    def bps(self, window_s: float = RATE_WINDOW_S) -> tuple[float, float] | None:
+        """Give the rates of arriving and of sending of the last so many seconds; None while too little has come."""
+        if len(self._arrivals) < 3:
             return None
         end = self._arrivals[-1][0]
-        recent = [(at, size) for at, size in self._arrivals if at > end - window_s]
-        span = end - recent[0][0]
-        if len(recent) < 3 or span < 0.02:
+        recent = [packet for packet in self._arrivals if packet[0] > end - window_s]
+        took_s, sent_s = end - recent[0][0], recent[-1][1] - recent[0][1]
+        if len(recent) < 3 or took_s < 0.02:
             return None
         # The first packet of the span took its time on the wire before the span began.
-        return sum(size for _, size in recent[1:]) * 8 / span
+        bits = sum(size for _, _, size in recent[1:]) * 8
+        return bits / took_s, bits / max(sent_s, 0.001)
 
 
 class LossPart:
@@ -132,30 +136,34 @@ class SendEstimator:
         results: Sequence[PacketResult],
         now: float,
         *,
-        sending_bps: float,
         app_limited: bool,
         unproven_bps: float = 0.0,
     ) -> None:
         """Take what one feedback says. `app_limited`: clearly less was sent lately than the estimate allows.
 
-        It grows no further then than `unproven_bps`. `sending_bps` is what was sent lately.
+        It grows no further then than `unproven_bps`.
         """
         arrived = [result for result in results if result.arrived_at is not None]
         use = self.trend.use
         for result in sorted(arrived, key=lambda result: result.arrived_at or 0.0):
             at = result.arrived_at or 0.0
-            self.acked.add(at, result.size)
+            self.acked.add(at, result.sent_at, result.size)
             self._note_delay(at - result.sent_at, now)
             use = self.trend.add(result.sent_at, at)
-        self.acked_bps = self.acked.bps()
+        rates = self.acked.bps()
+        self.acked_bps = rates[0] if rates is not None else None
         if arrived:
             self._note_rtt(now - max(result.sent_at for result in arrived), now)
         factor = self.loss.add(results, now)
+        if factor == 1 and self.loss.loss > LOW_LOSS and self.queue_s > LEAST_QUEUE_S:
+            factor = SHORT_QUEUE_DECREASE
         if self._stands(now):
             use = PathUse.OVER
+        elif use is PathUse.OVER and self.queue_s < LEAST_QUEUE_S:
+            use = PathUse.NORMAL  # a hiccup of a processor or a radio
         if use is PathUse.OVER:
             self.overused_at = now
-            self._decrease(now, sending_bps if app_limited else None)
+            self._decrease(now)
         elif use is PathUse.NORMAL and (factor is None or factor >= 1) and self.loss.loss <= self._bearable:
             self._increase(now, unproven_bps if app_limited else None)
         if factor is not None and factor < 1:
@@ -187,20 +195,19 @@ class SendEstimator:
     def _set(self, bps: float) -> None:
         self._rate = max(LEAST_BPS, min(bps, max(self.ceiling_bps, LEAST_BPS)))
 
-    def _decrease(self, now: float, limited_to_bps: float | None) -> None:
-        """Go below what arrives. `limited_to_bps`: so little was sent; if all of it arrives that tells nothing."""
+    def _decrease(self, now: float) -> None:
         pause = min(1.0, self.base_rtt_s + RESPONSE_S)
         if self._decreased_at is not None and now - self._decreased_at < pause:
             return
-        carried = self.acked.bps(SHORT_WINDOW_S) or self.acked_bps
-        if carried is None:
+        rates = self.acked.bps(SHORT_WINDOW_S) or self.acked.bps()
+        if rates is None:
             return
-        app_limited = limited_to_bps is not None and carried > limited_to_bps * KEEPS_UP
-        if not app_limited:
-            self._learn(carried)
+        carried, sent = rates
         target = carried * DECREASE
-        if app_limited:
-            target = max(target, self._rate * SLOW_DECREASE)
+        if carried > sent * KEEPS_UP and sent < self._rate * BUSY_SHARE:
+            target = max(target, self._rate * SLOW_DECREASE)  # little was sent, and all of it came: that says little
+        else:
+            self._learn(carried)
         if target < self._rate:
             self._set(target)
         self._decreased_at = now

@@ -151,7 +151,6 @@ class SendSide:
         self.estimator.feedback(
             results,
             now,
-            sending_bps=(self._sent_rate.per_second(now) or 0.0) * 8,
             app_limited=self._is_app_limited(now),
             unproven_bps=self._unproven_bps(),
         )

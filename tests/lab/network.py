@@ -98,11 +98,15 @@ class Host:
         with ThreadPoolExecutor(1) as elsewhere:  # a thread moves alone, and ends there
             return elsewhere.submit(self._open_socket, kind, port, address or self.address).result()
 
-    def _open_socket(self, kind: socket.SocketKind, port: int, address: str) -> socket.socket:
+    def enter(self) -> None:
+        """Move the calling thread, and it alone, to this host for good."""
         libc = ctypes.CDLL(None, use_errno=True)
         with (_NETNS / self.namespace).open() as namespace:
             if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), f"cannot enter {self.namespace}")
+
+    def _open_socket(self, kind: socket.SocketKind, port: int, address: str) -> socket.socket:
+        self.enter()
         opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
         opened.settimeout(10)
         opened.bind((address, port))

@@ -1,0 +1,220 @@
+"""A wire that is squeezed in the middle of a call with picture, from 2 Mbit/s to 300 kbit/s and back.
+
+Sound is recorded at the far speaker the whole time. Small datagrams between the two hosts tell how long the queue at
+the narrow wire is, and the counters of the hosts' interfaces how much each phone sends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.bench.peers.all import need_stage
+from tests.bench.peers.base import Film, PairCall
+from tests.bench.peers.chromium import ChromiumCall
+from tests.bench.peers.parley import ParleyCall
+from tests.bench.peers.stage import GOOD, Ear, Stage, play, stage
+from tests.bench.sound import Programme, Quality, qualities, speech
+from tests.bench.table import Table
+from tests.lab.film import FPS, SIZE, make_film
+
+SECTION = "A wire squeezed from 2 Mbit/s to 300 kbit/s and back, call with picture"
+WIDE = replace(GOOD, rate_bps=2_000_000)
+NARROW = replace(GOOD, rate_bps=300_000)
+STEP_S = 0.05
+FILM_S = 3.0
+CHANCE = 0.25  # two runs of one phone differ by as much
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long the wire is wide, narrow, and wide again."""
+
+    before_s: float
+    narrow_s: float
+    after_s: float
+
+
+SHORT = Plan(2.5, 3.5, 2.5)
+LONG = Plan(12.0, 20.0, 20.0)
+
+
+@dataclass
+class Watch:
+    """What went over the wire: queueing delays by time of sending, and bytes that a host had sent by time."""
+
+    waits: list[tuple[float, float]] = field(default_factory=list)
+    sent: list[tuple[float, int]] = field(default_factory=list)
+
+    def queue_ms(self, from_: float, to: float, share: float = 1.0) -> float:
+        """The longest wait between two times, or a quantile of them."""
+        least = min(wait for _, wait in self.waits)
+        waits = sorted(wait - least for at, wait in self.waits if from_ <= at < to)
+        return waits[min(len(waits) - 1, int(share * len(waits)))] * 1000 if waits else 0.0
+
+    def rate(self, from_: float, to: float) -> float:
+        """Bits per second that the host sent."""
+        inside = [(at, count) for at, count in self.sent if from_ <= at <= to]
+        if len(inside) < 2:
+            return 0.0
+        return (inside[-1][1] - inside[0][1]) * 8 / (inside[-1][0] - inside[0][0])
+
+    def first(self, from_: float, to: float, least: float, most: float) -> float:
+        """How long after `from_` the rate over half a second was within bounds for the first time."""
+        at = from_
+        while at < to:
+            if least <= self.rate(at, at + 0.5) <= most:
+                return at - from_
+            at += 0.1
+        return to - from_
+
+
+@contextlib.contextmanager
+def watching(set_: Stage) -> Iterator[Watch]:
+    """Send small datagrams from a to b, and read the counters of a's interface."""
+    watch, stopping = Watch(), threading.Event()
+    out, into = set_.a.host.open_socket(), set_.b.host.open_socket()
+    target = into.getsockname()[:2]
+
+    def listen() -> None:
+        while not stopping.is_set():
+            try:
+                sent = float(into.recv(100))
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            watch.waits.append((sent, time.monotonic() - sent))
+
+    def tell() -> None:
+        set_.a.host.enter()
+        while not stopping.wait(STEP_S):
+            out.sendto(repr(time.monotonic()).encode(), target)
+            line = next(line for line in Path("/proc/thread-self/net/dev").read_text().splitlines() if "eth0:" in line)
+            watch.sent.append((time.monotonic(), int(line.partition(":")[2].split()[8])))
+
+    into.settimeout(0.2)
+    threads = [threading.Thread(target=body, daemon=True) for body in (listen, tell)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield watch
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join(5)
+        for each in (out, into):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Squeezed:
+    """How a call fared."""
+
+    down_s: float
+    up_s: float
+    before_bps: float
+    narrow_bps: float
+    after_bps: float
+    peak_ms: float
+    queue_ms: float  # 95 of 100 while narrow
+    standing_ms: float  # the longest from three seconds after the squeeze on
+    said: tuple[Quality, ...]
+
+
+def film(folder: Path) -> Film:
+    """Make the picture that both ends show."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mkv, y4m = make_film(folder / "film.mkv", FILM_S), folder / "film.y4m"
+    with av.open(str(mkv)) as source, y4m.open("wb") as target:
+        target.write(f"YUV4MPEG2 W{SIZE[0]} H{SIZE[1]} F{FPS}:1 Ip A1:1 C420\n".encode())
+        for frame in source.decode(video=0):
+            target.write(b"FRAME\n" + frame.to_ndarray(format="yuv420p").tobytes())
+    return Film(y4m, mkv, *SIZE, FPS, 2_500_000)
+
+
+def squeeze(phone: type[PairCall], folder: Path, plan: Plan, programme: Programme, shown: Film) -> Squeezed:
+    """Hold one call while the wire changes, and say the programme over the squeeze."""
+    with stage(folder, WIDE) as set_, phone(set_.a, set_.b, shown):
+        time.sleep(0.5)
+        with (
+            watching(set_) as watch,
+            Ear(set_.a.pulse, "micfeed") as mouth,
+            Ear(set_.b.pulse) as ear,
+        ):
+            saying = threading.Thread(target=play, args=(set_.a.pulse, programme.samples))
+            time.sleep(max(0.0, plan.before_s - 1.0))
+            saying.start()
+            time.sleep(min(1.0, plan.before_s))
+            narrow_at = time.monotonic()
+            set_.change_wire(NARROW)
+            time.sleep(plan.narrow_s)
+            wide_at = time.monotonic()
+            set_.change_wire(WIDE)
+            time.sleep(plan.after_s)
+            end = time.monotonic()
+            saying.join(60)
+    before = watch.rate(narrow_at - min(4.0, plan.before_s / 2), narrow_at)
+    return Squeezed(
+        watch.first(narrow_at, wide_at, 0, 330_000),
+        watch.first(wide_at, end - 0.5, 0.8 * before, 1e9),
+        before,
+        watch.rate(min(narrow_at + 2, wide_at), wide_at),
+        watch.rate(end - min(4.0, plan.after_s / 2), end),
+        watch.queue_ms(narrow_at, wide_at),
+        watch.queue_ms(narrow_at, wide_at, 0.95),
+        watch.queue_ms(min(narrow_at + 3, wide_at - 0.5), wide_at),
+        tuple(qualities(programme, mouth.recording, ear.recording)),
+    )
+
+
+@pytest.mark.short
+@pytest.mark.timeout(600)
+def test_a_wire_is_squeezed_in_a_call(table: Table, is_long: bool, tmp_path: Path) -> None:
+    need_stage()
+    programme = speech(3 if is_long else 1)
+    shown = film(tmp_path / "film")
+    plan = LONG if is_long else SHORT
+    rivals = [ChromiumCall] if is_long and ChromiumCall.missing() is None else []
+    found = {
+        phone.name: squeeze(phone, tmp_path / phone.name, plan, programme, shown) for phone in (ParleyCall, *rivals)
+    }
+    for name, one in found.items():
+        print(f"{name}: {one}")
+    ours = found["parley"]
+    rival = found.get("Chromium")
+
+    def row(name: str, unit: str, value: float, other: float | None, note: str = "") -> None:
+        base = ("Chromium", [other]) if other is not None and other > 0 else None
+        table.add(SECTION, name, unit, [value], base=base, note=note)
+
+    row("until it sends no more than 330 kbit/s", "s", ours.down_s, rival and rival.down_s)
+    row("until it sends 80 % of before again", "s", ours.up_s, rival and rival.up_s)
+    row("sent while wide, before", "kbit/s", ours.before_bps / 1e3, rival and rival.before_bps / 1e3)
+    row("sent while narrow", "kbit/s", ours.narrow_bps / 1e3, rival and rival.narrow_bps / 1e3)
+    row("sent while wide again", "kbit/s", ours.after_bps / 1e3, rival and rival.after_bps / 1e3)
+    row("queue at the wire while narrow, 95 of 100", "ms", ours.queue_ms, rival and rival.queue_ms)
+    row("queue at the wire, longest after 3 s", "ms", ours.standing_ms, rival and rival.standing_ms)
+    row("queue at the wire, longest at all", "ms", ours.peak_ms, rival and rival.peak_ms)
+    for index, quality in enumerate(ours.said):
+        other = rival.said[index] if rival is not None else None
+        what = ("over the squeeze", "while narrow", "over the widening")[index]
+        row(f"speech {what}", "PESQ", quality.pesq, other.pesq if other is not None else None)
+        row(f"longest gap in speech {what}", "ms", quality.gap_ms, other.gap_ms if other is not None else None)
+    assert ours.down_s <= 3.0
+    if not is_long:
+        return
+    assert ours.up_s <= 15.0
+    assert ours.standing_ms < 200
+    if rival is not None:
+        assert ours.said[1].pesq >= rival.said[1].pesq - CHANCE

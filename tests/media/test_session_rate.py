@@ -1,0 +1,78 @@
+"""Two sessions that estimate their path: what goes over the wire between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.media.header_extensions import ExtensionIds
+from app.media.plan import StreamPlan
+from app.media.rtcp import BitrateNotice, BitrateRequest, Remb, parse_rtcp
+from app.media.rtp import RtpPacket
+from app.media.twcc import TransportFeedback
+from tests.media.wire import End, audio, eventually, secure, two_ends, video
+
+TOLD = {"transport_cc_id": 2, "transport_cc": True}
+
+
+def plans(**flags: object) -> list[StreamPlan]:
+    return [replace(audio(), **flags), replace(video(rtx=97), **flags, remb=True, tmmbr=True)]  # type: ignore[arg-type]
+
+
+def rtcp(end: End, kind: type) -> list[object]:
+    """What an end sent of one kind, without encryption."""
+    compounds = [data for data in end.path.media() if 192 <= data[1] <= 223]
+    return [packet for data in compounds for packet in parse_rtcp(data) if isinstance(packet, kind)]
+
+
+async def test_every_packet_is_numbered_once_and_told_of() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure(plans(**TOLD))
+            end.session.start_sending()
+        await eventually(lambda: len(rtcp(callee, TransportFeedback)) >= 10)
+        packets = [data for data in caller.path.media() if not 192 <= data[1] <= 223]
+        numbers = [RtpPacket.parse(data, ExtensionIds(1, 2)).transport_sequence for data in packets]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert {RtpPacket.parse(data, ExtensionIds(1, 2)).mid for data in packets} == {"0", "1"}
+        told = {
+            number
+            for feedback in rtcp(callee, TransportFeedback)
+            for number, time in feedback.arrivals()  # type: ignore[attr-defined]
+            if time is not None
+        }
+        assert told <= set(numbers)
+        assert len(told) > len(numbers) / 2
+        figures = caller.session.transport_figures()
+        assert figures is not None
+        assert figures.estimate_from == "transport-cc"
+        assert figures.queue_delay_ms is not None
+        assert figures.queue_delay_ms < 50
+        assert not rtcp(caller, Remb)
+
+
+async def test_where_it_was_not_agreed_nothing_is_numbered_and_remb_is_sent() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure(plans())
+            end.session.start_sending()
+        await eventually(lambda: rtcp(callee, Remb))
+        await eventually(lambda: (figures := caller.session.transport_figures()) and figures.estimate_from == "remb")
+        packets = [data for data in caller.path.media() if not 192 <= data[1] <= 223]
+        assert {RtpPacket.parse(data, ExtensionIds(1, 2)).transport_sequence for data in packets} == {None}
+        assert not rtcp(callee, TransportFeedback)
+
+
+async def test_less_is_asked_for_and_kept_to() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure(plans(**TOLD))
+            end.session.start_sending()
+        await eventually(lambda: (figures := callee.session.stats()[1]) and figures.frames_decoded)
+        callee.session.want_at_most(120_000)
+        await eventually(lambda: rtcp(callee, BitrateRequest) and rtcp(caller, BitrateNotice))
+        await eventually(
+            lambda: (figures := caller.session.stats()[1]) and figures.target_bps and figures.target_bps <= 120_000
+        )
