@@ -88,7 +88,8 @@ def compare(original: Path, seen: Path) -> Seen:
 def _numbered(path: Path) -> Iterator[tuple[int | None, Grey]]:
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            yield read_stamp(frame), np.asarray(frame.to_ndarray(format="gray"), np.uint8)
+            picture = frame.reformat(*SIZE, format="gray")  # a poor path is sent smaller pictures
+            yield read_stamp(frame), np.asarray(picture.to_ndarray(), np.uint8)
 
 
 def psnr_db(one: Grey, other: Grey) -> float:
