@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ class CallRecorder:
         self.plan = plan
         self.own_is_large = False
         self.is_seen = False
+        self.written_s = 0.0  # how much of it the file has been given
         self._on_end = on_end
         self._clock = clock
         self._sounds: queue.Queue[tuple[bool, AudioFrame, float]] = queue.Queue(_MOST_SOUND)
@@ -179,6 +181,7 @@ class _Writing:
     ) -> None:
         self._recorder, self._file, self._film, self._channels = recorder, file, film, channels
         self._own, self._far = SoundLane(), SoundLane()
+        self._pending: deque[tuple[bool, CapturedFrame, float]] = deque()  # pictures that sound has not caught up with
         self._position = 0
         self._drawn_at = -1.0
 
@@ -189,11 +192,21 @@ class _Writing:
         self._step(self._recorder.seconds)
 
     def _step(self, until_s: float) -> None:
+        """Write sound and pictures up to a time, in the order of time, as the file keeps them together."""
         for own, frame, at in _drain(self._recorder._sounds):
             # Ours was captured until now, the far side's is heard from now on.
             position = round(at * SAMPLE_RATE_HZ)
             self._own.add(frame, position - FRAME_SAMPLES) if own else self._far.add(frame, position)
-        self._film_what_came()
+        self._pending.extend(_drain(self._recorder._pictures))
+        while self._pending and self._pending[0][2] <= until_s:
+            own, picture, at = self._pending.popleft()
+            self._write_sound(at)
+            self._film_one(own, picture, at)
+        self._write_sound(until_s)
+        self._repeat(until_s)
+        self._recorder.written_s = self._position / SAMPLE_RATE_HZ
+
+    def _write_sound(self, until_s: float) -> None:
         while (self._position + FRAME_SAMPLES) / SAMPLE_RATE_HZ <= until_s:
             self._file.sound(self._tracks())
             self._position += FRAME_SAMPLES
@@ -207,19 +220,20 @@ class _Writing:
             return (np.stack((own, far), axis=1),)
         return (mixed(own, far),)
 
-    def _film_what_came(self) -> None:
+    def _film_one(self, own: bool, picture: CapturedFrame, at: float) -> None:
         film = self._film
         if film is None:
             return
         film.own_is_large = self._recorder.own_is_large
-        now = self._recorder.seconds
-        for own, picture, at in _drain(self._recorder._pictures):
-            frame = upright(picture.frame, picture.orientation)
-            film.own(frame, at) if own else film.far(frame, at)
-            if at - self._drawn_at >= 0.8 / FPS:
-                self._draw(film, at)
-        if self._drawn_at < 0 or now - self._drawn_at >= _REPEAT_S:
-            self._draw(film, now)
+        frame = upright(picture.frame, picture.orientation)
+        film.own(frame, at) if own else film.far(frame, at)
+        if at - self._drawn_at >= 0.8 / FPS:
+            self._draw(film, at)
+
+    def _repeat(self, now: float) -> None:
+        """Where no picture comes, write what there is at the beginning and from time to time."""
+        if self._film is not None and now >= 0 and (self._drawn_at < 0 or now - self._drawn_at >= _REPEAT_S):
+            self._draw(self._film, now)
 
     def _draw(self, film: CallPicture, at: float) -> None:
         self._drawn_at = at

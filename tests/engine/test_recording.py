@@ -73,8 +73,9 @@ async def test_both_voices_and_the_far_picture_are_in_the_file(tmp_path: Path) -
         assert here.outgoing.info.recording is None
         kept = await here.kept()
         assert (kept.path, kept.problem) == (str(path), None)
-        assert kept.seconds == pytest.approx(1.6, abs=0.6)
+        assert kept.seconds > 1.5
         (both,) = sounds(path)
+        assert len(both) / 48_000 == pytest.approx(kept.seconds, abs=0.1)
         assert frequency_hz(part(both[:, 0], 0.5, 1.3)) == pytest.approx(500, abs=2)
         assert frequency_hz(part(both[:, 1], 0.5, 1.3)) == pytest.approx(900, abs=2)
         numbers = stamps(path)
@@ -105,10 +106,11 @@ async def test_a_recording_pauses_while_the_call_is_held(tmp_path: Path) -> None
         info = here.outgoing.info.recording
         assert info is not None
         assert info.paused
+        await asyncio.sleep(0.05)
+        assert here.outgoing.info.recording.seconds == info.seconds  # type: ignore[union-attr]
         here.incoming.set_held(False)
         await here.ada.until(lambda: not here.outgoing.info.held, "it goes on")
         assert not here.outgoing.info.recording.paused  # type: ignore[union-attr]
-        assert here.outgoing.info.recording.seconds == pytest.approx(info.seconds, abs=0.2)  # type: ignore[union-attr]
 
 
 async def test_the_other_side_hears_that_it_is_recorded(tmp_path: Path) -> None:

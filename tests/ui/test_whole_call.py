@@ -221,7 +221,7 @@ def test_a_call_from_adding_a_contact_to_hanging_up(ends: Ends, tmp_path: Path) 
     assert frequency_hz(loud) == pytest.approx(440, abs=3)
     assert level_dbfs(part(samples, samples.size / 48_000 - 0.3)) < -60  # muted
 
-    ends.wait(lambda: any(sentence.startswith("Recorded 00:0") for sentence in window.toasts.sentences))
+    ends.wait(lambda: any(sentence.startswith("Recorded 00:") for sentence in window.toasts.sentences))
     (film,) = (tmp_path / "kept" / "videos").iterdir()
     assert film.name.endswith(" Far.mkv")
     recorded = part(sounds(film)[0][:, 0], 0.4, 1.0)
