@@ -7,17 +7,26 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.calls.errors import DescriptionError
+from app.calls.formats import codecs_for, codecs_of, in_common, packet_ms
+from app.calls.keys import PLAIN, RELAY, relayed_key
+from app.calls.sdp import SessionDescription
+from app.digits import KEYS, keys_of
 from app.media.assembly import FrameAssembler
+from app.media.audio_choice import PACKETS_MS, AudioChooser, PeerLimits
 from app.media.certificate import Certificate
-from app.media.codecs import H264, OPUS, PCMU, VP8
+from app.media.codecs import COMFORT_NOISE, G722, H264, OPUS, PCMU, VP8
 from app.media.dtls import DtlsAssociation
+from app.media.dtmf import KeyReceiver
 from app.media.errors import MediaError, PacketError
 from app.media.header_extensions import ExtensionIds
 from app.media.jitter import Playout
 from app.media.plan import SecurityPlan
+from app.media.red import MOST_BLOCKS, Block, pack, unpack
 from app.media.rtcp import parse_rtcp
 from app.media.rtp import RtpPacket
 from app.media.sdes import SdesKey
+from app.media.speech import make_encoder
 
 CERTIFICATE = Certificate.generate()
 PACKETS = st.lists(
@@ -54,10 +63,55 @@ def test_any_video_packets_make_no_more_frames_than_there_are(packets: list[tupl
 
 @given(PACKETS)
 def test_any_audio_packets_make_frames_of_20_ms(packets: list[tuple[int, int, bool, bytes]]) -> None:
-    playout = Playout({OPUS.payload_type: OPUS, PCMU.payload_type: PCMU})
+    others = (PCMU, G722, COMFORT_NOISE)
+    playout = Playout({codec.payload_type: codec for codec in (OPUS, *others)})
     for step, (sequence, timestamp, is_opus, payload) in enumerate(packets):
-        playout.push(sequence, timestamp, OPUS.payload_type if is_opus else 0, payload, step * 0.02)
+        codec = OPUS if is_opus else others[timestamp % 3]
+        playout.push(sequence, timestamp, codec.payload_type, payload, step * 0.02)
         assert playout.next_frame(step * 0.02).shape == (960,)
+
+
+@given(st.binary(max_size=120), st.integers(0, 127), st.binary(max_size=60))
+def test_any_repeats_are_read_or_refused(data: bytes, payload_type: int, payload: bytes) -> None:
+    with contextlib.suppress(PacketError):
+        blocks = unpack(data)
+        assert sum(len(block.payload) for block in blocks) < len(data)
+        assert len(blocks) <= MOST_BLOCKS + 1
+    older = [Block(payload_type, len(data), data)]
+    assert unpack(pack(payload_type, payload, older))[-1] == Block(payload_type, 0, payload)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=6)), max_size=200))
+def test_any_events_make_few_keys(packets: list[tuple[int, bytes]]) -> None:
+    receiver = KeyReceiver()
+    heard = [receiver.take(timestamp, payload, step * 0.001) for step, (timestamp, payload) in enumerate(packets)]
+    keys = [key for key in heard if key is not None]
+    assert set(keys) <= set(KEYS)
+    assert len(keys) <= 20
+
+
+@given(st.binary(max_size=120), st.sampled_from([RELAY, PLAIN, "text/plain"]))
+def test_any_info_says_a_key_or_none(body: bytes, kind: str) -> None:
+    assert relayed_key(kind, body) in {None, *KEYS}
+
+
+@given(st.text(max_size=40))
+def test_anything_dialled_is_keys_or_an_error(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert set(keys_of(text)) <= {*KEYS, ","}
+
+
+@given(st.text(max_size=80))
+def test_any_lines_about_sound_give_limits_that_can_be_kept(text: str) -> None:
+    head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 96 63\r\n"
+    line = "".join(character for character in text if character.isprintable())
+    body = f"{head}a=rtpmap:96 opus/48000/2\r\na=fmtp:96 {line}\r\na=ptime:{line}\r\na=maxptime:{line}\r\n"
+    with contextlib.suppress(DescriptionError):
+        media = SessionDescription.parse(body.encode()).media[0]
+        for codec in in_common(codecs_of(media), codecs_for("audio", ("opus", "pcmu"))):
+            limits = PeerLimits.of(codec, ptime_ms=packet_ms(media, "ptime"), maxptime_ms=packet_ms(media, "maxptime"))
+            assert AudioChooser(limits).choice.packet_ms in PACKETS_MS
+            make_encoder(codec).adapt(AudioChooser(limits).choice)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=120), max_size=8), st.sampled_from(["client", "server"]))

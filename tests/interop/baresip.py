@@ -31,7 +31,7 @@ Fields = dict[str, Any]
 MODULES = next(
     (path for path in map(Path, ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")) if path.is_dir()), None
 )
-_MODULES = ("opus", "g711", "ausine", "aubridge", "sndfile", "fakevideo", "avformat", "snapshot")
+_MODULES = ("opus", "g722", "g711", "ausine", "aubridge", "sndfile", "fakevideo", "avformat", "snapshot")
 _WAV_HEADER_BYTES = 44
 _NATS = ("stun", "turn", "ice")
 _ENCRYPTIONS = ("dtls_srtp", "srtp")
@@ -157,6 +157,10 @@ class Baresip:
                 assert not self._closed, f"baresip ended before {kind} came, after {told}:\n{self.program.story()}"
                 assert left_s > 0, f"{kind} did not come within {limit_s} s, but {told}:\n{self.program.story()}"
                 self._news.wait(left_s)
+
+    def pressed(self) -> str:
+        """The keys of the telephone that the other side pressed so far."""
+        return "".join(str(event["param"]) for event in self.events if event.get("type") == "CALL_DTMF_START")
 
     # What it heard and saw ------------------------------------------------------------------------------------
 

@@ -240,14 +240,32 @@ def test_plain_rtp_with_ice(setting: Setting, parley_calls: bool) -> None:
 
 
 @pytest.mark.parametrize("parley_calls", [True, False], ids=["parley calls", "baresip calls"])
-@pytest.mark.parametrize("codec", ["pcmu", "pcma"])
-def test_a_phone_with_g711_and_no_picture(setting: Setting, codec: str, parley_calls: bool) -> None:
-    theirs = setting.baresip(audio=f"{codec}/8000/1", video=False)
+@pytest.mark.parametrize("codec", ["pcmu", "pcma", "g722"])
+def test_a_phone_with_an_old_codec_and_no_picture(setting: Setting, codec: str, parley_calls: bool) -> None:
+    theirs = setting.baresip(audio=f"{codec}/{16_000 if codec == 'g722' else 8_000}/1", video=False)
     outcome = held(setting, theirs, parley_calls, video=False)
     assert outcome.report["audio"]["codec"] == codec
     assert outcome.report["video"] is None
     assert (NO_PICTURE in outcome.report["poorer"]) is parley_calls
     assert outcome.report["security"]["media"] == "dtls-srtp"
+
+
+@pytest.mark.parametrize("codec", [pytest.param("opus/48000/2", marks=pytest.mark.short), "G722/16000/1"])
+def test_keys_of_the_telephone_go_both_ways(setting: Setting, codec: str) -> None:
+    """As events in the sound: baresip knows those of 8 kHz only, beside whichever codec."""
+    theirs = setting.baresip(audio=codec, video=False)
+    phone = setting.call("--digits", "12#")
+    phone.wait_for_state("connected")
+    theirs.wait_until_heard(2.0)
+    wait_until(lambda: theirs.pressed() == "12#", "the keys at baresip")
+    for key in "7*":
+        theirs.command("sndcode", key)
+        phone.wait_for("digit", digit=key)
+    phone.stop()
+    outcome = phone.finish()
+    assert outcome.code == 0
+    assert outcome.report["digits"] == "7*"
+    assert not any(line.startswith("INFO") for line in outcome.lines("out"))
 
 
 def test_encryption_is_never_given_up_against_the_will_of_a_person(setting: Setting) -> None:

@@ -33,9 +33,14 @@ def servers(tmp_path: Path) -> Iterator[tuple[Proxy, Relay, ExitStack]]:
 
 
 def talk(
-    servers: tuple[Proxy, Relay, ExitStack], folder: Path, *parameters: str, they_call: bool, flags: tuple[str, ...]
+    servers: tuple[Proxy, Relay, ExitStack],
+    folder: Path,
+    *parameters: str,
+    they_call: bool,
+    flags: tuple[str, ...],
+    keys: str = "",
 ) -> Outcome:
-    """One call of at least two seconds of sound each way, hung up by Parley."""
+    """One call of at least two seconds of sound each way, hung up by Parley; `keys` are those that baresip presses."""
     proxy, relay, stack = servers
     account = (*ours.account(proxy, relay), "--video-from", "none", *flags)
     wav = folder / "theirs" / "heard.wav"
@@ -58,13 +63,16 @@ def talk(
     theirs.wait_for("^established")
     phone.wait_for_state("connected")
     phone.wait_for_media(packets=150)
+    for key in keys:
+        phone.wait_for("digit", digit=key)
     phone.stop()
     outcome = phone.finish()
     theirs.wait_for("^closed")
     assert theirs.wait_for_end(20) == 0
     assert outcome.code == 0
-    assert_tone(phone.heard(), THEIR_HZ)
-    assert_tone(read_wav(wav), OUR_HZ)
+    if not keys:
+        assert_tone(phone.heard(), THEIR_HZ)
+        assert_tone(read_wav(wav), OUR_HZ)
     return outcome
 
 
@@ -83,3 +91,11 @@ def test_no_ice_and_no_encryption(servers: tuple[Proxy, Relay, ExitStack], tmp_p
     outcome = talk(servers, tmp_path, they_call=they_call, flags=("--encryption", "best"))
     assert outcome.report["ice"]["state"] == "disabled"
     assert outcome.report["security"]["media"] == "none"
+
+
+@pytest.mark.parametrize("way", ["rtpevent", "info"])
+def test_keys_of_the_telephone_go_both_ways(servers: tuple[Proxy, Relay, ExitStack], tmp_path: Path, way: str) -> None:
+    flags = ("--digits", "5")
+    outcome = talk(servers, tmp_path, f"keys={way}:49#", they_call=False, flags=flags, keys="49#")
+    assert outcome.report["digits"] == "49#"
+    assert any(line.startswith("INFO") for line in outcome.lines("in")) is (way == "info")
