@@ -15,12 +15,15 @@ from app.media.dtmf import KeySender
 from app.media.levels import LevelMeter
 from app.media.packetizing import Packetizer
 from app.media.plan import CodecPlan
-from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSource
+from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSource, surplus_s
 from app.media.sending import RtpSender
 from app.media.speech import make_encoder
 from app.media.worker import Outbox, Worker
 
 TICK_S = 0.020
+SPARE_S = 0.003  # so long a frame should have been ready when it is read
+PULL = 0.25  # of what is off, each frame, within these:
+MOST_EARLIER_S, MOST_LATER_S = 0.0005, 0.005
 OPEN_S = 5.0
 MOST_BEHIND_FRAMES = 3  # what a source keeps for a thread that was late; the rest of a longer absence is left out
 
@@ -39,15 +42,23 @@ class Sending:
 
 
 class FramePace:
-    """When each frame of 20 ms is due and which it is; a thread that was away for long goes on from now. Pure."""
+    """When each frame of 20 ms is due and which it is; a thread that was away for long goes on from now. Pure.
+
+    A device has a clock of its own: frames come due just after it has filled them, whatever its rate.
+    """
 
     def __init__(self, now: float) -> None:
         self.due = now
         self.frame = 0
 
-    def advance(self, now: float) -> int:
-        """Go to the next frame; gives how many are left out because their time has passed long ago."""
+    def advance(self, now: float, surplus_s: float | None = None) -> int:
+        """Go to the next frame; gives how many are left out because their time has passed long ago.
+
+        `surplus_s`: how long the last frame had been ready in its device, below zero how long it was waited for.
+        """
         self.due += TICK_S
+        if surplus_s is not None:
+            self.due -= max(-MOST_LATER_S, min(MOST_EARLIER_S, (surplus_s - SPARE_S) * PULL))
         self.frame += 1
         missed = max(0, int((now - self.due) / TICK_S) - MOST_BEHIND_FRAMES)
         self.due += missed * TICK_S
@@ -112,7 +123,7 @@ class AudioSendWorker:
             if is_first:
                 open_source()
                 is_first = False
-            if pace.advance(time.monotonic()):
+            if pace.advance(time.monotonic(), surplus_s(self.source) if self._captures else None):
                 line.pause()
 
     def _leaving(self, frame: AudioFrame) -> AudioFrame:

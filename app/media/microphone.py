@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 
 from app.media.device_keeper import DeviceKeeper
-from app.media.portaudio import BLOCK_SAMPLES
+from app.media.portaudio import Block
 from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
 from app.media.sample_ring import SampleRing
 
 _OPEN_TIMEOUT_S = 4.0
-_LEAST_AHEAD = FRAME_SAMPLES + BLOCK_SAMPLES
-_MOST_AHEAD = 3 * FRAME_SAMPLES
+_PATIENCE_S = 0.015  # for a block that is a little late: better than a hole
+_MOST_WAITING = 3 * FRAME_SAMPLES
 
 _SILENCE: AudioFrame = np.zeros(FRAME_SAMPLES, np.int16)
 _SILENCE.flags.writeable = False
@@ -20,16 +23,18 @@ _SILENCE.flags.writeable = False
 class MicrophoneSource:
     """Fulfils `app.media.ports.AudioSource`; `device` is a name from the device list, "" follows the system.
 
-    After the ring ran dry, frames begin again only when a little more than one is there; that reserve grows with each
-    dry run, since it means that this device delivers in larger portions.
+    `surplus_s` tells whoever reads how well it keeps step with the device: for how long the frame that was read last
+    had been ready, or, below zero, how long it had to be waited for. None: there is nothing to keep step with.
     """
 
     def __init__(self, device: str = "") -> None:
         self.underruns = 0
         self.dropped_samples = 0
+        self.surplus_s: float | None = None
         self._ring = SampleRing(SAMPLE_RATE_HZ // 2)
-        self._keeper = DeviceKeeper("microphone", device, self._ring.write)
-        self._ahead = _LEAST_AHEAD
+        self._arrived = threading.Event()
+        self._arrived_at = 0.0
+        self._keeper = DeviceKeeper("microphone", device, self._take)
         self._flowing = False
 
     @property
@@ -51,24 +56,41 @@ class MicrophoneSource:
 
     def start(self) -> None:
         self._keeper.start(_OPEN_TIMEOUT_S)
-        self._ring.drop_to(self._ahead)
+        self._ring.drop_to(FRAME_SAMPLES)
 
     def read_frame(self) -> AudioFrame:
+        waited_s = self._wait() if self._flowing and len(self._ring) < FRAME_SAMPLES else 0.0
         waiting = len(self._ring)
-        if not self._flowing and waiting < self._ahead:
-            return _SILENCE
+        self.surplus_s = None
         if waiting < FRAME_SAMPLES:
-            if self._keeper.running:
+            if self._flowing and self._keeper.running:
                 self.underruns += 1
-                self._ahead = min(self._ahead + BLOCK_SAMPLES, _MOST_AHEAD)
             self._flowing = False
             return _SILENCE
         self._flowing = True
-        if waiting > self._ahead + 2 * FRAME_SAMPLES:
-            self.dropped_samples += self._ring.drop_to(self._ahead)
+        if waiting > _MOST_WAITING:
+            self.dropped_samples += self._ring.drop_to(FRAME_SAMPLES)
         frame = np.empty(FRAME_SAMPLES, np.int16)
         self._ring.read_into(frame)
+        since_s = time.monotonic() - self._arrived_at
+        self.surplus_s = -waited_s if waited_s > 0 else len(self._ring) / SAMPLE_RATE_HZ + since_s
         return frame
+
+    def _take(self, block: Block) -> None:
+        """Runs in the device's thread."""
+        self._ring.write(block)
+        self._arrived_at = time.monotonic()
+        self._arrived.set()
+
+    def _wait(self) -> float:
+        """Wait a little for the rest of a frame; give how long it took."""
+        began = time.monotonic()
+        while len(self._ring) < FRAME_SAMPLES and self._keeper.running:
+            left_s = began + _PATIENCE_S - time.monotonic()
+            self._arrived.clear()
+            if left_s <= 0 or (len(self._ring) < FRAME_SAMPLES and not self._arrived.wait(left_s)):
+                break
+        return time.monotonic() - began
 
     def close(self) -> None:
         self._keeper.close()

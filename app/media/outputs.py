@@ -24,7 +24,7 @@ class Playing(Protocol):
     """Something that plays on an output; both are called on the device's thread and only copy."""
 
     def pull(self, block: Block) -> None:
-        """Fill the next 10 ms."""
+        """Fill the next 10 ms; may wait a few milliseconds for them."""
 
     def played(self, block: Block, delay_s: float) -> None:
         """Hear what the device plays of all sounds together, and how much later it is heard, about."""

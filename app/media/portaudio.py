@@ -258,7 +258,9 @@ class AudioStream:
 
     def _play(self, callback: BlockCallback) -> None:
         self.delay_s = queued_s = self._wait_for_room()
+        asked_at = time.monotonic()
         callback(self._block)
+        queued_s -= time.monotonic() - asked_at
         mono = self._block if self._converter is None else self._converter.convert(self._block)
         samples = mono if self._channels == 1 else np.repeat(mono, self._channels)
         self._pace.wrote(queued_s, ran_dry=bool(self._stream.write(np.ascontiguousarray(samples))))

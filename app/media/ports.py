@@ -60,13 +60,21 @@ class AudioSource(Protocol):
         """Begin to capture; nothing is captured before."""
 
     def read_frame(self) -> AudioFrame:
-        """Give the next 20 ms at once; silence when nothing is ready. Called every 20 ms. The caller may not change it.
+        """Give the next 20 ms; silence when nothing is ready, or will be within a frame. The caller may not change it.
+
+        Called every 20 ms; whoever calls keeps step with a source that has a `surplus_s` (see MicrophoneSource).
 
         A backlog of more than about 60 ms is dropped by the source, oldest first, so that delay cannot grow.
         """
 
     def close(self) -> None:
         """Stop and release the device."""
+
+
+def surplus_s(source: AudioSource) -> float | None:
+    """How long the frame that was read last had been ready (see MicrophoneSource); None for what has no clock."""
+    surplus: float | None = getattr(source, "surplus_s", None)
+    return surplus
 
 
 class AudioSink(Protocol):

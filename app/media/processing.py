@@ -18,7 +18,7 @@ from app.media import cleaning
 from app.media.echo_canceller import DELAY_S, EchoCanceller
 from app.media.levels import LevelMeter, level_dbfs
 from app.media.portaudio import Block
-from app.media.ports import AudioFrame, AudioSource
+from app.media.ports import AudioFrame, AudioSource, surplus_s
 from app.media.voice import VoiceDetector
 from app.media.worker import Worker
 from app.settings import MediaSettings
@@ -142,6 +142,11 @@ class ProcessedSource:
     def delay_s(self) -> float:
         """From a sound at the microphone to the frame that it comes out in."""
         return captured_s(self.source) + self.processor.delay_s
+
+    @property
+    def surplus_s(self) -> float | None:
+        """See MicrophoneSource."""
+        return surplus_s(self.source)
 
     def start(self) -> None:
         self._loading.start()

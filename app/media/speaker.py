@@ -18,6 +18,7 @@ _LEAST_QUEUED = BLOCK_SAMPLES
 _MOST_QUEUED = 5 * FRAME_SAMPLES
 _FRAME_S = FRAME_MS / 1000
 _STALLED_AFTER_S = 0.2
+_PATIENCE_S = 0.008  # for a writer that is a little late: the device has more than that left to play
 _SOFT = 96  # samples: how fast sound breaks off and begins again when the ring ran dry
 _FADE = np.arange(_SOFT, 0, -1, dtype=np.float32) / _SOFT
 _LOOK_AT_BLOCKS = 1_000  # 10 s without a dry ring before less is kept queued, twice as long after each dry one
@@ -43,6 +44,7 @@ class SpeakerSink:
         self._output: outputs.Output | None = None
         self._ring = SampleRing(SAMPLE_RATE_HZ // 2)
         self._taken = threading.Event()
+        self._written = threading.Event()
         self._queued = _LEAST_QUEUED
         self._least_left = _MOST_QUEUED
         self._looked_at = 0
@@ -99,6 +101,7 @@ class SpeakerSink:
     def write_frame(self, frame: AudioFrame) -> None:
         if self._pulls():
             self._ring.write(frame)
+            self._written.set()
         else:
             self._ring.clear()
 
@@ -113,6 +116,10 @@ class SpeakerSink:
     def pull(self, block: Block) -> None:
         """Runs in the device's thread: copy what is there, silence for the rest."""
         self._pulled_at = time.monotonic()
+        if self._playing and len(self._ring) < block.size:
+            self._written.clear()
+            if len(self._ring) < block.size:
+                self._written.wait(_PATIENCE_S)
         count = self._ring.read_into(block)
         self._taken.set()
         before, self._last = self._last, int(block[-1])

@@ -44,7 +44,10 @@ def run(
         for other, tone_of_its_own in others:
             for _ in range(other.frames_wanted() or 0):
                 other.write_frame(tone_of_its_own.read_frame())
-        time.sleep(0.005)
+        if sink is not None:
+            sink.wait_wanted(0.005)
+        else:
+            time.sleep(0.005)
     return np.concatenate(heard) if heard else np.zeros(0, np.int16)
 
 

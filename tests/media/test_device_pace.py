@@ -1,10 +1,13 @@
-"""How much is kept queued in a speaker: late wake-ups are made room for, even ones get less delay."""
+"""How much is kept queued in a speaker, and when a microphone is read: as little and as late as this machine allows."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 
+import pytest
+
+from app.media.audio_send import FramePace
 from app.media.speaker_pace import BLOCK_S, LEAST_S, START_S, SpeakerPace
 
 
@@ -42,3 +45,27 @@ def test_no_more_is_asked_for_than_the_device_holds() -> None:
     play(pace, 500, lambda: 0.2)
     assert pace.target_s == 0.040
     assert pace.underruns > 100
+
+
+@pytest.mark.parametrize("rate", [0.9997, 1.0, 1.0003])
+@pytest.mark.parametrize("begun_at", [0.0, 0.004, 0.013, 0.019])
+def test_frames_of_a_microphone_are_read_just_after_they_are_filled(rate: float, begun_at: float) -> None:
+    """Whatever its clock, and wherever in its frame the reading began, nothing piles up and nothing is waited for."""
+    pace, waits, surpluses = FramePace(begun_at + 0.040), 0, []
+    for number in range(3_000):
+        ready_at = (number + 1) * 0.020 / rate
+        surplus = pace.due - ready_at
+        waits += surplus < 0
+        surpluses.append(surplus)
+        pace.advance(pace.due, surplus)
+    assert waits == 0
+    assert all(0.001 < surplus < 0.006 for surplus in surpluses[200:])
+
+
+def test_a_microphone_that_delivers_late_is_read_later() -> None:
+    pace, rng, waits = FramePace(0.02), random.Random(4), 0
+    for number in range(1_000):
+        surplus = pace.due - ((number + 1) * 0.020 + rng.choice([0.0, 0.0, 0.0, 0.008]))
+        waits += surplus < 0 and number > 100
+        pace.advance(max(pace.due, pace.due - surplus), surplus)
+    assert waits < 300
