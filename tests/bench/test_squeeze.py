@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import av
 import pytest
 
+from tests.bench.peers import film
 from tests.bench.peers.all import need_stage
 from tests.bench.peers.base import Film, PairCall
 from tests.bench.peers.chromium import ChromiumCall
@@ -24,13 +24,11 @@ from tests.bench.peers.parley import ParleyCall
 from tests.bench.peers.stage import GOOD, Ear, Stage, play, stage
 from tests.bench.sound import Programme, Quality, qualities, speech
 from tests.bench.table import Table
-from tests.lab.film import FPS, SIZE, make_film
 
 SECTION = "A wire squeezed from 2 Mbit/s to 300 kbit/s and back, call with picture"
 WIDE = replace(GOOD, rate_bps=2_000_000)
 NARROW = replace(GOOD, rate_bps=300_000)
 STEP_S = 0.05
-FILM_S = 3.0
 CHANCE = 0.25  # two runs of one phone differ by as much
 
 
@@ -132,17 +130,6 @@ class Squeezed:
     said: tuple[Quality, ...]
 
 
-def film(folder: Path) -> Film:
-    """Make the picture that both ends show."""
-    folder.mkdir(parents=True, exist_ok=True)
-    mkv, y4m = make_film(folder / "film.mkv", FILM_S), folder / "film.y4m"
-    with av.open(str(mkv)) as source, y4m.open("wb") as target:
-        target.write(f"YUV4MPEG2 W{SIZE[0]} H{SIZE[1]} F{FPS}:1 Ip A1:1 C420\n".encode())
-        for frame in source.decode(video=0):
-            target.write(b"FRAME\n" + frame.to_ndarray(format="yuv420p").tobytes())
-    return Film(y4m, mkv, *SIZE, FPS, 2_500_000)
-
-
 def squeeze(phone: type[PairCall], folder: Path, plan: Plan, programme: Programme, shown: Film) -> Squeezed:
     """Hold one call while the wire changes, and say the programme over the squeeze."""
     with stage(folder, WIDE) as set_, phone(set_.a, set_.b, shown):
@@ -183,7 +170,7 @@ def squeeze(phone: type[PairCall], folder: Path, plan: Plan, programme: Programm
 def test_a_wire_is_squeezed_in_a_call(table: Table, is_long: bool, tmp_path: Path) -> None:
     need_stage()
     programme = speech(3 if is_long else 1)
-    shown = film(tmp_path / "film")
+    shown = film.make(tmp_path / "film.y4m", 640, 480, bps=2_500_000)
     plan = LONG if is_long else SHORT
     rivals = [ChromiumCall] if is_long and ChromiumCall.missing() is None else []
     found = {
