@@ -199,7 +199,7 @@ class VideoSendWorker:
                 continue
             self.captured.add(1, time.monotonic())
             if self._preview is not None:
-                self._preview.write_frame(captured.frame, captured.captured_at)
+                self._preview.write_frame(upright(captured.frame, captured.orientation), captured.captured_at)
             on_picture = self.on_picture
             if on_picture is not None:
                 on_picture(captured)
