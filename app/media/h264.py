@@ -107,6 +107,7 @@ class H264Encoder:
                 "tune": "zerolatency",
                 "profile": "baseline",
                 "forced-idr": "1",
+                "qmin": "16",  # below it nobody sees the difference
             }
             if self._packet_bytes is not None:
                 options["x264-params"] = f"slice-max-size={self._packet_bytes}"

@@ -98,7 +98,7 @@ class _FfmpegVp8:
         codec.framerate = fractions.Fraction(self._fps)
         codec.bit_rate = bitrate_bps
         codec.gop_size = 3_000
-        codec.qmin, codec.qmax = 2, 56
+        codec.qmin, codec.qmax = 12, 56
         rate = str(bitrate_bps)
         codec.options = {
             "deadline": "realtime",

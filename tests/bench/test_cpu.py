@@ -32,6 +32,7 @@ def add(table: Table, size: str, ours: list[Used], theirs: list[Used]) -> None:
     )
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_cpu_of_a_call(table: Table, is_long: bool, width: int, height: int) -> None:
     ours: list[Used] = []
