@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from app.media.audio_choice import AudioChoice
 from app.media.codecs import OPUS, PCMU
 from app.media.jitter import LONGEST_DELAY_S, Playout
 from app.media.plan import CodecPlan
 from app.media.speech import Sound, make_encoder
-from tests.heard import gaps_ms, level_dbfs, part, share_at, tone
+from tests.heard import gaps_ms, level_dbfs, part, recorded_speech, share_at, speech_score, tone
 
 HZ = 440
 PATH_S = 0.040
@@ -257,3 +258,18 @@ def test_sound_that_waits_for_its_picture_is_later_by_that_and_whole() -> None:
     assert 0.060 < result.delays[-60] < 0.100
     assert gaps_ms(part(result.sound, 0.3, 3.9), -30, 5) == []
     assert share_at(part(result.sound, 0.3, 3.9), HZ, 40) > 0.97
+
+
+def test_speech_comes_through_ten_percent_of_loss() -> None:
+    """Most of it comes back from redundancy: the score is that of decoding in order with all of it at hand."""
+    speech = np.concatenate((np.zeros(48_000, np.int16), recorded_speech()[0][: 48_000 * 6]))
+    rng, encoder = random.Random(2), make_encoder(OPUS)
+    encoder.adapt(AudioChoice(loss_percent=10))
+    playout, heard = Playout({OPUS.payload_type: OPUS}), []
+    for index in range(len(speech) // 960):
+        payload = encoder.encode(speech[index * 960 : index * 960 + 960])
+        if rng.random() >= 0.1:
+            playout.push(70_000 + index, index * 960, OPUS.payload_type, payload, index * 0.02)
+        heard.append(playout.next_frame(index * 0.02 + 0.004))
+    assert speech_score(speech, np.concatenate(heard)) > 3.0
+    assert max(length for _, length in gaps_ms(np.concatenate(heard)[48_000:], -60, 5)) <= 60
