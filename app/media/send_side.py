@@ -47,6 +47,8 @@ Source = Literal["transport-cc", "remb", "loss"]
 class Stream(Protocol):
     """What a stream offers to whoever shares a rate out (RtpStream does)."""
 
+    held_by_peer: bool
+
     @property
     def sender(self) -> RtpSender: ...
     @property
@@ -183,6 +185,7 @@ class SendSide:
         share = self._shares.get(name)
         if share is not None:
             share.limit_bps = bitrate_bps
+            share.stream.held_by_peer = bitrate_bps is not None
             self.share(now, at_once=True)
 
     # Time ---------------------------------------------------------------------------------------------------

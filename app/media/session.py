@@ -278,12 +278,6 @@ class MediaSession:
         for stream in self._streams.values():
             stream.set_volume(volume)
 
-    def want_at_most(self, bps: int | None) -> None:
-        """Ask the peer to send pictures of at most so many bits per second; None: as much as it can."""
-        for stream in self._streams.values():
-            if not stream.is_sound:
-                stream.wanted_bps = bps
-
     def ask_key_frame(self) -> None:
         """Ask the peer for a whole picture."""
         for stream in self._streams.values():

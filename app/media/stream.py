@@ -87,6 +87,7 @@ class RtpStream:
         self.gate_open = False
         self.rtt_s: float | None = None
         self.last_rtt_s: float | None = None  # not smoothed
+        self.held_by_peer = False  # the peer asked for less than it could have (TMMBR)
         self.wanted_bps: int | None = None  # the most that the peer should send here; None: as much as it can
         self.remote_fraction_lost = 0
         self._peer_report: Report | None = None

@@ -387,7 +387,12 @@ class VideoStream(RtpStream):
         )
         if self._player is not None:
             figures = self._player.fill(figures, now)
-        return figures if self._capture is None else self._capture.fill(figures, now)
+        if self._capture is None:
+            return figures
+        figures = self._capture.fill(figures, now)
+        if self.held_by_peer and figures.limited_by == "network" and not figures.is_paused:
+            return replace(figures, limited_by="far window")
+        return figures
 
     def _fps_sent(self, now: float) -> float | None:
         """The rate of now; after the call the last one."""

@@ -108,6 +108,7 @@ class Source:
     key_frames: int = 0
     skipped: int = 0
     backlog_s: float = 0.0
+    held_by_peer: bool = False
     sender: RtpSender = field(init=False)
 
     def __post_init__(self) -> None:

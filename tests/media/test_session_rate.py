@@ -9,7 +9,7 @@ from app.media.plan import StreamPlan
 from app.media.rtcp import BitrateNotice, BitrateRequest, Remb, parse_rtcp
 from app.media.rtp import RtpPacket
 from app.media.twcc import TransportFeedback
-from tests.media.wire import End, audio, eventually, secure, two_ends, video
+from tests.media.wire import QUIET, End, audio, eventually, secure, two_ends, video
 
 TOLD = {"transport_cc_id": 2, "transport_cc": True}
 
@@ -64,15 +64,13 @@ async def test_where_it_was_not_agreed_nothing_is_numbered_and_remb_is_sent() ->
         assert not rtcp(callee, TransportFeedback)
 
 
-async def test_less_is_asked_for_and_kept_to() -> None:
-    async with two_ends() as (caller, callee):
+async def test_what_a_small_window_needs_is_asked_for_and_kept_to() -> None:
+    large = replace(QUIET, width=640, height=480)
+    async with two_ends((large, large)) as (caller, callee):
         await secure(caller, callee, "none")
         for end in (caller, callee):
             end.session.configure(plans(**TOLD))
             end.session.start_sending()
-        await eventually(lambda: (figures := callee.session.stats()[1]) and figures.frames_decoded)
-        callee.session.want_at_most(120_000)
+        callee.session.set_view_size(160, 120)
         await eventually(lambda: rtcp(callee, BitrateRequest) and rtcp(caller, BitrateNotice))
-        await eventually(
-            lambda: (figures := caller.session.stats()[1]) and figures.target_bps and figures.target_bps <= 120_000
-        )
+        await eventually(lambda: (told := caller.session.stats()[1]) and told.limited_by == "far window")
