@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from ctypes import wintypes
 
@@ -99,14 +100,16 @@ def _monitors() -> dict[str, wintypes.RECT]:
 
 
 def _windows() -> list[tuple[int, str]]:
-    """Number and title of the windows that are to be seen, the topmost first."""
+    """Number and title of the windows of other programs that are to be seen, the topmost first."""
     found: list[tuple[int, str]] = []
 
     def take(number: int, _data: int) -> bool:
         title = ctypes.create_unicode_buffer(_TITLE_LENGTH)
         cloaked = wintypes.DWORD()
         _dwm.DwmGetWindowAttribute(wintypes.HWND(number), _CLOAKED, ctypes.byref(cloaked), ctypes.sizeof(cloaked))
-        if _user32.IsWindowVisible(number) and not cloaked.value:
+        process = wintypes.DWORD()
+        _user32.GetWindowThreadProcessId(wintypes.HWND(number), ctypes.byref(process))
+        if _user32.IsWindowVisible(number) and not cloaked.value and process.value != os.getpid():
             _user32.GetWindowTextW(number, title, _TITLE_LENGTH)
             if title.value.strip():
                 found.append((number, title.value.strip()))

@@ -109,7 +109,7 @@ class X11:
         return tuple(sorted(found, key=lambda monitor: not monitor.is_primary))
 
     def windows(self) -> tuple[Window, ...]:
-        """The windows that the window manager lists and that are to be seen, the topmost first."""
+        """The windows of other programs that the window manager lists and that are to be seen, the topmost first."""
         names = ("_NET_CLIENT_LIST_STACKING", "_NET_CLIENT_LIST")
         data = next((data for name in names if (data := self._property(self.root, name))), b"")
         numbers = [number for (number,) in struct.iter_unpack("<I", data[: len(data) & ~3])]
@@ -117,7 +117,8 @@ class X11:
         for number in numbers[: -_MOST_WINDOWS - 1 : -1]:
             try:
                 title, area = self.title(number), self.window_area(number)
-                if title and self.is_viewable(number) and not self._is_furniture(number):
+                is_meant = not (self._is_furniture(number) or self._is_ours(number))
+                if title and is_meant and self.is_viewable(number):
                     found.append(Window(number, title, area.width, area.height))
             except X11Error:
                 continue  # closed in this moment
@@ -145,6 +146,10 @@ class X11:
         kinds = self._property(window, "_NET_WM_WINDOW_TYPE")
         names = ("_NET_WM_WINDOW_TYPE_DOCK", "_NET_WM_WINDOW_TYPE_DESKTOP")
         return any(self._atom(name).to_bytes(4, "little") in (kinds[:4], kinds[4:8]) for name in names)
+
+    def _is_ours(self, window: int) -> bool:
+        """Whether it belongs to this process: nobody shares the dialog in which to choose."""
+        return self._property(window, "_NET_WM_PID")[:4] == os.getpid().to_bytes(4, "little")
 
     def _randr_monitors(self) -> list[Monitor]:
         reply = self._ask(_QUERY_EXTENSION, 0, struct.pack("<HH", 5, 0) + b"RANDR")

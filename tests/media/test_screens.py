@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import time
@@ -86,6 +87,8 @@ def test_screens_and_windows_are_listed_with_small_pictures(desk: Desk) -> None:
     number = desk.open("Notes – ä", GREEN, 100, 100, 300, 200)
     hidden = desk.open("Hidden", RED, 0, 0, 50, 50)
     desk.put_away(hidden)
+    ours = desk.open("The dialog in which to choose", RED, 0, 0, 50, 50)
+    desk._set(ours, "_NET_WM_PID", "CARDINAL", 32, struct.pack("<I", os.getpid()))
     screen, window = share_choices(with_pictures=True)
     assert (screen.kind, screen.video_from, screen.width, screen.height) == ("screen", "screen:screen", WIDTH, HEIGHT)
     assert (window.kind, window.video_from, window.name) == ("window", f"window:{number:#x}", "Notes – ä")
