@@ -5,9 +5,9 @@ Sender reports say which moment of the sender's clock an RTP timestamp stands fo
 is the same for both streams of a call. How late sound is at the ear and a picture in the window, both by that clock,
 gives the offset between them, whatever the two clocks show.
 
-People notice sound that comes 45 ms before its picture, or 125 ms after it (ITU-R BT.1359). A picture that waits
-disturbs nobody, so it is held back as soon as it is noticeably early; sound that waits makes talking harder, so it is
-held back only for a picture that is very late, and by little. Pure: `now` in monotonic seconds comes in.
+People notice sound that comes 45 ms before its picture, or 125 ms after it, and put up with 90 and 185 ms (ITU-R
+BT.1359). So a picture is held back when it is about to be noticed, and sound, whose waiting makes talking harder, only
+where it could not be put up with, and by little. Pure: `now` in monotonic seconds comes in.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Rule:
     hopeless: float  # too early by so much, waiting that long would not be noticed
 
 
-PICTURE = Rule(0.030, 0.015, 0.010, 0.300, 0.600)
+PICTURE = Rule(0.100, 0.075, 0.060, 0.300, 0.600)
 SOUND = Rule(0.100, 0.080, 0.060, 0.100, 0.300)
 
 RISE_S = 0.020  # at most, of what waits, in a step

@@ -111,13 +111,13 @@ class Stage(SettingsDevices):
 
 
 def offsets_ms(stage: Stage) -> list[float]:
-    """How much later than the beep each flash was, oldest first."""
-    pairs = []
+    """How much later than the beep each flash was, oldest first; one that no beep was near to is left out."""
+    found = []
     for flash in stage.eye.edges.times:
         beep = min(stage.ear.edges.times, key=lambda at: abs(at - flash), default=None)
-        if beep is not None:
-            pairs.append((flash - beep) * 1000)
-    return pairs
+        if beep is not None and abs(flash - beep) < EVERY_S / 2:
+            found.append((flash - beep) * 1000)
+    return found
 
 
 @asynccontextmanager
@@ -144,29 +144,27 @@ def figures(end: End) -> tuple[AudioStats, VideoStats]:
 
 def is_together(end: End) -> bool:
     offset = figures(end)[1].lip_sync_ms
-    return offset is not None and abs(offset) < 40
+    return offset is not None and abs(offset) < 80
 
 
 async def perceived_ms(stage: Stage) -> float:
     """Give how much later than their beeps the next flashes are, in the middle of three."""
     stage.eye.edges.times.clear()
-    await eventually(lambda: len(offsets_ms(stage)) >= 4)
+    await eventually(lambda: len(offsets_ms(stage)) >= 4, 20)
     return median(offsets_ms(stage)[:3])
 
 
 async def test_a_picture_waits_for_sound_that_takes_longer() -> None:
-    async with call(sound_s=0.15, picture_s=0.0) as (caller, stage):
-        await eventually(lambda: offsets_ms(stage))
-        assert offsets_ms(stage)[0] < -100
-        await eventually(lambda: (figures(caller)[1].held_back_ms or 0) > 100 and is_together(caller), 20)
+    async with call(sound_s=0.2, picture_s=0.0) as (caller, stage):
+        await eventually(lambda: (figures(caller)[1].lip_sync_ms or 0) < -150, 20)
+        await eventually(lambda: (figures(caller)[1].held_back_ms or 0) > 60 and is_together(caller), 20)
         assert figures(caller)[0].held_back_ms == 0
-        assert abs(await perceived_ms(stage)) < 90
+        assert -130 < await perceived_ms(stage) < 60
 
 
 async def test_sound_waits_a_little_for_a_picture_that_takes_much_longer() -> None:
     async with call(sound_s=0.0, picture_s=0.2) as (caller, stage):
-        await eventually(lambda: offsets_ms(stage))
-        assert offsets_ms(stage)[0] > 100
+        await eventually(lambda: (figures(caller)[1].lip_sync_ms or 0) > 100, 20)
         await eventually(lambda: (figures(caller)[0].held_back_ms or 0) >= 60, 20)
         assert figures(caller)[1].held_back_ms == 0
         assert abs(await perceived_ms(stage)) < 120

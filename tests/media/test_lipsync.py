@@ -46,9 +46,9 @@ def ran(
 def test_a_picture_that_comes_early_waits_for_its_sound() -> None:
     sound, picture = Reached("audio", 0.200), Reached("video", 0.060)
     sync = ran(sound, picture)
-    assert picture.waits_s == pytest.approx(0.130, abs=0.01)
+    assert picture.waits_s == pytest.approx(0.080, abs=0.01)
     assert sound.longest_s == 0
-    assert sync.offset_s == pytest.approx(-0.010, abs=0.01)
+    assert sync.offset_s == pytest.approx(-0.060, abs=0.01)
 
 
 def test_a_picture_waits_no_longer_than_a_third_of_a_second() -> None:
@@ -65,7 +65,7 @@ def test_where_waiting_would_not_bring_them_together_nothing_waits() -> None:
         assert (sound.longest_s, picture.longest_s) == (0, 0)
 
 
-@pytest.mark.parametrize("picture_s", [0.080, 0.100, 0.120, 0.190])
+@pytest.mark.parametrize("picture_s", [0.010, 0.080, 0.120, 0.190])
 def test_nothing_waits_where_nobody_would_notice(picture_s: float) -> None:
     sound, picture = Reached("audio", 0.100), Reached("video", picture_s)
     sync = ran(sound, picture)
@@ -113,7 +113,7 @@ def test_clocks_that_have_nothing_to_do_with_each_other_are_left_alone() -> None
 
 
 def test_uneven_arrival_moves_little() -> None:
-    sound, picture = Reached("audio", 0.150), Reached("video", 0.060, jitter_s=0.060)
+    sound, picture = Reached("audio", 0.220), Reached("video", 0.060, jitter_s=0.060)
     sync = ran(sound, picture, 30)
     waits = set()
     for step in range(60):
