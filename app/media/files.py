@@ -21,6 +21,7 @@ import numpy as np
 
 from app.media.pictures import Fitter, VideoThread
 from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
+from app.media.rotation import orientation_of, upright
 
 logger = logging.getLogger(__name__)
 
@@ -205,4 +206,11 @@ def decoded_video(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
         rate = float(stream.average_rate or 25)
         for number, frame in enumerate(container.decode(stream)):
             time_s = frame.time - begin_s if frame.time is not None else number / rate
-            yield max(0.0, time_s), frame
+            yield max(0.0, time_s), _as_shown(frame)
+
+
+def _as_shown(frame: av.VideoFrame) -> av.VideoFrame:
+    """Turn a picture that was taken with the camera held sideways, as the file's display matrix says."""
+    if not frame.rotation:
+        return frame
+    return upright(frame.reformat(format="yuv420p"), orientation_of(-frame.rotation))

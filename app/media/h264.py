@@ -9,7 +9,6 @@ One thread at a time per encoder or decoder; both release the interpreter lock w
 from __future__ import annotations
 
 import base64
-import binascii
 import fractions
 import functools
 import logging
@@ -220,7 +219,7 @@ def parameter_sets(codec: CodecPlan) -> bytes:
     for text in (codec.parameter("sprop-parameter-sets") or "").split(",")[:8]:
         try:
             unit = base64.b64decode(text.strip(), validate=True)
-        except binascii.Error:
+        except ValueError:
             return b""
         if unit and len(unit) <= LARGEST_PAYLOAD:
             units.append(unit)

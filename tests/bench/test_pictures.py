@@ -28,7 +28,7 @@ _WATCH_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What both ends of a call used a second, the pictures that came a second at each and how wide they were, where it tells."""
+    """What both ends of a call used a second; where they tell, which pictures came a second and how wide."""
 
     cpu: list[float]
     pictures: list[float]

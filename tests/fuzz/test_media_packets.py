@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.calls.errors import DescriptionError
@@ -19,14 +19,18 @@ from app.media.codecs import COMFORT_NOISE, G722, H264, OPUS, PCMU, VP8
 from app.media.dtls import DtlsAssociation
 from app.media.dtmf import KeyReceiver
 from app.media.errors import MediaError, PacketError
+from app.media.h264 import parameter_sets
+from app.media.h264_payload import START_CODE, picture_size
+from app.media.h264_profile import limits_of, own_parameters, rank_of
 from app.media.header_extensions import ExtensionIds
 from app.media.jitter import Playout
-from app.media.plan import SecurityPlan
+from app.media.plan import CodecPlan, SecurityPlan
 from app.media.red import MOST_BLOCKS, Block, pack, unpack
 from app.media.rtcp import parse_rtcp
 from app.media.rtp import RtpPacket
 from app.media.sdes import SdesKey
 from app.media.speech import make_encoder
+from app.media.video_codecs import READERS, make_decoder
 
 CERTIFICATE = Certificate.generate()
 PACKETS = st.lists(
@@ -43,6 +47,43 @@ def test_any_datagram_is_read_or_refused(data: bytes) -> None:
             assert isinstance(bytes(packet), bytes)
 
 
+@given(st.binary(max_size=300))
+def test_any_picture_payload_is_read_or_refused(payload: bytes) -> None:
+    for read in READERS.values():
+        with contextlib.suppress(PacketError):
+            part = read(payload)
+            assert part.begins or not part.begins_key
+            assert len(part.data) <= 5 * len(payload)
+
+
+@given(st.binary(max_size=400))
+def test_any_parameter_set_tells_a_size_that_fits_a_screen_or_is_refused(data: bytes) -> None:
+    with contextlib.suppress(PacketError):
+        size = picture_size(START_CODE + b"\x67" + data)
+        assert size is not None
+        assert max(size) <= 4_096
+
+
+@given(st.text(max_size=60), st.sampled_from(["0", "1", "2", ""]), st.text("0123456789", max_size=12))
+def test_any_profile_is_used_within_limits_or_not_at_all(level: str, mode: str, size: str) -> None:
+    theirs = CodecPlan(
+        "H264", 99, 90_000, 1, (("profile-level-id", level), ("packetization-mode", mode), ("max-fs", size))
+    )
+    if rank_of(theirs) is not None:
+        assert dict(own_parameters(theirs))["packetization-mode"] in ("0", "1")
+        assert limits_of(theirs) is not None
+    parameter_sets(CodecPlan("H264", 99, 90_000, 1, (("sprop-parameter-sets", level),)))
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=300), st.booleans())
+def test_any_bitstream_makes_pictures_or_is_refused(data: bytes, is_h264: bool) -> None:
+    decoder = make_decoder(H264 if is_h264 else VP8)
+    with contextlib.suppress(PacketError):
+        for picture in decoder.decode((START_CODE if is_h264 else b"") + data):
+            assert max(picture.width, picture.height) <= 4_096
+
+
 @given(st.text(max_size=120))
 def test_any_crypto_line_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(MediaError):
@@ -57,7 +98,8 @@ def test_any_video_packets_make_no_more_frames_than_there_are(packets: list[tupl
     for step, (sequence, timestamp, marker, payload) in enumerate(packets):
         frames += assembler.push(sequence, timestamp, marker, payload, step * 0.01, H264 if marker else VP8)
         frames += assembler.tick(step * 0.01, 0.05)[2]
-    assert sum(len(frame.data) for frame in frames) <= sum(len(packet[3]) for packet in packets)
+    # A NAL unit of one byte stands behind a start code of four.
+    assert sum(len(frame.data) for frame in frames) <= sum(5 * len(packet[3]) for packet in packets)
     assert {frame.timestamp for frame in frames} <= {packet[1] for packet in packets}
 
 

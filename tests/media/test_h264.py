@@ -166,6 +166,7 @@ def test_parameter_sets_of_the_sdp_are_used_where_the_stream_has_none() -> None:
     (picture,) = H264Decoder(parameter_sets(peer(sprop_parameter_sets=text))).decode(slices)
     assert read_stamp(picture) == 7
     assert parameter_sets(peer(sprop_parameter_sets="not base64!")) == b""
+    assert parameter_sets(peer(sprop_parameter_sets="\u00e4")) == b""
 
 
 def test_a_picture_larger_than_any_screen_is_refused() -> None:

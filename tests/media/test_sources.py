@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import textwrap
@@ -18,9 +19,11 @@ from app.media import camera as camera_module
 from app.media import opencv
 from app.media.camera import CameraSource
 from app.media.devices import find_camera
-from app.media.files import FileAudioSource, FileVideoSource
+from app.media.files import FileAudioSource, FileVideoSource, decoded_video
+from app.media.pattern import Pattern
 from app.media.pictures import NoVideo
 from app.media.ports import FRAME_SAMPLES, AudioSource, VideoSource
+from app.media.rotation import orientation_of, upright
 from app.media.sources import open_audio_source, open_video_source
 from app.media.stamp import read_stamp
 from app.settings import MediaSettings
@@ -274,3 +277,22 @@ def test_without_a_camera_others_see_a_labelled_test_picture() -> None:
 def test_the_level_of_a_tone_is_what_was_asked_for() -> None:
     source, _ = open_audio_source(replace(QUIET, audio_from="tone:1000"))
     assert level_dbfs(np.concatenate([source.read_frame() for _ in range(50)])) == pytest.approx(-9.03, abs=0.05)
+
+
+def test_a_film_taken_sideways_is_shown_upright(tmp_path: Path) -> None:
+    path, pattern = tmp_path / "sideways.mp4", Pattern(320, 240, "Test")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 240, 320, "yuv420p"
+        for number in range(5):
+            turned = upright(pattern.draw(number, 0.0), orientation_of(270))
+            container.mux(stream.encode(turned))
+        container.mux(stream.encode(None))
+    data = bytearray(path.read_bytes())
+    plain = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    quarter = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)  # clockwise
+    at = data.index(plain, data.index(b"tkhd"))
+    data[at : at + len(plain)] = quarter
+    path.write_bytes(data)
+    numbers = [read_stamp(frame) for _, frame in decoded_video(path)]
+    assert numbers == [0, 1, 2, 3, 4]
