@@ -35,7 +35,7 @@ RIVALS = ("baresip", "Chromium")
 # Which packets are lost is chance: two runs of one phone differ by as much.
 CHANCE = 0.25
 MOST_GAP_MS = 60.0
-_SETTLE_S = 3.0
+_SETTLE_S = 8.0
 _TAIL_S = 1.0
 
 

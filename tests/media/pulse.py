@@ -102,11 +102,8 @@ def missing_program() -> str | None:
 
 
 @contextlib.contextmanager
-def running_pulse(folder: Path, rate_hz: int = 44_100, through: tuple[str, ...] = ()) -> Iterator[Pulse]:
-    """Run a server in `folder`; whoever is to use it is given its environment variables.
-
-    `through` is a command that starts it, such as one that gives it another priority.
-    """
+def running_pulse(folder: Path, rate_hz: int = 44_100) -> Iterator[Pulse]:
+    """Run a server in `folder`; whoever is to use it is given its environment variables."""
     pulse = Pulse(folder)
     config = folder / "pulse.conf"
     config.write_text(_CONFIG.format(socket=pulse.socket, rate_hz=rate_hz))
@@ -115,7 +112,7 @@ def running_pulse(folder: Path, rate_hz: int = 44_100, through: tuple[str, ...] 
     (settings / "daemon.conf").write_text(f"default-sample-rate = {rate_hz}\n")
     command = ["pulseaudio", "-n", "-F", str(config), "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
     with (folder / "pulse.log").open("wb") as log:
-        pulse.server = subprocess.Popen([*through, *command], env={**os.environ, **pulse.env}, stdout=log, stderr=log)
+        pulse.server = subprocess.Popen(command, env={**os.environ, **pulse.env}, stdout=log, stderr=log)
     try:
         _wait_until_ready(pulse)
         yield pulse
