@@ -6,11 +6,13 @@ the narrow wire is, and the counters of the hosts' interfaces how much each phon
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,11 +26,15 @@ from tests.bench.peers.parley import ParleyCall
 from tests.bench.peers.stage import GOOD, Ear, Stage, play, stage
 from tests.bench.sound import Programme, Quality, qualities, speech
 from tests.bench.table import Table
+from tests.lab.wire import Direction, Wire
+from tests.media.wire import Path as MediaPath
+from tests.media.wire import audio, secure, two_ends, video
 
 SECTION = "A wire squeezed from 2 Mbit/s to 300 kbit/s and back, call with picture"
 WIDE = replace(GOOD, rate_bps=2_000_000)
 NARROW = replace(GOOD, rate_bps=300_000)
 STEP_S = 0.05
+UDP_BYTES = 41  # of Ethernet, IP and UDP, with the byte before that says whose it is
 CHANCE = 0.25  # two runs of one phone differ by as much
 
 
@@ -205,3 +211,61 @@ def test_a_wire_is_squeezed_in_a_call(table: Table, is_long: bool, tmp_path: Pat
     assert ours.standing_ms < 200
     if rival is not None:
         assert ours.said[1].pesq >= rival.said[1].pesq - CHANCE
+
+
+class SharedWire:
+    """One narrow direction that the media of several calls takes, inside this process."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._way = Direction(wire, 1)
+        self._to: list[Callable[[bytes], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, path: MediaPath) -> None:
+        """Let what a path sends go this way."""
+        assert path.to is not None
+        number = len(self._to)
+        self._to.append(path.to)
+        path.to = lambda data: self._take(number, data)
+
+    def _take(self, number: int, data: bytes) -> None:
+        self._way.take(bytes((number,)) + bytes(UDP_BYTES) + data, time.monotonic())
+        self._arm()
+
+    def _arm(self) -> None:
+        due = self._way.next_due()
+        if self._timer is None and due is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), self._give)
+
+    def _give(self) -> None:
+        self._timer = None
+        for frame in self._way.give(time.monotonic()):
+            self._to[frame[0]](frame[1 + UDP_BYTES :])
+        self._arm()
+
+
+@pytest.mark.timeout(120)
+async def test_two_calls_share_a_wire(table: Table) -> None:
+    """Two calls of this process, the second one 5 s later, over one wire there; what comes back is not narrow."""
+    plans = [
+        replace(audio(), transport_cc_id=2, transport_cc=True),
+        replace(video(rtx=97), transport_cc_id=2, transport_cc=True),
+    ]
+    shared = SharedWire(replace(GOOD, rate_bps=400_000))
+    async with two_ends(delay_s=0.02) as one, two_ends(delay_s=0.02) as other:
+        received: list[float] = []
+        for caller, callee in (one, other):
+            shared.join(caller.path)
+            await secure(caller, callee)
+            for end in (caller, callee):
+                end.session.configure(plans)
+                end.session.start_sending()
+            await asyncio.sleep(5)
+        await asyncio.sleep(15)
+        for _ in range(10):
+            await asyncio.sleep(1)
+            rates = [callee.session.stats()[1] for _, callee in (one, other)]
+            received += [rate.bitrate_in_bps or 0.0 for rate in rates if rate is not None]
+    means = statistics.mean(received[::2]), statistics.mean(received[1::2])
+    table.add(SECTION, "two calls on 400 kbit/s: the smaller picture", "of larger", [min(means) / max(means)])
+    assert min(means) / max(means) >= 0.5
