@@ -138,9 +138,6 @@ class AudioStream(RtpStream):
         except PacketError:
             self.wrong_packets += 1
             return
-        if len(blocks) > 1 and self._player is not None:
-            oldest = min(blocks[0].offset / self.codec.clock_rate, MOST_BROUGHT_BACK_S)
-            self._player.bring_back(oldest, now)
         for back, block in zip(range(len(blocks) - 1, -1, -1), blocks, strict=True):
             codec = self.codecs.get(block.payload_type)
             number = sequence - back
@@ -148,6 +145,9 @@ class AudioStream(RtpStream):
                 continue
             if back:
                 self._recovered_ms += block.offset / back / codec.clock_rate * 1_000
+                if self._player is not None:
+                    # As long as packets are lost: a peer goes on repeating long after that.
+                    self._player.bring_back(min(blocks[0].offset / codec.clock_rate, MOST_BROUGHT_BACK_S), now)
             timestamp = (packet.timestamp - block.offset) & 0xFFFF_FFFF
             self._play(number, timestamp, block.payload_type, block.payload, now)
 

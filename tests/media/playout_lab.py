@@ -34,6 +34,7 @@ class DrawingDecoder:
 
     def __init__(self, *, redundancy: bool = True) -> None:
         self.made: list[tuple[str, int]] = []
+        self.is_paused = False
         self._redundancy = redundancy
         self._at = 0
 
