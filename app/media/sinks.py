@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import av
-import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from app.frames import FrameMailbox, VideoPicture
 from app.media.ports import SAMPLE_RATE_HZ, AudioFrame, AudioSink, VideoSink
@@ -184,6 +184,7 @@ class MailboxSink:
 
     def __init__(self, mailbox: FrameMailbox) -> None:
         self._mailbox = mailbox
+        self._reformatter = VideoReformatter()  # kept: making one takes as long as turning a picture
 
     def start(self) -> None:
         """There is nothing to open."""
@@ -191,9 +192,8 @@ class MailboxSink:
     def write_frame(self, frame: av.VideoFrame, at: float) -> None:
         if not self._mailbox.is_wanted:
             return
-        rows = np.ascontiguousarray(frame.to_ndarray(format="bgra"), np.uint8)
-        height, width = rows.shape[:2]
-        self._mailbox.put(VideoPicture(width, height, width * 4, rows.data.cast("B"), at))
+        plane = self._reformatter.reformat(frame, format="bgra").planes[0]
+        self._mailbox.put(VideoPicture(frame.width, frame.height, plane.line_size, memoryview(plane), at))
 
     def close(self) -> None:
         """There is nothing to close."""

