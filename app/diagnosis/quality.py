@@ -182,8 +182,7 @@ class QualityMonitor:
     def _remember(self, score: float | None, limits: tuple[QualityLimit, ...], now: float) -> None:
         passed = 0.0 if self._judged_at is None else min(1.0, now - self._judged_at)
         self._judged_at = now
-        for limit in limits:
-            key = limit.about, limit.cause, limit.is_theirs
+        for key, limit in {(one.about, one.cause, one.is_theirs): one for one in reversed(limits)}.items():
             before = self._limited.get(key)
             self._limited[key] = LimitedFor(limit, (before.seconds if before is not None else 0.0) + passed)
         if score is None:

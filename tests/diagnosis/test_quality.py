@@ -165,6 +165,16 @@ def test_a_computer_without_time_is_told_from_an_uneven_network() -> None:
         assert [limit.cause for limit in result.quality.limits] == ["cpu" if monitor is slow else "network"]
 
 
+def test_two_reasons_of_one_kind_count_each_second_once() -> None:
+    monitor = QualityMonitor()
+    far = replace(AUDIO, rtt_ms=800.0, buffer_target_ms=200.0)
+    quality, _ = judged(monitor, talk(far, seconds=10, lost_of_10=2))
+    assert len(quality.limits) == 3
+    (limited,) = quality.limited
+    assert limited.seconds <= 10
+    assert "20 % of the other side's sound" in limited.limit.sentence
+
+
 def test_how_long_a_reason_held_is_kept() -> None:
     monitor = QualityMonitor()
     judged(monitor, talk(replace(AUDIO, remote_loss_percent=8.0), seconds=10))
