@@ -39,8 +39,7 @@ def webrtc_library() -> Callable[..., Any] | None:
 class WebrtcCleaner:
     """libwebrtc's high-pass, noise suppression and gain control; 12 ms of delay.
 
-    Its echo canceller is left off: in double talk it takes the near speech away with the echo (PESQ below 1.3 where
-    ours leaves 3.4; tests/bench/test_echo.py).
+    Its echo canceller is left off: in double talk the near speech goes with the echo (tests/bench/test_echo.py).
     """
 
     DELAY_S = 0.012

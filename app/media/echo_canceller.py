@@ -56,7 +56,8 @@ class EchoCanceller:
         self._silent_steps = 0 if played.any() else self._silent_steps + 1
         if self._silent_steps >= _QUIET_STEPS:
             return self._residual.step(frame, np.zeros(FRAME, np.float32))
-        steps = [self._filter.step(played[at : at + BLOCK], frame[at : at + BLOCK]) for at in range(0, FRAME, BLOCK)]
+        parts = [slice(at, at + BLOCK) for at in range(0, FRAME, BLOCK)]
+        steps = [self._filter.step(played[part], frame[part]) for part in parts]
         left = np.concatenate([step.left for step in steps])
         echo = np.concatenate([step.echo for step in steps])
         cleaned = self._residual.step(left, echo)

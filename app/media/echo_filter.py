@@ -22,14 +22,16 @@ PARTITIONS = 14  # the model's length in blocks: 140 ms
 BINS = BLOCK + 1
 MOST_DRIFT_PPM = 300.0
 
-_KEEP = 0.9998  # how much of the model is taken to hold from block to block
+_KEEP = 0.9999  # how much of the model is taken to hold from block to block
 _NEAR_MEMORY = 0.8
 _FLOOR = 1e-7 * BLOCK
 _FIRST_DOUBT = 1e-2
 _DOUBT_DECAY = 0.84  # later reflections are weaker
 _SHORTENED = 2  # partitions whose wrapped-around half is cleared, in turn, at each step
 _SLIP_MEMORY = 0.97
-_SLIP_GAIN = 2.0  # ppm for each sample of slip and block
+_SLIP_GAIN = 2.0  # ppm for each sample of slip and block, at first,
+_SLIP_GAIN_SETTLED = 0.3  # … and later:
+_SETTLING = 0.001  # two clocks keep their distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class EchoFilter:
 
     def __init__(self) -> None:
         self.drift_ppm = 0.0  # by how much the reference should be read faster
+        self._gain = _SLIP_GAIN
         self._played = np.zeros(2 * BLOCK, np.float32)
         self._padded = np.zeros(2 * BLOCK, np.float32)
         self._slope = (2 * np.pi / (2 * BLOCK) * np.arange(BINS)).astype(np.float32)  # of a derivative, per sample
@@ -98,7 +101,8 @@ class EchoFilter:
         self._slip_weight = _SLIP_MEMORY * self._slip_weight + float(np.sum(_power(turned) * weight))
         if self._slip_weight > 1e-3:
             slip = max(-1.0, min(1.0, self._slip / self._slip_weight))
-            drift = self.drift_ppm + _SLIP_GAIN * slip
+            self._gain += _SETTLING * (_SLIP_GAIN_SETTLED - self._gain)
+            drift = self.drift_ppm + self._gain * slip
             self.drift_ppm = max(-MOST_DRIFT_PPM, min(MOST_DRIFT_PPM, drift))
 
     def _padded_spectrum(self, block: Floats) -> Spectrum:

@@ -86,6 +86,7 @@ class PulseClient:
         self._loop = library.pa_mainloop_new()
         self._context = library.pa_context_new(library.pa_mainloop_get_api(self._loop), b"Parley (devices)")
         self._on_event: Any = None
+        self._asked: list[Any] = []  # what the library may still call: it must outlive every question
 
     @classmethod
     def connected(cls) -> PulseClient | None:
@@ -129,15 +130,19 @@ class PulseClient:
 
         on_server = _ON_SERVER(take_server)
         on_sink, on_source = taker("sink"), taker("source")
+        self._asked = [on_server, on_sink, on_source]
         library, context = self._library, self._context
-        for operation in (
+        operations = [
             library.pa_context_get_server_info(context, on_server, None),
             library.pa_context_get_sink_info_list(context, on_sink, None),
             library.pa_context_get_source_info_list(context, on_source, None),
-        ):
+        ]
+        answered = self._wait(lambda: (bool(defaults) and len(ended) == 2) or not self.alive) and self.alive
+        for operation in operations:
             if operation:
+                library.pa_operation_cancel(operation)  # one that is not answered yet would call back into nothing
                 library.pa_operation_unref(operation)
-        if not self._wait(lambda: (bool(defaults) and len(ended) == 2) or not self.alive) or not self.alive:
+        if not answered:
             return None
         source, sink = defaults[0]
         # What a sink plays is no microphone, unless somebody made it the one that everybody hears.
@@ -219,6 +224,7 @@ def _library() -> Any:
         ("pa_context_get_source_info_list", pointer, [pointer, _ON_DEVICE, pointer]),
         ("pa_context_set_subscribe_callback", None, [pointer, _ON_EVENT, pointer]),
         ("pa_context_subscribe", pointer, [pointer, number, pointer, pointer]),
+        ("pa_operation_cancel", None, [pointer]),
         ("pa_operation_unref", None, [pointer]),
     ):
         function = getattr(library, name)

@@ -1,39 +1,60 @@
-"""A simulated room with a loudspeaker, a microphone and somebody in it, and real recorded speech to fill it.
+"""A simulated room with a loudspeaker, a microphone and somebody in it, and recorded speech to fill it.
 
-Speech comes from packages: the prompts of asterisk-core-sounds (two voices, 16 kHz), or the spoken files of alsa-utils
-where those are missing. Everything is 48 kHz mono float64, full scale 1.0.
+Everything is 48 kHz mono float64, full scale 1.0.
 """
 
 from __future__ import annotations
 
 import math
-import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from tests.heard import read_wav, recorded_speech
 
 Wave = NDArray[np.float64]
 
 RATE_HZ = 48_000
 _SOUND_M_S = 343.0
-_PROMPTS = Path("/usr/share/asterisk/sounds")
 _SPOKEN = Path("/usr/share/sounds/alsa")
-_FAR = ("en_US_f_Allison", ("demo-instruct", "priv-callee-options"))
-_NEAR = ("it_IT_m_Carlo", ("demo-abouttotry", "vm-options", "vm-msginstruct", "demo-moreinfo", "vm-opts-full"))
+_STEP = 960
 
 
 def far_speech(seconds: float, dbfs: float = -20.0) -> Wave:
-    """What the other side says: a woman's voice, or the spoken files of alsa-utils."""
-    return _speech(*_FAR, seconds, dbfs)
+    """What the other side says: a woman's recorded words (alsa-utils), one close after the other."""
+    files = sorted(_SPOKEN.glob("*_*.wav"))
+    if not files:
+        pytest.skip("recorded words are not installed: alsa-utils")
+    return _level_to(np.concatenate([_spoken(read_wav(path) / 32768.0) for path in files]), seconds, dbfs)
 
 
 def near_speech(seconds: float, dbfs: float = -26.0) -> Wave:
-    """What the person in the room says: a man's voice, or the same spoken files in another order."""
-    return _speech(*_NEAR, seconds, dbfs)
+    """What the person in the room says: a reading by somebody else."""
+    return _level_to(np.concatenate(recorded_speech()) / 32768.0, seconds, dbfs)
+
+
+def _level_to(sound: Wave, seconds: float, dbfs: float) -> Wave:
+    """Repeat a recording as long as asked, and bring its speech, without the pauses, to a level."""
+    sound = np.tile(sound, math.ceil(seconds * RATE_HZ / sound.size))[: round(seconds * RATE_HZ)]
+    return np.asarray(sound * 10 ** ((dbfs - level(sound[spoken(sound)])) / 20))
+
+
+def spoken(sound: Wave) -> NDArray[np.bool_]:
+    """Mark the samples in which there is speech: the 20 ms they lie in are no more than 20 dB below the mean."""
+    frames = sound[: sound.size // _STEP * _STEP].reshape(-1, _STEP)
+    power = np.mean(frames**2, axis=1)
+    marks = np.zeros(sound.size, bool)
+    marks[: frames.size] = np.repeat(power > 0.01 * power.mean(), _STEP)
+    return marks
+
+
+def _spoken(sound: Wave) -> Wave:
+    """Cut the silence off both ends."""
+    where = np.flatnonzero(spoken(sound))
+    return sound[where[0] : where[-1] + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,42 +109,6 @@ def convolve(sound: Wave, response: Wave) -> Wave:
     return np.asarray(through[: sound.size])
 
 
-def resampled(sound: Wave, rate_hz: int, wanted_hz: int) -> Wave:
-    """Change the rate of a whole recording, by its spectrum."""
-    count = round(sound.size * wanted_hz / rate_hz)
-    spectrum = np.fft.rfft(sound)
-    kept = np.zeros(count // 2 + 1, complex)
-    shared = min(kept.size, spectrum.size)
-    kept[:shared] = spectrum[:shared]
-    return np.asarray(np.fft.irfft(kept, count) * (wanted_hz / rate_hz))
-
-
 def level(sound: Wave) -> float:
     """RMS in dB against full scale 1.0."""
     return 10 * math.log10(float(np.mean(sound**2)) + 1e-15)
-
-
-def _speech(voice: str, names: tuple[str, ...], seconds: float, dbfs: float) -> Wave:
-    parts = [_prompt(path) for name in names if (path := _PROMPTS / voice / f"{name}.g722").exists()]
-    if not parts:
-        files = sorted(_SPOKEN.glob("*_*.wav"), reverse=voice == _NEAR[0])
-        if not files:
-            pytest.skip("no recorded speech: install asterisk-core-sounds-en-g722 or alsa-utils")
-        parts = [_wav(path) for path in files]
-    spoken = np.concatenate(parts)
-    spoken = np.tile(spoken, math.ceil(seconds * RATE_HZ / spoken.size))[: round(seconds * RATE_HZ)]
-    frames = spoken[: spoken.size // 960 * 960].reshape(-1, 960)
-    loud = frames[np.sqrt(np.mean(frames**2, axis=1)) > 0.1 * np.sqrt(np.mean(frames**2))]
-    return spoken * 10 ** ((dbfs - level(loud.ravel())) / 20)
-
-
-def _prompt(path: Path) -> Wave:
-    with av.open(str(path), format="g722") as container:
-        frames = [frame.to_ndarray().ravel() for frame in container.decode(audio=0)]
-    return resampled(np.concatenate(frames) / 32768.0, 16_000, RATE_HZ)
-
-
-def _wav(path: Path) -> Wave:
-    with wave.open(str(path)) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())[:, 0]
-        return resampled(samples / 32768.0, file.getframerate(), RATE_HZ)

@@ -23,7 +23,7 @@ _ECHO_WORDS = {
     "playing": "Listen: this is you.",
 }
 _SWITCHES = (
-    ("echo_cancellation", "Keep the speaker's sound out of the microphone"),
+    ("echo_cancellation", "Take out the speaker's echo"),
     ("noise_suppression", "Turn down noise around me"),
     ("gain_control", "Keep my voice at one level"),
 )

@@ -63,7 +63,7 @@ class SettingsFields:
             DeviceChoice(kind) for kind in ("microphone", "speaker", "camera")
         )
         self.ring_device = DeviceChoice("ring")
-        self.echo_cancellation = QCheckBox("Keep the speaker's sound out of the microphone")
+        self.echo_cancellation = QCheckBox("Take out the speaker's echo")
         self.noise_suppression = QCheckBox("Turn down noise around me")
         self.gain_control = QCheckBox("Keep my voice at one level")
         self.picture = _choice([words for _, words in PICTURES])
