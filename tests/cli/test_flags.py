@@ -186,3 +186,16 @@ def test_a_flag_before_the_command_counts_as_one_after_it() -> None:
 def test_a_bare_link_is_for_the_window(given: list[str], understood: list[str]) -> None:
     _name_the_window(given)
     assert given == understood
+
+
+def test_keys_are_checked_before_anybody_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    args = build_parser().parse_args(["call", "sip:bob@example.org", "--digits", "12, 34#a"])
+    assert args.digits == "12,34#A"
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["call", "sip:bob@example.org", "--digits", "12x"])
+    assert "'X' is no key of a telephone" in capsys.readouterr().err
+
+
+def test_little_is_sent_in_pauses_where_that_is_wanted() -> None:
+    assert not adjusted().media.dtx
+    assert adjusted("--dtx").media.dtx
