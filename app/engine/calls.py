@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from app.calls.call import Call
 from app.calls.manager import CallManager
@@ -14,6 +13,7 @@ from app.calls.restarts import NetworkChange
 from app.calls.rtcp_apart import rtcp_flow
 from app.calls.services import CallServices, TellProblem
 from app.diagnosis.quality import QualityMonitor
+from app.engine.call_sounds import CallSounds
 from app.engine.history import history_entry
 from app.engine.people import People
 from app.events import (
@@ -32,9 +32,6 @@ from app.ice.servers import forget_network
 from app.owned_tasks import OwnedTasks
 from app.settings import Settings
 from app.sip.events import SipEvent
-
-if TYPE_CHECKING:
-    from app.media.rings import RingPlayer
 
 TICK_S = 0.25
 REFILL_AFTER_S = 1.0  # who has called may well call again, unless the program ends with the call
@@ -64,9 +61,8 @@ class EngineCalls:
         self._publish = publish
         self._people = people
         self._services = services
-        self._ring = ring
         self._on_idle = on_idle
-        self._rings: dict[str, RingPlayer] = {}
+        self._sounds = CallSounds(ring=ring)
         self._sip_ids: dict[str, set[str]] = {}
         self._ended: dict[str, EndedCall] = {}
         self._monitors: dict[str, QualityMonitor] = {}
@@ -130,8 +126,7 @@ class EngineCalls:
     async def close(self) -> None:
         await self._pool.close()
         await self.manager.close()
-        for ring in self._rings.values():
-            ring.stop()
+        await self._sounds.close()
         await self._tasks.close()
         await self._saving.finish()
 
@@ -141,7 +136,7 @@ class EngineCalls:
         info = call.info
         if call.session is not None:
             self._sip_ids.setdefault(call.call_id, set()).add(call.session.call_id)
-        self._sound(call)
+        self._sounds.changed(call, self.manager.services.settings)
         self._publish(CallChanged(info))
         if len(info.steps) == 1 or (info.connected_at is not None and call.call_id not in self._saved_connected):
             if info.connected_at is not None:
@@ -155,6 +150,7 @@ class EngineCalls:
         while len(self._ended) > KEPT_ENDED:
             del self._ended[next(iter(self._ended))]
         self._saved_connected.discard(call.call_id)
+        self._sounds.ended(call, self.manager.services.settings)
         self._publish(FiguresChanged(figures))
         self._save(call, figures)
         self._refill_at = time.monotonic() + REFILL_AFTER_S
@@ -181,26 +177,6 @@ class EngineCalls:
 
     def _key(self, call: Call, key: str) -> None:
         self._publish(DigitReceived(call.call_id, key))
-
-    def _sound(self, call: Call) -> None:
-        """The ring of an incoming call, the ringback of an outgoing one; silent where nobody listens."""
-        settings = self.manager.services.settings
-        wanted = call.state is CallState.RINGING and self._ring and settings.media.audio_to == "speaker"
-        ring = self._rings.get(call.call_id)
-        if wanted and ring is None:
-            # Here, not above: they need NumPy, which no INVITE waits for. When a phone rings it is there (loading.py).
-            from app.media import tones
-            from app.media.rings import RingPlayer
-
-            sound = tones.ringback() if call.is_caller else tones.ring()
-            volume = settings.ring_volume * (0.4 if call.is_caller else 1.0)
-            media = settings.media
-            device = media.speaker if call.is_caller else media.ring_device or media.speaker
-            ring = RingPlayer(volume, device, sound=sound)
-            self._rings[call.call_id] = ring
-            ring.start()
-        elif not wanted and ring is not None:
-            self._rings.pop(call.call_id).stop()
 
     async def _tick(self) -> None:
         while True:

@@ -288,7 +288,7 @@ async def test_a_new_ring_volume_holds_for_the_next_ring(profile_dir: Path, monk
     volumes: list[float] = []
 
     class Ring:
-        def __init__(self, volume: float, device: str, *, sound: object) -> None:
+        def __init__(self, volume: float, device: str, *, sound: object, repeat: bool = True) -> None:
             volumes.append(volume)
 
         def start(self) -> None: ...
