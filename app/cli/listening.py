@@ -24,6 +24,7 @@ from app.engine.errors import EngineError
 from app.events import (
     CallChanged,
     CallState,
+    DigitReceived,
     Direction,
     Event,
     FiguresChanged,
@@ -91,6 +92,8 @@ class _Service:
     async def _take(self, event: Event) -> None:
         if isinstance(event, FiguresChanged) and event.figures.call_id in self._watches:
             self._watches[event.figures.call_id].take(event)
+        if isinstance(event, DigitReceived) and event.call_id in self._watches:
+            self._watches[event.call_id].take(event)
             return
         if not isinstance(event, CallChanged):
             tell(self._console, event)

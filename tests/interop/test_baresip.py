@@ -268,6 +268,18 @@ def test_keys_of_the_telephone_go_both_ways(setting: Setting, codec: str) -> Non
     assert not any(line.startswith("INFO") for line in outcome.lines("out"))
 
 
+def test_keys_reach_a_phone_that_took_the_call(setting: Setting) -> None:
+    theirs = setting.baresip(video=False)
+    phone = setting.listen()
+    theirs.dial(setting.proxy.uri("ada"))
+    phone.wait_for_state("connected")
+    phone.wait_for_media()
+    theirs.command("sndcode", "9")
+    phone.wait_for("digit", digit="9")
+    theirs.hang_up()
+    assert phone.finish().report["digits"] == "9"
+
+
 def test_encryption_is_never_given_up_against_the_will_of_a_person(setting: Setting) -> None:
     setting.baresip(nat="", encryption="")
     outcome = setting.call("--encryption", "dtls").finish()
