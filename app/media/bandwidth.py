@@ -184,10 +184,6 @@ class SendEstimator:
             self._decreased_at = self.overused_at = now
             self._set(self._rate * 0.5)
 
-    def restart(self, bps: float) -> None:
-        """Another path: begin again at a rate, with no memory of the old one's delays."""
-        self.__init__(bps)  # type: ignore[misc]
-
     @property
     def _bearable(self) -> float:
         return max(LOW_LOSS, self.loss.borne * 1.3 + 0.03 if self.loss.borne else 0.0)

@@ -40,6 +40,7 @@ LEAST_DRAIN = 0.3
 HEADROOM = 1.5  # the estimate may grow to so much of what streams wish
 QUIET_S = 0.3  # without overuse before the path is probed
 FALL = 0.7
+MOVED_BPS = 600_000  # on a path of which nothing is known yet, at most
 
 Source = Literal["transport-cc", "remb", "loss"]
 
@@ -134,7 +135,7 @@ class SendSide:
     def moved(self, now: float) -> None:
         """The transport has another path: what was learned of the old one is of little use."""
         self._sent.reset_flight()
-        self.estimator.restart(min(self.estimator.rate_bps, 600_000))
+        self.estimator = SendEstimator(min(self.estimator.rate_bps, MOVED_BPS))
         self._prober = Prober()
 
     # What the peer says -------------------------------------------------------------------------------------
