@@ -81,9 +81,15 @@ class AudioDevice:
     server_name: str = ""  # of a device behind a sound server
 
     @property
-    def identity(self) -> tuple[str, str, str]:
-        """What stays when the list is read anew."""
-        return self.name, self.host_api, self.server_name
+    def identity(self) -> tuple[str, str]:
+        """What stays when the list is read anew, and when a twin makes a server say more than its name."""
+        return self.server_name or self.name, self.host_api
+
+    def is_named(self, wanted: str) -> bool:
+        """Tell whether a name that was kept means this device: a twin may have been there then, or is now."""
+        if wanted in (self.name, self.server_name):
+            return True
+        return bool(self.server_name) and wanted.endswith(f" ({self.server_name})")
 
 
 _lock = threading.RLock()
@@ -145,11 +151,9 @@ def as_row(device: AudioDevice) -> list[object]:
 
 def should_reopen(kind: Kind, wanted: str, current: AudioDevice) -> bool:
     """Tell whether another device than the current one is the right one by now."""
-    listed = _fresh.get(kind)
-    right = _choose(listed, wanted) or _choose(listed, "") if listed is not None else find(kind, wanted)
-    if right is None:
-        return False
-    return right.identity != current.identity
+    listed = _fresh.get(kind) or devices(kind)
+    right = _choose(listed, wanted) or _choose(listed, "")
+    return right is not None and right.identity != current.identity
 
 
 def is_stale() -> bool:
@@ -157,7 +161,7 @@ def is_stale() -> bool:
     return _is_stale and _open_streams > 0
 
 
-def _identities(listed: tuple[AudioDevice, ...]) -> set[tuple[str, str, str]]:
+def _identities(listed: tuple[AudioDevice, ...]) -> set[tuple[str, str]]:
     return {device.identity for device in listed}
 
 
@@ -199,7 +203,7 @@ def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:
         own = [device for device in found if not device.server_name]  # a server itself moves who follows its default
         return next((device for device in own if device.is_default), own[0] if own else None)
     exact = [device for device in found if f"{device.name}, {device.host_api}" == wanted]
-    named = [device for device in found if wanted in (device.name, device.server_name)]
+    named = [device for device in found if device.is_named(wanted)]
     named.sort(key=lambda device: _HOST_APIS.index(device.host_api) if device.host_api in _HOST_APIS else 99)
     return next(iter(exact + named), None)
 

@@ -22,7 +22,7 @@ from app.media.speaker import SpeakerSink
 from app.media.trial import DeviceTrial
 from app.settings import MediaSettings
 from tests.heard import frequency_hz, tone
-from tests.media.pulse import private_pulse
+from tests.media.pulse import Pulse, private_pulse
 
 ROOT = Path(__file__).resolve().parents[2]
 SPK, HEADSET = "Null Output (spk)", "Null Output (headset)"
@@ -41,6 +41,12 @@ def speakers() -> dict[str, bool]:
     return {device.name: device.is_default for device in list_devices() if device.kind == "speaker"}
 
 
+def plays_on(pulse: Pulse) -> str:
+    """Name the sink that the one stream plays on."""
+    sinks = dict(row.split()[:2] for row in pulse.control("list", "short", "sinks").splitlines())
+    return sinks.get(pulse.control("list", "short", "sink-inputs").split()[1], "")
+
+
 def test_devices_are_seen_chosen_lost_and_found_again_while_one_is_open(tmp_path: Path) -> None:
     with private_pulse(tmp_path) as pulse:
         told: list[dict[str, bool]] = []
@@ -54,9 +60,7 @@ def test_devices_are_seen_chosen_lost_and_found_again_while_one_is_open(tmp_path
             assert until(lambda: bool(told) and told[-1].get(HEADSET) is False)
             pulse.control("set-default-sink", "headset")
             assert until(lambda: told[-1].get(HEADSET) is True)
-            playing = pulse.control("list", "short", "sink-inputs").split()
-            sinks = {row.split()[1]: row.split()[0] for row in pulse.control("list", "short", "sinks").splitlines()}
-            assert playing[1] == sinks["headset"]  # who follows the system was moved by it
+            assert until(lambda: plays_on(pulse) == "headset")  # who follows the system was moved by it
             speaker.use(SPK)
             assert until(lambda: speaker.description == SPK)
             assert speaker.problem is None
