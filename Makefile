@@ -29,7 +29,7 @@ test: setup-test ## every unit and window test, make check, and the short intero
 check: setup-test ## ruff, its format, mypy strict on app, and the import rules
 	@packaging/test.sh check
 
-bench: setup-test ## measure call set-up, CPU and start-up; a table, and build/bench.json
+bench: setup-test ## measure calls beside other phones, set-up, CPU and start-up; a table, and build/bench.json
 	@packaging/test.sh bench
 
 interop: setup-test ## full calls with baresip, kamailio, coturn and sipp

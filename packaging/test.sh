@@ -80,7 +80,9 @@ case "$goal" in
     apart lab lab --timeout 600 "$@"
     ;;
   bench)
-    echo "make bench: call set-up, CPU, start-up; the table is kept in build/bench.json"
+    echo "make bench: calls beside other phones, set-up, CPU, start-up; the table is kept in build/bench.json (docs/bench.md)"
+    command -v chromium >/dev/null ||
+      echo "make bench: without Chromium beside it; apt-get install --no-install-recommends chromium adds it (300 MB)"
     apart bench bench -s --timeout 900 "$@"
     ;;
   *)

@@ -32,13 +32,18 @@ class Programme:
         return self.samples.size / RATE_HZ
 
 
-def speech(count: int = 3) -> Programme:
-    """Up to three passages of read speech of 7 to 10 s, half a second between them."""
+def speech(count: int = 3, *, warm_up: bool = False) -> Programme:
+    """Up to three passages of read speech of 7 to 10 s, half a second between them.
+
+    `warm_up`: the first is said once before and not compared.
+    """
     one, two, three, four, five = recorded_speech()
     passages = [one, np.concatenate([two, _PAUSE, three]), np.concatenate([four, _PAUSE, five])][:count]
-    starts = itertools.accumulate((passage.size + _PAUSE.size for passage in passages), initial=_PAUSE.size)
-    whole = np.concatenate([_PAUSE, *itertools.chain(*((passage, _PAUSE) for passage in passages))])
-    return Programme(whole, tuple((start / RATE_HZ, passage) for start, passage in zip(starts, passages, strict=False)))
+    said = [one, *passages] if warm_up else passages
+    starts = list(itertools.accumulate((passage.size + _PAUSE.size for passage in said), initial=_PAUSE.size))
+    whole = np.concatenate([_PAUSE, *itertools.chain(*((passage, _PAUSE) for passage in said))])
+    compared = zip(starts[len(said) - len(passages) :], passages, strict=False)
+    return Programme(whole, tuple((start / RATE_HZ, passage) for start, passage in compared))
 
 
 def chirps(seconds: float) -> Samples:
