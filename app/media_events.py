@@ -54,6 +54,7 @@ class AudioStats:
     gain_control: bool | None = None
     raw_input_level_dbfs: float | None = None  # of the last quarter second, before any processing
     echo_return_loss_db: float | None = None  # by how much processing made the echo quieter; None: there was none
+    playback_underruns: int | None = None  # how often the speaker found nothing to play; None: nothing is played yet
     capture_underruns: int | None = None  # frames of 20 ms for which a device that runs had nothing
     capture_dropped_ms: float | None = None  # of sound that a device gave and nobody had use for
 

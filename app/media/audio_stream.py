@@ -259,6 +259,7 @@ class AudioStream(RtpStream):
             noise_suppression=switches.noise_suppression if switches is not None else None,
             gain_control=switches.gain_control if switches is not None else None,
             echo_return_loss_db=self._processor.erle_db if processed is not None else None,
+            playback_underruns=player.sink.underruns if player is not None else None,
             capture_underruns=getattr(processed.source, "underruns", None) if processed is not None else None,
             capture_dropped_ms=getattr(processed.source, "dropped_samples", 0) / 48 if processed is not None else None,
         )

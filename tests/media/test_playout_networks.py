@@ -141,8 +141,8 @@ def test_after_uneven_packets_the_delay_comes_down_slowly_without_a_click() -> N
 @pytest.mark.parametrize("ppm", [-300, 300])
 @pytest.mark.parametrize("whose", ["sender", "card"])
 def test_a_clock_that_is_not_ours_is_followed_for_as_long_as_it_takes(ppm: int, whose: str) -> None:
-    """Five minutes at 300 ppm are 90 ms: what is not compensated is heard long before."""
-    clock, minutes = 1 + ppm * 1e-6, 5
+    """Three minutes at 300 ppm are 54 ms: what is not compensated is heard long before."""
+    clock, minutes = 1 + ppm * 1e-6, 3
     sent = packets(minutes * 60, clock=clock if whose == "sender" else 1.0)
     heard = listen(sent, even, seconds=minutes * 60 - 1, card=1.0 if whose == "sender" else clock)
     assert max(heard.delays[50:]) < 0.050
@@ -208,7 +208,7 @@ def test_another_source_begins_without_a_click() -> None:
     assert again.quiet_ms(2.1) == 0
 
 
-@settings(max_examples=25, deadline=None, phases=(Phase.generate,))
+@settings(max_examples=12, deadline=None, phases=(Phase.generate,))
 @given(
     seed=st.integers(0, 2**32),
     packet_ms=st.sampled_from([10, 20, 40, 60, 120]),
