@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import Any
 
 from app.engine.thread import new_loop
@@ -55,8 +56,11 @@ async def run(asked: Asked) -> None:
     await media.secure("0", SecurityPlan("dtls", role, (tuple(theirs["fingerprint"]),)))
     media.configure(
         [
-            StreamPlan("audio", "audio", "0", True, True, (OPUS,), mid="0", mid_extension_id=1),
-            StreamPlan("video", "video", "0", True, True, (VP8,), nack=True, pli=True, mid="1", mid_extension_id=1),
+            replace(plan, mid_extension_id=1, transport_cc_id=2, transport_cc=True)
+            for plan in (
+                StreamPlan("audio", "audio", "0", True, True, (OPUS,), mid="0"),
+                StreamPlan("video", "video", "0", True, True, (VP8,), nack=True, pli=True, mid="1"),
+            )
         ]
     )
     media.start_sending()
