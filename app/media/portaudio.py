@@ -38,6 +38,8 @@ BLOCK_SAMPLES = 480  # 10 ms for each callback
 # a speaker's is only room: `SpeakerPace` decides how much of it is used.
 _LATENCY_S: dict[Kind, float] = {"microphone": 0.02, "speaker": 0.03}
 _MOST_WAITED_S = 0.1  # for room in a speaker: a device that stands still is left to PortAudio
+_MOST_BEGUN_S = 3.0  # for the first sound of a microphone
+_LOOK_S = 0.005
 _LOCK_TIMEOUT_S = 3.0
 _INVALID_CHANNEL_COUNT = -9998  # paInvalidChannelCount
 _INVALID_SAMPLE_RATE = -9997  # paInvalidSampleRate
@@ -228,6 +230,7 @@ class AudioStream:
         self._channels = channels
         self._block = np.zeros(BLOCK_SAMPLES, np.int16)
         self._rest = np.zeros(0, np.int16)  # of a microphone at another rate: less than a block
+        self._has_begun = False  # to hear
         self._converter: RateConverter | None = None
         if rate_hz != SAMPLE_RATE_HZ:
             rates = (rate_hz, SAMPLE_RATE_HZ) if kind == "microphone" else (SAMPLE_RATE_HZ, rate_hz)
@@ -248,6 +251,8 @@ class AudioStream:
             raise AudioDeviceError(f"the {self._kind} was lost") from error
 
     def _hear(self, callback: BlockCallback) -> None:
+        if not self._has_begun:
+            self._wait_for_sound()
         data, _ = self._stream.read(self._rate_hz // 100)
         self.delay_s = self._stream.latency + self._stream.read_available / self._rate_hz
         heard = np.frombuffer(data, np.int16).reshape(-1, self._channels)[:, 0]
@@ -259,6 +264,13 @@ class AudioStream:
         for start in range(0, whole, BLOCK_SAMPLES):
             callback(waiting[start : start + BLOCK_SAMPLES])
         self._rest = waiting[whole:]
+
+    def _wait_for_sound(self) -> None:
+        """Wait for the first block: under a sound server that takes seconds, in which reading would use up a core."""
+        end = time.monotonic() + _MOST_BEGUN_S
+        while self._stream.read_available < self._rate_hz // 100 and time.monotonic() < end:
+            time.sleep(_LOOK_S)
+        self._has_begun = True
 
     def _play(self, callback: BlockCallback) -> None:
         self.delay_s = queued_s = self._wait_for_room()
