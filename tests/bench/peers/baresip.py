@@ -30,20 +30,15 @@ _ACCOUNT = (
     "<sip:{user}@{address}>;regint=0;medianat=ice;mediaenc=dtls_srtp;audio_codecs=opus/48000/2;answermode={mode}\n"
 )
 TONE = ("module ausine.so", "audio_source ausine,440", "audio_player aubridge,sink")
-_SHOWINGS = 1000
 _DEVICES = ("module alsa.so", "audio_source alsa,default", "audio_player alsa,default")
 
 
 def _film_lines(film: Film, folder: Path) -> tuple[str, ...]:
-    """Show the film: as a list of itself, since baresip 1.0 sends nothing any more when it has rewound a file."""
-    whole = folder / "film.ffconcat"
-    (folder / "film.y4m").symlink_to(film.path)
-    whole.write_text("ffconcat version 1.0\n" + "file film.y4m\n" * _SHOWINGS)
     return (
         "module vp8.so",
         "module avformat.so",
         "module fakevideo.so",
-        f"video_source avformat,{whole}",
+        f"video_source avformat,{film.listed(folder)}",  # baresip 1.0 sends nothing once it has rewound a file
         "video_display fakevideo,",
         f"video_size {film.width}x{film.height}",
         f"video_fps {film.fps}",

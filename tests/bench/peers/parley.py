@@ -48,7 +48,7 @@ class ParleyCall(PairCall):
             media += ["--video-from", "none"]
         else:
             film = self.film
-            media += ["--video-from", str(film.path), "--video-to", "null"]
+            media += ["--video-from", str(film.listed(place.folder)), "--video-to", "null"]
             media += ["--size", f"{film.width}x{film.height}", "--fps", str(film.fps)]
             media += ["--video-codecs", "vp8", "--video-kbps", str(film.bps // 1000)]
         return Parley(place.host, place.folder / "parley", [*arguments, *media], place.environment())
