@@ -7,14 +7,14 @@ streams of this program are counted here, and the list is read anew only while n
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import logging
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.media import pulse
+from app.media import pulse, pulse_route
 from app.media.ports import SAMPLE_RATE_HZ
 from app.media.rates import RateConverter
 from app.media.speaker_pace import SpeakerPace
@@ -64,6 +64,7 @@ _PLUGINS = (
 _CONVERTERS = ("lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "jack", "oss", "a52", "null")
 
 _DIRECTIONS: dict[Kind, str] = {"microphone": "input", "speaker": "output"}
+_ROUTES: dict[Kind, str] = {"microphone": "PULSE_SOURCE", "speaker": "PULSE_SINK"}
 
 
 class AudioDeviceError(Exception):
@@ -94,7 +95,8 @@ class AudioDevice:
         return bool(self.server_name) and wanted.endswith(f" ({self.server_name})")
 
 
-_lock = threading.RLock()
+_lock = threading.RLock()  # around what PortAudio lists, opens and closes
+_listeners_lock = threading.Lock()
 _open_streams = 0
 _known: dict[Kind, tuple[AudioDevice, ...]] = {"microphone": (), "speaker": ()}
 _fresh: dict[Kind, tuple[AudioDevice, ...]] = {}  # as another process read it
@@ -119,11 +121,11 @@ def devices(kind: Kind) -> tuple[AudioDevice, ...]:
 
 def listen(on_change: Callable[[], None]) -> Callable[[], None]:
     """Have `on_change` called when devices came or went (`devices_changed`); gives what ends that."""
-    with _lock:
+    with _listeners_lock:
         _listeners.append(on_change)
 
     def end() -> None:
-        with _lock:
+        with _listeners_lock:
             _listeners.remove(on_change)
 
     return end
@@ -131,7 +133,7 @@ def listen(on_change: Callable[[], None]) -> Callable[[], None]:
 
 def devices_changed() -> None:
     """Tell whoever keeps a device open that there are other ones now; in the thread of whoever noticed."""
-    with _lock:
+    with _listeners_lock:
         listeners = tuple(_listeners)
     for on_change in listeners:
         on_change()
@@ -221,11 +223,15 @@ class AudioStream:
         global _open_streams
         self._kind = kind
         with _lock:
-            self._stream, channels, rate_hz = _open(kind, device)
+            self._stream, channels, rate_hz = _open(kind, _as_listed_now(kind, device))
             _open_streams += 1
         self.delay_s = 0.0  # how long sound waits in the device, as far as PortAudio knows
         self._rate_hz = rate_hz
-        self._capacity = self._stream.write_available if kind == "speaker" else 0
+        try:
+            self._capacity = self._stream.write_available if kind == "speaker" else 0
+        except _library().PortAudioError as error:
+            self.close(lost=True)
+            raise AudioDeviceError(f"the {kind} was lost") from error
         self._pace = SpeakerPace(self._capacity / rate_hz)
         self._channels = channels
         self._block = np.zeros(BLOCK_SAMPLES, np.int16)
@@ -307,13 +313,18 @@ class AudioStream:
                 self._stream.stop()
         except sounddevice.PortAudioError as error:
             logger.info("stopping a lost audio device: %s", error)
-        try:
-            self._stream.close()
-        except sounddevice.PortAudioError as error:
-            logger.info("closing a lost audio device: %s", error)
-        finally:
-            with _lock:
+        with _lock:  # PortAudio's own list of open streams has none
+            try:
+                self._stream.close()
+            finally:
                 _open_streams -= 1
+
+
+def _as_listed_now(kind: Kind, device: AudioDevice) -> AudioDevice:
+    """Give the device with its present index: the list may have been read anew since it was chosen."""
+    same = (known for known in _known[kind] if (known.name, known.host_api) == (device.name, device.host_api))
+    index = {known.index for known in same}
+    return device if device.index in index or not index else replace(device, index=min(index))
 
 
 def _open(kind: Kind, device: AudioDevice) -> tuple[Any, int, int]:
@@ -357,20 +368,10 @@ def _open_as(kind: Kind, device: AudioDevice, channels: int, rate_hz: int) -> An
         raise
 
 
-@contextlib.contextmanager
-def _server_device(kind: Kind, name: str) -> Iterator[None]:
-    """Have what is opened meanwhile lead to one device of the sound server: libpulse takes its name from here."""
-    variable = "PULSE_SOURCE" if kind == "microphone" else "PULSE_SINK"
-    before = os.environ.get(variable)
-    if name:
-        os.environ[variable] = name
-    try:
-        yield
-    finally:
-        if name:
-            os.environ.pop(variable)
-            if before is not None:
-                os.environ[variable] = before
+def _server_device(kind: Kind, name: str) -> contextlib.AbstractContextManager[None]:
+    """Have what is opened meanwhile lead to one device of the sound server."""
+    slot = pulse_route.slot(_ROUTES[kind])
+    return slot.holding(name) if name and slot is not None else contextlib.nullcontext()
 
 
 def _library() -> Any:
@@ -406,9 +407,16 @@ def _read_list() -> None:
     """Initialise PortAudio anew and remember its list; an empty list where there is no PortAudio."""
     just_read = "sounddevice" not in sys.modules  # the import itself initialises
     try:
+        if just_read:
+            for variable in _ROUTES.values():
+                pulse_route.slot(variable)
         sounddevice = _library()
-        if not just_read:
-            sounddevice._terminate()
+        if just_read:
+            atexit.unregister(sounddevice._exit_handler)
+            atexit.register(_end, sounddevice)
+        else:
+            if sounddevice._initialized:  # not after an attempt that failed
+                sounddevice._terminate()
             sounddevice._initialize()
         host_apis = sounddevice.query_hostapis()
         rows = list(sounddevice.query_devices())
@@ -420,6 +428,13 @@ def _read_list() -> None:
         rows, host_apis = [], ()
     for kind, direction in _DIRECTIONS.items():
         _known[kind] = tuple(_device(row, host_apis, direction) for row in rows if row[f"max_{direction}_channels"] > 0)
+
+
+def _end(sounddevice: Any) -> None:
+    """Leave PortAudio as the program ends, unless a thread is still inside: what it uses would be freed under it."""
+    if _open_streams == 0 and sounddevice._initialized:
+        with contextlib.suppress(sounddevice.PortAudioError):
+            sounddevice._terminate()
 
 
 def _device(row: dict[str, Any], host_apis: Any, direction: str) -> AudioDevice:

@@ -120,6 +120,7 @@ def left_open() -> tuple[int, int]:
 
 
 @pytest.mark.short
+@pytest.mark.timeout(900)
 def test_pulled_and_put_back_in_a_call(table: Table, is_long: bool, tmp_path: Path) -> None:
     with private_pulse(tmp_path) as pulse:
         plug(pulse, 48_000)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from app.frames import FrameMailbox
 from app.media import portaudio
 from app.media.device_watch import DeviceWatch
 from app.media.devices import list_devices
-from app.media.portaudio import AudioDevice, AudioStream
+from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream
 from app.media.rates import RateConverter
 from app.media.speaker import SpeakerSink
 from app.media.trial import DeviceTrial
@@ -220,3 +223,92 @@ def test_a_list_that_another_process_read_tells_what_to_open_anew() -> None:
         assert not portaudio.should_reopen("microphone", "", old)
     finally:
         portaudio._fresh.clear()
+
+
+def test_a_speaker_that_is_lost_while_it_opens_is_let_go(odd: AudioDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[OddDevice] = []
+
+    def lost(device: OddDevice) -> int:
+        raise OddDevice.PortAudioError("device unavailable")
+
+    monkeypatch.setattr(OddDevice, "write_available", property(lost))
+    monkeypatch.setattr(OddDevice, "abort", lambda device: None, raising=False)
+    monkeypatch.setattr(OddDevice, "close", lambda device: closed.append(device))
+    before = portaudio._open_streams
+    with pytest.raises(AudioDeviceError, match="the speaker was lost"):
+        AudioStream("speaker", odd)
+    assert len(closed) == 1
+    assert portaudio._open_streams == before
+
+
+def test_no_device_is_opened_while_another_is_being_closed(odd: AudioDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PortAudio keeps its open streams in a list without a lock."""
+    closing, go_on, opened = threading.Event(), threading.Event(), threading.Event()
+
+    def close(device: OddDevice) -> None:
+        closing.set()
+        assert go_on.wait(8)
+
+    monkeypatch.setattr(OddDevice, "close", close)
+    stream = AudioStream("microphone", odd)
+    monkeypatch.setattr(OddDevice, "start", lambda device: opened.set())
+    threads = [threading.Thread(target=stream.close), threading.Thread(target=AudioStream, args=("microphone", odd))]
+    threads[0].start()
+    assert closing.wait(8)
+    threads[1].start()
+    assert not opened.wait(0.1)
+    go_on.set()
+    for thread in threads:
+        thread.join(8)
+    assert opened.is_set()
+    portaudio._open_streams -= 1  # the second is no device that somebody could close
+
+
+def test_a_device_is_opened_by_its_name_when_the_list_was_read_anew(
+    odd: AudioDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    monkeypatch.setattr(OddDevice, "device", None, raising=False)
+    made = OddDevice.__init__
+
+    def init(self: OddDevice, **settings: Any) -> None:
+        opened.append(settings["device"])
+        made(self, **settings)
+
+    monkeypatch.setattr(OddDevice, "__init__", init)
+    monkeypatch.setitem(portaudio._known, "microphone", (replace(odd, index=7),))
+    AudioStream("microphone", odd).close()
+    assert set(opened) == {7}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="libpulse is Linux's")
+def test_the_server_s_device_is_in_the_environment_only_while_one_is_opened() -> None:
+    """Seen as a C library sees it; another's value is put back."""
+    look = "import ctypes; get = ctypes.CDLL(None).getenv; get.restype = ctypes.c_char_p; "
+    make = "from app.media.pulse_route import slot; one, other = slot('PULSE_SINK'), slot('PULSE_SOURCE')\n"
+    use = """
+def seen(): return get(b"PULSE_SINK"), get(b"PULSE_SOURCE")
+with one.holding("headset"):
+    print(*seen())
+    with other.holding("a microphone"): print(*seen())
+print(*seen())
+try:
+    with one.holding("x" * 2000): pass
+except ValueError as error: print(error)
+print(*seen())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", look + make + use],
+        cwd=ROOT,
+        env={**os.environ, "PULSE_SOURCE": "mine"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "b'headset' b'mine'",
+        "b'headset' b'a microphone'",
+        "None b'mine'",
+        "the name of a device is too long",
+        "None b'mine'",
+    ]
