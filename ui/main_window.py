@@ -75,6 +75,7 @@ class MainWindow(QMainWindow):
         self.call.full_screen_wanted.connect(self.toggle_full_screen)
         self.call.details_wanted.connect(self.toggle_pane)
         self.call.share_wanted.connect(self.open_share)
+        self.call.devices_wanted.connect(self.open_devices)
         context.said.connect(self.toasts.show_sentence)
         context.kept.connect(self._kept)
         context.bridge.kept.connect(self._recorded)

@@ -120,3 +120,20 @@ def test_settings_lead_to_it_and_have_the_switches(
     assert engine.last("settings.change") == (replace(KEPT, media=changed),)
     window.findChild(QPushButton, "settingsTryOut").click()
     assert window.findChild(QWidget, "deviceDialog").isVisible()
+
+
+def test_it_opens_from_a_call_and_what_is_chosen_holds_for_the_call(
+    window: MainWindow, engine: Recorder, tell: Tell, qtbot: QtBot
+) -> None:
+    engine.answers["settings.get"] = KEPT
+    tell(DevicesChanged(scenes.DEVICES))
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    window.call.buttons.menu.devices.trigger()
+    dialog = window.findChild(DeviceDialog, "deviceDialog")
+    assert dialog is not None
+    qtbot.waitUntil(lambda: "devices.try_out" in engine.names())
+    assert engine.last("devices.try_out") == (KEPT.media, False)
+    dialog.speaker.setCurrentIndex(1)
+    wanted = replace(KEPT.media, speaker="Built-in speakers")
+    qtbot.waitUntil(lambda: "settings.change" in engine.names())
+    assert engine.last("settings.change") == (replace(KEPT, media=wanted),)

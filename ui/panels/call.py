@@ -37,6 +37,7 @@ class CallPanel(QWidget):
     full_screen_wanted = Signal()
     details_wanted = Signal()
     share_wanted = Signal()
+    devices_wanted = Signal()
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -100,6 +101,7 @@ class CallPanel(QWidget):
         buttons.menu.share_wanted.connect(lambda on: self.share_wanted.emit() if on else self._stop_sharing())
         buttons.menu.record_wanted.connect(self._record)
         buttons.menu.still_wanted.connect(self._keep_still)
+        buttons.menu.devices_wanted.connect(self.devices_wanted)
         buttons.menu.aboutToShow.connect(self._say_what_can_be_kept)
         self.marks.stop_sharing.connect(self._stop_sharing)
         self.marks.stop_recording.connect(lambda: self._record(False))

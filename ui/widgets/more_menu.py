@@ -17,6 +17,7 @@ class MoreMenu(QMenu):
     share_wanted = Signal(bool)
     record_wanted = Signal(bool)
     still_wanted = Signal()
+    devices_wanted = Signal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -32,6 +33,10 @@ class MoreMenu(QMenu):
         self.still = self._action("stillAction", "Keep a &picture", "Keep what is seen now as a picture")
         self.still.triggered.connect(self.still_wanted)
         self.share.triggered.connect(lambda: self.share_wanted.emit(not self._shares))
+        self.devices = self._action(
+            "devicesAction", "Sound and p&icture…", "Choose microphone, speaker and camera; the call goes on with them"
+        )
+        self.devices.triggered.connect(self.devices_wanted)
         self.hold = self._action("holdAction", "&Hold")
         self.hold.triggered.connect(lambda: self.hold_wanted.emit(not self._held))
 
