@@ -63,7 +63,7 @@ def test_mouth_to_ear(table: Table, tmp_path: Path) -> None:
     need_stage()
     found: dict[str, list[Delays]] = {}
     for number in range(3):
-        once = each(phones(True), measure, tmp_path / str(number), at_once=1)
+        once = each(phones(True), measure, tmp_path / str(number), at_once=2)
         for name, delays in once.items():
             found.setdefault(name, []).append(delays)
     for words in lacking(True):

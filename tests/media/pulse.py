@@ -111,6 +111,8 @@ def running_pulse(folder: Path, rate_hz: int = 44_100) -> Iterator[Pulse]:
     settings.mkdir(parents=True, exist_ok=True)
     (settings / "daemon.conf").write_text(f"default-sample-rate = {rate_hz}\n")
     command = ["pulseaudio", "-n", "-F", str(config), "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+    if shutil.which("setpriv") is not None:  # it ends with this process, even where that is killed
+        command = ["setpriv", "--pdeathsig", "TERM", *command]
     with (folder / "pulse.log").open("wb") as log:
         pulse.server = subprocess.Popen(command, env={**os.environ, **pulse.env}, stdout=log, stderr=log)
     try:
