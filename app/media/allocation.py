@@ -11,6 +11,10 @@ from dataclasses import dataclass
 # IPv4 20 (IPv6 20 more), UDP 8, RTP 12, header extensions with MID and transport sequence number 12, SRTP tag 10 to 16
 PACKET_OVERHEAD_BYTES = 64
 
+# The most that sound uses, with all that repairs its losses: loss alone takes nothing of it. It is so little that a
+# path which does not carry it lets its packets wait, and is known by that.
+SOUND_BPS = 160_000
+
 SHORT_S = 0.5  # too little for so long: pictures pause …
 FAR_SHORT = 0.6  # … at once when it is far too little
 ENOUGH = 1.15  # of what all need at least …

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from app.media.allocation import SOUND_BPS
 from app.media.delay_trend import DelayTrend, PathUse
 from app.media.sent_packets import PacketResult
 
@@ -167,7 +168,8 @@ class SendEstimator:
         elif use is PathUse.NORMAL and (factor is None or factor >= 1) and self.loss.loss <= self._bearable:
             self._increase(now, unproven_bps if app_limited else None)
         if factor is not None and factor < 1:
-            self._set(self._rate * factor)
+            least = SOUND_BPS if self.queue_s < LEAST_QUEUE_S else LEAST_BPS
+            self._set(max(self._rate * factor, min(self._rate, least)))
             self.overused_at = now
         self._moved_at = now
 

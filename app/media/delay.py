@@ -15,12 +15,16 @@ MOST_S = 0.160
 MARGIN_S = 0.005
 START_S = 0.020
 WINDOW_S = 5.0
+BEGINNING_S = 2.0  # both ends are busy with beginning a call: what is late in that time counts …
+BEGINNING_WINDOW_S = 1.0  # … only for so long
 MOST_IN_WINDOW = 600
 IGNORED_SHARE = 0.012  # of the latest packets
 BASE_BUCKET_S = 5.0
 JUMP_S = 2.0  # a transit so far from the others is an error, or with two more like it, a new time line
 JUMPS_BELIEVED = 3
 FALL_A_SECOND = 0.025
+FIRST_FALL_A_SECOND = 0.080  # … until the call has settled
+SETTLED_S = 6.0
 LOOK_EVERY_PACKETS = 10
 LOSS_REMEMBERED_S = 6.0
 DRIFT_BUCKETS = 24  # two minutes
@@ -35,7 +39,8 @@ class DelayTracker:
     """
 
     def __init__(self) -> None:
-        self._lateness: deque[tuple[float, float]] = deque(maxlen=MOST_IN_WINDOW)  # when, how much
+        self._lateness: deque[tuple[float, float]] = deque(maxlen=MOST_IN_WINDOW)  # until when it counts, how much
+        self._began: float | None = None
         self._bucket_until = 0.0
         self._bucket_least = 0.0
         self._before_least = 0.0
@@ -86,13 +91,17 @@ class DelayTracker:
         self._bucket_least = min(self._bucket_least, transit)
         self.base = min(self._bucket_least, self._before_least)
         lateness = transit - self.base
-        self._lateness.append((now, lateness))
+        if self._began is None:
+            self._began = now
+        age = now - self._began
+        self._lateness.append((now + (BEGINNING_WINDOW_S if age < BEGINNING_S else WINDOW_S), lateness))
         self._count += 1
         if now >= self._loss_until:
             self._loss_floor_s = max(0.0, self._loss_floor_s - FALL_A_SECOND * (now - self._fell_at))
         self._fell_at = now
         if lateness + MARGIN_S > self._packet_target_s or self._count % LOOK_EVERY_PACKETS == 0:
-            fallen = self._packet_target_s - FALL_A_SECOND * (now - self._looked_at)
+            fall = FIRST_FALL_A_SECOND if age < SETTLED_S else FALL_A_SECOND
+            fallen = self._packet_target_s - fall * (now - self._looked_at)
             self._packet_target_s = max(self._wanted(now), fallen)
             self._looked_at = now
         return lateness
@@ -107,7 +116,7 @@ class DelayTracker:
         return 0.0 if self.base is None else now - media_s - self.base
 
     def _wanted(self, now: float) -> float:
-        while self._lateness[0][0] < now - WINDOW_S:
+        while self._lateness[0][0] < now:
             self._lateness.popleft()
         ignored = max(1, int(IGNORED_SHARE * len(self._lateness)))
         latest = heapq.nlargest(ignored + 1, (lateness for _, lateness in self._lateness))[-1]

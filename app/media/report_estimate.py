@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from app.media.allocation import SOUND_BPS
+
 LEAST_BPS = 20_000
 START_BPS = 600_000
 FIRST_RISE = 1.5  # a report, until something is lost or late
@@ -60,7 +62,8 @@ class ReportEstimator:
         if rtt_s is not None:
             self._note_rtt(rtt_s, now)
         if fraction_lost > HIGH_LOSS:
-            self._set(self._rate * (1 - fraction_lost / 2))
+            least = SOUND_BPS if self.queue_s <= GROWN_RTT_S else LEAST_BPS
+            self._set(max(self._rate * (1 - fraction_lost / 2), min(self._rate, least)))
         elif self.queue_s > GROWN_RTT_S:
             if self._late_at is None or now - self._late_at > LATE_PAUSE_S:
                 self._late_at = now

@@ -58,11 +58,15 @@ class Wire:
         queue_s: float = 2.0,
         queue_bytes: int | None = None,
         loss: float = 0.0,
+        burst: int = 1,
         jitter_s: float = 0.0,
         seed: int = 1,
     ) -> None:
         self.clock, self.rate_bps, self.delay_s, self.queue_s = clock, rate_bps, delay_s, queue_s
-        self.queue_bytes, self.loss, self.jitter_s = queue_bytes, loss, jitter_s
+        self.queue_bytes, self.jitter_s = queue_bytes, jitter_s
+        # Of packets outside of a burst, so that `loss` of all are lost, `burst` in a row.
+        self._burst, self._loss_begins = burst, loss / (burst * (1 - loss) + loss)
+        self._still_lost = 0
         self._dice = random.Random(seed)
         self._backlog_bits = 0.0
         self._seen = 0.0
@@ -80,7 +84,10 @@ class Wire:
         wait = self.wait_s()
         self.waits.append((self.clock.now, wait))
         is_full = self.queue_bytes is not None and self._backlog_bits / 8 + size > self.queue_bytes
-        if wait > self.queue_s or is_full or self._dice.random() < self.loss:
+        if not self._still_lost and self._dice.random() < self._loss_begins:
+            self._still_lost = self._burst
+        is_lost, self._still_lost = self._still_lost > 0, max(0, self._still_lost - 1)
+        if wait > self.queue_s or is_full or is_lost:
             self.lost += 1
             return
         self._backlog_bits += size * 8
@@ -185,11 +192,12 @@ class Call:
         seed: int = 1,
         with_rtx: bool = True,
         with_picture: bool = True,
+        sound_bps: int = 64_000,
     ) -> None:
         self.clock, self.wire, self.back = clock, wire, back
         self.dice = random.Random(seed)
         self.side = SendSide(self._send)
-        self.sound = Source(self, True, 24_000, 64_000)
+        self.sound = Source(self, True, 24_000, sound_bps)
         self.picture = Source(self, False, 90_000, picture_bps, with_rtx=with_rtx)
         self.sound_delays: list[tuple[float, float]] = []
         self.sound_sent = 0

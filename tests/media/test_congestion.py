@@ -81,6 +81,15 @@ def test_loss_that_is_not_of_our_making_does_not_starve_the_picture(loss: float)
     assert call.rate(5, 20) > 1_000_000
 
 
+@pytest.mark.parametrize("burst", [1, 5])
+@pytest.mark.parametrize("loss", [0.1, 0.2])
+def test_loss_takes_nothing_from_sound_that_repairs_itself_by_repeats(loss: float, burst: int) -> None:
+    clock, wire, back = pair(WIDE, loss=loss, burst=burst)
+    call = Call(clock, wire, back, with_picture=False, sound_bps=154_000)
+    clock.run(40)
+    assert min(bps for _, bps in call.sound.told) > 140_000
+
+
 def test_jitter_is_not_taken_for_a_queue() -> None:
     clock, wire, back = pair(WIDE, jitter_s=0.02)
     call = Call(clock, wire, back)
@@ -128,6 +137,15 @@ def test_a_voice_call_keeps_to_its_wire(rate: float, least: float) -> None:
     clock.run(20)
     assert call.rate(3, 20) > least
     assert call.worst_sound(6, 20) < 0.25
+
+
+def test_sound_with_repeats_gives_way_to_a_wire_that_is_too_narrow_for_it() -> None:
+    clock, wire, back = pair(80_000, queue_bytes=3_000)
+    call = Call(clock, wire, back, with_picture=False, sound_bps=154_000)
+    clock.run(20)
+    assert wire.longest_wait(5, 20) < 0.25
+    sound_lost = call.sound_sent - len(call.sound_delays)
+    assert sound_lost < 0.05 * call.sound_sent
 
 
 def test_a_peer_that_tells_nothing_is_sent_to_by_its_reports() -> None:

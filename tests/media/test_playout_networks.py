@@ -121,6 +121,13 @@ def test_a_stall_is_worked_off(stall_s: float) -> None:
     assert heard.steepest(8.5 + stall_s) < 2
 
 
+def test_a_call_that_begins_unevenly_is_soon_played_with_little_delay() -> None:
+    heard = listen(packets(14), jittering(0.12, 3, 0, 1.5), seconds=14)
+    assert heard.delay_ms(1, 1.5) > 60
+    assert heard.delay_ms(5, 6) < 45
+    assert heard.steepest(2) < 2
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 @pytest.mark.parametrize("most_s", [0.005, 0.030, 0.080])
 def test_uneven_packets_are_waited_for_and_no_more_than_that(most_s: float, at_once: int) -> None:

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from app.media.allocation import SOUND_BPS
 from app.media.receive_side import (
     LEAST_PAUSE_S,
     MOST_PAUSE_S,
@@ -47,6 +48,12 @@ def test_little_loss_is_borne_and_what_is_not_used_is_not_grown() -> None:
     for step in range(5):
         estimator.report(0.0, 0.05, 10.0 + step, app_limited=True)
     assert estimator.rate_bps == START_BPS
+
+
+def test_loss_without_a_queue_leaves_sound_what_it_needs_to_repair_it() -> None:
+    estimator = ReportEstimator()
+    assert reports(estimator, 0, 60, 0.2) >= SOUND_BPS
+    assert reports(estimator, 60, 10, 0.2, rtt_s=0.4) < SOUND_BPS / 2
 
 
 def test_several_reports_of_one_compound_raise_it_once() -> None:
