@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 LEAST_BPS = 40_000  # below it a picture helps nobody
 MOST_BPS = 4_000_000
-UP_AFTER_S = 4.0  # of enough for the next rung
+UP_AFTER_S = 4.0  # of enough for the next rung …
+BEGINNING_UP_S = 0.4  # … which is found soon while the path is still being learned
+BEGINNING_S = 6.0
 UP_SHARE, DOWN_SHARE = 1.15, 0.85  # of what a rung needs: between the two nothing changes
 LEAST_SCREEN_FPS = 5.0
 
@@ -18,7 +20,10 @@ LEAST_SCREEN_FPS = 5.0
 # above the second pictures get smaller, and below the third it may try the next rung.
 HURRY_SHARE, BUSY_SHARE, IDLE_SHARE = 0.5, 0.8, 0.45
 CPU_DOWN_AFTER_S = 1.5
+CPU_SETTLES_S = 3.0  # at the beginning of a call everything else begins too
 CPU_UP_AFTER_S = 10.0
+FAR_IDLE_SHARE = 0.3  # below this what was in the way has gone: the next rung is tried sooner, …
+CPU_UP_SOON_S = 2.0  # … the less so the more often that was wrong
 _COST_SMOOTHING = 0.1
 
 _CAMERA_STEPS = ((1.0, 1.0), (2 / 3, 1.0), (0.5, 1.0), (0.375, 1.0), (0.25, 1.0), (0.25, 0.5), (0.25, 0.27))
@@ -105,6 +110,10 @@ class Ladder:
         self._cost_s: float | None = None
         self._busy_since: float | None = None
         self._idle_since: float | None = None
+        self._far_idle_since: float | None = None
+        self._cpu_falls = 0
+        self._first_at: float | None = None
+        self._is_beginning = True
 
     @property
     def rung(self) -> Rung:
@@ -136,13 +145,16 @@ class Ladder:
     def follow(self, bitrate_bps: int, now: float) -> bool:
         """Take the bitrate of now; gives whether the rung changed."""
         before = self._at
+        self._first_at = now if self._first_at is None else self._first_at
+        up_after_s = BEGINNING_UP_S if self._is_beginning and now - self._first_at < BEGINNING_S else UP_AFTER_S
         if bitrate_bps < self.rung.needs_bps * DOWN_SHARE or self._at < self._cpu_least:
             self._at = max(self._at, self._by_bitrate(bitrate_bps), self._cpu_least)
             self._enough_since = None
+            self._is_beginning = False
         elif self._at > self._cpu_least and bitrate_bps >= self._rungs[self._at - 1].needs_bps * UP_SHARE:
             if self._enough_since is None:
                 self._enough_since = now
-            elif now - self._enough_since >= UP_AFTER_S:
+            elif now - self._enough_since >= up_after_s:
                 self._at = max(self._cpu_least, self._by_bitrate(int(bitrate_bps / UP_SHARE)))
                 self._enough_since = None
         else:
@@ -155,26 +167,27 @@ class Ladder:
         """Take what scaling and encoding one picture took."""
         cost = self._cost_s
         self._cost_s = seconds if cost is None else cost + _COST_SMOOTHING * (seconds - cost)
-        share = self._cost_s * self.rung.fps
-        if share > BUSY_SHARE:
-            self._idle_since = None
-            if self._busy_since is None:
+        self._first_at = now if self._first_at is None else self._first_at
+        if self._cost_s * self.rung.fps > BUSY_SHARE:
+            self._idle_since = self._far_idle_since = None
+            if self._busy_since is None or now - self._first_at < CPU_SETTLES_S:
                 self._busy_since = now
             elif now - self._busy_since >= CPU_DOWN_AFTER_S and self._at + 1 < len(self._rungs):
                 self._cpu_least = self._at + 1
+                self._cpu_falls += 1
                 self._busy_since = None
             return
         self._busy_since = None
         if self._cpu_least == 0:
             return
         above = self._rungs[self._cpu_least - 1]
-        if self._cost_s * self.rung.fps * above.load / self.rung.load > IDLE_SHARE:
-            self._idle_since = None
-        elif self._idle_since is None:
-            self._idle_since = now
-        elif now - self._idle_since >= CPU_UP_AFTER_S:
+        share = self._cost_s * self.rung.fps * above.load / self.rung.load
+        self._idle_since = (self._idle_since or now) if share <= IDLE_SHARE else None
+        self._far_idle_since = (self._far_idle_since or now) if share <= FAR_IDLE_SHARE else None
+        soon_s = min(CPU_UP_AFTER_S, CPU_UP_SOON_S * 2 ** (self._cpu_falls - 1))
+        if _has_lasted(self._idle_since, CPU_UP_AFTER_S, now) or _has_lasted(self._far_idle_since, soon_s, now):
             self._cpu_least -= 1
-            self._idle_since = None
+            self._idle_since = self._far_idle_since = None
 
     def _by_bitrate(self, bitrate_bps: int) -> int:
         fitting = (index for index, rung in enumerate(self._rungs) if rung.needs_bps <= bitrate_bps)
@@ -182,9 +195,13 @@ class Ladder:
 
     def _scale_cost(self, before: Rung) -> None:
         """What was measured on another rung is guessed for this one by the number of pixels."""
-        self._busy_since = self._idle_since = None
+        self._busy_since = self._idle_since = self._far_idle_since = None
         if self._cost_s is not None:
             self._cost_s *= (self.rung.width * self.rung.height) / (before.width * before.height)
+
+
+def _has_lasted(since: float | None, seconds: float, now: float) -> bool:
+    return since is not None and now - since >= seconds
 
 
 class Thinning:

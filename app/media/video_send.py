@@ -28,6 +28,7 @@ from app.media.worker import Outbox, Worker
 
 WAIT_S = 0.1
 MOST_BACKLOG_S = 0.1  # a picture that would wait longer is left out: the next one shows more, and damages none
+MOST_STEP_S = 0.25  # of the encoder's time: more has not been saved up for one picture
 KEY_INTERVAL_S = 0.3  # answers to picture loss come no faster
 START_BPS = 1_200_000  # of payload, before the path is known
 START_SHARE = 0.6  # … and of the most that the size is worth
@@ -100,6 +101,8 @@ class VideoSendWorker:
         self._ladder: Ladder | None = None
         self._laddered: tuple[int, int, bool] | None = None  # the pictures that it was made for
         self._orientation = 0
+        self._encoder_time = 0  # media time without that of pictures that were left out
+        self._looked_at: int | None = None  # media time of the last picture that was wanted
         self.frames_sent = 0
         self.key_frames_sent = 0
         self.sent_size: tuple[int, int] | None = None
@@ -220,8 +223,16 @@ class VideoSendWorker:
         bitrate_bps = self._bounded(bitrate_bps)
         ladder.follow(bitrate_bps, captured.captured_at)
         rung = ladder.rung
-        if not self._thinning.wants(captured.captured_at, rung.fps) or self.backlog_s > MOST_BACKLOG_S:
+        if not self._thinning.wants(captured.captured_at, rung.fps):
             return
+        # What pictures that are left out would have taken is not there for the next one: an encoder that thinks so
+        # makes it as large as all of them, and it waits as long.
+        media_time = self._sender.media_time(captured.captured_at)
+        before, self._looked_at = self._looked_at, media_time
+        if self.backlog_s > MOST_BACKLOG_S:
+            return
+        if before is not None:
+            self._encoder_time += min(media_time - before, int(MOST_STEP_S * self._sender.clock_rate))
         if (frame.width, frame.height) != (rung.width, rung.height):
             frame = self._reformatter.reformat(
                 frame, rung.width, rung.height, interpolation=Interpolation.FAST_BILINEAR
@@ -237,8 +248,7 @@ class VideoSendWorker:
         mark = self.mark
         if mark is not None:
             frame = mark(frame)
-        media_time = self._sender.media_time(captured.captured_at)
-        data, is_key = encoder.encode(frame, media_time, key=self._key_is_due(now))
+        data, is_key = encoder.encode(frame, self._encoder_time, key=self._key_is_due(now))
         ladder.spent(time.monotonic() - now, captured.captured_at)
         if data:
             is_turned, self._orientation = orientation != self._orientation, orientation

@@ -65,6 +65,14 @@ def test_down_at_once_and_up_after_seconds() -> None:
     assert ladder.limited_by is None
 
 
+def test_while_the_path_is_being_learned_it_goes_up_soon() -> None:
+    ladder = Ladder(HD, 250_000)
+    assert [(when < 0.7, rung.height) for when, rung in follow(ladder, 700_000, 0.0, 2.0)] == [(True, 480)]
+    assert [(when < 2.7, rung.height) for when, rung in follow(ladder, 1_600_000, 2.0, 2.0)] == [(True, 720)]
+    ladder.follow(250_000, 4.0)
+    assert follow(ladder, 1_600_000, 4.1, 1.5) == []  # it was learned
+
+
 def test_a_bitrate_about_a_rungs_edge_changes_nothing() -> None:
     ladder = Ladder(HD, 1_000_000)
     edge = HD[0].needs_bps
@@ -73,6 +81,7 @@ def test_a_bitrate_about_a_rungs_edge_changes_nothing() -> None:
         changes += ladder.follow(int(edge * (1.1 if step % 7 < 4 else 0.9)), step * 0.5)
     assert changes == 0
     ladder = Ladder(HD, 600_000)
+    ladder.follow(600_000, -10.0)  # its beginning is over
     for step in range(600):
         changes += ladder.follow(int(edge * (1.3 if step % 7 < 4 else 0.9)), step * 0.5)
     assert changes == 0
@@ -97,6 +106,33 @@ def test_a_slow_processor_gets_smaller_pictures_and_a_quick_one_full_size_again(
         now += 1 / 30
     assert ladder.rung.height == 720
     assert ladder.limited_by is None
+
+
+def test_a_processor_that_is_busy_as_the_call_begins_makes_no_small_picture() -> None:
+    ladder = Ladder(HD, 3_000_000)
+    for step in range(300):
+        now = step / 30
+        ladder.spent(0.080 if now < 2.0 else 0.004, now)
+        assert not ladder.follow(3_000_000, now)
+
+
+def test_the_full_size_is_back_soon_when_the_processor_is_free_again_and_later_if_that_was_wrong() -> None:
+    ladder = Ladder(HD, 3_000_000)
+    waits, now, free_at = [], 5.0, 0.0
+    ladder.follow(3_000_000, 0.0)
+    for _ in range(5):
+        while ladder.rung.height == 720:
+            now, free_at = now + 1 / 30, now
+            ladder.spent(0.040, now)
+            ladder.follow(3_000_000, now)
+        while ladder.rung.height != 720:
+            now += 1 / 30
+            ladder.spent(0.003, now)
+            ladder.follow(3_000_000, now)
+        waits.append(now - free_at)
+    assert waits[0] < 8
+    assert waits == sorted(waits)
+    assert 10 < waits[-1] < 16
 
 
 def test_a_processor_at_its_edge_does_not_flap() -> None:

@@ -122,6 +122,25 @@ def test_a_small_share_of_the_path_makes_small_pictures_and_none_stops_them(code
     sending.stop()
 
 
+def test_pictures_that_are_left_out_give_the_next_one_no_more_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[int] = []
+
+    class Noted(Vp8Encoder):
+        def encode(self, frame: av.VideoFrame, timestamp: int, *, key: bool) -> tuple[bytes, bool]:
+            times.append(timestamp)
+            return super().encode(frame, timestamp, key=key)
+
+    monkeypatch.setattr("app.media.video_send.make_encoder", lambda codec, bps, fps, is_screen: Noted(bps, fps))
+    sending = Sending(Film())
+    sending.show(5)
+    sending.worker.backlog_s = 1.0
+    assert sending.show(30) == []
+    sending.worker.backlog_s = 0.0
+    assert len(sending.show(5)) == 5
+    sending.stop()
+    assert np.diff(times) == pytest.approx(3_000, abs=100)
+
+
 def test_a_peer_with_a_small_decoder_gets_small_pictures() -> None:
     cif = replace(H264, fmtp=(("packetization-mode", "1"), ("profile-level-id", "42e00c")))
     sending = Sending(Film(), cif)
