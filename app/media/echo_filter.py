@@ -49,8 +49,8 @@ class EchoFilter:
         self.drift_ppm = 0.0  # by how much the reference should be read faster
         self._gain = _SLIP_GAIN
         self._played = np.zeros(2 * BLOCK, np.float32)
-        self._padded = np.zeros(2 * BLOCK, np.float32)
-        self._slope = (2 * np.pi / (2 * BLOCK) * np.arange(BINS)).astype(np.float32)  # of a derivative, per sample
+        self._padded = np.zeros((2, 2 * BLOCK), np.float32)
+        self._slope = (2j * np.pi / (2 * BLOCK) * np.arange(BINS)).astype(np.complex64)  # of a derivative, per sample
         self.forget()
 
     def forget(self) -> None:
@@ -72,8 +72,9 @@ class EchoFilter:
         self._spectra[0] = np.fft.rfft(self._played)
         echo = np.fft.irfft((self._spectra * self._model).sum(axis=0))[BLOCK:].astype(np.float32)
         left = heard - echo
-        error = self._padded_spectrum(left)
-        self._follow_clocks(error, echo)
+        self._padded[:, BLOCK:] = left, echo
+        error, estimate = np.fft.rfft(self._padded, axis=1).astype(np.complex64, copy=False)
+        self._follow_clocks(error, estimate)
         self._learn(error)
         return Step(left, echo)
 
@@ -81,21 +82,22 @@ class EchoFilter:
         power = _power(self._spectra)
         error_power = _power(error)
         self._near += (1 - _NEAR_MEMORY) * (error_power - self._near)
-        expected = 0.5 * (power * self._doubt).sum(axis=0) + self._near + _FLOOR
-        gain = self._doubt / expected
-        self._model += gain * (np.conj(self._spectra) * error)
+        doubted = power * self._doubt
+        expected = 0.5 * doubted.sum(axis=0) + self._near + _FLOOR
+        explained = error / expected
+        self._model += self._doubt * (np.conj(self._spectra) * explained)
         self._model *= _KEEP
         turn = slice(self._turn, self._turn + _SHORTENED)
         self._turn = (self._turn + _SHORTENED) % PARTITIONS
         impulse = np.fft.irfft(self._model[turn], axis=1)
         impulse[:, BLOCK:] = 0
         self._model[turn] = np.fft.rfft(impulse, axis=1)
-        self._doubt *= _KEEP**2 * (1 - 0.5 * gain * power)
+        self._doubt *= _KEEP**2 * (1 - 0.5 * doubted / expected)
         self._doubt += (1 - _KEEP**2) * _power(self._model)
 
-    def _follow_clocks(self, error: Spectrum, echo: Floats) -> None:
+    def _follow_clocks(self, error: Spectrum, echo: Spectrum) -> None:
         """Find how far the model lags behind the echo: what is left then looks like the echo's derivative."""
-        turned = self._padded_spectrum(echo) * (1j * self._slope)
+        turned = echo * self._slope
         weight = 1 / (self._near + _FLOOR)
         self._slip = _SLIP_MEMORY * self._slip + float(np.sum((np.conj(turned) * error).real * weight))
         self._slip_weight = _SLIP_MEMORY * self._slip_weight + float(np.sum(_power(turned) * weight))
@@ -104,10 +106,6 @@ class EchoFilter:
             self._gain += _SETTLING * (_SLIP_GAIN_SETTLED - self._gain)
             drift = self.drift_ppm + self._gain * slip
             self.drift_ppm = max(-MOST_DRIFT_PPM, min(MOST_DRIFT_PPM, drift))
-
-    def _padded_spectrum(self, block: Floats) -> Spectrum:
-        self._padded[BLOCK:] = block
-        return np.fft.rfft(self._padded).astype(np.complex64)
 
 
 def _power(spectrum: Spectrum) -> Floats:

@@ -41,8 +41,8 @@ class ResidualSuppressor:
         self._taper = np.hanning(TAPS + 1)[:TAPS].astype(np.float32)
         self._rise = np.linspace(0.0, 1.0, FRAME, dtype=np.float32)
         self._emphasis = np.arange(1, _SPEECH.stop - _SPEECH.start + 1, dtype=np.float32)
-        self._left = np.zeros(2 * FRAME, np.float32)
-        self._echo = np.zeros(2 * FRAME, np.float32)
+        self._both = np.zeros((2, 2 * FRAME), np.float32)
+        self._left, self._echo = self._both
         self._open: NDArray[np.complex64] = self._shaped(np.ones(BANDS, np.float32))
         self._filter = self._open
         self.forget()
@@ -58,23 +58,20 @@ class ResidualSuppressor:
 
     def step(self, left: Floats, echo: Floats) -> Floats:
         """Give the next 960 samples, the residual echo turned down."""
-        for kept, new in ((self._left, left), (self._echo, echo)):
-            kept[:FRAME] = kept[FRAME:]
-            kept[FRAME:] = new
-        wanted = self._wanted_filter()
+        self._both[:, :FRAME] = self._both[:, FRAME:]
+        self._both[:, FRAME:] = left, echo
+        is_quiet = self._filter is self._open and self._residual.max() < _SILENT and not self._echo.any()
+        wanted = self._open if is_quiet else self._wanted_filter()
         if wanted is self._open and self._filter is self._open:
             return self._left[FRAME - DELAY_SAMPLES : 2 * FRAME - DELAY_SAMPLES].copy()
-        spectrum = np.fft.rfft(self._left)
-        after = np.fft.irfft(spectrum * wanted)[FRAME:]
-        if wanted is not self._filter:
-            before = np.fft.irfft(spectrum * self._filter)[FRAME:]
-            after = before + (after - before) * self._rise
-            self._filter = wanted
-        return np.asarray(after, np.float32)
+        after, before = np.fft.irfft(np.fft.rfft(self._left) * (wanted, self._filter), axis=1)[:, FRAME:]
+        self._filter = wanted
+        return np.asarray(before + (after - before) * self._rise, np.float32)
 
     def _wanted_filter(self) -> NDArray[np.complex64]:
         """Give the filter of this step; the open one where no echo is left, or where the person speaks over it."""
-        left, echo = self._bands(self._left), self._bands(self._echo)
+        spectra = np.fft.rfft(self._window * self._both, axis=1)[:, :FRAME]
+        left, echo = (spectra.real**2 + spectra.imag**2).reshape(2, BANDS, BAND_BINS).mean(axis=2)
         left_swell, echo_swell = left - self._left_mean, echo - self._echo_mean
         self._left_mean += (1 - _MEAN_MEMORY) * left_swell
         self._echo_mean += (1 - _MEAN_MEMORY) * echo_swell
@@ -98,11 +95,6 @@ class ResidualSuppressor:
         now = (over - math.log(_NOT_SPEAKING)) / (math.log(_SPEAKING) - math.log(_NOT_SPEAKING))
         self.talk = max(min(now, 1.0), _TALK_MEMORY * self.talk, 0.0)
         return self.talk
-
-    def _bands(self, sound: Floats) -> Floats:
-        spectrum = np.fft.rfft(self._window * sound)[:FRAME]
-        power = (spectrum.real**2 + spectrum.imag**2).reshape(BANDS, BAND_BINS)
-        return np.asarray(power.mean(axis=1), np.float32)
 
     def _shaped(self, gains: Floats) -> NDArray[np.complex64]:
         """Turn gains of bands into the spectrum of a filter of `TAPS` taps."""
