@@ -195,7 +195,8 @@ class AudioStream(RtpStream):
         if not self._was_heard and self._playout.first_decoded_at is not None:
             self._was_heard = True
             self.host.emit(FirstMedia("audio", self._playout.first_decoded_at))
-        if self._muted_hint.due(muted=self._muted, speaking=self._processor.speaking, now=now):
+        speaking = self._capture is not None and self._processor.speaking
+        if self._muted_hint.due(muted=self._muted, speaking=speaking, now=now):
             self.host.emit(MutedSpeech())
         self._tell("microphone", self._capture.source.problem if self._capture is not None else None)
         self._tell("speaker", self._player.sink.problem if self._player is not None else None)

@@ -31,19 +31,25 @@ class VoiceDetector:
 
 
 class MutedHint:
-    """Says when to tell somebody that they speak into a muted microphone: at once, and then not again and again."""
+    """Says when to tell somebody that they speak into a muted microphone: at once, then less and less often.
 
-    AGAIN_AFTER_S = 8.0
+    Who goes on speaking knows it: they talk to somebody beside them.
+    """
+
+    AGAIN_AFTER_S = 8.0  # the first time, then twice as long each time
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._pause_s = self.AGAIN_AFTER_S
 
     def due(self, *, muted: bool, speaking: bool, now: float) -> bool:
         """Whether it is to be said now, in monotonic seconds."""
         if not muted:
             self._next = min(self._next, now + 1.0)  # another muting deserves another hint
+            self._pause_s = self.AGAIN_AFTER_S
             return False
         if not speaking or now < self._next:
             return False
-        self._next = now + self.AGAIN_AFTER_S
+        self._next = now + self._pause_s
+        self._pause_s *= 2
         return True

@@ -21,10 +21,11 @@ from app.media.device_watch import DeviceWatch
 from app.media.devices import list_devices
 from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream
 from app.media.rates import RateConverter
+from app.media.rings import RingPlayer
 from app.media.speaker import SpeakerSink
 from app.media.trial import DeviceTrial
 from app.settings import MediaSettings
-from tests.heard import frequency_hz, tone
+from tests.heard import frequency_hz, level_dbfs, tone
 from tests.media.pulse import Pulse, private_pulse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +78,32 @@ def test_devices_are_seen_chosen_lost_and_found_again_while_one_is_open(tmp_path
             assert until(lambda: speaker.problem is not None)
         finally:
             speaker.close()
+            watch.stop()
+
+
+def test_a_ring_goes_on_elsewhere_when_its_device_is_pulled_out_and_comes_back_with_it(tmp_path: Path) -> None:
+    def rings_on() -> str:
+        sinks = {row.split()[0]: row.split()[1] for row in pulse.control("list", "short", "sinks").splitlines()}
+        return " ".join(sinks[row.split()[1]] for row in pulse.control("list", "short", "sink-inputs").splitlines())
+
+    with private_pulse(tmp_path) as pulse:
+        pulse.plug("headset")
+        watch = DeviceWatch(lambda: None)
+        watch.start()
+        ring = RingPlayer(0.5, HEADSET)
+        ring.start()
+        try:
+            assert until(lambda: rings_on() == "headset")
+            pulse.unplug("headset")
+            assert until(lambda: rings_on() == "spk" and "is not there" in (ring.problem or ""))
+            with pulse.recorded() as recorded:
+                assert ring.playing
+                time.sleep(1.5)
+            assert level_dbfs(recorded[0]) > -40
+            pulse.plug("headset")
+            assert until(lambda: rings_on() == "headset" and ring.problem is None)
+        finally:
+            ring.stop()
             watch.stop()
 
 

@@ -200,8 +200,10 @@ def test_who_speaks_muted_is_told_once_in_a_while() -> None:
     assert hint.due(muted=True, speaking=True, now=102.0)
     assert not hint.due(muted=True, speaking=True, now=109.0)
     assert hint.due(muted=True, speaking=True, now=111.0)
-    assert not hint.due(muted=False, speaking=True, now=112.0)
-    assert hint.due(muted=True, speaking=True, now=113.5)  # muted again: told again
+    assert not hint.due(muted=True, speaking=True, now=126.0)  # who goes on is not told again and again
+    assert hint.due(muted=True, speaking=True, now=128.0)
+    assert not hint.due(muted=False, speaking=True, now=129.0)
+    assert hint.due(muted=True, speaking=True, now=130.5)  # muted again: told again
 
 
 _ALONE = """
