@@ -32,6 +32,7 @@ class EngineDevices:
         self._changed = asyncio.Event()
         self._watching: asyncio.Future[DeviceWatch] | None = None
         self._trial: DeviceTrial | None = None
+        self._trial_lock = asyncio.Lock()  # one after the other: a trial that is only being made is to be ended too
         self._telling: asyncio.Task[None] | None = None
 
     async def read(self) -> tuple[tuple[DeviceInfo, ...], tuple[str, ...]]:
@@ -60,18 +61,20 @@ class EngineDevices:
                 self._watching = asyncio.ensure_future(asyncio.to_thread(_new_watch, loop, self._changed.set))
 
     async def try_out(self, media: MediaSettings, *, camera: bool) -> None:
-        if self._trial is None:
-            self._trial = await asyncio.to_thread(_new_trial, self.picture)
-            self._telling = self._tasks.start(self._tell(self._trial), "tell of the devices tried out")
-        self._trial.use(media, camera=camera)
+        async with self._trial_lock:
+            if self._trial is None:
+                self._trial = await asyncio.to_thread(_new_trial, self.picture)
+                self._telling = self._tasks.start(self._tell(self._trial), "tell of the devices tried out")
+            self._trial.use(media, camera=camera)
 
     async def stop_trial(self) -> None:
-        trial, self._trial = self._trial, None
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
-        if trial is not None:
-            await asyncio.to_thread(trial.close)
+        async with self._trial_lock:
+            trial, self._trial = self._trial, None
+            if self._telling is not None:
+                self._telling.cancel()
+                self._telling = None
+            if trial is not None:
+                await asyncio.to_thread(trial.close)
 
     async def play_test_sound(self, device: str, volume: float) -> None:
         self._running_trial().play_test_sound(device, volume)

@@ -61,7 +61,7 @@ class DeviceWatch:
                     seen = self._follow(client, seen, stopping)
                 finally:
                     client.close()
-                if not stopping.is_set():
+                if not stopping.wait(_QUIET_S):
                     self._tell()  # the server is gone
             now = _kernel_lists()
             if now != seen:
