@@ -35,7 +35,17 @@ check() {
   run "import rules" "$bin/lint-imports" --no-logo
 }
 
-unit() { run_pytest "unit and window tests" "$@"; }
+# What stands on packets and a clock of its own runs on both cores; what plays, films or paints has the machine to itself.
+side_by_side=(tests/sip tests/ice tests/home tests/people tests/diagnosis)
+
+unit() { # arguments…: with any, pytest chooses; without, everything in two parts
+  if [ $# -gt 0 ]; then
+    run_pytest "unit and window tests" "$@"
+    return
+  fi
+  run_pytest "protocols and stores" -n 2 --dist loadfile "${side_by_side[@]}"
+  run_pytest "calls, media, engine, commands and window" "${side_by_side[@]/#/--ignore=}"
+}
 
 apart() { # directory under tests, title, arguments…
   local directory=tests/$1 title=$2
