@@ -10,6 +10,7 @@ from app.media.jitter import Playout
 from app.media.levels import LevelMeter
 from app.media.mixer import Volume
 from app.media.ports import AudioFrame, AudioSink
+from app.media.priority import before_others
 from app.media.worker import Worker
 
 TICK_S = 0.020
@@ -63,6 +64,7 @@ class AudioPlayWorker:
             self.playout.reset()
 
     def _run(self, stopping: threading.Event) -> None:
+        before_others()
         try:
             self.sink.start()
             self._pump(stopping)

@@ -12,6 +12,7 @@ import time
 
 from app.media import portaudio
 from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream, BlockCallback, Kind, find
+from app.media.priority import before_others
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class DeviceKeeper:
             self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
+        before_others()
         unlisten = portaudio.listen(self.devices_changed)
         try:
             self._keep()

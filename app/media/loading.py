@@ -7,6 +7,7 @@ wait for it, and no loop stands still while it is read.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import threading
 
@@ -42,6 +43,10 @@ def load() -> None:
     from app.media.speech import make_encoder
 
     make_encoder(OPUS)  # finds and opens libopus
+    if not _done.is_set():
+        # What is there by now stays to the end. Looking through it for garbage again and again would stop every thread
+        # for 30 ms and more in the middle of a call, which is heard.
+        gc.freeze()
     _done.set()
 
 

@@ -42,6 +42,12 @@ def test_nothing_heavy_is_loaded_before_an_invite_can_leave() -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
+def test_what_was_loaded_is_not_searched_for_garbage_during_calls() -> None:
+    program = "import gc; from app.media.loading import load; load(); load(); print(len(gc.get_objects()) < 5_000)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (done.stdout.strip(), done.stderr) == ("True", "")
+
+
 @pytest.fixture
 def unloaded(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """As if nothing were loaded yet; loading ends when the event is set."""
