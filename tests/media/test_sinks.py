@@ -51,13 +51,14 @@ _RECORD_FOR_EVER = """
     pattern, sound = Pattern(320, 240, "Film"), ToneSource(500)
     for sink in (wav, *films):
         sink.start()
-    number = 0
+    number, is_told = 0, False
     while True:
         wav.write_frame(sound.read_frame())
         for film in films:
             film.write_frame(pattern.draw(number, 0.0), number / 30)
         number += 1
-        if number == 150:
+        if not is_told and number >= 150 and all(film.written >= 120 for film in films):
+            is_told = True
             print("enough", flush=True)
         time.sleep(0.01)
 """
