@@ -30,10 +30,13 @@ SHORT_WINDOW_S = 0.15
 BASE_WINDOW_S = 10.0  # of the smallest delay; a queue is what is above it
 STANDING_S = 0.08  # a queue that stays longer than this is worked off although it does not grow
 STANDS_S = 0.3
+FIRST_QUEUE_S = 0.1  # the first one, where so much less arrives than was sent: the path is narrower than thought …
+FIRST_SHARE = 0.75  # … whether or not the trend has seen enough packets yet
 HIGH_LOSS = 0.10
 LOW_LOSS = 0.02
 LOSS_PACKETS = 20  # that a loss is judged by, at least …
 LOSS_S = 0.4  # … and over at least so long
+FORGET = 0.2  # of a loss that is borne, each time there is less: few packets say little
 SAME_LOSS = 0.75  # of the loss before it was answered: it is not of our making
 
 
@@ -84,7 +87,8 @@ class LossPart:
         loss = self.loss = self._lost / self._total
         self._lost = self._total = 0
         self._since = now
-        self.borne = min(self.borne, max(loss, 0.0)) if loss < self.borne * SAME_LOSS else self.borne
+        if loss < self.borne * SAME_LOSS:
+            self.borne += FORGET * (loss - self.borne)
         if loss <= max(HIGH_LOSS, self.borne * 1.3 + 0.03):
             if loss < LOW_LOSS:
                 self._answered, self._lowered = None, 1.0
@@ -154,11 +158,12 @@ class SendEstimator:
         rates = self.acked.bps()
         self.acked_bps = rates[0] if rates is not None else None
         if arrived:
-            self._note_rtt(now - max(result.sent_at for result in arrived), now)
+            newest = max(arrived, key=lambda result: result.sent_at)
+            self._note_rtt(now - newest.sent_at, (newest.arrived_at or 0.0) - newest.sent_at, now)
         factor = self.loss.add(results, now)
         if factor == 1 and self.loss.loss > LOW_LOSS and self.queue_s > LEAST_QUEUE_S:
             factor = SHORT_QUEUE_DECREASE
-        if self._stands(now):
+        if self._stands(now) or self._begins_too_high(rates):
             use = PathUse.OVER
         elif use is PathUse.OVER and self.queue_s < LEAST_QUEUE_S:
             use = PathUse.NORMAL  # a hiccup of a processor or a radio
@@ -245,10 +250,18 @@ class SendEstimator:
         base = _keep_least(self._delays, now, delay, BASE_WINDOW_S)
         self.queue_s += 0.3 * (delay - base - self.queue_s)
 
-    def _note_rtt(self, rtt: float, now: float) -> None:
+    def _note_rtt(self, rtt: float, delay: float, now: float) -> None:
         if rtt >= 0:
-            _keep_least(self._rtts, now, rtt, BASE_WINDOW_S)
+            # A queue that was there from the first packets on is no part of the path.
+            queued = max(0.0, delay - self._delays[0][1]) if self._delays else 0.0
+            _keep_least(self._rtts, now, max(0.0, rtt - queued), BASE_WINDOW_S)
             self.rtt_s = rtt if self.rtt_s is None else self.rtt_s + 0.2 * (rtt - self.rtt_s)
+
+    def _begins_too_high(self, rates: tuple[float, float] | None) -> bool:
+        """Whether the rate of the beginning is far above what the path carries."""
+        if self._decreased_at is not None or rates is None or self.queue_s < FIRST_QUEUE_S:
+            return False
+        return rates[0] < FIRST_SHARE * min(self._rate, rates[1])
 
     def _stands(self, now: float) -> bool:
         """Whether a queue has stood for a while: it is worked off although it does not grow."""

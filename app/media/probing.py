@@ -19,9 +19,10 @@ MOST_PACKET_BYTES = 1_200
 GOOD_SHARE = 0.7  # of the probe's rate: then an even faster one follows
 SATURATED = 0.9  # arriving so much slower than sent: that is what the path carries
 RECEIVED_SHARE = 0.8
+LEAST_RECEIVED_SHARE = 0.5  # where packets are lost anyway
 WAIT_S = 0.5  # for a cluster's feedback
 INTERVAL_S = 5.0
-EAGER_INTERVAL_S = 2.0  # soon after a fall
+EAGER_INTERVAL_S = 2.0  # soon after the beginning or a fall
 EAGER_S = 20.0
 MOST_INTERVAL_S = 10.0
 
@@ -71,6 +72,7 @@ class Prober:
             return None
         self._open = None
         if self._next_at is None:
+            self._fell_at, self._interval_s = now, EAGER_INTERVAL_S  # the beginning is as unsure as a fall
             self._next_at = now + self._interval_s
         if not is_calm or estimate_bps >= wanted_bps:
             self._plan.clear()
@@ -92,10 +94,10 @@ class Prober:
         if self._open is not None and number == self._number:
             self._open.total += size
 
-    def results(self, results: list[PacketResult], now: float, *, is_sent: bool) -> float | None:
+    def results(self, results: list[PacketResult], now: float, *, is_sent: bool, loss: float = 0.0) -> float | None:
         """Take feedback; gives what the cluster showed once all of it was spoken of, in bits per second.
 
-        `is_sent`: nothing of the cluster is still to be sent.
+        `is_sent`: nothing of the cluster is still to be sent. `loss` of 0 to 1 is there without it too.
         """
         probe = self._open
         if probe is None:
@@ -109,12 +111,13 @@ class Prober:
         told = sum(size for _, size in probe.sent)
         if not is_sent or len(probe.sent) < 4 or told < probe.total:
             return None
-        return self._judge(probe, now)
+        return self._judge(probe, loss, now)
 
-    def _judge(self, probe: _Open, now: float) -> float | None:
+    def _judge(self, probe: _Open, loss: float, now: float) -> float | None:
         self._open = None
         came = sum(size for _, size in probe.arrived)
-        if came < probe.total * RECEIVED_SHARE or len(probe.arrived) < 4:
+        expected = max(LEAST_RECEIVED_SHARE, RECEIVED_SHARE - 2 * loss)
+        if came < probe.total * expected or len(probe.arrived) < 3:
             self._failed(now)
             return None
         sent_bps, received_bps = _rate(probe.sent, ends=True), _rate(probe.arrived, ends=False)

@@ -18,6 +18,7 @@ FEEDBACK_SHARE = 0.05  # of what comes in may go back as feedback
 FEEDBACK_BITS = 1_000  # about one, with everything around it
 LEAST_PAUSE_S = 0.025
 MOST_PAUSE_S = 0.25
+FIRST_PAUSE_S = 0.05  # while the rate is not known yet: the sooner a sender hears of a narrow path the better
 RATE_WINDOW_S = 0.5
 
 REMB_S = 1.0
@@ -52,8 +53,10 @@ class Feedback:
         """When to tell next; None when there is nothing to tell."""
         if not self._log.has_news:
             return None
-        bps = (self._rate.per_second(now) or 0.0) * 8
-        pause = FEEDBACK_BITS / (FEEDBACK_SHARE * bps) if bps > 0 else MOST_PAUSE_S
+        rate = self._rate.per_second(now)
+        if rate is None:
+            return self._told_at + FIRST_PAUSE_S
+        pause = FEEDBACK_BITS / (FEEDBACK_SHARE * rate * 8) if rate > 0 else MOST_PAUSE_S
         return self._told_at + min(MOST_PAUSE_S, max(LEAST_PAUSE_S, pause))
 
     def take(self, ssrc: int, now: float) -> list[TransportFeedback]:

@@ -29,7 +29,7 @@ SHARE_STEP = 0.03
 ROOM_S = 0.015  # of sending that may be under way beyond a round trip and the wait for feedback
 ROOM_RISE = 1.05  # of the rate at which packets arrive …
 ROOM_BPS = 100_000  # … and so much more may be sent
-FIRST_BYTES = 8_000  # under way before there is any feedback
+FIRST_BYTES = 6_000  # under way before feedback tells how fast they arrive
 GAP_FADES = 0.97  # a feedback, of the longest wait for one
 DEAF_S = 1.5  # no feedback for so long although packets went out: the peer gives none
 SILENT_S = 0.8
@@ -157,7 +157,8 @@ class SendSide:
             app_limited=self._is_app_limited(now),
             unproven_bps=self._unproven_bps(),
         )
-        found = self._prober.results(results, now, is_sent=self._pacer.cluster is None)
+        loss = self.estimator.loss.loss
+        found = self._prober.results(results, now, is_sent=self._pacer.cluster is None, loss=loss)
         if found is not None:
             self.estimator.probed(found)
         self._note_change(before, self.estimator.rate_bps, now)
@@ -300,9 +301,9 @@ class SendSide:
         """How many bytes may still go under way: what the path holds, and what it carries until word of it comes."""
         if not self.uses_feedback:
             return float("inf")
-        if self._fed_at is None:
-            return FIRST_BYTES - self._sent.in_flight_bytes
         estimator = self.estimator
+        if estimator.acked_bps is None:
+            return FIRST_BYTES - self._sent.in_flight_bytes
         window_s = estimator.base_rtt_s + self._feedback_gap_s + ROOM_S
         acked = estimator.acked_bps
         rate = estimator.rate_bps
@@ -364,7 +365,7 @@ class SendSide:
             self._note_change(before, self.estimator.rate_bps, now)
 
     def _probe(self, now: float) -> None:
-        if not self.uses_feedback or self._pacer.cluster is not None or self._fed_at is None:
+        if not self.uses_feedback or self._pacer.cluster is not None or self.estimator.acked_bps is None:
             return
         estimator = self.estimator
         over = estimator.overused_at

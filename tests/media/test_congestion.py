@@ -199,3 +199,20 @@ def test_a_limit_that_the_peer_asks_for_is_kept() -> None:
     call.side.limit("1", None, clock.now)
     clock.run(12)
     assert call.rate(9, 12, pictures=True) > 1_000_000
+
+
+def test_the_beginning_on_a_wire_for_little_more_than_sound_lets_no_voice_wait_for_long() -> None:
+    clock, wire, back = pair(100_000)
+    call = Call(clock, wire, back)
+    clock.run(10)
+    assert call.worst_sound(0, 1) < 0.6  # what left before anything was known
+    assert call.worst_sound(1, 2) < 0.4
+    assert call.worst_sound(2, 10) < 0.2
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_loss_from_the_first_packet_on_does_not_hide_how_wide_the_wire_is(seed: int) -> None:
+    clock, wire, back = pair(5_000_000, loss=0.10, seed=seed)
+    call = Call(clock, wire, back, seed=seed)
+    clock.run(12)
+    assert call.rate(7, 12) > 1_000_000
