@@ -21,8 +21,8 @@ _STALLED_AFTER_S = 0.2
 _PATIENCE_S = 0.008  # for a writer that is a little late: the device has more than that left to play
 _SOFT = 96  # samples: how fast sound breaks off and begins again when the ring ran dry
 _FADE = np.arange(_SOFT, 0, -1, dtype=np.float32) / _SOFT
-_LOOK_AT_BLOCKS = 1_000  # 10 s without a dry ring before less is kept queued, twice as long after each dry one
-_MOST_LOOKED_AT = 64_000
+_LOOK_AT_BLOCKS = 1_000  # 10 s without a dry ring before less is kept queued; twice as long after each dry one, …
+_MOST_LOOKED_AT = 4_000  # … half as long again after each time without
 
 
 class SpeakerSink:
@@ -146,12 +146,14 @@ class SpeakerSink:
             on_played(block, delay_s)
 
     def _watch_spare(self) -> None:
-        """Keep less queued when there was always more than needed."""
+        """Keep less queued when there was always more than needed: half of the surplus less."""
         self._least_left = min(self._least_left, len(self._ring))
         self._looked_at += 1
         if self._looked_at >= self._look_at:
-            if self._least_left >= BLOCK_SAMPLES:
-                self._queued = max(_LEAST_QUEUED, self._queued - BLOCK_SAMPLES // 2)
+            surplus = self._least_left - BLOCK_SAMPLES
+            if surplus >= 0:
+                self._queued = max(_LEAST_QUEUED, self._queued - max(BLOCK_SAMPLES, surplus) // 2)
+            self._look_at = max(_LOOK_AT_BLOCKS, self._look_at // 2)
             self._looked_at, self._least_left = 0, _MOST_QUEUED
 
     def _ran_dry(self) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from app.media.audio_send import FramePace
+from app.media.portaudio import BLOCK_SAMPLES
+from app.media.ports import FRAME_SAMPLES
+from app.media.speaker import SpeakerSink
 from app.media.speaker_pace import BLOCK_S, LEAST_S, START_S, SpeakerPace
 
 
@@ -69,3 +73,24 @@ def test_a_microphone_that_delivers_late_is_read_later() -> None:
         waits += surplus < 0 and number > 100
         pace.advance(max(pace.due, pace.due - surplus), surplus)
     assert waits < 300
+
+
+def pull(sink: SpeakerSink, blocks: int, *, writing: bool) -> None:
+    """Let a device take so many blocks while somebody writes what is wanted, or is away."""
+    block, frame = np.zeros(BLOCK_SAMPLES, np.int16), np.ones(FRAME_SAMPLES, np.int16)
+    for _ in range(blocks):
+        sink.pull(block)
+        for _ in range((sink.frames_wanted() or 0) if writing else 0):
+            sink.write_frame(frame)
+
+
+def test_a_speaker_that_ran_dry_again_and_again_is_back_at_little_delay_within_two_minutes() -> None:
+    sink = SpeakerSink()
+    for _ in range(9):
+        pull(sink, 20, writing=True)
+        pull(sink, 15, writing=False)
+    assert sink.underruns == 9
+    assert sink.frames_wanted() == 5
+    pull(sink, 12_000, writing=True)
+    pull(sink, 15, writing=False)  # to see what was kept: once more dry
+    assert sink.frames_wanted() == 1
