@@ -22,11 +22,12 @@ class PacketResult:
     probe: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Sent:
     sent_at: float
     size: int
     probe: int | None
+    is_missing: bool = False  # a feedback spoke of it and it had not arrived
 
 
 class SentPackets:
@@ -50,30 +51,38 @@ class SentPackets:
     def feedback(self, feedback: TransportFeedback, now: float) -> list[PacketResult]:
         """Match a feedback: what arrived or was lost since the last one, in the order of sending.
 
-        A packet that is said to be missing counts as lost at once; one below all that is spoken of is forgotten: the
-        feedback about it was lost.
+        A packet that is said to be missing may have been overtaken: it counts as lost when the next feedback does not
+        know of it either. One of which none spoke before others did is forgotten: the feedback about it was lost.
         """
         if not feedback.deltas:
             return []
         base = self._extend(feedback.base)
         time = self._reference_time(feedback.reference)
         results: list[PacketResult] = []
-        last = base
+        while self._kept and (number := next(iter(self._kept))) < base:
+            self._give_up(number, results)
         for index, delta in enumerate(feedback.deltas):
-            sent = self._kept.get(base + index)
-            if delta is None:
-                if sent is not None:
-                    results.append(PacketResult(sent.sent_at, None, sent.size, sent.probe))
+            number = base + index
+            sent = self._kept.get(number)
+            if delta is not None:
+                time += delta
+            if sent is None:
                 continue
-            time += delta
-            last = base + index
-            if sent is not None:
+            if delta is not None:
                 results.append(PacketResult(sent.sent_at, time * TICK_S, sent.size, sent.probe))
-                self._forget(last)
-        while self._kept and next(iter(self._kept)) <= last:
-            self._forget(next(iter(self._kept)))
+                self._forget(number)
+            elif sent.is_missing:
+                self._give_up(number, results)
+            else:
+                sent.is_missing = True
         self.drop_old(now)
         return results
+
+    def _give_up(self, number: int, results: list[PacketResult]) -> None:
+        sent = self._kept[number]
+        if sent.is_missing:
+            results.append(PacketResult(sent.sent_at, None, sent.size, sent.probe))
+        self._forget(number)
 
     def drop_old(self, now: float) -> None:
         """Forget packets of which no word came in two seconds."""

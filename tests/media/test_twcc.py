@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.media.errors import PacketError
 from app.media.rtcp import BitrateNotice, BitrateRequest, Limit, parse_rtcp
-from app.media.sent_packets import SentPackets
+from app.media.sent_packets import PacketResult, SentPackets
 from app.media.twcc import TICK_S, ArrivalLog, TransportFeedback, read_feedback
 
 DELTAS = st.lists(
@@ -161,13 +161,41 @@ def test_the_sender_matches_feedback_to_what_it_sent_and_counts_what_is_under_wa
     assert sent.in_flight_bytes == 800
     (feedback,) = log.take(1, 2, 51.0)
     results = sent.feedback(feedback, 0.2)
-    assert [result.sent_at for result in results] == pytest.approx([step * 0.01 for step in range(7)])
-    assert [result.arrived_at is None for result in results] == [step == 3 for step in range(7)]
+    assert [result.sent_at for result in results] == pytest.approx([step * 0.01 for step in range(7) if step != 3])
     times = [result.arrived_at for result in results if result.arrived_at is not None]
     assert times[1] - times[0] == pytest.approx(0.02, abs=TICK_S)
-    assert sent.in_flight_bytes == 100  # the last one, of which nothing was said
-    assert sent.feedback(feedback, 0.3) == []  # the same again tells nothing
-    sent.drop_old(5.0)
+    assert sent.in_flight_bytes == 200  # the missing one, and the last one, of which nothing was said
+    sent.number(100, 0.08)
+    log.arrived(9, 51.1)
+    (feedback,) = log.take(1, 2, 51.1)
+    lost, arrived = sent.feedback(feedback, 0.3)
+    assert (lost.sent_at, lost.arrived_at) == (pytest.approx(0.03), None)
+    assert arrived.arrived_at is not None
+    (lost,) = sent.feedback(feedback, 0.4)  # the same again: that is twice without the one before the last
+    assert lost.sent_at == pytest.approx(0.07)
+    assert sent.in_flight_bytes == 0
+
+
+def test_what_no_feedback_speaks_of_is_no_longer_under_way_after_two_seconds() -> None:
+    sent = SentPackets()
+    sent.number(100, 0.0)
+    sent.drop_old(1.9)
+    assert sent.in_flight_bytes == 100
+    sent.drop_old(2.1)
+    assert sent.in_flight_bytes == 0
+
+
+def test_a_packet_that_was_overtaken_is_not_lost() -> None:
+    sent, log = SentPackets(), ArrivalLog()
+    numbers = [sent.number(100, step * 0.01) for step in range(6)]
+    results: list[PacketResult] = []
+    for pair in ((0, 2), (3, 1), (5, 4)):
+        for which in pair:
+            log.arrived(numbers[which], 50.0 + 0.01 * which)
+        for feedback in log.take(1, 2, 51.0):
+            results += sent.feedback(feedback, 0.1)
+    assert len(results) == 6
+    assert all(result.arrived_at is not None for result in results)
     assert sent.in_flight_bytes == 0
 
 
