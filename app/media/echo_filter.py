@@ -23,7 +23,7 @@ BINS = BLOCK + 1
 MOST_DRIFT_PPM = 300.0
 
 _KEEP = 0.9999  # how much of the model is taken to hold from block to block
-_NEAR_MEMORY = 0.8
+_NEAR_RISE, _NEAR_FALL = 0.1, 0.3  # of what is not explained: steps made too short cost more than some too long
 _FLOOR = 1e-7 * BLOCK
 _FIRST_DOUBT = 1e-2
 _DOUBT_DECAY = 0.84  # later reflections are weaker
@@ -80,8 +80,8 @@ class EchoFilter:
 
     def _learn(self, error: Spectrum) -> None:
         power = _power(self._spectra)
-        error_power = _power(error)
-        self._near += (1 - _NEAR_MEMORY) * (error_power - self._near)
+        swell = _power(error) - self._near
+        self._near += np.where(swell > 0, _NEAR_RISE * swell, _NEAR_FALL * swell)
         doubted = power * self._doubt
         expected = 0.5 * doubted.sum(axis=0) + self._near + _FLOOR
         explained = error / expected

@@ -114,6 +114,7 @@ def _samples(sound: Wave) -> np.ndarray:
 
 
 @pytest.mark.short
+@pytest.mark.timeout(600)
 def test_the_echo_goes_and_near_speech_stays(table: Table, is_long: bool) -> None:
     pytest.importorskip("livekit")
     pytest.importorskip("pesq")
