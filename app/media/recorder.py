@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 CODEC_OF_SUFFIX = {".mkv": "libx264", ".mp4": "libx264", ".webm": "libvpx"}
 
 _QUEUED_FRAMES = 30
+_SIZE_SETTLES_S = 2.0
+_HELD_PIXELS = 20_000_000  # until the size has settled: 30 MB
 _CLOSE_TIMEOUT_S = 10.0
 _TIME_BASE = Fraction(1, 1000)
 _CODEC_OPTIONS = {
@@ -42,8 +44,8 @@ _Item = tuple[av.VideoFrame, float]
 class VideoFileSink:
     """Fulfils `app.media.ports.VideoSink`; the suffix of `path` chooses the container.
 
-    The first picture sets the size of the file; later ones of another size are fitted into it. When the disk is too
-    slow pictures are skipped and counted. Pictures keep the time they came at.
+    The largest picture of the first two seconds sets the size of the file, since a call begins with small ones; others
+    are fitted into it. When the disk is too slow pictures are skipped and counted. Pictures keep the time they came at.
     """
 
     def __init__(self, path: Path, *, fps: float = 30) -> None:
@@ -94,28 +96,42 @@ class VideoFileSink:
                 self.skipped += 1
 
     def _write(self, items: Iterator[_Item]) -> None:
-        first = next(items, None)
-        if first is None:
+        held = _beginning(items)
+        if not held:
             return
+        began_at = held[0][1]
+        largest = max((frame for frame, _ in held), key=lambda frame: frame.width * frame.height)
         suffix = self._path.suffix.lower()
         codec = CODEC_OF_SUFFIX[suffix]
         with av.open(str(self._path), "w", container_options=_CONTAINER_OPTIONS[suffix]) as container:
             stream = cast(av.VideoStream, container.add_stream(codec, rate=self._fps, options=_CODEC_OPTIONS[codec]))
-            fitter = Fitter(first[0].width, first[0].height)
+            fitter = Fitter(largest.width, largest.height)
             stream.width, stream.height, stream.pix_fmt = fitter.width, fitter.height, "yuv420p"
             stream.codec_context.time_base = _TIME_BASE
             stream.codec_context.gop_size = self._fps  # one second: the length of an MP4 fragment
             if codec == "libvpx":
                 stream.bit_rate = _BITRATE_BPS
             last_pts = -1
-            for frame, at in chain((first,), items):
-                pts = max(last_pts + 1, round((at - first[1]) * 1000))
+            for frame, at in chain(held, items):
+                pts = max(last_pts + 1, round((at - began_at) * 1000))
                 for packet in stream.encode(_timed(fitter.fit(frame), pts)):
                     container.mux(packet)
                 last_pts = pts
                 self.written += 1
             for packet in stream.encode(None):
                 container.mux(packet)
+
+
+def _beginning(items: Iterator[_Item]) -> list[_Item]:
+    """Take the pictures of the first seconds, as many as may be held."""
+    held: list[_Item] = []
+    pixels = 0
+    for frame, at in items:
+        held.append((frame, at))
+        pixels += frame.width * frame.height
+        if at - held[0][1] >= _SIZE_SETTLES_S or pixels >= _HELD_PIXELS:
+            break
+    return held
 
 
 def _timed(frame: av.VideoFrame, pts: int) -> av.VideoFrame:

@@ -81,6 +81,19 @@ def test_kill_9_leaves_readable_files(tmp_path: Path) -> None:
         assert numbers == sorted(numbers)
 
 
+def test_a_film_that_begins_small_has_the_size_it_soon_grows_to(tmp_path: Path) -> None:
+    path = tmp_path / "seen.mkv"
+    sink = VideoFileSink(path)
+    sink.start()
+    small, large = Pattern(320, 240, "Film"), Pattern(640, 480, "Film")
+    for number in range(25):
+        sink.write_frame((small if number < 15 else large).draw(number, 0.0), number * 0.1)
+    sink.close()
+    frames = seen_frames(path)
+    assert [frame.number for frame in frames] == list(range(25))
+    assert {(frame.width, frame.height) for frame in frames} == {(640, 480)}
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".webm"])
 def test_a_video_file_keeps_every_picture_and_its_time(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"seen{suffix}"
@@ -104,7 +117,7 @@ def test_pictures_of_another_size_are_fitted_into_the_file(tmp_path: Path) -> No
     sink = VideoFileSink(path)
     sink.start()
     for number, (width, height) in enumerate([(320, 240), (640, 360), (160, 120)]):
-        sink.write_frame(Pattern(width, height, "Film").draw(number, 0.0), number / 30)
+        sink.write_frame(Pattern(width, height, "Film").draw(number, 0.0), number * 2.5)
     sink.close()
     assert [(frame.width, frame.height, frame.number) for frame in seen_frames(path)] == [
         (320, 240, number) for number in range(3)
