@@ -116,7 +116,7 @@ def test_pictures_of_another_size_are_fitted_into_the_file(tmp_path: Path) -> No
     path = tmp_path / "seen.mkv"
     sink = VideoFileSink(path)
     sink.start()
-    for number, (width, height) in enumerate([(320, 240), (640, 360), (160, 120)]):
+    for number, (width, height) in enumerate([(320, 240), (160, 120), (640, 360)]):
         sink.write_frame(Pattern(width, height, "Film").draw(number, 0.0), number * 2.5)
     sink.close()
     assert [(frame.width, frame.height, frame.number) for frame in seen_frames(path)] == [
