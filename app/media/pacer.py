@@ -43,13 +43,18 @@ class Outgoing:
 
 @dataclass(slots=True)
 class Cluster:
-    """A short burst at a rate of its own that shows what a path carries; `bytes_left` may still be sent."""
+    """A short burst at a rate of its own that shows what a path carries; so much of it is still to be sent at least."""
 
     number: int
     rate_bps: float
     bytes_left: int
     packet_bytes: int = 250  # of a packet of padding, about
+    packets_left: int = 0
     has_begun: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.bytes_left <= 0 and self.packets_left <= 0
 
 
 class Pacer:
@@ -148,7 +153,7 @@ class Pacer:
         if not cluster.has_begun:
             cluster.has_begun = True
             self._free_at = now
-        while cluster.bytes_left > 0 and self._free_at <= now + BATCH_S:
+        while not cluster.is_over and self._free_at <= now + BATCH_S:
             queue = self._repeats or self._pictures
             if queue:
                 packets = [queue.popleft()]
@@ -156,12 +161,13 @@ class Pacer:
             else:
                 packets = pad(cluster.packet_bytes)
                 if not packets:
-                    cluster.bytes_left = 0  # nothing to probe with
+                    cluster.bytes_left = cluster.packets_left = 0  # nothing to probe with
                     break
             for packet in packets:
                 packet.probe = cluster.number
                 cluster.bytes_left -= len(packet.data)
+                cluster.packets_left -= 1
                 self._spend(packet, now, cluster.rate_bps)
                 taken.append(packet)
-        if cluster.bytes_left <= 0:
+        if cluster.is_over:
             self.cluster = None

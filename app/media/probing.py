@@ -14,6 +14,7 @@ from app.media.sent_packets import PacketResult
 FIRST_FACTORS = (3.0, 6.0)
 CLUSTER_S = 0.030
 CLUSTER_PACKETS = 5
+LEAST_PACKETS, LEAST_ARRIVED = 4, 3  # that a probe is judged by
 LEAST_PACKET_BYTES = 200
 MOST_PACKET_BYTES = 1_200
 GOOD_SHARE = 0.7  # of the probe's rate: then an even faster one follows
@@ -87,7 +88,8 @@ class Prober:
         self._estimate_before = estimate_bps
         self._open = _Open(rate, now)
         size = max(CLUSTER_PACKETS * LEAST_PACKET_BYTES, int(rate * CLUSTER_S / 8))
-        return Cluster(self._number, rate, size, min(MOST_PACKET_BYTES, size // CLUSTER_PACKETS))
+        packet_bytes = min(MOST_PACKET_BYTES, size // CLUSTER_PACKETS)
+        return Cluster(self._number, rate, size, packet_bytes, packets_left=CLUSTER_PACKETS)
 
     def sent(self, number: int, size: int) -> None:
         """Note a packet of a cluster that leaves, with its size on the wire."""
@@ -109,7 +111,10 @@ class Prober:
             if result.arrived_at is not None:
                 probe.arrived.append((result.arrived_at, result.size))
         told = sum(size for _, size in probe.sent)
-        if not is_sent or len(probe.sent) < 4 or told < probe.total:
+        if not is_sent or not probe.sent or told < probe.total:
+            return None
+        if len(probe.sent) < LEAST_PACKETS:
+            self._open = None  # there was too little to send
             return None
         return self._judge(probe, loss, now)
 
@@ -117,7 +122,7 @@ class Prober:
         self._open = None
         came = sum(size for _, size in probe.arrived)
         expected = max(LEAST_RECEIVED_SHARE, RECEIVED_SHARE - 2 * loss)
-        if came < probe.total * expected or len(probe.arrived) < 3:
+        if came < probe.total * expected or len(probe.arrived) < LEAST_ARRIVED:
             self._failed(now)
             return None
         sent_bps, received_bps = _rate(probe.sent, ends=True), _rate(probe.arrived, ends=False)

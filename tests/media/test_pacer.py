@@ -97,3 +97,12 @@ def test_a_probe_without_anything_to_send_ends() -> None:
     pacer.cluster = Cluster(1, 1_000_000, 4_000)
     assert pacer.take(0.0, 1e9, none) == []
     assert pacer.cluster is None
+
+
+def test_a_probe_has_enough_packets_to_be_judged_by_although_large_ones_wait() -> None:
+    pacer = Pacer(100_000)
+    pacer.put([packet(Urgency.PICTURE, 1_200)] * 3, 0.0)
+    pacer.cluster = Cluster(7, 100_000_000, 3_000, 200, packets_left=5)
+    taken = pacer.take(0.0, 1e9, lambda size: [packet(Urgency.PADDING, size, OTHER)])
+    assert [each.urgency for each in taken] == [Urgency.PICTURE] * 3 + [Urgency.PADDING] * 2
+    assert pacer.cluster is None
