@@ -236,8 +236,10 @@ class Vpx:
     def encode(self, frame: av.VideoFrame, pts: int, duration: int, *, key: bool) -> tuple[bytes, bool]:
         """Encode a yuv420p frame of the configured size straight from its planes; times in 1/90000 s, `pts` rises.
 
-        Gives the bitstream and whether it is a key frame.
+        Gives the bitstream and whether it is a key frame. MediaError for another frame: libvpx would read beside it.
         """
+        if frame.format.name != "yuv420p" or (frame.width, frame.height) != self.size:
+            raise MediaError("A picture is not what the VP8 encoder was made for.")
         image = self._image
         image.w = image.d_w = frame.width
         image.h = image.d_h = frame.height

@@ -92,6 +92,17 @@ def test_a_library_of_another_layout_is_not_used(monkeypatch: pytest.MonkeyPatch
         vpx.Vpx(64, 64, 100_000)
 
 
+@pytest.mark.parametrize("shape", [(240, 320, 3), (120, 160)], ids=["rgb24", "gray"])
+def test_a_picture_that_libvpx_would_read_beside_is_refused(shape: tuple[int, ...]) -> None:
+    encoder = vpx.Vpx(320, 240, 200_000)
+    form = "rgb24" if len(shape) == 3 else "gray"
+    with pytest.raises(MediaError):
+        encoder.encode(av.VideoFrame.from_ndarray(np.zeros(shape, np.uint8), format=form), 0, 3_000, key=False)
+    small = Pattern(160, 120, "Test").draw(0, 0.0)
+    with pytest.raises(MediaError):
+        encoder.encode(small, 0, 3_000, key=False)
+
+
 def test_text_of_a_shared_screen_is_encoded() -> None:
     encoder, decoder, pattern = Vp8Encoder(300_000, 5, is_screen=True), Vp8Decoder(), Pattern(320, 240, "Test")
     for number in range(6):
