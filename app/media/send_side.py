@@ -30,7 +30,8 @@ ROOM_S = 0.015  # of sending that may be under way beyond a round trip and the w
 ROOM_RISE = 1.05  # of the rate at which packets arrive …
 ROOM_BPS = 100_000  # … and so much more may be sent
 FIRST_BYTES = 6_000  # under way before feedback tells how fast they arrive
-GAP_FADES = 0.97  # a feedback, of the longest wait for one
+GAP_FADES = 0.97  # a feedback, of the longest wait for one …
+GAP_RISES = 1.1  # … which a path that has just become narrow makes longer too
 DEAF_S = 1.5  # no feedback for so long although packets went out: the peer gives none
 SILENT_S = 0.8
 DRAIN_FROM_S = 0.04  # a queue longer than this is worked off by sending less …
@@ -148,7 +149,8 @@ class SendSide:
         if not results:
             return
         if self._fed_at is not None:
-            self._feedback_gap_s = max(min(0.25, now - self._fed_at), self._feedback_gap_s * GAP_FADES)
+            gap_s, before_s = min(0.25, now - self._fed_at), self._feedback_gap_s
+            self._feedback_gap_s = max(min(gap_s, before_s * GAP_RISES), before_s * GAP_FADES)
         self._fed_at, self._unanswered_since, self._is_deaf = now, None, False
         before = self.estimator.rate_bps
         self.estimator.feedback(
