@@ -6,7 +6,9 @@ down what is no louder than the noise, and a slow gain.
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -29,11 +31,24 @@ class Cleaner(Protocol):
 def webrtc_library() -> Callable[..., Any] | None:
     """Load libwebrtc's processing; None where there is none. Takes some tenths of a second: not for a loop's thread."""
     try:
+        from livekit.rtc import _ffi_client
         from livekit.rtc.apm import AudioProcessingModule
-    except ImportError as error:
+
+        _say_nothing_to_python(_ffi_client)
+    except (ImportError, AttributeError) as error:
         logger.info("libwebrtc's audio processing is not there: %s", error)
         return None
     return AudioProcessingModule
+
+
+def _say_nothing_to_python(client: Any) -> None:
+    """Let the library's own threads call a C function that does nothing, instead of Python.
+
+    They tell of rooms, which are not used here, and log. Python ends a foreign thread that calls it while the program
+    ends, by unwinding through code that cannot be unwound: one program in ten was aborted so.
+    """
+    library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+    client.ffi_event_callback = ctypes.cast(library.abs, client.ffi_cb_fnc)
 
 
 class WebrtcCleaner:
