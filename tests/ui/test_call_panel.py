@@ -273,3 +273,18 @@ def test_the_keypad_goes_with_the_call_and_tells_what_its_keys_are(panel: CallPa
     assert panel.rect().contains(panel.keypad.geometry())
     tell(CallChanged(scenes.call(CallState.CONNECTED, held=True)))
     assert not panel.keypad.isVisible()
+
+
+def test_that_the_picture_has_stopped_is_said_beside_the_own_one(
+    window: MainWindow, panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED, has_video=True)))
+    engine.mailbox("c1", "remote").put(scenes.picture())
+    engine.mailbox("c1", "own").put(scenes.picture())
+    qtbot.waitUntil(lambda: panel.remote.last_painted_at is not None and panel.own.isVisible())
+    window.resize(window.minimumWidth(), 700)
+    panel.remote.last_painted_at -= 60
+    qtbot.waitUntil(panel.stale.isVisible)
+    assert not panel.stale.geometry().intersects(panel.own.geometry())
+    assert panel.rect().contains(panel.stale.geometry())
+    assert panel.stale.height() >= panel.stale.heightForWidth(panel.stale.width())

@@ -137,3 +137,16 @@ def test_it_opens_from_a_call_and_what_is_chosen_holds_for_the_call(
     wanted = replace(KEPT.media, speaker="Built-in speakers")
     qtbot.waitUntil(lambda: "settings.change" in engine.names())
     assert engine.last("settings.change") == (replace(KEPT, media=wanted),)
+
+
+def test_a_choice_is_kept_though_the_dialog_closes_at_once(
+    dialog: DeviceDialog, engine: Recorder, qtbot: QtBot
+) -> None:
+    tried = engine.names().count("devices.try_out")
+    dialog.ring.setCurrentIndex(1)
+    dialog.close_button.click()
+    qtbot.waitUntil(lambda: "settings.change" in engine.names() and "devices.stop_trial" in engine.names())
+    assert engine.last("settings.change") == (
+        replace(KEPT, media=replace(KEPT.media, ring_device="Built-in speakers")),
+    )
+    assert engine.names().count("devices.try_out") == tried

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QCheckBox, QDialog, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from app.engine.errors import EngineError
 from app.events import TrialChanged
@@ -66,8 +68,8 @@ class DeviceDialog(QDialog):
         row.addWidget(self.close_button)
         box.addLayout(row)
         context.bridge.trial.connect(self._show_trial)
-        context.bridge.devices.connect(lambda event: self._offer())
-        context.bridge.call.connect(lambda event: self._try_out_if_camera_is_free())
+        context.bridge.devices.connect(self._offer)
+        context.bridge.call.connect(self._try_out_if_camera_is_free)
         context.tasks.start(self._load())
 
     # Building -------------------------------------------------------------------------------------------------
@@ -145,7 +147,10 @@ class DeviceDialog(QDialog):
         engine = self._context.engine
         if engine is None:
             return
-        self._settings = await engine.settings.get()
+        settings = await engine.settings.get()
+        if not isValid(self):
+            return
+        self._settings = settings
         self._offer()
         for key, switch in self.switches.items():
             switch.blockSignals(True)
@@ -154,7 +159,7 @@ class DeviceDialog(QDialog):
         self.picture.show_mailbox(engine.devices.trial_picture())
         await self._try_out()
 
-    def _offer(self) -> None:
+    def _offer(self, *event: object) -> None:
         if self._settings is None:
             return
         media, devices = self._settings.media, self._context.devices.devices
@@ -164,27 +169,24 @@ class DeviceDialog(QDialog):
         self.camera.offer(devices, media.camera)
 
     def _chosen(self, *value: object) -> None:
-        if self._settings is not None:
-            self._context.tasks.start(self._keep())
+        if self._settings is None:
+            return
+        # Read now: whoever chooses and closes at once means the choice.
+        choices: dict[str, Any] = {key: switch.isChecked() for key, switch in self.switches.items()}
+        choices |= {"microphone": self.microphone.chosen, "speaker": self.speaker.chosen}
+        choices |= {"ring_device": self.ring.chosen, "camera": self.camera.chosen}
+        self._context.tasks.start(self._keep(choices))
 
-    async def _keep(self) -> None:
+    async def _keep(self, choices: dict[str, Any]) -> None:
         """Keep what is chosen, for the calls that run too, and go on with it here."""
         engine = self._context.engine
         assert engine is not None
         before = await engine.settings.get()
-        media = replace(
-            before.media,
-            microphone=self.microphone.chosen,
-            speaker=self.speaker.chosen,
-            ring_device=self.ring.chosen,
-            camera=self.camera.chosen,
-            echo_cancellation=self.switches["echo_cancellation"].isChecked(),
-            noise_suppression=self.switches["noise_suppression"].isChecked(),
-            gain_control=self.switches["gain_control"].isChecked(),
-        )
-        self._settings = replace(before, media=media)
-        await engine.settings.change(self._settings)
-        await self._try_out()
+        kept = replace(before, media=replace(before.media, **choices))
+        await engine.settings.change(kept)
+        if isValid(self) and self._settings is not None:
+            self._settings = kept
+            await self._try_out()
 
     async def _try_out(self) -> None:
         engine, settings = self._context.engine, self._settings
@@ -192,14 +194,14 @@ class DeviceDialog(QDialog):
             return
         self._camera_tried = not self._camera_in_call()
         await engine.devices.try_out(settings.media, camera=self._camera_tried)
-        if not self._camera_tried:
+        if isValid(self) and not self._camera_tried:
             self.picture.forget()
             _say(self.camera_note, "The call uses the camera: your picture is there.", "muted")
 
     def _camera_in_call(self) -> bool:
         return any(record.info.sending_video for record in self._context.book.live)
 
-    def _try_out_if_camera_is_free(self) -> None:
+    def _try_out_if_camera_is_free(self, *event: object) -> None:
         if self._settings is not None and self._camera_tried is self._camera_in_call():
             self._context.tasks.start(self._try_out())
 

@@ -58,7 +58,9 @@ class CallPanel(QWidget):
         self.poorer = label("", name="poorerSteps", wrap=True)
         self.poorer.setParent(self)
         self.poorer.setProperty("look", "poorer")
-        self.stale = label("The picture has stopped: the camera there is off, or the path is silent.", name="staleNote")
+        self.stale = label(
+            "The picture has stopped: the camera there is off, or the path is silent.", name="staleNote", wrap=True
+        )
         self.stale.setParent(self)
         self.stale.setProperty("look", "floating")
         self.buttons = CallButtons(context.theme)
@@ -371,5 +373,8 @@ class CallPanel(QWidget):
         self.own.place(width, self.buttons.y())
         self.centre.place(width, top, self.buttons.y() if self.buttons.isVisibleTo(self) else height)
         if self.stale.isVisibleTo(self):
-            self.stale.adjustSize()
+            # Beside the own picture, not under it.
+            room = (self.own.x() if self.own.isVisibleTo(self) else width) - 32
+            self.stale.setFixedWidth(max(120, min(room, 460)))
+            self.stale.setFixedHeight(self.stale.heightForWidth(self.stale.width()))
             self.stale.move(16, self.buttons.y() - self.stale.height() - 8)
