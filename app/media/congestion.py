@@ -199,8 +199,6 @@ class _Transport:
                 for stream in self._streams:
                     if any(limit.ssrc == stream.sender.ssrc for limit in limits):
                         self._limits[stream.plan.name].noticed()
-            case _:
-                pass
 
     def _reported(self, reports: tuple[Report, ...], now: float) -> None:
         for report in reports:
