@@ -120,16 +120,26 @@ class AudioStream(RtpStream):
         self._ready = self._capture = None
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
-        name = self.codecs[packet.payload_type].name.lower()
-        if name == EVENT:
-            self._without_sound += 1
-            key = self._keys.take(packet.timestamp, packet.payload, now)
-            if key is not None:
-                self.host.emit(KeyPressed(key))
-        elif name == RED:
+        if self._name_of(packet.payload_type) == RED:
             self._take_repeated(packet, sequence, now)
         else:
-            self._play(sequence, packet.timestamp, packet.payload_type, packet.payload, now)
+            self._take_one(sequence, packet.timestamp, packet.payload_type, packet.payload, now)
+
+    def _name_of(self, payload_type: int) -> str | None:
+        codec = self.codecs.get(payload_type)
+        return codec.name.lower() if codec is not None else None
+
+    def _take_one(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
+        """Use what one packet held, whether it came by itself or in another: a key, or sound."""
+        if self._name_of(payload_type) != EVENT:
+            self._play(sequence, timestamp, payload_type, payload, now)
+            return
+        if sequence not in self._known:
+            self._known.append(sequence)
+            self._without_sound += 1
+        key = self._keys.take(timestamp, payload, now)
+        if key is not None:
+            self.host.emit(KeyPressed(key))
 
     def _take_repeated(self, packet: RtpPacket, sequence: int, now: float) -> None:
         """Play the packet's own sound, and before it what went along of packets that did not come."""
@@ -141,15 +151,15 @@ class AudioStream(RtpStream):
         for back, block in zip(range(len(blocks) - 1, -1, -1), blocks, strict=True):
             codec = self.codecs.get(block.payload_type)
             number = sequence - back
-            if codec is None or number in self._known or not block.payload:
+            if codec is None or codec.name.lower() == RED or number in self._known or not block.payload:
                 continue
-            if back:
+            if back and codec.name.lower() != EVENT:
                 self._recovered_ms += block.offset / back / codec.clock_rate * 1_000
                 if self._player is not None:
                     # As long as packets are lost: a peer goes on repeating long after that.
                     self._player.bring_back(min(blocks[0].offset / codec.clock_rate, MOST_BROUGHT_BACK_S), now)
             timestamp = (packet.timestamp - block.offset) & 0xFFFF_FFFF
-            self._play(number, timestamp, block.payload_type, block.payload, now)
+            self._take_one(number, timestamp, block.payload_type, block.payload, now)
 
     def _play(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
         self._known.append(sequence)

@@ -16,9 +16,10 @@ import pytest
 from app.media.codecs import OPUS, PCMA, PCMU
 from app.media.default_devices import SettingsDevices
 from app.media.errors import MediaError
-from app.media.events import FirstMedia, PeerClosed
+from app.media.events import FirstMedia, KeyPressed, PeerClosed
 from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
 from app.media.ports import AudioSource, VideoSource
+from app.media.red import Block, pack
 from app.media.rtcp import Report
 from app.media.rtp import build_rtp
 from app.media.sdes import SdesKey
@@ -546,3 +547,19 @@ async def test_repeats_bring_lost_sound_back() -> None:
         assert figures.lost >= 5
         assert figures.lost_for_good <= 1
         assert figures.recovered_ms == pytest.approx(figures.lost * 20, abs=25)
+
+
+async def test_a_repeat_of_what_is_no_sound_is_no_sound() -> None:
+    red, key = CodecPlan("red", 63, 48_000, 2, (("111/111", ""),)), CodecPlan("telephone-event", 110, 48_000)
+    pressed = bytes((5, 0x0A)) + (960).to_bytes(2)
+    async with two_ends() as (caller, _):
+        await secure(caller, caller, "none")
+        caller.session.configure([replace(audio(), codecs=(OPUS, red, key))])
+        await eventually(lambda: caller.session.stats()[0])
+        for number, payload_type in enumerate((63, 110)):  # a repeat of repeats, and a repeated key
+            blocks = pack(111, b"\xf8\xff\xfe", [Block(payload_type, 960, pressed)])
+            caller.session.receive("0", build_rtp(63, False, 100 + 2 * number, 96_000 + 1_920 * number, 7, blocks))
+        figures = caller.session.stats()[0]
+        assert figures is not None
+        assert figures.packets_received == 2
+        assert [event for event in caller.events if isinstance(event, KeyPressed)] == [KeyPressed("5")]
