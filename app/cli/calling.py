@@ -291,7 +291,7 @@ async def report_of(run: Running, watch: Watch) -> dict[str, Any]:
 def empty_report(cause: str) -> dict[str, Any]:
     ended = {"by": EndedBy.FAILURE.value, "cause": cause, "status": None}
     nothing = dict.fromkeys(("ice", "security", "audio", "video", "transport", "quality", "milestones"))
-    return {"ended": ended, "states": [], "sip": [], **nothing}
+    return {"ended": ended, "states": [], "sip": [], "digits": "", **nothing}
 
 
 def cause_of(watch: Watch) -> str:

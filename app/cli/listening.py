@@ -28,6 +28,7 @@ from app.events import (
     Direction,
     Event,
     FiguresChanged,
+    FileKept,
     RegistrationChanged,
     RegistrationState,
 )
@@ -63,6 +64,7 @@ class _Service:
         self._watches: dict[str, Watch] = {}
         self._answer_at: dict[str, float] = {}
         self._over: deque[str] = deque(maxlen=REMEMBERED)
+        self._recorded: set[str] = set()  # calls whose file is not finished
         self._said_where = False
         self._refused = False
         self._taken = self._failed = 0
@@ -92,9 +94,12 @@ class _Service:
     async def _take(self, event: Event) -> None:
         if isinstance(event, FiguresChanged) and event.figures.call_id in self._watches:
             self._watches[event.figures.call_id].take(event)
+            return
         if isinstance(event, DigitReceived) and event.call_id in self._watches:
             self._watches[event.call_id].take(event)
             return
+        if isinstance(event, FileKept):
+            self._recorded.discard(event.call_id)
         if not isinstance(event, CallChanged):
             tell(self._console, event)
             if isinstance(event, RegistrationChanged):
@@ -109,7 +114,8 @@ class _Service:
         if watch.is_over:
             await self._ended(call.call_id, watch)
         elif watch.state is CallState.CONNECTED and before is CallState.ANSWERING and self._args.record is not None:
-            await begin_recording(self._run, self._console, call.call_id, self._args.record)
+            if await begin_recording(self._run, self._console, call.call_id, self._args.record):
+                self._recorded.add(call.call_id)
         elif watch.state is CallState.RINGING and before is not CallState.RINGING:
             wait_s = 0.0 if self._args.decline else self._args.answer_after
             self._answer_at[call.call_id] = self._loop.time() + wait_s
@@ -167,5 +173,5 @@ class _Service:
                 continue  # it ended at the same moment; its event follows
         self._run.stop.clear()
         deadline = self._loop.time() + END_WAIT_S
-        while self._watches and (event := await self._run.next_event(deadline)) is not None:
+        while (self._watches or self._recorded) and (event := await self._run.next_event(deadline)) is not None:
             await self._take(event)
