@@ -7,9 +7,9 @@ RFC 3264 section 6.1 asks. Sources: RFC 7587 (Opus), RFC 7741 (VP8), RFC 3551 (G
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
-from app.calls.errors import DescriptionError
 from app.calls.sdp import MediaDescription
 from app.media.codecs import EVENT, NOISE, RED, is_beside, is_known
 from app.media.h264_profile import H264_NAME, OWN_PARAMETERS, own_parameters, rank_of
@@ -24,6 +24,7 @@ _CATALOGUE: dict[str, tuple[str, CodecPlan]] = {
     "h264": ("video", CodecPlan("H264", 99, 90_000, 1, OWN_PARAMETERS)),
 }
 _STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000", "13": "CN/8000"}
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _KEYS = (("0-15", ""),)
 # Offered beside the voices of their clock.
 _BESIDE_OPUS = (CodecPlan(RED, 63, 48_000, 2), CodecPlan(EVENT, 110, 48_000, 1, _KEYS))
@@ -110,17 +111,18 @@ def codecs_of(media: MediaDescription) -> tuple[CodecPlan, ...]:
     for text in media.all_attributes("fmtp"):
         number, _, rest = text.partition(" ")
         parameters[number] = _parameters(rest)
-    found: list[CodecPlan] = []
-    for number in media.formats[:64]:
-        encoding = maps.get(number, "")
-        parts = encoding.split("/")
-        if not (number.isascii() and number.isdigit() and int(number) < 128) or len(parts) < 2:
-            continue
-        if not all(part.isascii() and part.isdigit() for part in parts[1:]):
-            raise DescriptionError(f"{encoding[:40]!r} is not a valid encoding")
-        channels = int(parts[2]) if len(parts) > 2 else 1
-        found.append(CodecPlan(parts[0], int(number), int(parts[1]), channels, parameters.get(number, ())))
-    return tuple(found)
+    found = (_codec(number, maps.get(number, ""), parameters.get(number, ())) for number in media.formats[:64])
+    return tuple(codec for codec in found if codec is not None)
+
+
+def _codec(number: str, encoding: str, fmtp: tuple[tuple[str, str], ...]) -> CodecPlan | None:
+    """One format of an m-line; None where its number or its rtpmap is none that RTP knows."""
+    name, *numbers = encoding.split("/")
+    if not (1 <= len(numbers) <= 2 and all(_NUMBER.fullmatch(text) for text in (number, *numbers))):
+        return None
+    if int(number) > 127:
+        return None
+    return CodecPlan(name, int(number), int(numbers[0]), int(numbers[1]) if len(numbers) > 1 else 1, fmtp)
 
 
 def _parameters(text: str) -> tuple[tuple[str, str], ...]:

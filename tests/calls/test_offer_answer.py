@@ -352,3 +352,11 @@ def test_packet_times_that_make_no_sense_are_not_said() -> None:
     for text in ("0", "-20", "x", "99999", ""):
         _, plan = answered(audio_offer(f"a=ptime:{text}", "a=maxptime:20.5", formats="0"), terms())
         assert (plan.ptime_ms, plan.maxptime_ms) == (None, 20)
+
+
+@pytest.mark.parametrize("encoding", ["opus/48000/two", "opus/-1", f"opus/{'9' * 5000}", "opus/48000/2/3", "opus"])
+def test_a_format_that_makes_no_sense_costs_no_call(encoding: str) -> None:
+    offer = audio_offer(f"a=rtpmap:96 {encoding}", formats=f"96 {'9' * 5000} 0")
+    line, plan = answered(offer, terms())
+    assert line.formats == ("0",)
+    assert [codec.name for codec in plan.codecs] == ["PCMU"]
