@@ -19,7 +19,15 @@ import numpy as np
 from av.video.frame import PictureType
 
 from app.media.errors import MediaError, PacketError
-from app.media.h264_payload import LARGEST_PAYLOAD, START_CODE, has_parameters, is_key_frame, nal_units, picture_size
+from app.media.h264_payload import (
+    LARGEST_PAYLOAD,
+    MOST_PIXELS,
+    START_CODE,
+    has_parameters,
+    is_key_frame,
+    nal_units,
+    picture_size,
+)
 from app.media.plan import CodecPlan
 
 logger = logging.getLogger(__name__)
@@ -209,7 +217,7 @@ def _decoder() -> av.VideoCodecContext:
     codec = av.CodecContext.create("h264", "r")
     assert isinstance(codec, av.VideoCodecContext)
     codec.thread_count = 1  # frame threads would add a frame of delay each
-    codec.options = {"flags": "low_delay"}
+    codec.options = {"flags": "low_delay", "max_pixels": str(MOST_PIXELS)}
     return codec
 
 

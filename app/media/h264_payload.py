@@ -14,6 +14,7 @@ START_CODE = b"\0\0\0\1"
 _SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 _STAP_A, _FU_A = 24, 28
 _LARGEST_SIDE_BLOCKS = 256
+MOST_PIXELS = (_LARGEST_SIDE_BLOCKS * 16) ** 2
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 
 
@@ -158,13 +159,15 @@ class _Bits:
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Give the coded width and height that a frame's first SPS tells (H.264 section 7.3.2.1.1); None without one.
+    """Give the largest coded width and height that a frame's SPS tell (H.264 section 7.3.2.1.1); None without one.
 
-    PacketError when it is malformed, or larger than any screen.
+    PacketError when one is malformed, or larger than any screen.
     """
-    unit = next((unit for unit in nal_units(data) if unit[0] & 0x1F == _SPS), None)
-    if unit is None:
-        return None
+    sizes = [_size_of(unit) for unit in nal_units(data) if unit[0] & 0x1F == _SPS]
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _size_of(unit: bytes) -> tuple[int, int]:
     bits = _Bits(unit[1:257].replace(b"\0\0\3", b"\0\0"))
     profile = bits.read(8)
     bits.read(16)

@@ -175,6 +175,18 @@ def test_a_picture_larger_than_any_screen_is_refused() -> None:
         picture_size(START_CODE + huge)
 
 
+def test_a_small_parameter_set_does_not_hide_a_huge_one() -> None:
+    data, _ = H264Encoder(200_000, 30).encode(Pattern(320, 240, "Test").draw(0, 0), 0, key=True)
+    huge = bytes.fromhex("6742e033da001000010064")  # 16384x8192, some hundred megabytes a picture
+    first, *others = nal_units(data)
+    bomb = b"".join(START_CODE + unit for unit in (first, huge, *others))
+    with pytest.raises(PacketError, match="larger than any screen"):
+        H264Decoder().decode(bomb)
+    told = peer(sprop_parameter_sets=",".join(base64.b64encode(unit).decode() for unit in (first, huge)))
+    with pytest.raises(PacketError, match="larger than any screen"):
+        H264Decoder(parameter_sets(told)).decode(b"".join(START_CODE + unit for unit in others))
+
+
 def test_without_hardware_x264_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(h264, "hardware_encoder", lambda: "h264_nvenc")
     encoder = H264Encoder(200_000, 30)
