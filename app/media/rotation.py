@@ -21,10 +21,16 @@ def orientation_of(degrees: float) -> int:
 
 
 def upright(frame: av.VideoFrame, orientation: int) -> av.VideoFrame:
-    """Give a yuv420p picture as it is to be shown; the same frame where nothing is to be done."""
+    """Give a yuv420p picture as it is to be shown; the same frame where nothing is to be done.
+
+    Of a picture that is to be turned and has an odd size, as scaled ones of telephones have, a row or column goes.
+    """
     quarters, is_flipped = orientation & _QUARTERS, bool(orientation & _FLIP)
     if not quarters and not is_flipped:
         return frame
+    width, height = max(2, frame.width & ~1), max(2, frame.height & ~1)
+    if (width, height) != (frame.width, frame.height):
+        frame = frame.reformat(width, height)
     picture = np.asarray(frame.to_ndarray(), np.uint8)
     turned = [_turned(plane, quarters, is_flipped) for plane in yuv_planes(picture, frame.height)]
     height, width = turned[0].shape

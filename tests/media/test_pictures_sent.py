@@ -168,6 +168,14 @@ def test_a_turned_picture_is_told_or_turned() -> None:
     turned.stop()
 
 
+@pytest.mark.parametrize(("width", "height"), [(135, 240), (240, 135), (1, 1)])
+def test_pictures_of_odd_size_are_turned_too(width: int, height: int) -> None:
+    frame = av.VideoFrame.from_ndarray(np.full((360, 320), 90, np.uint8), format="yuv420p").reformat(width, height)
+    turned = upright(frame, 1)
+    assert (turned.width, turned.height) == (max(2, height & ~1), max(2, width & ~1))
+    assert np.all(turned.to_ndarray() == 90)
+
+
 def test_pictures_are_turned_and_mirrored() -> None:
     picture = np.full((6, 4), 128, np.uint8)
     picture[:4] = np.arange(16, dtype=np.uint8).reshape(4, 4)
