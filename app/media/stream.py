@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SWITCH_AFTER_S = 0.2  # another SSRC takes over when the one before was silent for so long
 START_RTT_S = 0.1
+LONGEST_RTT_S = 10  # a report that says more was filled in wrongly, as some phones do; nothing would be repaired by it
 
 
 @dataclass(slots=True)
@@ -242,7 +243,7 @@ class RtpStream:
         self._peer_report = report
         if report.last_report:
             delay = ((ntp_time() >> 16) - report.last_report - report.delay) & 0xFFFF_FFFF
-            if delay < 0x8000_0000:
+            if delay < LONGEST_RTT_S * 65_536:
                 rtt = max(0.0005, delay / 65_536)
                 self.last_rtt_s = rtt
                 self.rtt_s = rtt if self.rtt_s is None else self.rtt_s * 0.75 + rtt * 0.25

@@ -23,6 +23,7 @@ from app.media.red import Block, pack
 from app.media.rtcp import Report
 from app.media.rtp import build_rtp
 from app.media.sdes import SdesKey
+from app.media.sending import ntp_time
 from app.media.session import MediaSession
 from app.settings import MediaSettings
 from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, read_wav, share_at
@@ -421,6 +422,19 @@ async def test_reports_give_the_round_trip_time_and_close_says_bye() -> None:
         assert 55 < figures.rtt_ms < 300  # the machine may be busy, never fast
         await caller.session.close()
         assert any(data[1] == 201 and 203 in data[8::1] for data in caller.path.media()[-2:])
+
+
+async def test_a_round_trip_of_hours_is_a_report_filled_in_wrongly() -> None:
+    async with two_ends() as (caller, _):
+        await secure(caller, caller, "none")
+        caller.session.configure([audio()])
+        await eventually(lambda: caller.session.stats()[0])
+        stream = caller.session._streams["audio"]
+        for last_report in (1, (ntp_time() >> 16) - 11 * 65_536 & 0xFFFF_FFFF):
+            stream.heard_by_peer(Report(stream.sender.ssrc, 0, 0, 0, 0, last_report, 0), 0.0)
+            assert caller.session.stats()[0].rtt_ms is None
+        stream.heard_by_peer(Report(stream.sender.ssrc, 0, 0, 0, 0, (ntp_time() >> 16) & 0xFFFF_FFFF, 0), 0.0)
+        assert caller.session.stats()[0].rtt_ms < 5_000
 
 
 async def test_without_rtcp_mux_and_without_a_way_for_it_no_rtcp_is_sent() -> None:
