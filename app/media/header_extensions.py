@@ -102,8 +102,8 @@ def read_extensions(data: bytes, position: int, end: int, profile: int, ids: Ext
             continue
         if one_byte:
             number, length = first >> 4, (first & 0x0F) + 1
-            if number == _END_OF_LIST:
-                break
+            if number in (0, _END_OF_LIST):
+                break  # RFC 8285 section 4.2: nothing behind it counts, nor behind padding that claims a length
             position += 1
         else:
             if position + 2 > end:

@@ -27,7 +27,7 @@ PLI_FORMAT = 1
 FIR_FORMAT = 4
 APPLICATION_FORMAT = 15
 
-MAX_NACKS = 512  # of one packet: more is a stranger's joke
+MAX_NACKS = 512  # of one packet that are read
 MAX_LIMITS = 16
 
 _WORD = struct.Struct("!L")
@@ -276,9 +276,9 @@ def _read_transport_feedback(
         first, mask = _NACK_ITEM.unpack_from(body, position)
         lost.append(first)
         lost.extend((first + bit + 1) & 0xFFFF for bit in range(16) if mask >> bit & 1)
-        if len(lost) > MAX_NACKS:
-            raise PacketError("An RTCP packet asks for too many packets.")
-    return Nack(_word(body, 0), _word(body, 4), tuple(lost))
+        if len(lost) >= MAX_NACKS:
+            break  # the request for a picture behind it counts all the same
+    return Nack(_word(body, 0), _word(body, 4), tuple(lost[:MAX_NACKS]))
 
 
 def _read_limits(body: bytes) -> tuple[Limit, ...]:

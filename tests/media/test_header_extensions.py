@@ -66,11 +66,12 @@ def test_padding_is_stepped_over() -> None:
         bytes.fromhex("22 0005 00"),  # a number of three bytes
         bytes.fromhex("20 05 0000"),  # … of one
         bytes.fromhex("f1 00 21 00"),  # 15 ends the list
+        bytes.fromhex("01 0000 21 0005 0000"),  # so does padding with a length
         bytes.fromhex("0000 00 21"),  # cut short
     ],
 )
 def test_odd_elements_are_passed_over(elements: bytes) -> None:
-    data = bytes([0x90, 96]) + bytes(10) + b"\xbe\xde\x00\x01" + elements + b"payload"
+    data = bytes([0x90, 96]) + bytes(10) + b"\xbe\xde\x00" + bytes((len(elements) // 4,)) + elements + b"payload"
     packet = RtpPacket.parse(data, ExtensionIds(1, 2, 3))
     assert packet.transport_sequence is None
     assert packet.payload == b"payload"
