@@ -18,3 +18,4 @@ class VideoPicture:
     stride_bytes: int
     data: bytes | memoryview
     captured_at: float
+    is_lettered: bool = False  # has words to be read, as a test picture or a screen: never to be shown as in a mirror

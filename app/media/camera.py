@@ -99,6 +99,7 @@ class CameraSource(VideoThread):
         is_file = isinstance(camera.source, str) and not camera.source.startswith("/dev/")
         file_interval_s = 1.0 / min(max(capture.get(_PROP_FPS) or 25.0, 1.0), 120.0)
         misses, given = 0, 0.0
+        self.is_lettered = False
         due = seen = time.monotonic()
         while not self._stopping.is_set() and misses < _MOST_MISSES:
             there, picture = capture.read()
@@ -121,6 +122,7 @@ class CameraSource(VideoThread):
 
     def _show_test_picture(self, seconds: float) -> None:
         pattern = Pattern(self._fitter.width, self._fitter.height, "No camera")
+        self.is_lettered = True
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._stopping.wait(self._interval_s):
             self._give(pattern.draw(self._number, seconds_of_day()), time.monotonic())

@@ -12,7 +12,7 @@ from app.frames import FrameMailbox
 from app.settings import MediaSettings
 
 if TYPE_CHECKING:
-    from app.media.ports import AudioSink, AudioSource, VideoSink, VideoSource
+    from app.media.ports import AudioSink, AudioSource, Preview, VideoSink, VideoSource
 
 
 class SettingsDevices:
@@ -38,7 +38,7 @@ class SettingsDevices:
 
         return open_video_sink(settings, mailbox)[0]
 
-    def preview(self, mailbox: FrameMailbox) -> VideoSink:
+    def preview(self, mailbox: FrameMailbox) -> Preview:
         from app.media.sinks import MailboxSink
 
         return MailboxSink(mailbox)

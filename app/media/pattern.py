@@ -140,6 +140,8 @@ class PatternSource(VideoThread):
     milliseconds at 720p).
     """
 
+    is_lettered = True
+
     def __init__(self, width: int, height: int, fps: float, *, label: str = "", problem: str | None = None) -> None:
         super().__init__("test picture", fps)
         self.problem = problem

@@ -110,6 +110,7 @@ class VideoThread:
 
     problem: str | None = None
     is_screen = False
+    is_lettered = False  # whether the pictures that are given now have words to be read
 
     def __init__(self, description: str, fps: float) -> None:
         self.description = description
@@ -145,7 +146,7 @@ class VideoThread:
             self.problem = f"The picture from {self.description} stopped because of an error in Parley."
 
     def _give(self, frame: av.VideoFrame, captured_at: float) -> None:
-        self._slot.put(CapturedFrame(frame, captured_at))
+        self._slot.put(CapturedFrame(frame, captured_at, is_lettered=self.is_lettered))
 
     def _pace(self, number: int) -> bool:
         """Sleep until picture `number` is due; False when the source is being closed.

@@ -37,12 +37,14 @@ AudioFrame = npt.NDArray[np.int16]
 class CapturedFrame:
     """One picture from a source: yuv420p, even sizes; `captured_at` is time.monotonic() in seconds at capture.
 
-    `orientation` says how it is to be turned before it is shown, as in rotation.py.
+    `orientation` says how it is to be turned before it is shown, as in rotation.py; `is_lettered` that it has words to
+    be read, which a mirror would spoil.
     """
 
     frame: VideoFrame
     captured_at: float
     orientation: int = 0
+    is_lettered: bool = False
 
 
 class AudioSource(Protocol):
@@ -152,6 +154,13 @@ class VideoSource(Protocol):
         """Stop and release the device; a waiting read_frame returns None soon."""
 
 
+class Preview(Protocol):
+    """Where one's own picture is shown, from the thread that captures it."""
+
+    def show(self, captured: CapturedFrame) -> None:
+        """Take a picture as it was captured; turning it upright and converting it to BGRA happens here."""
+
+
 class VideoSink(Protocol):
     """Somewhere to show: a mailbox for a window, a video file, nowhere."""
 
@@ -188,4 +197,4 @@ class MediaDevices(Protocol):
 
     def video_sink(self, settings: MediaSettings, mailbox: FrameMailbox) -> VideoSink: ...
 
-    def preview(self, mailbox: FrameMailbox) -> VideoSink: ...
+    def preview(self, mailbox: FrameMailbox) -> Preview: ...

@@ -31,7 +31,7 @@ class ScreenSource(VideoThread):
     The pictures have the size of what is shared, scaled down into 1920x1080; it may change while it runs.
     """
 
-    is_screen = True
+    is_screen = is_lettered = True
 
     def __init__(self, video_from: str, fps: float) -> None:
         super().__init__("screen", min(fps, MOST_FPS))

@@ -11,7 +11,8 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from app.frames import FrameMailbox, VideoPicture
-from app.media.ports import SAMPLE_RATE_HZ, AudioFrame, AudioSink, VideoSink
+from app.media.ports import SAMPLE_RATE_HZ, AudioFrame, AudioSink, CapturedFrame, VideoSink
+from app.media.rotation import upright
 from app.settings import MediaSettings
 
 _WAV_HEADER_BYTES = 44
@@ -190,10 +191,19 @@ class MailboxSink:
         """There is nothing to open."""
 
     def write_frame(self, frame: av.VideoFrame, at: float) -> None:
+        self._leave(frame, at, is_lettered=False)
+
+    def show(self, captured: CapturedFrame) -> None:
+        """Show one's own picture; fulfils app.media.ports.Preview."""
+        frame = upright(captured.frame, captured.orientation)
+        self._leave(frame, captured.captured_at, is_lettered=captured.is_lettered)
+
+    def _leave(self, frame: av.VideoFrame, at: float, *, is_lettered: bool) -> None:
         if not self._mailbox.is_wanted:
             return
         plane = self._reformatter.reformat(frame, format="bgra").planes[0]
-        self._mailbox.put(VideoPicture(frame.width, frame.height, plane.line_size, memoryview(plane), at))
+        data = memoryview(plane)
+        self._mailbox.put(VideoPicture(frame.width, frame.height, plane.line_size, data, at, is_lettered))
 
     def close(self) -> None:
         """There is nothing to close."""

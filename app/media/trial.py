@@ -146,7 +146,7 @@ class DeviceTrial:
             while not stopping.is_set():
                 captured = source.read_frame(_PICTURE_WAIT_S)
                 if captured is not None:
-                    sink.write_frame(captured.frame, captured.captured_at)
+                    sink.show(captured)
         finally:
             source.close()
 

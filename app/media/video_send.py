@@ -19,7 +19,7 @@ from app.media.allocation import PACKET_OVERHEAD_BYTES, BitrateWish
 from app.media.h264_profile import limits_of
 from app.media.ladder import LEAST_BPS, Ladder, Thinning, most_bitrate, rungs
 from app.media.plan import CodecPlan
-from app.media.ports import CapturedFrame, VideoSink, VideoSource
+from app.media.ports import CapturedFrame, Preview, VideoSource
 from app.media.rotation import upright
 from app.media.sending import RtpSender
 from app.media.stats import RateMeter
@@ -65,7 +65,7 @@ class VideoSendWorker:
     def __init__(
         self,
         source: VideoSource,
-        preview: VideoSink | None,
+        preview: Preview | None,
         codec: CodecPlan,
         sender: RtpSender,
         outbox: Outbox,
@@ -186,14 +186,10 @@ class VideoSendWorker:
                 self._after = None
             if stopping.is_set():
                 return
-            if self._preview is not None:
-                self._preview.start()
             self.source.start()
             self._pump(stopping)
         finally:
             self.source.close()
-            if self._preview is not None:
-                self._preview.close()
 
     def _pump(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
@@ -202,7 +198,7 @@ class VideoSendWorker:
                 continue
             self.captured.add(1, time.monotonic())
             if self._preview is not None:
-                self._preview.write_frame(upright(captured.frame, captured.orientation), captured.captured_at)
+                self._preview.show(captured)
             on_picture = self.on_picture
             if on_picture is not None:
                 on_picture(captured)

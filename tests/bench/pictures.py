@@ -10,7 +10,17 @@ import numpy as np
 from app.frames import FrameMailbox
 from app.media.pattern import Pattern
 from app.media.pictures import VideoThread
-from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame, AudioSink, AudioSource, VideoSink, VideoSource
+from app.media.ports import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE_HZ,
+    AudioFrame,
+    AudioSink,
+    AudioSource,
+    CapturedFrame,
+    Preview,
+    VideoSink,
+    VideoSource,
+)
 from app.media.sinks import NullAudioSink, NullVideoSink
 from app.settings import MediaSettings
 
@@ -62,6 +72,13 @@ class PremadeTone:
         """There is nothing to release."""
 
 
+class _Unseen:
+    """Nobody looks at the own picture."""
+
+    def show(self, captured: CapturedFrame) -> None:
+        """It is not even converted."""
+
+
 class PremadeDevices:
     """Fulfils app.media.ports.MediaDevices: a tone and ready pictures in, nowhere out."""
 
@@ -80,5 +97,5 @@ class PremadeDevices:
     def video_sink(self, settings: MediaSettings, mailbox: FrameMailbox) -> VideoSink:
         return NullVideoSink()
 
-    def preview(self, mailbox: FrameMailbox) -> VideoSink:
-        return NullVideoSink()
+    def preview(self, mailbox: FrameMailbox) -> Preview:
+        return _Unseen()

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from app.frames import FrameMailbox
 from app.media import camera as camera_module
 from app.media import opencv
 from app.media.camera import CameraSource
@@ -24,6 +25,7 @@ from app.media.pattern import Pattern
 from app.media.pictures import NoVideo
 from app.media.ports import FRAME_SAMPLES, AudioSource, VideoSource
 from app.media.rotation import orientation_of, upright
+from app.media.sinks import MailboxSink
 from app.media.sources import open_audio_source, open_video_source
 from app.media.stamp import read_stamp
 from app.settings import MediaSettings
@@ -272,6 +274,11 @@ def test_without_a_camera_others_see_a_labelled_test_picture() -> None:
         camera.close()
         assert captured is not None
         assert read_stamp(captured.frame) is not None
+        mailbox = FrameMailbox()
+        MailboxSink(mailbox).show(captured)
+        shown = mailbox.take()
+        assert shown is not None
+        assert shown.is_lettered  # its words are for the person as well, who would see a camera as in a mirror
 
 
 def test_the_level_of_a_tone_is_what_was_asked_for() -> None:

@@ -86,6 +86,7 @@ def window(context: Context, tell: Tell, qtbot: QtBot) -> Iterator[MainWindow]:
     )
     yield made
     made.incoming.close()
+    made.call.let_go()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -89,6 +89,15 @@ class Stage:
         self.settle()
         (widget or self.window).grab().save(str(self.folder / f"{name}.png"))
 
+    def close(self, loop: QEventLoop) -> None:
+        """Take the window away, with whatever it still waits for."""
+        self.window.incoming.close()
+        self.window.hide()
+        self.bridge.close()
+        closing = loop.create_task(self.context.tasks.close())
+        while not closing.done():
+            self.settle(0.01)
+
     def in_call(self) -> None:
         """Bring a call four minutes in, with a minute of figures."""
         self.tell(CallChanged(scenes.call(CallState.CONNECTED)))
@@ -375,8 +384,7 @@ def main() -> None:
             scene, size = SCENES[name]
             stage = Stage(app, theme, folder / tokens.name, size)
             scene(stage)
-            stage.window.incoming.close()
-            stage.window.hide()
+            stage.close(loop)
     asyncio.events._set_running_loop(None)
     del loop
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -92,15 +93,31 @@ def test_a_call_keeps_its_camera(dialog: DeviceDialog, engine: Recorder, tell: T
     qtbot.waitUntil(lambda: engine.last("devices.try_out") == (KEPT.media, True))
 
 
-def test_closing_releases_everything(dialog: DeviceDialog, engine: Recorder, qtbot: QtBot) -> None:
-    dialog.close_button.click()
+@pytest.mark.parametrize("way", ["button", "escape", "frame"])
+def test_closing_releases_everything(
+    dialog: DeviceDialog, window: MainWindow, engine: Recorder, qtbot: QtBot, way: str
+) -> None:
+    if way == "button":
+        dialog.close_button.click()
+    elif way == "escape":
+        qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    else:
+        dialog.close()
     qtbot.waitUntil(lambda: "devices.stop_trial" in engine.names())
+    qtbot.waitUntil(lambda: window.findChild(DeviceDialog, "deviceDialog") is None)
 
 
-def test_the_picture_is_shown_as_in_a_mirror(dialog: DeviceDialog, engine: Recorder, qtbot: QtBot) -> None:
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_the_picture_is_shown_as_in_a_mirror_where_that_is_wanted(
+    window: MainWindow, engine: Recorder, qtbot: QtBot, mirrored: bool
+) -> None:
+    engine.answers["settings.get"] = replace(KEPT, media=replace(KEPT.media, mirror_own=mirrored))
+    window.open_devices()
+    dialog = window.findChild(DeviceDialog, "deviceDialog")
+    qtbot.waitUntil(lambda: "devices.try_out" in engine.names())
     engine.mailbox("", "trial").put(scenes.picture())
     qtbot.waitUntil(lambda: dialog.picture.painted > 0)
-    assert dialog.picture.mirrored
+    assert dialog.picture.mirrored is mirrored
 
 
 def test_settings_lead_to_it_and_have_the_switches(
@@ -111,9 +128,9 @@ def test_settings_lead_to_it_and_have_the_switches(
     window.toggle_settings()
     panel = window.findChild(SettingsPanel, "settingsPage")
     qtbot.waitUntil(lambda: panel.fields.microphone.chosen == "Headset")
-    assert not panel.fields.gain_control.isChecked()
+    assert not panel.fields.cleaning["gain_control"].isChecked()
     panel.fields.ring_device.setCurrentIndex(1)
-    panel.fields.noise_suppression.setChecked(False)
+    panel.fields.cleaning["noise_suppression"].setChecked(False)
     panel.save.click()
     qtbot.waitUntil(lambda: "settings.change" in engine.names())
     changed = replace(KEPT.media, ring_device="Built-in speakers", noise_suppression=False)

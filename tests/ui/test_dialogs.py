@@ -222,3 +222,25 @@ def test_a_network_check_that_cannot_be_made_says_why(window: MainWindow, engine
     assert dialog.again.isEnabled()
     dialog.close_button.click()
     qtbot.waitUntil(lambda: window.findChild(NetworkCheckDialog, "networkCheck") is None)
+
+
+def test_a_network_check_ends_with_its_dialog(window: MainWindow, engine: Recorder, qtbot: QtBot) -> None:
+    waiting: asyncio.Future[object] = asyncio.get_event_loop().create_future()
+    engine.answers["diagnosis.examine"] = waiting
+    window.open_network_check()
+    dialog = window.findChild(NetworkCheckDialog, "networkCheck")
+    assert isinstance(dialog, NetworkCheckDialog)
+    qtbot.waitUntil(lambda: "diagnosis.examine" in engine.names())
+    dialog.close_button.click()
+    qtbot.waitUntil(lambda: waiting.cancelled() and not window.context.tasks.busy)
+
+
+def test_a_long_sentence_in_a_dialog_gets_room(window: MainWindow, engine: Recorder, qtbot: QtBot) -> None:
+    dialog = account_dialog(window, engine, qtbot)
+    dialog.resize(dialog.width(), dialog.height() + 60)
+    high = dialog.height()
+    dialog.say("This password is wrong.", "bad")
+    assert dialog.height() == high  # what the person made larger stays so
+    dialog.say("The server does not know this password, whoever asks it and however often it is asked. " * 6, "bad")
+    qtbot.waitUntil(lambda: dialog.answer.height() >= dialog.answer.heightForWidth(dialog.answer.width()))
+    assert dialog.answer.y() > dialog.save.y() - dialog.answer.height() - 20

@@ -106,6 +106,7 @@ def test_saving_changes_only_what_was_changed(panel: SettingsPanel, engine: Reco
         ("proxy", "http://me:secret@proxy.example.org:8080", "not kept"),
         ("proxy", "http://proxy.example.org:0", "not a port"),
         ("record_folder", "Videos/calls", "the whole path"),
+        ("stills_folder", "Pictures", "the whole path"),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_lost(
@@ -120,6 +121,13 @@ def test_a_wrong_field_is_named_and_nothing_is_lost(
     assert (place.toPlainText() if field == "stun" else place.text()) == text
 
 
+def choose_folder(panel: SettingsPanel, button: str, folder: str) -> None:
+    panel.findChild(QPushButton, button).click()  # type: ignore[union-attr]
+    (dialog,) = (found for found in panel.findChildren(QFileDialog, "folderDialog") if found.isVisible())
+    dialog.fileSelected.emit(folder)
+    dialog.close()
+
+
 def test_how_calls_are_recorded(panel: SettingsPanel, engine: Recorder, qtbot: QtBot, tmp_path: Path) -> None:
     fields = panel.fields
     assert fields.tell_other.currentText() == "By a short beep every 15 seconds"
@@ -127,16 +135,34 @@ def test_how_calls_are_recorded(panel: SettingsPanel, engine: Recorder, qtbot: Q
     fields.mirror.setChecked(False)
     fields.recorded_sound.setCurrentIndex(1)
     fields.tell_other.setCurrentIndex(2)
-    panel.findChild(QPushButton, "settingsChooseFolder").click()  # type: ignore[union-attr]
-    dialog = panel.findChild(QFileDialog, "folderDialog")
-    assert isinstance(dialog, QFileDialog)
-    dialog.fileSelected.emit(str(tmp_path))
-    dialog.close()
+    choose_folder(panel, "settingsRecordFolderChoose", str(tmp_path))
+    choose_folder(panel, "settingsStillsFolderChoose", str(tmp_path / "pictures"))
     panel.save.click()
     qtbot.waitUntil(lambda: "settings.change" in engine.names())
     (changed,) = engine.last("settings.change")
-    recording = RecordingSettings(str(tmp_path), "", RecordedSound.STEREO, TellOther.NONE)
+    recording = RecordingSettings(str(tmp_path), str(tmp_path / "pictures"), RecordedSound.STEREO, TellOther.NONE)
     assert changed == replace(KEPT, media=replace(KEPT.media, mirror_own=False), recording=recording)
+
+
+def test_what_a_call_may_take(panel: SettingsPanel, engine: Recorder, qtbot: QtBot) -> None:
+    fields = panel.fields
+    assert not fields.dtx.isChecked()
+    assert fields.most_rate.currentText() == "As much as its size is worth"
+    fields.dtx.setChecked(True)
+    fields.most_rate.setCurrentIndex(fields.most_rate.findData(500))
+    fields.cleaning["gain_control"].setChecked(False)
+    assert panel.foot.isVisible()
+    panel.save.click()
+    qtbot.waitUntil(lambda: "settings.change" in engine.names())
+    media = replace(KEPT.media, dtx=True, video_kbps=500, gain_control=False)
+    assert engine.last("settings.change") == (replace(KEPT, media=media),)
+
+
+def test_a_rate_from_elsewhere_is_shown_and_kept(panel: SettingsPanel) -> None:
+    kept = replace(KEPT, media=replace(KEPT.media, video_kbps=700))
+    panel.fields.fill(kept)
+    assert panel.fields.most_rate.currentText() == "700 kbit/s"
+    assert panel.fields.read(kept) == kept
 
 
 def test_only_a_relay_needs_a_server(panel: SettingsPanel, qtbot: QtBot) -> None:

@@ -55,10 +55,14 @@ def test_why_nothing_can_be_shared_is_said_in_the_dialog(
     dialog = share_dialog(window, tell)
     qtbot.waitUntil(lambda: "Wayland" in dialog.answer.text())
     assert not dialog.share.isEnabled()
+    assert not dialog.list.isVisible()  # an empty list would say nothing
+    qtbot.waitUntil(lambda: dialog.answer.height() >= dialog.answer.heightForWidth(dialog.answer.width()))
     engine.answers["media.share_choices"] = scenes.SHARE_CHOICES[:1]
     qtbot.mouseClick(dialog.again, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dialog.list.count() == 1)
+    assert dialog.list.isVisible()
     assert dialog.answer.text() == ""
+    qtbot.waitUntil(lambda: dialog.list.geometry().bottom() < dialog.answer.y())
 
 
 def test_a_dialog_that_was_closed_meanwhile_is_left_alone(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
@@ -36,6 +38,28 @@ def test_ones_own_picture_is_mirrored(qtbot: QtBot) -> None:
         image = view.grab().toImage()
         assert image.pixelColor(20, 120).blue() > 200
         assert image.pixelColor(300, 120).blue() < 100
+
+
+def test_words_in_a_picture_are_never_mirrored(qtbot: QtBot) -> None:
+    for radius in (0, 12):
+        view, mailbox = VideoView("own", "Own", mirrored=True, fill=True, radius=radius), FrameMailbox()
+        shown(qtbot, view, mailbox)
+        mailbox.put(replace(scenes.picture(64, 48, (240, 0, 0)), is_lettered=True))
+        qtbot.waitUntil(lambda view=view: view.picture is not None)
+        image = view.grab().toImage()
+        assert image.pixelColor(20, 120).blue() < 100
+        assert image.pixelColor(300, 120).blue() > 200
+
+
+def test_a_rounded_view_shows_a_whole_picture_once(qtbot: QtBot) -> None:
+    view, mailbox = VideoView("view", "Picture", radius=8), FrameMailbox()
+    shown(qtbot, view, mailbox, width=480)
+    mailbox.put(scenes.picture(64, 48, (240, 0, 0)))
+    qtbot.waitUntil(lambda: view.picture is not None)
+    image = view.grab().toImage()
+    assert image.pixelColor(380, 120).blue() > 200  # its right side,
+    assert image.pixelColor(60, 120).blue() < 100  # … and no more of it beside it
+    assert image.pixelColor(470, 120) == image.pixelColor(10, 120)
 
 
 def test_a_view_that_nobody_sees_is_not_woken_again(qtbot: QtBot) -> None:

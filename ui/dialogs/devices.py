@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QCheckBox, QDialog, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from app.engine.errors import EngineError
@@ -15,8 +14,9 @@ from app.events import TrialChanged
 from app.settings import Settings
 from ui.context import Context
 from ui.widgets.basics import button, label, restyle, tint
-from ui.widgets.device_choice import DeviceChoice
+from ui.widgets.device_choice import CLEANING, DeviceChoice
 from ui.widgets.level_bar import LevelBar
+from ui.widgets.sheets import SheetPage
 from ui.widgets.video_view import VideoView
 
 _ECHO_WORDS = {
@@ -24,11 +24,6 @@ _ECHO_WORDS = {
     "recording": "Speak now …",
     "playing": "Listen: this is you.",
 }
-_SWITCHES = (
-    ("echo_cancellation", "Take out the speaker's echo"),
-    ("noise_suppression", "Turn down noise around me"),
-    ("gain_control", "Keep my voice at one level"),
-)
 
 
 class DeviceDialog(QDialog):
@@ -48,25 +43,16 @@ class DeviceDialog(QDialog):
         box.setContentsMargins(20, 18, 20, 18)
         box.setSpacing(10)
         box.addWidget(label("Sound and picture", "title"))
-        scroll = QScrollArea()
-        scroll.setObjectName("deviceScroll")
-        scroll.setWidgetResizable(True)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inside = QWidget()
-        inside.setObjectName("settingsForm")
-        self._form = QVBoxLayout(inside)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setSpacing(12)
+        self.page = SheetPage("deviceScroll", (0, 0, 0, 0))
         self._build()
-        self._form.addStretch(1)
-        scroll.setWidget(inside)
-        box.addWidget(scroll, 1)
+        self.page.finish()
+        box.addWidget(self.page, 1)
         row = QHBoxLayout()
         row.addStretch(1)
-        self.close_button = button("Done", "deviceClose", self.close, look="primary")
+        self.close_button = button("Done", "deviceClose", self.accept, look="primary")
         row.addWidget(self.close_button)
         box.addLayout(row)
+        self.finished.connect(self._stop)
         context.bridge.trial.connect(self._show_trial)
         context.bridge.devices.connect(self._offer)
         context.bridge.call.connect(self._try_out_if_camera_is_free)
@@ -76,13 +62,13 @@ class DeviceDialog(QDialog):
 
     def _build(self) -> None:
         theme = self._context.theme
-        heard = self._group("Microphone")
+        heard = self.page.sheet("Microphone")
         self.microphone = self._choice(heard, "microphone", "Microphone")
         self.level = LevelBar(theme, "deviceLevel")
         heard.addWidget(self.level)
         self.microphone_note = self._note(heard, "deviceMicrophoneNote")
         self.switches: dict[str, QCheckBox] = {}
-        for key, words in _SWITCHES:
+        for key, words in CLEANING:
             switch = QCheckBox(words)
             switch.setObjectName(f"device_{key}")
             switch.setAccessibleName(words)
@@ -95,29 +81,19 @@ class DeviceDialog(QDialog):
         tint(theme, self.echo, "mic")
         heard.addWidget(self.echo, 0, Qt.AlignmentFlag.AlignLeft)
 
-        played = self._group("Speaker")
+        played = self.page.sheet("Speaker")
         self.speaker = self._choice(played, "speaker", "Speaker")
         self.test_sound = self._player(played, "Play a test sound", "deviceTestSound", lambda: self.speaker.chosen)
         self.ring = self._choice(played, "ring", "Incoming calls ring on")
         self.test_ring = self._player(played, "Play the ring", "deviceTestRing", self._ring_device)
         self.speaker_note = self._note(played, "deviceSpeakerNote")
 
-        seen = self._group("Camera")
+        seen = self.page.sheet("Camera")
         self.camera = self._choice(seen, "camera", "Camera")
-        self.picture = VideoView("devicePicture", "What the camera sees, as in a mirror", mirrored=True, radius=8)
+        self.picture = VideoView("devicePicture", "What the camera sees", mirrored=True, radius=8)
         self.picture.setFixedHeight(230)
         seen.addWidget(self.picture)
         self.camera_note = self._note(seen, "deviceCameraNote")
-
-    def _group(self, title: str) -> QVBoxLayout:
-        frame = QFrame()
-        frame.setProperty("look", "sheet")
-        box = QVBoxLayout(frame)
-        box.setContentsMargins(18, 14, 18, 16)
-        box.setSpacing(7)
-        box.addWidget(label(title, "heading"))
-        self._form.addWidget(frame)
-        return box
 
     def _choice(self, box: QVBoxLayout, kind: str, words: str) -> DeviceChoice:
         made = DeviceChoice(kind)
@@ -156,6 +132,7 @@ class DeviceDialog(QDialog):
             switch.blockSignals(True)
             switch.setChecked(bool(getattr(self._settings.media, key)))
             switch.blockSignals(False)
+        self.picture.show_mirrored(settings.media.mirror_own)
         self.picture.show_mailbox(engine.devices.trial_picture())
         await self._try_out()
 
@@ -227,13 +204,6 @@ class DeviceDialog(QDialog):
             _say(self.camera_note, state.camera)
         self.echo_words.setText(_ECHO_WORDS.get(state.echo_test, ""))
         self.echo.setEnabled(not state.echo_test)
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        self._stop()
-        super().closeEvent(event)
-
-    def reject(self) -> None:
-        self.close()
 
     def _stop(self) -> None:
         self.picture.show_mailbox(None)

@@ -69,4 +69,12 @@ class FormDialog(QDialog):
         self.answer.setText(sign + sentence if sentence else "")
         self.answer.setAccessibleName(sentence)
         restyle(self.answer, tone=tone)
-        self.adjustSize()
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Grow where a sentence needs more lines than there is room for; what the person made larger stays so."""
+        if not self.isVisible():
+            self.adjustSize()
+        needed = self._box.totalMinimumHeightForWidth(self.width())
+        if needed > self.height():
+            self.resize(self.width(), needed)

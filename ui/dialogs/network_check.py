@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
@@ -73,6 +75,8 @@ class NetworkCheckDialog(QDialog):
         row.addWidget(self.close_button)
         box.addLayout(row)
         context.theme.changed.connect(self._draw)
+        self._checking: asyncio.Task[None] | None = None
+        self.finished.connect(self._stop)
         self.check()
 
     def check(self) -> None:
@@ -84,7 +88,12 @@ class NetworkCheckDialog(QDialog):
         self.again.setEnabled(False)
         self.copy.setEnabled(False)
         self._say("Asking the servers, the NAT and the devices; this takes some seconds…", "muted")
-        self._context.tasks.start(self._check())
+        self._checking = self._context.tasks.start(self._check())
+
+    def _stop(self) -> None:
+        """Nobody waits for an answer any more."""
+        if self._checking is not None:
+            self._checking.cancel()
 
     async def _check(self) -> None:
         engine = self._context.engine

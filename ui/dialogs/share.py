@@ -20,6 +20,21 @@ _SIZE_BELOW = "\n"
 _CHOICE = Qt.ItemDataRole.UserRole
 
 
+class _Choices(QListWidget):
+    """Two rows of two cells, or less where the screen is low."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setMinimumSize(self._room(rows=1))
+
+    def sizeHint(self) -> QSize:
+        return self._room(rows=2)
+
+    @staticmethod
+    def _room(rows: int) -> QSize:
+        return QSize(2 * _CELL.width() + 34, rows * _CELL.height() + 24)
+
+
 class ShareDialog(FormDialog):
     """Shown, not executed: the call goes on behind it. `chosen` tells what is to be shared."""
 
@@ -33,7 +48,7 @@ class ShareDialog(FormDialog):
             "The other side sees it instead of your camera, with the pointer, until you stop.",
         )
         self._context = context
-        self.list = QListWidget()
+        self.list = _Choices()
         self.list.setViewMode(QListView.ViewMode.IconMode)
         self.list.setMovement(QListView.Movement.Static)
         self.list.setResizeMode(QListView.ResizeMode.Adjust)
@@ -43,7 +58,6 @@ class ShareDialog(FormDialog):
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.list.setObjectName("shareList")
         self.list.setAccessibleName("Screens and windows")
-        self.list.setMinimumSize(2 * _CELL.width() + 34, 2 * _CELL.height() + 24)
         self.list.itemActivated.connect(lambda item: self._share())
         self.list.itemSelectionChanged.connect(self._selected)
         self._box.addWidget(self.list, 1)
@@ -70,16 +84,18 @@ class ShareDialog(FormDialog):
             choices = await engine.media.share_choices()
         except EngineError as error:
             if not self.gone:
-                self.list.clear()
-                self.again.setEnabled(True)
-                self.say(str(error), "bad")
+                self._show_none(str(error), "bad")
             return
         if not self.gone:
             self.show_choices(choices)
 
     def show_choices(self, choices: tuple[ShareChoice, ...]) -> None:
         """Show what can be shared; the first screen is chosen."""
+        if not choices:
+            self._show_none("There is nothing to share.", "muted")
+            return
         self.list.clear()
+        self.list.show()
         for choice in choices:
             item = QListWidgetItem(self._icon(choice), choice_words(choice, _SIZE_BELOW))
             item.setData(_CHOICE, choice)
@@ -87,10 +103,18 @@ class ShareDialog(FormDialog):
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
             self.list.addItem(item)
         self.again.setEnabled(True)
-        self.say("" if choices else "There is nothing to share.")
-        if choices:
-            self.list.setCurrentRow(0)
-            self.list.setFocus()
+        self.say("")
+        self.list.setCurrentRow(0)
+        self.list.setFocus()
+
+    def _show_none(self, why: str, tone: str) -> None:
+        """Say why there is nothing to choose from, without an empty list above it."""
+        self.list.clear()
+        self.list.hide()
+        self.again.setEnabled(True)
+        self.again.setFocus()
+        self.say(why, tone)
+        self.adjustSize()
 
     def _icon(self, choice: ShareChoice) -> QIcon:
         """The small picture in the middle of its cell; a drawn screen where none could be taken."""

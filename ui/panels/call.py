@@ -116,7 +116,10 @@ class CallPanel(QWidget):
     # What is asked of it from outside -----------------------------------------------------------------------------
 
     def let_go(self) -> None:
-        """Listen to no pictures any more; before the window goes."""
+        """Listen to no pictures any more and tell the engine nothing; before the window goes."""
+        self._call_id = None
+        for timer in (self._tell_size, self._tick, self._idle):
+            timer.stop()
         self.remote.show_mailbox(None)
         self.own.view.show_mailbox(None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -13,7 +15,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPlainTextEdit,
-    QScrollArea,
     QSlider,
     QSpinBox,
     QVBoxLayout,
@@ -25,6 +26,7 @@ from app.settings import Settings
 from ui.context import Context
 from ui.panels.settings_form import FieldError, SettingsFields
 from ui.widgets.basics import button, icon_button, label, restyle, tint
+from ui.widgets.sheets import SheetPage
 from ui.widgets.turn_rows import TurnRows
 
 
@@ -49,20 +51,10 @@ class SettingsPanel(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addLayout(self._head())
-        scroll = QScrollArea()
-        scroll.setObjectName("settingsScroll")
-        scroll.setWidgetResizable(True)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        form = QWidget()
-        form.setObjectName("settingsForm")
-        self._form = QVBoxLayout(form)
-        self._form.setContentsMargins(24, 8, 24, 24)
-        self._form.setSpacing(12)
+        self.page = SheetPage("settingsScroll", (24, 8, 24, 24))
         self._build()
-        self._form.addStretch(1)
-        scroll.setWidget(form)
-        outer.addWidget(scroll, 1)
+        self.page.finish()
+        outer.addWidget(self.page, 1)
         outer.addWidget(self._foot())
         self._watch_edits()
         context.engine_ready.connect(self.load)
@@ -86,31 +78,34 @@ class SettingsPanel(QWidget):
 
     def _build(self) -> None:
         fields = self.fields
-        you = self._group("You")
+        you = self.page.sheet("You")
         fields.name.setPlaceholderText("empty: your login name")
         self._add(you, "Your name, as others see it", fields.name, "settingsName")
         account = button("Account…", "settingsAccount", self.account_wanted.emit)
         tint(self._context.theme, account, "person")
         you.addWidget(account, 0, Qt.AlignmentFlag.AlignLeft)
-        devices = self._group("Sound and picture")
+        devices = self.page.sheet("Sound and picture")
         self._add(devices, "Microphone", fields.microphone, "settingsMicrophone")
         self._add(devices, "Speaker", fields.speaker, "settingsSpeaker")
         self._add(devices, "Incoming calls ring on", fields.ring_device, "settingsRingDevice")
         self._add(devices, "Camera", fields.camera, "settingsCamera")
-        self._add_box(devices, fields.echo_cancellation, "settingsEchoCancellation")
-        self._add_box(devices, fields.noise_suppression, "settingsNoiseSuppression")
-        self._add_box(devices, fields.gain_control, "settingsGainControl")
+        for key, switch in fields.cleaning.items():
+            self._add_box(devices, switch, f"settings_{key}")
         trial = button("Try them out…", "settingsTryOut", self.devices_wanted.emit)
         tint(self._context.theme, trial, "mic")
         devices.addWidget(trial, 0, Qt.AlignmentFlag.AlignLeft)
+        explain = "Pauses take next to nothing then: for connections that are paid by the amount."
+        self._add_box(devices, fields.dtx, "settingsDtx", explain)
         self._add(devices, "What others see", fields.picture, "settingsPicture")
         self._add(devices, "Size of the picture", fields.size, "settingsSize")
+        explain = "A picture always follows what the network carries; this keeps it below that."
+        self._add(devices, "Most that my picture may take", fields.most_rate, "settingsMostRate", explain)
         self._add_box(devices, fields.mirror, "settingsMirror", "Others always see it as it is.")
         self._add(devices, "Volume of the ring", fields.ring, "settingsRing")
         self.device_notes = label("", "warn", "settingsDeviceNotes", wrap=True)
         devices.addWidget(self.device_notes)
         self._build_recording()
-        network = self._group("Network")
+        network = self.page.sheet("Network")
         explain = "One a line: host or host:port. They tell this machine how it is seen from outside."
         self._add(network, "STUN servers", fields.stun, "settingsStun", explain, "stun")
         explain = "They carry a call where no direct way is open. Several stand in for each other."
@@ -134,35 +129,31 @@ class SettingsPanel(QWidget):
         network.addWidget(check, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _build_recording(self) -> None:
-        fields, box = self.fields, self._group("Recording")
-        fields.record_folder.setPlaceholderText("empty: Parley in your folder for videos")
-        self._add(box, "Folder", fields.record_folder, "settingsRecordFolder", key="record_folder")
-        box.addWidget(button("Choose…", "settingsChooseFolder", self._choose_folder), 0, Qt.AlignmentFlag.AlignLeft)
-        box.addSpacing(4)
+        fields, box = self.fields, self.page.sheet("Recording")
+        self._add_folder(box, "Folder for recordings", "record_folder", "settingsRecordFolder", "videos")
         self._add(box, "How both voices are kept", fields.recorded_sound, "settingsRecordedSound")
         explain = "In many places it is the law that everybody on the line knows of a recording."
         self._add(box, "Tell the other side", fields.tell_other, "settingsTellOther", explain)
+        self._add_folder(box, "Folder for pictures of calls", "stills_folder", "settingsStillsFolder", "pictures")
 
-    def _choose_folder(self) -> None:
-        dialog = QFileDialog(self, "Folder for recordings", self.fields.record_folder.text())
+    def _add_folder(self, box: QVBoxLayout, words: str, key: str, name: str, otherwise: str) -> None:
+        """Add a field for a folder with a button to choose one; `otherwise`: whose folder an empty field means."""
+        field: QLineEdit = getattr(self.fields, key)
+        field.setPlaceholderText(f"empty: Parley in your folder for {otherwise}")
+        self._add(box, words, field, name, key=key)
+        choose = button("Choose…", f"{name}Choose", lambda: self._choose_folder(words, field))
+        choose.setAccessibleName(f"Choose: {words}")
+        box.addWidget(choose, 0, Qt.AlignmentFlag.AlignLeft)
+        box.addSpacing(4)
+
+    def _choose_folder(self, words: str, field: QLineEdit) -> None:
+        dialog = QFileDialog(self, words, os.path.expanduser(field.text()))
         dialog.setObjectName("folderDialog")
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self.fields.record_folder.setText)
+        dialog.fileSelected.connect(field.setText)
         dialog.open()
-
-    def _group(self, title: str) -> QVBoxLayout:
-        frame = QFrame()
-        frame.setProperty("look", "sheet")
-        frame.setMaximumWidth(640)
-        box = QVBoxLayout(frame)
-        box.setContentsMargins(20, 16, 20, 18)
-        box.setSpacing(5)
-        box.addWidget(label(title, "heading"))
-        box.addSpacing(4)
-        self._form.addWidget(frame)
-        return box
 
     def _add(self, box: QVBoxLayout, words: str, field: QWidget, name: str, explain: str = "", key: str = "") -> None:
         field.setObjectName(name)
@@ -205,7 +196,7 @@ class SettingsPanel(QWidget):
         return self.foot
 
     def _watch_edits(self) -> None:
-        for field in vars(self.fields).values():
+        for field in (*vars(self.fields).values(), *self.fields.cleaning.values()):
             if isinstance(field, QLineEdit | QPlainTextEdit):
                 field.textChanged.connect(self._edited)
             elif isinstance(field, QComboBox):

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QSlider, QSp
 from app.events import DeviceInfo
 from app.settings import Encryption, HostPort, IcePolicy, RecordedSound, Settings, TellOther, TrickleMode, TurnServer
 from ui.widgets.choice import Choice
-from ui.widgets.device_choice import DeviceChoice
+from ui.widgets.device_choice import CLEANING, DeviceChoice
 from ui.widgets.turn_rows import TurnRows
 
 POLICIES = (
@@ -41,6 +41,13 @@ TELLS = (
     (TellOther.LABEL, "By REC in my picture, by the beep where none is sent"),
     (TellOther.NONE, "Not by Parley: I say it myself"),
 )
+_MOST_RATES = (
+    (None, "As much as its size is worth"),
+    (2000, "2 Mbit/s (900 MB an hour)"),
+    (1000, "1 Mbit/s (450 MB an hour)"),
+    (500, "500 kbit/s (225 MB an hour)"),
+    (250, "250 kbit/s (110 MB an hour)"),
+)
 PICTURES = (("camera", "Camera"), ("pattern", "Test picture"), ("none", "No picture"))
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 
@@ -63,14 +70,15 @@ class SettingsFields:
             DeviceChoice(kind) for kind in ("microphone", "speaker", "camera")
         )
         self.ring_device = DeviceChoice("ring")
-        self.echo_cancellation = QCheckBox("Take out the speaker's echo")
-        self.noise_suppression = QCheckBox("Turn down noise around me")
-        self.gain_control = QCheckBox("Keep my voice at one level")
+        self.cleaning = {key: QCheckBox(words) for key, words in CLEANING}
+        self.dtx = QCheckBox("Send less while I do not speak")
         self.picture = _choice([words for _, words in PICTURES])
         self.size = _choice([f"{width} × {height}" for width, height in SIZES])
+        self.most_rate = Choice()
         self.mirror = QCheckBox("Show me my own picture as in a mirror")
-        self.record_folder = QLineEdit()
-        self.record_folder.setMaxLength(1000)
+        self.record_folder, self.stills_folder = QLineEdit(), QLineEdit()
+        for folder in (self.record_folder, self.stills_folder):
+            folder.setMaxLength(1000)
         self.recorded_sound = _choice([words for _, words in RECORDED])
         self.tell_other = _choice([words for _, words in TELLS])
         self.ring = QSlider(Qt.Orientation.Horizontal)
@@ -113,10 +121,12 @@ class SettingsFields:
         size = (media.width, media.height)
         self.size.setCurrentIndex(SIZES.index(size) if size in SIZES else 0)
         self.mirror.setChecked(media.mirror_own)
-        self.echo_cancellation.setChecked(media.echo_cancellation)
-        self.noise_suppression.setChecked(media.noise_suppression)
-        self.gain_control.setChecked(media.gain_control)
+        for key, box in self.cleaning.items():
+            box.setChecked(getattr(media, key))
+        self.dtx.setChecked(media.dtx)
+        self._pick_most_rate(media.video_kbps)
         self.record_folder.setText(settings.recording.folder)
+        self.stills_folder.setText(settings.recording.stills_folder)
         self.recorded_sound.setCurrentIndex([kind for kind, _ in RECORDED].index(settings.recording.sound))
         self.tell_other.setCurrentIndex([way for way, _ in TELLS].index(settings.recording.tell))
         self.ring.setValue(round(settings.ring_volume * 100))
@@ -142,9 +152,9 @@ class SettingsFields:
             speaker=self.speaker.chosen,
             ring_device=self.ring_device.chosen,
             camera=self.camera.chosen,
-            echo_cancellation=self.echo_cancellation.isChecked(),
-            noise_suppression=self.noise_suppression.isChecked(),
-            gain_control=self.gain_control.isChecked(),
+            **{key: box.isChecked() for key, box in self.cleaning.items()},
+            dtx=self.dtx.isChecked(),
+            video_kbps=self.most_rate.currentData(),
             video_from=self.picture.currentData() or before.media.video_from,
             width=width,
             height=height,
@@ -166,7 +176,8 @@ class SettingsFields:
             raise FieldError("turn", "Only through a relay needs a TURN server: add one above.")
         recording = replace(
             before.recording,
-            folder=_folder(self.record_folder.text()),
+            folder=_folder("record_folder", self.record_folder.text()),
+            stills_folder=_folder("stills_folder", self.stills_folder.text()),
             sound=RECORDED[self.recorded_sound.currentIndex()][0],
             tell=TELLS[self.tell_other.currentIndex()][0],
         )
@@ -194,12 +205,21 @@ class SettingsFields:
             self.picture.addItem(f"File {source}", source)
         self.picture.setCurrentIndex(self.picture.findData(source))
 
+    def _pick_most_rate(self, kbps: int | None) -> None:
+        """Choose the most that the picture may take; a rate set by the command line stays what it is."""
+        self.most_rate.clear()
+        for rate, words in _MOST_RATES:
+            self.most_rate.addItem(words, rate)
+        if kbps is not None and self.most_rate.findData(kbps) < 0:
+            self.most_rate.addItem(f"{kbps} kbit/s", kbps)
+        self.most_rate.setCurrentIndex(0 if kbps is None else self.most_rate.findData(kbps))
 
-def _folder(text: str) -> str:
-    """Read a folder's path; "" is the system's own for videos."""
+
+def _folder(field: str, text: str) -> str:
+    """Read a folder's path; "" is the system's own for videos or pictures."""
     text = text.strip()
     if text and not os.path.isabs(os.path.expanduser(text)):
-        raise FieldError("record_folder", "Write the whole path of the folder, from its first / or drive on.")
+        raise FieldError(field, "Write the whole path of the folder, from its first / or drive on.")
     return text
 
 

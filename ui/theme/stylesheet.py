@@ -154,7 +154,8 @@ QWidget#listColumn, QWidget#pane, QWidget#rail {{ background: {t.background}; }}
 QWidget#listColumn {{ border-right: 1px solid {t.line}; }}
 QWidget#rail {{ border-right: 1px solid {t.line}; }}
 QWidget#pane {{ border-left: 1px solid {t.line}; }}
-QWidget#stage, QWidget#idlePage, QWidget#settingsPage, QWidget#settingsForm {{ background: {t.stage}; }}
+QWidget#stage, QWidget#idlePage, QWidget#settingsPage, QWidget#settingsForm, QDialog#deviceDialog {{
+    background: {t.stage}; }}
 QLabel[look="limits"] {{ background: {t.warn_soft}; color: {t.warn}; border: 1px solid {t.warn_line};
     border-radius: {RADIUS}px; padding: 8px 12px; font-size: 13px; }}
 QFrame[look="tile"] {{ background: {t.card}; border-radius: {RADIUS}px; }}

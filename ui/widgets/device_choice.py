@@ -1,4 +1,4 @@
-"""The drop-down choice of a microphone, a speaker, a ring device or a camera."""
+"""The drop-down choice of a microphone, a speaker, a ring device or a camera, and what its sound is cleaned of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from ui.widgets.choice import Choice
 
 FOLLOW = "Follow the system"
 AS_SPEAKER = "Same as the speaker"
+CLEANING = (  # of what the microphone hears: the key in MediaSettings, and its switch in words
+    ("echo_cancellation", "Take out the speaker's echo"),
+    ("noise_suppression", "Turn down noise around me"),
+    ("gain_control", "Keep my voice at one level"),
+)
 
 
 class DeviceChoice(Choice):

@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.events import SipTrace
 from ui.models.ladder import SINCE, TRACE
 from ui.theme.manager import Theme
+from ui.widgets.steps import Index, StepDelegate, StepList
 
-Index = QModelIndex | QPersistentModelIndex
-_ROW = 40
 _TIME = 66.0
 
 
-class LadderView(QListView):
-    """A list of rungs; the arrow keys walk it."""
+class LadderView(StepList):
+    """A list of rungs."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
-        self.setObjectName("ladder")
-        self.setAccessibleName("SIP messages")
-        self.setUniformItemSizes(True)
-        self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
+        super().__init__("ladder", "SIP messages")
         self.setItemDelegate(RungDelegate(theme, self))
 
 
-class RungDelegate(QStyledItemDelegate):
+class RungDelegate(StepDelegate):
     """Paints one message."""
 
-    def __init__(self, theme: Theme, view: QListView) -> None:
-        super().__init__(view)
-        self._theme = theme
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(240, _ROW)
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+    def draw(self, painter: QPainter, area: QRectF, index: Index) -> None:
         trace: SipTrace = index.data(TRACE)
         tokens = self._theme.tokens
-        area = QRectF(option.rect)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if option.state & QStyle.StateFlag.State_Selected:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(tokens.accent_soft))
-            painter.drawRoundedRect(area.adjusted(2, 1, -2, -1), 8, 8)
         self._paint_time(painter, area, index.data(SINCE), trace)
         left, right = area.left() + _TIME + 18, area.right() - 18
         painter.setPen(QPen(QColor(tokens.line_strong), 2))
@@ -56,7 +34,7 @@ class RungDelegate(QStyledItemDelegate):
         painter.drawLine(QPointF(right, area.top()), QPointF(right, area.bottom() + 1))
         colour = QColor(self._colour(trace.line))
         self._paint_arrow(painter, left, right, area.bottom() - 10, trace.direction == "out", colour)
-        font = QFont(option.font)
+        font = QFont(painter.font())
         font.setPixelSize(13)
         font.setWeight(QFont.Weight.DemiBold)
         painter.setFont(font)
@@ -64,7 +42,6 @@ class RungDelegate(QStyledItemDelegate):
         words = QRectF(left + 12, area.top() + 4, right - left - 24, 20)
         text = QFontMetricsF(font).elidedText(str(index.data()), Qt.TextElideMode.ElideRight, words.width())
         painter.drawText(words, Qt.AlignmentFlag.AlignCenter, text)
-        painter.restore()
 
     def _paint_time(self, painter: QPainter, area: QRectF, since: float, trace: SipTrace) -> None:
         font = QFont(painter.font())

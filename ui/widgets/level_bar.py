@@ -19,6 +19,7 @@ class LevelBar(QWidget):
         super().__init__()
         self.setObjectName(name)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip("How loud others hear you; the thin mark is what the microphone itself hears.")
         self._theme = theme
         self._level: float | None = None
         self._raw: float | None = None

@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
-from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.events import IceMoment
 from ui.models.moments import MOMENT, SINCE, MomentsModel, tone
 from ui.path_words import flow_words
 from ui.theme.manager import Theme
+from ui.widgets.steps import Index, StepDelegate, StepList
 
-Index = QModelIndex | QPersistentModelIndex
-_ROW = 40
 _TIME = 62.0
 
 
-class MomentList(QListView):
-    """The arrow keys walk it; it stays at its end while somebody looks there."""
+class MomentList(StepList):
+    """What happened on a path, the newest last."""
 
     def __init__(self, theme: Theme, model: MomentsModel) -> None:
-        super().__init__()
-        self.setObjectName("momentList")
-        self.setAccessibleName("What happened on the path")
-        self.setUniformItemSizes(True)
-        self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
+        super().__init__("momentList", "What happened on the path")
         self.setItemDelegate(_MomentDelegate(theme, self))
         self.setModel(model)
 
 
-class _MomentDelegate(QStyledItemDelegate):
-    def __init__(self, theme: Theme, view: QListView) -> None:
-        super().__init__(view)
-        self._theme = theme
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(240, _ROW)
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+class _MomentDelegate(StepDelegate):
+    def draw(self, painter: QPainter, area: QRectF, index: Index) -> None:
         moment: IceMoment = index.data(MOMENT)
         tokens = self._theme.tokens
-        area = QRectF(option.rect)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        if option.state & QStyle.StateFlag.State_Selected:
-            painter.setBrush(QColor(tokens.accent_soft))
-            painter.drawRoundedRect(area.adjusted(2, 1, -2, -1), 8, 8)
         colour = {"good": tokens.good, "bad": tokens.bad, "warn": tokens.warn}.get(tone(moment), tokens.muted)
         painter.setBrush(QColor(colour))
         painter.drawEllipse(QRectF(area.left() + _TIME + 8, area.top() + 8, 8, 8))
-        font = QFont(option.font)
+        font = QFont(painter.font())
         font.setPixelSize(11)
         painter.setFont(font)
         painter.setPen(QColor(tokens.muted))
@@ -71,4 +50,3 @@ class _MomentDelegate(QStyledItemDelegate):
         painter.setPen(QColor(tokens.text))
         text = QFontMetricsF(font).elidedText(moment.text, Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, left, text)
-        painter.restore()

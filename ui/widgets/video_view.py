@@ -54,7 +54,7 @@ class VideoView(QWidget):
             self._waker.ready.connect(self._wake)
 
     def show_mirrored(self, on: bool) -> None:
-        """Show the pictures as in a mirror, or as they are."""
+        """Show the pictures as in a mirror, or as they are; those with words on them stay readable either way."""
         if on != self.mirrored:
             self.mirrored = on
             self.update()
@@ -101,10 +101,14 @@ class VideoView(QWidget):
             return
         if not target.contains(area):
             self._paint_ground(painter, area)
-        if self.mirrored:
+        if self._is_mirrored:
             painter.translate(area.width(), 0)
             painter.scale(-1, 1)
         painter.drawImage(target, self._image)
+
+    @property
+    def _is_mirrored(self) -> bool:
+        return self.mirrored and self._picture is not None and not self._picture.is_lettered
 
     def _paint_ground(self, painter: QPainter, area: QRectF) -> None:
         ground = QLinearGradient(0, 0, 0, area.height())
@@ -117,11 +121,14 @@ class VideoView(QWidget):
 
     def _paint_rounded(self, painter: QPainter, target: QRectF, area: QRectF) -> None:
         assert self._image is not None
+        if not target.contains(area):
+            self._paint_ground(painter, area)
+            area = area.intersected(target)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         brush = QBrush(self._image)
         across = target.width() / self._image.width()
         move = QTransform()
-        if self.mirrored:
+        if self._is_mirrored:
             move.translate(target.right(), target.top()).scale(-across, across)
         else:
             move.translate(target.left(), target.top()).scale(across, across)
