@@ -132,15 +132,33 @@ def _parameters(text: str) -> tuple[tuple[str, str], ...]:
 
 def in_common(theirs: tuple[CodecPlan, ...], ours: tuple[CodecPlan, ...]) -> tuple[CodecPlan, ...]:
     """What both know, in their order, with their payload numbers and parameters; empty without a codec among it."""
-    known = {(codec.name.lower(), codec.clock_rate, codec.channels) for codec in ours}
+    known = {_key(codec) for codec in ours}
     # One entry a codec: a second payload type of the same codec (another packetisation) is not answered.
     common: dict[tuple[str, int, int], CodecPlan] = {}
     for codec in theirs:
-        key = (codec.name.lower(), codec.clock_rate, codec.channels)
+        key = _key(codec)
         if key in known and _is_better(codec, common.get(key)):
             common[key] = codec
     voices = [codec for codec in common.values() if not is_beside(codec)]
     return tuple(codec for codec in common.values() if codec in voices or _fits(codec, voices))
+
+
+def as_offered(offered: tuple[CodecPlan, ...], agreed: tuple[CodecPlan, ...], rtx: RtxTypes) -> tuple[CodecPlan, ...]:
+    """Agreed codecs under the numbers of this side's offer, where the answer has others.
+
+    Each side says what it wants to receive (RFC 3264 section 5.1), so the peer sends with ours. A number that the
+    answer gives to something else stays that.
+    """
+    taken = {codec.payload_type for codec in agreed} | {repair for repair, _ in rtx}
+    ours = {_key(codec): codec.payload_type for codec in reversed(offered)}
+    numbered = ((codec, ours.get(_key(codec))) for codec in agreed)
+    return tuple(
+        replace(codec, payload_type=number) for codec, number in numbered if number is not None and number not in taken
+    )
+
+
+def _key(codec: CodecPlan) -> tuple[str, int, int]:
+    return codec.name.lower(), codec.clock_rate, codec.channels
 
 
 def _is_better(codec: CodecPlan, than: CodecPlan | None) -> bool:

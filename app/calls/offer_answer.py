@@ -23,6 +23,7 @@ from app.calls.extensions import (
     offered_lines,
 )
 from app.calls.formats import (
+    as_offered,
     codec_attributes,
     codecs_for,
     codecs_of,
@@ -459,9 +460,9 @@ def read_answer(
         given = head.security.kind if head is not None else security_offered(answer, media)
         if given != security or not terms.accepts(given):
             raise DescriptionError(f"the answer protects media with {given}, the offer asked for {security}", 488)
-        agreed.append(
-            _agree(answer, media, local, common, given, head, dtls_role, poorer, again=again, answering=False)
-        )
+        entry = _agree(answer, media, local, common, given, head, dtls_role, poorer, again=again, answering=False)
+        also = as_offered(codecs_of(asked), common, entry.plan.rtx)
+        agreed.append(replace(entry, plan=replace(entry.plan, also_received=also)))
     if not agreed:
         raise DescriptionError("the answer accepts nothing of the offer", 488)
     streams = tuple(line for line in lines if isinstance(line, LocalStream))

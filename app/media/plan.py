@@ -70,11 +70,13 @@ class StreamPlan:
     transport_cc: bool = False  # both sides have the extension and `a=rtcp-fb:… transport-cc`
     remb: bool = False  # … `goog-remb`
     tmmbr: bool = False  # … `ccm tmmbr`
+    also_received: tuple[CodecPlan, ...] = ()  # of `codecs`, under further payload types: those of our own offer
 
     @property
     def payload_types(self) -> tuple[int, ...]:
         """Every payload type that may come."""
-        return (*(codec.payload_type for codec in self.codecs), *(repair for repair, _ in self.rtx))
+        received = (*self.codecs, *self.also_received)
+        return (*(codec.payload_type for codec in received), *(repair for repair, _ in self.rtx))
 
     def rtx_of(self, payload_type: int) -> int | None:
         """The payload type of what repairs this one; None where the packet itself comes again."""

@@ -82,7 +82,7 @@ class RtpStream:
         self.host = host
         self.plan = plan
         self.codec = self.codec_of(plan)
-        self.codecs = {codec.payload_type: codec for codec in plan.codecs if is_known(plan.kind, codec)}
+        self.codecs = self._received_by(plan)
         self.sender = self._new_sender()
         self.source: RemoteSource | None = None
         self.gate_open = False
@@ -109,6 +109,11 @@ class RtpStream:
             raise MediaError(f"No {plan.kind} format is known to both sides.")
         return codec
 
+    @staticmethod
+    def _received_by(plan: StreamPlan) -> dict[int, CodecPlan]:
+        received = (*plan.codecs, *plan.also_received)
+        return {codec.payload_type: codec for codec in received if is_known(plan.kind, codec)}
+
     def _new_sender(self) -> RtpSender:
         plan = self.plan
         ids = plan.extension_ids if plan.transport_cc else replace(plan.extension_ids, transport_cc=None)
@@ -122,7 +127,7 @@ class RtpStream:
         before, self.plan = self.plan, plan
         self.codec = self.codec_of(plan)
         self.codecs.clear()
-        self.codecs.update({codec.payload_type: codec for codec in plan.codecs if is_known(plan.kind, codec)})
+        self.codecs.update(self._received_by(plan))
         if _sends_as(before) != _sends_as(plan) or self.sender.clock_rate != self.codec.clock_rate:
             self._sent_before += self.sender.packets_sent
             self.sender = self._new_sender()

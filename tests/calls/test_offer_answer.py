@@ -322,6 +322,21 @@ def test_keys_and_silence_are_agreed_beside_a_codec_that_both_know() -> None:
     assert line.attribute("maxptime") == "120"
 
 
+def test_an_answer_with_numbers_of_its_own_is_sent_with_them_and_received_with_ours() -> None:
+    lines = (replace(ours("192.0.2.1", 4000)[0], ice=None),)
+    offer = make_offer(Origin(1, 1), lines, terms(), "none")
+    body = audio_offer(
+        *("a=rtpmap:120 opus/48000/2", "a=rtpmap:96 telephone-event/8000", "a=fmtp:96 0-15"), formats="120 0 96"
+    )
+    (plan,) = read_answer(offer, body, lines, terms(), "none").streams
+    assert [codec.payload_type for codec in plan.codecs] == [120, 0, 96]
+    assert [(codec.name, codec.payload_type) for codec in plan.also_received] == [("telephone-event", 101)]  # 96: taken
+    body = audio_offer("a=rtpmap:120 opus/48000/2", formats="120")
+    (plan,) = read_answer(offer, body, lines, terms(), "none").streams
+    assert [(codec.name, codec.payload_type) for codec in plan.also_received] == [("opus", 96)]
+    assert 96 in plan.payload_types
+
+
 def test_keys_alone_are_nothing_to_talk_with() -> None:
     with pytest.raises(DescriptionError) as refused:
         answered(audio_offer("a=rtpmap:101 telephone-event/8000", formats="101 13"), terms())

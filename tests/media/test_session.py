@@ -563,6 +563,16 @@ async def test_repeats_bring_lost_sound_back() -> None:
         assert figures.recovered_ms == pytest.approx(figures.lost * 20, abs=25)
 
 
+async def test_sound_under_a_number_of_our_offer_is_heard_too() -> None:
+    async with two_ends() as (caller, callee):
+        caller.session.configure([replace(audio(), also_received=(replace(OPUS, payload_type=96),))])
+        callee.session.configure([audio(replace(OPUS, payload_type=96))])
+        await secure(caller, callee, "none")
+        callee.session.start_sending()
+        await eventually(lambda: caller.session.first_audio_at is not None)
+        assert caller.session.dropped_datagrams == 0
+
+
 async def test_a_repeat_of_what_is_no_sound_is_no_sound() -> None:
     red, key = CodecPlan("red", 63, 48_000, 2, (("111/111", ""),)), CodecPlan("telephone-event", 110, 48_000)
     pressed = bytes((5, 0x0A)) + (960).to_bytes(2)
