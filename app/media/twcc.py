@@ -166,38 +166,37 @@ class ArrivalLog:
         if self._earliest_news is None or self._highest is None:
             return []
         feedbacks: list[TransportFeedback] = []
-        first, highest = min(self._earliest_news, self._next), self._highest
-        while first <= highest:
-            began = next((number for number in range(first, highest + 1) if number in self._times), None)
-            if began is None:
-                break
-            if began - first >= STATUSES_PER_PACKET:
-                first = began
-            feedback = self._one(first, began, highest, ssrc, media_ssrc)
-            feedbacks.append(feedback)
-            first += len(feedback.deltas)
-        self._next, self._news, self._earliest_news = highest + 1, 0, None
+        first = min(self._earliest_news, self._next)
+        numbers, taken = sorted(number for number in self._times if number >= first), 0
+        while taken < len(numbers):
+            if numbers[taken] - first >= STATUSES_PER_PACKET:
+                first = numbers[taken]
+            deltas, reference = self._one(first, numbers, taken)
+            taken += len(deltas) - deltas.count(None)
+            count, self._count = self._count, (self._count + 1) & 0xFF
+            feedbacks.append(
+                TransportFeedback(ssrc, media_ssrc, first & 0xFFFF, reference & 0xFF_FFFF, count, tuple(deltas))
+            )
+            first += len(deltas)
+        self._next, self._news, self._earliest_news = self._highest + 1, 0, None
         oldest = int((now - KEPT_S) / TICK_S)
         while self._times and next(iter(self._times.values())) < oldest:
             self._times.popitem(last=False)
         return feedbacks
 
-    def _one(self, first: int, began: int, highest: int, ssrc: int, media_ssrc: int) -> TransportFeedback:
-        times = self._times
-        reference = times[began] // TICKS_OF_REFERENCE
+    def _one(self, first: int, numbers: list[int], taken: int) -> tuple[list[int | None], int]:
+        """Give the deltas of one feedback from `first` to the last arrival that fits into it, and its reference."""
+        reference = self._times[numbers[taken]] // TICKS_OF_REFERENCE
         last = reference * TICKS_OF_REFERENCE
         deltas: list[int | None] = []
-        for number in range(first, min(highest + 1, first + STATUSES_PER_PACKET)):
-            time = times.get(number)
-            if time is None:
-                deltas.append(None)
-                continue
-            if not -LARGE <= time - last <= LARGE:
-                break  # too far apart for one packet
+        for number in numbers[taken : taken + STATUSES_PER_PACKET]:
+            time = self._times[number]
+            if number - first >= STATUSES_PER_PACKET or not -LARGE <= time - last <= LARGE:
+                break  # too many, or too far apart for one packet
+            deltas += [None] * (number - first - len(deltas))
             deltas.append(time - last)
             last = time
-        count, self._count = self._count, (self._count + 1) & 0xFF
-        return TransportFeedback(ssrc, media_ssrc, first & 0xFFFF, reference & 0xFF_FFFF, count, tuple(deltas))
+        return deltas, reference
 
     def _start_over(self, extended: int) -> int:
         """Forget the numbers before a jump; what was not told of them stays untold."""

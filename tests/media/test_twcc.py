@@ -211,3 +211,12 @@ def test_aiortc_reads_the_head_of_what_we_write() -> None:
     (read,) = rtp.RtcpPacket.parse(bytes(TransportFeedback(1, 2, 3, 4, 5, (1, None, 300))))
     assert isinstance(read, rtp.RtcpRtpfbPacket)
     assert (read.fmt, read.ssrc, read.media_ssrc) == (15, 1, 2)
+
+
+def test_a_sender_that_leaps_through_the_numbers_is_told_of_what_came_and_of_no_gaps() -> None:
+    log = ArrivalLog()
+    for number in range(300):
+        log.arrived(number * 2_900 & 0xFFFF, 100.0 + number * 0.0005)
+    told = log.take(1, 2, 100.2)
+    assert [feedback.base for feedback in told] == [number * 2_900 & 0xFFFF for number in range(300)]
+    assert {len(feedback.deltas) for feedback in told} == {1}
