@@ -28,8 +28,10 @@ SHARE_S = 0.1  # shares change no more often, unless they fall
 SHARE_STEP = 0.03
 ROOM_S = 0.015  # of sending that may be under way beyond a round trip and the wait for feedback
 ROOM_RISE = 1.05  # of the rate at which packets arrive …
+ROOM_FADES = 0.97  # … lately, each feedback, where no queue stands: a moment in which less was sent shows nothing …
 ROOM_BPS = 100_000  # … and so much more may be sent
 FIRST_BYTES = 6_000  # under way before feedback tells how fast they arrive
+SIGN_BYTES = 1_500  # sent although nothing may, where feedback that should have come has not: two packets
 GAP_FADES = 0.97  # a feedback, of the longest wait for one …
 GAP_RISES = 1.1  # … which a path that has just become narrow makes longer too
 DEAF_S = 1.5  # no feedback for so long although packets went out: the peer gives none
@@ -102,6 +104,8 @@ class SendSide:
         self._repeated_rate = RateMeter()
         self._shared_at = 0.0
         self._fed_at: float | None = None
+        self._left_at = 0.0  # when a packet with a number left last
+        self._carried_bps = 0.0  # the most that arrived lately
         self._feedback_gap_s = 0.05
         self._unanswered_since: float | None = None  # packets went out and no feedback came
         self._is_deaf = False
@@ -136,6 +140,7 @@ class SendSide:
     def moved(self, now: float) -> None:
         """The transport has another path: what was learned of the old one is of little use."""
         self._sent.reset_flight()
+        self._carried_bps = 0.0
         self.estimator = SendEstimator(min(self.estimator.rate_bps, MOVED_BPS))
         self._prober = Prober()
 
@@ -159,6 +164,9 @@ class SendSide:
             app_limited=self._is_app_limited(now),
             unproven_bps=self._unproven_bps(),
         )
+        acked = self.estimator.acked_bps or 0.0
+        fades = ROOM_FADES if self.estimator.queue_s < DRAIN_FROM_S else 0.0
+        self._carried_bps = max(acked, self._carried_bps * fades)
         loss = self.estimator.loss.loss
         found = self._prober.results(results, now, is_sent=self._pacer.cluster is None, loss=loss)
         if found is not None:
@@ -285,6 +293,7 @@ class SendSide:
         size = len(data) + WIRE_BYTES
         if not packet.is_verbatim and sender.extensions.slot is not None:
             data = sender.extensions.numbered(data, self._sent.number(size, now, packet.probe))
+            self._left_at = now
             if self._unanswered_since is None:
                 self._unanswered_since = now
             if packet.probe is not None:
@@ -304,17 +313,18 @@ class SendSide:
         if not self.uses_feedback:
             return float("inf")
         estimator = self.estimator
-        if estimator.acked_bps is None:
-            return FIRST_BYTES - self._sent.in_flight_bytes
         window_s = estimator.base_rtt_s + self._feedback_gap_s + ROOM_S
-        acked = estimator.acked_bps
-        rate = estimator.rate_bps
-        if acked is not None:
-            rate = min(rate, acked * ROOM_RISE + ROOM_BPS)
-        room = rate * window_s / 8 + 2_400 - self._sent.in_flight_bytes
-        if room <= 0 and self._pacer.queued_bytes:
-            self._held_back_at = now
-        return room
+        if estimator.acked_bps is None:
+            room = float(FIRST_BYTES - self._sent.in_flight_bytes)
+        else:
+            rate = min(estimator.rate_bps, self._carried_bps * ROOM_RISE + ROOM_BPS)
+            room = rate * window_s / 8 + 2_400 - self._sent.in_flight_bytes
+        if room > 0 or not self._pacer.queued_bytes:
+            return room
+        self._held_back_at = now
+        # The last packets may be lost, or the feedback about them: nothing would arrive that the peer could tell of.
+        heard_at = max(self._left_at, self._fed_at or 0.0)
+        return SIGN_BYTES if now - heard_at > window_s else room
 
     def _is_app_limited(self, now: float) -> bool:
         """Whether clearly less was sent than the estimate allows, and not because the path held us back."""

@@ -1,0 +1,59 @@
+"""An event loop on a virtual clock: timers run as soon as nothing else is to be done, and the clock jumps to them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+Result = TypeVar("Result")
+
+_BEGIN_S = 1_000.0
+
+
+class _Selector(selectors.DefaultSelector):
+    """Never waits: the clock goes on instead. What threads and sockets have ready is taken first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = _BEGIN_S
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0 if timeout is not None else None)
+        if not ready and timeout:
+            self.now += timeout
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.clock = _Selector()
+        super().__init__(self.clock)
+
+    def time(self) -> float:
+        return self.clock.now
+
+
+@contextmanager
+def _clock(loop: VirtualLoop) -> Iterator[None]:
+    with patch.object(time, "monotonic", loop.time), patch.object(time, "time", loop.time):
+        yield
+
+
+def run(work: Coroutine[Any, Any, Result], seed: int) -> Result:
+    """Run a coroutine whose every look at a clock shows the virtual time; what is drawn by `random` is the seed's."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            loop = runner.get_loop()
+            assert isinstance(loop, VirtualLoop)
+            with _clock(loop):
+                return runner.run(work)
+    finally:
+        random.setstate(state)
