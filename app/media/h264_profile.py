@@ -123,20 +123,19 @@ def own_parameters(theirs: CodecPlan) -> tuple[tuple[str, str], ...]:
 
 
 def limits_of(codec: CodecPlan) -> PictureLimits | None:
-    """Give the most that the peer takes of this format; None where it set no limit."""
-    if codec.name.lower() != H264_NAME:
-        return None
+    """Give the most that the peer takes of this format; None where it said nothing that can be understood."""
     level = ProfileLevel.parse(codec.parameter("profile-level-id"))
     if level is None or level.rank is None:
         return None
     limits = level.limits
     return PictureLimits(
-        max(limits.blocks, _number(codec, "max-fs")),
-        max(limits.blocks_per_s, _number(codec, "max-mbps")),
-        max(limits.bps, _number(codec, "max-br") * 1_000),
+        max(limits.blocks, number_of(codec, "max-fs")),
+        max(limits.blocks_per_s, number_of(codec, "max-mbps")),
+        max(limits.bps, number_of(codec, "max-br") * 1_000),
     )
 
 
-def _number(codec: CodecPlan, name: str) -> int:
+def number_of(codec: CodecPlan, name: str) -> int:
+    """Read a number out of a codec's parameters; 0 where there is none."""
     text = codec.parameter(name) or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 8 else 0

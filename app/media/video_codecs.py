@@ -8,9 +8,9 @@ from typing import Protocol
 
 import av
 
-from app.media import h264_payload, vp8
+from app.media import h264_payload, h264_profile, vp8
 from app.media.h264 import H264Decoder, H264Encoder, parameter_sets
-from app.media.h264_profile import H264_NAME
+from app.media.h264_profile import H264_NAME, PictureLimits
 from app.media.payload import PayloadPart
 from app.media.plan import CodecPlan
 from app.media.vp8 import Vp8Decoder, Vp8Encoder, Vp8Packetizer
@@ -53,6 +53,11 @@ def _is_h264(codec: CodecPlan) -> bool:
 
 def _mode(codec: CodecPlan) -> int:
     return 1 if codec.parameter("packetization-mode") == "1" else 0
+
+
+def limits_of(codec: CodecPlan) -> PictureLimits | None:
+    """Give the most that the peer takes of a format; None where it set no limit."""
+    return h264_profile.limits_of(codec) if _is_h264(codec) else vp8.limits_of(codec)
 
 
 def make_encoder(codec: CodecPlan, bitrate_bps: int, fps: int, *, is_screen: bool = False) -> VideoEncoder:

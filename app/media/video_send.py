@@ -16,14 +16,13 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from app.events import VideoStats
 from app.media.allocation import PACKET_OVERHEAD_BYTES, BitrateWish
-from app.media.h264_profile import limits_of
 from app.media.ladder import LEAST_BPS, Ladder, Thinning, most_bitrate, rungs
 from app.media.plan import CodecPlan
 from app.media.ports import CapturedFrame, Preview, VideoSource
 from app.media.rotation import upright
 from app.media.sending import RtpSender
 from app.media.stats import RateMeter
-from app.media.video_codecs import VideoEncoder, make_encoder, make_packetizer
+from app.media.video_codecs import VideoEncoder, limits_of, make_encoder, make_packetizer
 from app.media.worker import Outbox, Worker
 
 WAIT_S = 0.1

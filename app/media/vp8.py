@@ -13,7 +13,9 @@ import av
 from av.video.frame import PictureType
 
 from app.media.errors import PacketError
+from app.media.h264_profile import PictureLimits, number_of
 from app.media.payload import PayloadPart
+from app.media.plan import CodecPlan
 from app.media.vpx import Vpx, is_available
 
 CLOCK_RATE = 90_000
@@ -23,7 +25,18 @@ KEEP_FROM, KEEP_TO = 0.85, 1.3  # of the bitrate so far: not worth the key frame
 SPEED, HURRIED_SPEED = 10, 12  # of libvpx: 12 saves a tenth of the time and costs 1 dB, 16 is a quarter and 5 dB
 LARGE_PIXELS = 1_280 * 720
 
+_USUAL_FPS = 60  # of a peer that says a size only
+_ANY_BPS = 1_000_000_000
+
 _TIME_BASE = fractions.Fraction(1, CLOCK_RATE)
+
+
+def limits_of(codec: CodecPlan) -> PictureLimits | None:
+    """Give the most that the peer's decoder takes (RFC 7741 section 6.1); None where it did not say."""
+    blocks = number_of(codec, "max-fs")
+    if not blocks:
+        return None
+    return PictureLimits(blocks, blocks * (number_of(codec, "max-fr") or _USUAL_FPS), _ANY_BPS)
 
 
 class Vp8Encoder:

@@ -237,4 +237,3 @@ def test_a_peers_level_bounds_what_it_is_sent() -> None:
     one_b = limits_of(peer(profile_level_id="42f00b"))
     assert one_b is not None
     assert one_b.bps == 128_000
-    assert limits_of(CodecPlan("VP8", 96, 90_000)) is None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
 
 from app.media import vpx
+from app.media.codecs import VP8
 from app.media.errors import MediaError, PacketError
 from app.media.pattern import Pattern
 from app.media.payload import PayloadPart
@@ -18,6 +21,7 @@ from app.media.vp8 import (
     Vp8Packetizer,
     is_key_frame,
     key_frame_size,
+    limits_of,
     read_payload,
 )
 
@@ -159,3 +163,15 @@ def test_a_damaged_frame_is_refused_and_a_key_frame_heals() -> None:
     decoder.reset()
     data, _ = Vp8Encoder(200_000, 30).encode(pattern.draw(3, 0), 0, key=True)
     assert len(decoder.decode(data)) == 1
+
+
+def test_what_the_peers_decoder_takes_is_kept_to() -> None:
+    assert limits_of(VP8) is None
+    said = limits_of(replace(VP8, fmtp=(("max-fs", "1200"), ("max-fr", "15"))))
+    assert said is not None
+    assert [said.allow(*picture) for picture in ((640, 480, 15), (640, 480, 30), (1280, 720, 10))] == [
+        True,
+        False,
+        False,
+    ]
+    assert limits_of(replace(VP8, fmtp=(("max-fs", "lots"),))) is None
