@@ -113,7 +113,7 @@ class TransportStats:
     """The path that sound and picture share."""
 
     estimate_bps: float | None = None  # what it is thought to carry from here to the peer
-    estimate_from: str | None = None  # "transport-cc", "remb", "tmmbr", "loss"
+    estimate_from: str | None = None  # "transport-cc", "remb", "loss"
     estimate_in_bps: float | None = None  # what it is thought to carry to here, where we estimate for the peer
     queue_delay_ms: float | None = None  # that packets of ours wait on the way, above the least that was seen
     pacer_ms: float | None = None  # that the oldest packet waits here to be sent

@@ -19,7 +19,6 @@ _LIMITS = {
 _ESTIMATES = {
     "transport-cc": "from each packet's arrival there",
     "remb": "told by the other side",
-    "tmmbr": "asked for by the other side",
     "loss": "from its losses",
 }
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 Sound = npt.NDArray[np.int16]
 Samples = npt.NDArray[np.float32]
 
-FAST_HZ = 48_000
 _TAPS_PER_PHASE = 30  # both filters together delay by 30 samples of the slower clock: 3.75 ms at 8 kHz
 _KAISER_BETA = 5.65  # 60 dB
 _CUT = 0.475  # of the slower clock: 3.8 kHz at 8 kHz, 7.6 kHz at 16 kHz
