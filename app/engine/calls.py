@@ -56,11 +56,13 @@ class EngineCalls:
         publish: Callable[[Event], None],
         *,
         ring: bool,
+        on_connected: Callable[[], None],
         on_idle: Callable[[], None],
     ) -> None:
         self._publish = publish
         self._people = people
         self._services = services
+        self._on_connected = on_connected
         self._on_idle = on_idle
         self._sounds = CallSounds(ring=ring)
         self._sip_ids: dict[str, set[str]] = {}
@@ -141,6 +143,7 @@ class EngineCalls:
         if len(info.steps) == 1 or (info.connected_at is not None and call.call_id not in self._saved_connected):
             if info.connected_at is not None:
                 self._saved_connected.add(call.call_id)
+                self._on_connected()
             self._save(call, self._figures(call))
 
     def _call_ended(self, call: Call) -> None:

@@ -181,9 +181,12 @@ class EngineCore:
         settings = self._kept.settings
         account = self.account
         serves = self._options.home is HomeMode.SERVE
+        sip_port = settings.network.sip_port
+        if serves or (sip_port is None and not self._options.take_calls):
+            sip_port = 0  # 5060 is left to who serves and to who can be called, on this machine too
         config = SipConfig(
-            # A home server for others needs 5060 for itself; its own endpoint serves nobody and stays inside.
-            sip_port=0 if serves else settings.network.sip_port,
+            sip_port=sip_port,
+            # The own endpoint of a home server for others serves nobody and stays inside.
             bind=("127.0.0.1",) if serves else self._bind_addresses(),
             user=self._kept.user_name,
             display_name=self._kept.own_name,
@@ -207,7 +210,12 @@ class EngineCore:
             peers=self._people.peers,
         )
         self._calls = EngineCalls(
-            services, self._people, self._publish, ring=self._options.ring, on_idle=self._restart_if_due
+            services,
+            self._people,
+            self._publish,
+            ring=self._options.ring,
+            on_connected=lambda: self.devices.watch_for(self._kept.settings.media),
+            on_idle=self._restart_if_due,
         )
         self._calls.start()
         self._registration_settled.clear()

@@ -1,25 +1,33 @@
 """Microphones, speakers and cameras of this machine: their list, kept fresh, and trying them out before a call.
 
-Everything runs on the engine's loop and waits for devices in threads; the facade has a thin method for each.
+Everything runs on the engine's loop and waits for devices in threads; the facade has a thin method for each. The list
+is read in a thread of its own, one at a time: where a sound server hangs it never comes back, and must keep neither the
+threads in which names are looked up and files are written, nor the program from ending.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.engine.errors import EngineError
 from app.events import DeviceInfo, DevicesChanged, Event, TrialChanged
 from app.frames import FrameMailbox
+from app.media.worker import Worker, call_soon
 from app.owned_tasks import OwnedTasks
 from app.settings import MediaSettings
+
+Found = tuple[tuple[DeviceInfo, ...], tuple[str, ...]]
 
 if TYPE_CHECKING:
     from app.media.device_watch import DeviceWatch
     from app.media.trial import DeviceTrial
 
 TELL_EVERY_S = 0.1
+READ_LIMIT_S = 8.0
+NO_ANSWER = "The sound devices of this machine do not answer."
 
 
 class EngineDevices:
@@ -30,22 +38,34 @@ class EngineDevices:
         self._publish = publish
         self._tasks = OwnedTasks("devices")
         self._changed = asyncio.Event()
+        self._found: Found = ((), ())
+        self._reading: asyncio.Task[Found] | None = None
+        self._following: asyncio.Task[None] | None = None
         self._watching: asyncio.Future[DeviceWatch] | None = None
         self._trial: DeviceTrial | None = None
         self._trial_lock = asyncio.Lock()  # one after the other: a trial that is only being made is to be ended too
         self._telling: asyncio.Task[None] | None = None
 
-    async def read(self) -> tuple[tuple[DeviceInfo, ...], tuple[str, ...]]:
-        """The devices, and one sentence for each kind that is missing."""
-        return await asyncio.to_thread(_read_devices)
+    async def read(self) -> Found:
+        """The devices, and one sentence for each kind that is missing; those of before where they do not answer."""
+        try:
+            return await asyncio.wait_for(self._read(), READ_LIMIT_S)
+        except TimeoutError:
+            return self._found[0], (NO_ANSWER,)
 
     async def list(self) -> tuple[DeviceInfo, ...]:
         return (await self.read())[0]
 
     def watch(self) -> None:
-        """Tell of the devices now, and whenever they have changed."""
-        self._changed.set()
-        self._tasks.start(self._follow(), "look for devices")
+        """Tell of the devices now, and whenever they have changed; harmless when that is done already."""
+        if self._following is None:
+            self._changed.set()
+            self._following = self._tasks.start(self._follow(), "look for devices")
+
+    def watch_for(self, media: MediaSettings) -> None:
+        """The same for a call with such settings: a command has looked for no device until then."""
+        if media.audio_from == "mic" or media.audio_to == "speaker":
+            self.watch()
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
@@ -53,12 +73,23 @@ class EngineDevices:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            found = await self.read()
+            found = await self._read()
             if found != told:
                 told = found
                 self._publish(DevicesChanged(*found))
             if self._watching is None:
                 self._watching = asyncio.ensure_future(asyncio.to_thread(_new_watch, loop, self._changed.set))
+
+    async def _read(self) -> Found:
+        """Wait for a list that is read from now on, however long that takes."""
+        before = self._reading
+        if before is not None and not before.done():
+            await asyncio.wait((before,))
+        if self._reading is before:  # else another one has asked since
+            self._reading = asyncio.ensure_future(_in_thread(_read_devices))
+        assert self._reading is not None
+        self._found = await asyncio.shield(self._reading)
+        return self._found
 
     async def try_out(self, media: MediaSettings, *, camera: bool) -> None:
         async with self._trial_lock:
@@ -100,11 +131,34 @@ class EngineDevices:
         """Release everything."""
         await self.stop_trial()
         await self._tasks.close()
+        if self._reading is not None:
+            self._reading.cancel()
         if self._watching is not None:
             await asyncio.to_thread((await self._watching).stop)
 
 
-def _read_devices() -> tuple[tuple[DeviceInfo, ...], tuple[str, ...]]:
+async def _in_thread(work: Callable[[], Found]) -> Found:
+    """Do something that may never come back in a thread that nobody waits for at the end."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Found] = loop.create_future()
+
+    def finish(outcome: Callable[[], None]) -> None:
+        call_soon(loop, lambda: None if done.done() else outcome())
+
+    def run(stopping: threading.Event) -> None:
+        try:
+            found = work()
+        except Exception as error:
+            failure = error
+            finish(lambda: done.set_exception(failure))
+        else:
+            finish(lambda: done.set_result(found))
+
+    Worker("device-list", run).start()
+    return await done
+
+
+def _read_devices() -> Found:
     """Blocks; loads the sound library the first time."""
     from app.media.devices import list_devices, missing_devices
 
@@ -114,7 +168,6 @@ def _read_devices() -> tuple[tuple[DeviceInfo, ...], tuple[str, ...]]:
 
 def _new_watch(loop: asyncio.AbstractEventLoop, on_change: Callable[[], None]) -> DeviceWatch:
     from app.media.device_watch import DeviceWatch
-    from app.media.worker import call_soon
 
     watch = DeviceWatch(lambda: call_soon(loop, on_change))
     watch.start()

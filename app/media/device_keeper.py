@@ -17,6 +17,7 @@ from app.media.priority import before_others
 logger = logging.getLogger(__name__)
 
 STUCK_AFTER_S = 2.0  # no block of 10 ms for this long
+OPENING_S = 3.5  # a sound server takes half of that at most
 RETRY_INTERVALS_S = (0.5, 1.0, 2.0, 3.0, 5.0)  # the last one again and again
 _CLOSE_TIMEOUT_S = 2.0
 _RELEASE_S = 0.05  # between looks whether other streams let the list go
@@ -35,23 +36,17 @@ class DeviceKeeper:
         self.kind: Kind = kind
         self._problem: str | None = None
         self._moved_at = 0.0
+        self._opening_since: float | None = None
         self.device_name: str | None = None
         self.delay_s = 0.0  # of what a speaker is given now, as far as PortAudio knows
         self._wanted = wanted
         self._callback = callback
-        self._settled = threading.Event()  # the first attempt is over
         self._stopping = threading.Event()
         self._device: AudioDevice | None = None
         self._changed = threading.Event()  # another device is the right one
         self._woken = threading.Event()  # … or the right one may be there now
         self._thread: threading.Thread | None = None
-
-    def use(self, wanted: str) -> None:
-        """Go on with another device, "" the system's; returns at once."""
-        if wanted != self._wanted:
-            self._wanted = wanted
-            self._changed.set()
-            self._woken.set()
+        self._starting = threading.Lock()
 
     def devices_changed(self) -> None:
         """Look whether another device is the right one by now; may block as long as reading the list does."""
@@ -64,7 +59,9 @@ class DeviceKeeper:
     @property
     def problem(self) -> str | None:
         """One sentence while there is no device, another one than asked for, or one that is stuck; None otherwise."""
-        if self.device_name is not None and time.monotonic() - self._moved_at > STUCK_AFTER_S:
+        now, opening_since = time.monotonic(), self._opening_since
+        is_stuck = self.device_name is not None and now - self._moved_at > STUCK_AFTER_S
+        if is_stuck or (opening_since is not None and now - opening_since > OPENING_S):
             return f"The {self.kind} does not answer: {_MEANS[self.kind]}."
         return self._problem
 
@@ -73,14 +70,12 @@ class DeviceKeeper:
         """True while a device is open."""
         return self.device_name is not None
 
-    def start(self, timeout_s: float) -> None:
-        """Begin to open the device and wait up to `timeout_s` for it; it may still come later."""
-        if self._thread is not None or self._stopping.is_set():
-            return
-        self._thread = threading.Thread(target=self._run, name=f"{self.kind}-keeper", daemon=True)
-        self._thread.start()
-        if timeout_s > 0 and not self._settled.wait(timeout_s):
-            self._problem = f"The {self.kind} does not answer: {_MEANS[self.kind]}."
+    def start(self) -> None:
+        """Begin to open the device; returns at once. Whoever uses it may ask for this, once is done."""
+        with self._starting:
+            if self._thread is None and not self._stopping.is_set():
+                self._thread = threading.Thread(target=self._run, name=f"{self.kind}-keeper", daemon=True)
+                self._thread.start()
 
     def close(self, *, wait: bool = True) -> None:
         """Release the device; with `wait` at most two seconds, otherwise at once and in the keeper's thread."""
@@ -100,7 +95,7 @@ class DeviceKeeper:
             self._problem = f"The {self.kind} stopped because of an error in Parley: {_MEANS[self.kind]}."
         finally:
             unlisten()
-            self._settled.set()
+            self._opening_since = None
 
     def _keep(self) -> None:
         failures = 0
@@ -109,8 +104,9 @@ class DeviceKeeper:
             self._woken.clear()
             if self._stopping.is_set():
                 return
+            self._opening_since = time.monotonic()
             stream = self._open()
-            self._settled.set()
+            self._opening_since = None
             if stream is None:
                 self._woken.wait(RETRY_INTERVALS_S[min(failures, len(RETRY_INTERVALS_S) - 1)])
                 failures += 1
@@ -127,6 +123,7 @@ class DeviceKeeper:
                 self._problem = f"The {self.kind} was lost: {_MEANS[self.kind]} until it is back."
                 logger.info("%s", error)
             finally:
+                self._opening_since = time.monotonic()  # closing can hang as well
                 self.device_name = self._device = None
                 stream.close(lost=lost)
 

@@ -12,7 +12,6 @@ from app.media.portaudio import Block
 from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
 from app.media.sample_ring import SampleRing
 
-_OPEN_TIMEOUT_S = 4.0
 _PATIENCE_S = 0.015  # for a block that is a little late: better than a hole
 _MOST_WAITING = 3 * FRAME_SAMPLES
 
@@ -34,7 +33,10 @@ class MicrophoneSource:
         self._ring = SampleRing(SAMPLE_RATE_HZ // 2)
         self._arrived = threading.Event()
         self._arrived_at = 0.0
-        self._keeper = DeviceKeeper("microphone", device, self._take)
+        self._device = device
+        self._switching = threading.Lock()  # another device may be chosen while one is being opened or closed
+        self._is_started = self._is_closed = False
+        self._keeper = self._new_keeper(device)
         self._flowing = False
 
     @property
@@ -51,12 +53,21 @@ class MicrophoneSource:
         return self._keeper.delay_s + (len(self._ring) + FRAME_SAMPLES) / SAMPLE_RATE_HZ
 
     def use(self, device: str) -> None:
-        """Go on with another device, "" the system's; returns at once."""
-        self._keeper.use(device)
+        """Go on with another device, "" the system's; returns at once, even where the present one hangs."""
+        with self._switching:
+            if device == self._device or self._is_closed:
+                return
+            self._device, before = device, self._keeper
+            self._keeper = self._new_keeper(device)
+            if self._is_started:
+                self._keeper.start()
+        before.close(wait=False)
 
     def start(self) -> None:
-        self._keeper.start(_OPEN_TIMEOUT_S)
-        self._ring.drop_to(FRAME_SAMPLES)
+        """Begin to open the device and return at once: until it is open there is silence."""
+        with self._switching:
+            self._is_started = True
+            self._keeper.start()
 
     def read_frame(self) -> AudioFrame:
         waited_s = self._wait() if self._flowing and len(self._ring) < FRAME_SAMPLES else 0.0
@@ -76,6 +87,14 @@ class MicrophoneSource:
         self.surplus_s = -waited_s if waited_s > 0 else len(self._ring) / SAMPLE_RATE_HZ + since_s
         return frame
 
+    def _new_keeper(self, device: str) -> DeviceKeeper:
+        def take(block: Block) -> None:
+            if self._keeper is keeper:  # not from one that was left
+                self._take(block)
+
+        keeper = DeviceKeeper("microphone", device, take)
+        return keeper
+
     def _take(self, block: Block) -> None:
         """Runs in the device's thread."""
         self._ring.write(block)
@@ -93,4 +112,6 @@ class MicrophoneSource:
         return time.monotonic() - began
 
     def close(self) -> None:
-        self._keeper.close()
+        with self._switching:
+            self._is_closed, keeper = True, self._keeper
+        keeper.close()

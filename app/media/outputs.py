@@ -119,12 +119,12 @@ _lock = threading.Lock()
 _outputs: dict[str, Output] = {}
 
 
-def join(device: str, playing: Playing, timeout_s: float) -> Output:
-    """Play on a device ("" follows the system) from now on; waits up to `timeout_s` for it to open."""
+def join(device: str, playing: Playing) -> Output:
+    """Play on a device ("" follows the system) as soon as it is open; returns at once."""
     with _lock:
         output = _outputs.get(device)
         if output is None:
             output = _outputs[device] = Output(device)
         output._sit(playing)
-    output.keeper.start(timeout_s)
+    output.keeper.start()
     return output

@@ -145,7 +145,7 @@ def take_fresh_list(rows: dict[str, list[list[object]]]) -> None:
     with _lock:
         for kind in _DIRECTIONS:
             _fresh[kind] = tuple(AudioDevice(*row) for row in rows.get(kind, ()))  # type: ignore[arg-type]
-        _is_stale = any(_identities(_fresh[kind]) != _identities(_known[kind]) for kind in _DIRECTIONS)
+        _is_stale = any(_facts(_fresh[kind]) != _facts(_known[kind]) for kind in _DIRECTIONS)
 
 
 def as_row(device: AudioDevice) -> list[object]:
@@ -165,8 +165,9 @@ def is_stale() -> bool:
     return _is_stale and _open_streams > 0
 
 
-def _identities(listed: tuple[AudioDevice, ...]) -> set[tuple[str, str]]:
-    return {device.identity for device in listed}
+def _facts(listed: tuple[AudioDevice, ...]) -> set[tuple[tuple[str, str], bool]]:
+    """What makes one list another one: the devices, and which of them are the system's."""
+    return {(device.identity, device.is_default) for device in listed}
 
 
 def _behind_server(kind: Kind, found: tuple[AudioDevice, ...]) -> tuple[AudioDevice, ...]:
@@ -432,9 +433,14 @@ def _read_list() -> None:
 
 def _end(sounddevice: Any) -> None:
     """Leave PortAudio as the program ends, unless a thread is still inside: what it uses would be freed under it."""
-    if _open_streams == 0 and sounddevice._initialized:
-        with contextlib.suppress(sounddevice.PortAudioError):
-            sounddevice._terminate()
+    if not _lock.acquire(blocking=False):
+        return
+    try:
+        if _open_streams == 0 and sounddevice._initialized:
+            with contextlib.suppress(sounddevice.PortAudioError):
+                sounddevice._terminate()
+    finally:
+        _lock.release()
 
 
 def _device(row: dict[str, Any], host_apis: Any, direction: str) -> AudioDevice:

@@ -62,7 +62,7 @@ class _Playing:
         self._sound = sound
         self._repeat = repeat
         self._position = 0
-        self._output = outputs.join(device, self, 0.0)
+        self._output = outputs.join(device, self)
 
     @property
     def problem(self) -> str | None:

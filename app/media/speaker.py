@@ -13,7 +13,6 @@ from app.media.portaudio import BLOCK_SAMPLES, Block
 from app.media.ports import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
 from app.media.sample_ring import SampleRing
 
-_OPEN_TIMEOUT_S = 4.0
 _LEAST_QUEUED = BLOCK_SAMPLES
 _MOST_QUEUED = 5 * FRAME_SAMPLES
 _FRAME_S = FRAME_MS / 1000
@@ -42,6 +41,8 @@ class SpeakerSink:
         self.on_played: Callable[[Block, float], None] | None = None
         self._device = device
         self._output: outputs.Output | None = None
+        self._switching = threading.Lock()  # another device may be chosen while one is being opened or closed
+        self._is_closed = False
         self._ring = SampleRing(SAMPLE_RATE_HZ // 2)
         self._taken = threading.Event()
         self._written = threading.Event()
@@ -72,16 +73,20 @@ class SpeakerSink:
 
     def use(self, device: str) -> None:
         """Go on with another device, "" the system's; returns at once."""
-        if device == self._device:
-            return
-        self._device, before = device, self._output
-        if before is not None:
-            self._output = outputs.join(device, self, 0.0)
-            before.leave(self, wait=False)
+        with self._switching:
+            if device == self._device:
+                return
+            self._device, before = device, self._output
+            if before is None or self._is_closed:
+                return
+            self._output = outputs.join(device, self)
+        before.leave(self, wait=False)
 
     def start(self) -> None:
-        if self._output is None:
-            self._output = outputs.join(self._device, self, _OPEN_TIMEOUT_S)
+        """Begin to open the device and return at once: until it is open a clock stands for it."""
+        with self._switching:
+            if self._output is None and not self._is_closed:
+                self._output = outputs.join(self._device, self)
 
     def frames_wanted(self) -> int | None:
         if self._pulls():
@@ -106,8 +111,10 @@ class SpeakerSink:
             self._ring.clear()
 
     def close(self) -> None:
-        if self._output is not None:
-            self._output.leave(self)
+        with self._switching:
+            self._is_closed, output = True, self._output
+        if output is not None:
+            output.leave(self)
 
     def _pulls(self) -> bool:
         """Tell whether a device is taking samples; one that is open but stalls is no better than none."""

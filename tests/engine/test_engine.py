@@ -34,6 +34,7 @@ from app.events import (
 from app.settings import Account, NetworkSettings, Settings, SipTransport
 from app.sip.config import SipConfig
 from app.sip.endpoint import SipEndpoint
+from app.sip.uri import SipUri
 
 E = TypeVar("E")
 WAIT_S = 20.0
@@ -101,6 +102,17 @@ async def test_it_tells_what_there_is_when_it_starts(profile_dir: Path) -> None:
         assert [contact.name for contact in people.contacts] == ["Echo test"]
         assert (await watch.first(RegistrationChanged)).state is RegistrationState.NONE
         await watch.first(HistoryChanged)
+
+
+async def test_who_cannot_be_called_leaves_the_usual_port_to_who_can(profile_dir: Path) -> None:
+    """Else `parley call` and `parley listen` begun together, and whoever dials this machine reaches the wrong one."""
+
+    def on_loopback(settings: Settings) -> Settings:
+        return replace(settings, network=replace(settings.network, interfaces=("127.0.0.1",), sip_port=None))
+
+    async with engine(profile_dir, adjust=on_loopback, take_calls=False, home=HomeMode.ON_DEMAND) as (_, watch):
+        own = SipUri.parse((await watch.first(RegistrationChanged)).own_uri or "")
+        assert own.port not in (None, 5060)
 
 
 async def test_a_call_to_echo_is_heard_and_seen_and_kept_in_history(profile_dir: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from app.engine import devices
 from app.engine.devices import EngineDevices
-from app.events import TrialChanged
+from app.events import DeviceInfo, TrialChanged
 from app.frames import FrameMailbox
 from app.settings import MediaSettings
 
@@ -77,3 +77,49 @@ def test_what_is_asked_twice_opens_once(slow: None) -> None:
 
     assert len(after(asked)) == 1
     assert len(Trial.made) == 1
+
+
+async def test_a_list_that_never_comes_keeps_nothing_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks is told so, no thread of others is taken, and the engine closes."""
+    asked, release = threading.Semaphore(0), threading.Event()
+
+    def hang() -> devices.Found:
+        asked.release()
+        assert release.wait(60)
+        return (), ()
+
+    monkeypatch.setattr(devices, "_read_devices", hang)
+    monkeypatch.setattr(devices, "READ_LIMIT_S", 0.05)
+    engine = EngineDevices(lambda event: None)
+    try:
+        engine.watch()
+        for found in await asyncio.gather(*(engine.read() for _ in range(20))):
+            assert found == ((), (devices.NO_ANSWER,))
+        assert asked.acquire(timeout=8)
+        assert not asked.acquire(blocking=False)
+        assert await asyncio.to_thread(threading.current_thread) is not None
+        await engine.close()
+    finally:
+        release.set()
+
+
+async def test_who_asks_for_the_list_gets_one_that_was_read_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    names = iter(("before", "after"))
+
+    def read() -> devices.Found:
+        name = next(names)
+        reading.release()
+        assert go_on.acquire(timeout=8)
+        return (DeviceInfo("microphone", name, is_default=True),), ()
+
+    monkeypatch.setattr(devices, "_read_devices", read)
+    engine = EngineDevices(lambda event: None)
+    first = asyncio.ensure_future(engine.list())
+    await asyncio.to_thread(reading.acquire)
+    others = [asyncio.ensure_future(engine.list()) for _ in range(3)]
+    await asyncio.sleep(0)
+    go_on.release(2)
+    assert [device.name for device in await first] == ["before"]
+    assert {device.name for found in await asyncio.gather(*others) for device in found} == {"after"}
+    await engine.close()

@@ -61,7 +61,7 @@ def test_devices_are_seen_chosen_lost_and_found_again_while_one_is_open(tmp_path
         speaker = SpeakerSink()
         speaker.start()
         try:
-            assert speaker.description == "default"
+            assert until(lambda: speaker.description == "default")
             pulse.plug("headset")
             assert until(lambda: bool(told) and told[-1].get(HEADSET) is False)
             pulse.control("set-default-sink", "headset")

@@ -1,0 +1,108 @@
+"""Sound devices that stand still, or hang where a test says so: they stand for PortAudio and its driver.
+
+A microphone of number N hears a tone of (N + 1) times 500 Hz.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.media import portaudio
+from app.media.portaudio import AudioDevice
+
+FIRST, SECOND = "First", "Second"
+_BUFFER = 1_440
+
+
+class Hanging:
+    """Fulfils what is used of sounddevice. `opening` and `moving` are the numbers of devices that hang there."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        self.opening: set[int] = set()
+        self.moving: set[int] = set()
+        self.has_hung = threading.Event()
+        self.release = threading.Event()
+        self.played: dict[int, int] = {0: 0, 1: 0}  # blocks
+
+    def RawInputStream(self, **asked: Any) -> _Stream:
+        return _Stream(self, **asked)
+
+    def RawOutputStream(self, **asked: Any) -> _Stream:
+        return _Stream(self, **asked)
+
+    def pause(self, device: int, where: set[int]) -> None:
+        """Hang for as long as this device does."""
+        if device in where:
+            self.has_hung.set()
+            assert self.release.wait(60)
+
+
+class _Stream:
+    latency = 0.01
+
+    def __init__(self, library: Hanging, *, device: int, **asked: Any) -> None:
+        self._library, self._device = library, device
+        library.pause(device, library.opening)
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+        self._moved = 0
+
+    def stop(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def _passed(self) -> int:
+        return round((time.monotonic() - self._began) * 48_000)
+
+    @property
+    def read_available(self) -> int:
+        return max(0, self._passed() - self._moved)
+
+    @property
+    def write_available(self) -> int:
+        self._moved = max(self._moved, self._passed())  # it ran dry
+        return _BUFFER - (self._moved - self._passed())
+
+    def read(self, count: int) -> tuple[bytes, bool]:
+        self._library.pause(self._device, self._library.moving)
+        while self.read_available < count:
+            time.sleep(0.001)
+        at = self._moved + np.arange(count)
+        self._moved += count
+        return (10_000 * np.sin(2 * np.pi * 500 * (self._device + 1) * at / 48_000)).astype(np.int16).tobytes(), False
+
+    def write(self, samples: np.ndarray) -> bool:
+        self._library.pause(self._device, self._library.moving)
+        self._moved += samples.size
+        self._library.played[self._device] += 1
+        return False
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    """Two devices of each kind; whatever hangs is let go at the end."""
+    library = Hanging()
+    both = tuple(AudioDevice(number, name, "ALSA", 1, number == 0) for number, name in enumerate((FIRST, SECOND)))
+    monkeypatch.setattr(portaudio, "_library", lambda: library)
+    monkeypatch.setattr(portaudio, "_read_list", lambda: None)
+    for kind in ("microphone", "speaker"):
+        monkeypatch.setitem(portaudio._known, kind, both)
+    before = portaudio._open_streams
+    yield library
+    library.release.set()
+    deadline = time.monotonic() + 10
+    while portaudio._open_streams != before:
+        assert time.monotonic() < deadline, "a device is still open"
+        time.sleep(0.01)

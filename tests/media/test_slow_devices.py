@@ -1,0 +1,128 @@
+"""Devices that hang: the rest of the call goes on, another device can be chosen, and its end waits little for them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.media import device_keeper, outputs, portaudio, session
+from app.media.microphone import MicrophoneSource
+from app.media.speaker import SpeakerSink
+from app.settings import MediaSettings
+from tests.heard import frequency_hz, part, read_wav
+from tests.media.hanging import FIRST, SECOND, Hanging, hanging
+from tests.media.wire import QUIET, audio, eventually, secure, two_ends, video
+
+__all__ = ["hanging"]
+
+ON_DEVICES = replace(
+    QUIET, audio_from="mic", audio_to="speaker", echo_cancellation=False, noise_suppression=False, gain_control=False
+)
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is waited for a device, and is not waited for here."""
+    monkeypatch.setattr(device_keeper, "_CLOSE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(session, "JOIN_S", 0.5)
+
+
+def settings(folder: Path) -> tuple[MediaSettings, MediaSettings]:
+    return ON_DEVICES, replace(QUIET, audio_from="tone:880", audio_to=str(folder / "callee.wav"))
+
+
+@pytest.mark.parametrize("end", [SpeakerSink, MicrophoneSource])
+async def test_a_device_chosen_while_another_one_opens_is_used(
+    hanging: Hanging, end: type[SpeakerSink | MicrophoneSource]
+) -> None:
+    hanging.opening = {0}
+    device = end(FIRST)
+    device.start()
+    await eventually(hanging.has_hung.is_set, 20.0)
+    device.use(SECOND)
+    hanging.release.set()
+    await eventually(lambda: device.description == SECOND, 20.0)
+    await asyncio.to_thread(device.close)
+    await eventually(lambda: portaudio._open_streams == 0, 20.0)
+    device.use(FIRST)  # too late: it is closed, and nothing is left open
+
+
+async def test_whoever_starts_an_output_at_the_same_moment_opens_it_once(hanging: Hanging) -> None:
+    together, sinks = threading.Barrier(8), [SpeakerSink(FIRST) for _ in range(8)]
+
+    def start(sink: SpeakerSink) -> None:
+        together.wait()
+        sink.start()
+
+    threads = [threading.Thread(target=start, args=(sink,)) for sink in sinks]
+    for thread in threads:
+        thread.start()
+    await eventually(lambda: hanging.played[0] > 10, 20.0)
+    assert portaudio._open_streams == len(outputs._outputs) == 1
+    for sink in sinks:
+        await asyncio.to_thread(sink.close)
+
+
+async def test_a_call_goes_on_and_ends_while_its_devices_hang_as_they_open(hanging: Hanging, tmp_path: Path) -> None:
+    hanging.opening = {0}
+    async with two_ends(settings(tmp_path)) as (caller, callee):
+        await secure(caller, callee)
+        for side in (caller, callee):
+            side.session.configure([audio(), video()])
+            side.session.start_sending()
+        await eventually(hanging.has_hung.is_set, 20.0)
+
+        def goes_on() -> bool:
+            (sound, picture, _), (far, _, _) = caller.session.stats(), callee.session.stats()
+            assert sound is not None
+            assert picture is not None
+            assert far is not None
+            heard = sound.output_level_dbfs is not None and sound.output_level_dbfs > -20  # by a recording, say
+            return heard and far.packets_received > 20 and picture.frames_decoded > 5
+
+        await eventually(goes_on, 20.0)
+        await caller.session.close()
+        assert not hanging.release.is_set()
+
+
+async def test_devices_that_stop_in_a_call_can_be_left_for_others(hanging: Hanging, tmp_path: Path) -> None:
+    async with two_ends(settings(tmp_path)) as (caller, callee):
+        await secure(caller, callee)
+        for side in (caller, callee):
+            side.session.configure([audio()])
+            side.session.start_sending()
+
+        def heard() -> float:
+            figures = callee.session.stats()[0]
+            return -99.0 if figures is None or figures.output_level_dbfs is None else figures.output_level_dbfs
+
+        await eventually(lambda: heard() > -20, 20.0)
+        hanging.moving = {0}
+        await eventually(lambda: heard() < -50, 20.0)
+        caller.session.use_devices(replace(ON_DEVICES, microphone=SECOND, speaker=SECOND))
+        await eventually(lambda: heard() > -20 and hanging.played[1] > 20, 20.0)
+        await callee.session.close()
+        await caller.session.close()
+        assert not hanging.release.is_set()
+    whole = read_wav(tmp_path / "callee.wav")
+    last = np.flatnonzero(np.abs(whole) > 5_000)[-1] / 48_000
+    assert frequency_hz(part(whole, last - 0.12, last)) == pytest.approx(1_000, abs=20)
+
+
+def test_another_system_device_is_followed_though_the_devices_are_the_same(hanging: Hanging) -> None:
+    """The list is frozen while any stream is open, the default in it as well."""
+    listed = portaudio._known["speaker"]
+    now = [portaudio.as_row(replace(device, is_default=not device.is_default)) for device in listed]
+    try:
+        portaudio.take_fresh_list({"microphone": [portaudio.as_row(device) for device in listed], "speaker": now})
+        assert portaudio._is_stale
+        assert portaudio.should_reopen("speaker", "", listed[0])
+        portaudio.take_fresh_list({kind: [portaudio.as_row(device) for device in listed] for kind in portaudio._known})
+        assert not portaudio._is_stale
+    finally:
+        portaudio._fresh.clear()
