@@ -89,8 +89,8 @@ class Watch:
     console: Console
     states_told: int = 0
     info: CallInfo | None = None
-    problems: list[str] = field(default_factory=list)
     is_recorded: bool = False  # and the file is not finished
+    fell_short: bool = False  # something beside the call itself was asked for and not done
     path_told: set[IceMoment] = field(default_factory=set)
     limits_told: set[tuple[str, str, bool]] = field(default_factory=set)
 
@@ -119,6 +119,7 @@ class Watch:
             self._tell_limits(event.figures.call_id, event.figures.quality.limits)
         if isinstance(event, FileKept):
             self.is_recorded = False
+            self.fell_short |= event.problem is not None
         tell(self.console, event)
 
     def _tell_limits(self, call_id: str, limits: tuple[QualityLimit, ...]) -> None:
@@ -168,9 +169,10 @@ def tell(console: Console, event: Event) -> None:
         if of_call:
             console.error(event.sentence)
     elif isinstance(event, FileKept):
-        words = event.problem or f"recorded {event.seconds:.0f} s to {event.path}"
         facts = {"call": event.call_id, "path": event.path, "seconds": round(event.seconds, 1)}
-        console.event("recorded", words, **facts, problem=event.problem)
+        console.event("recorded", f"recorded {event.seconds:.0f} s to {event.path}", **facts, problem=event.problem)
+        if event.problem is not None:
+            console.error(event.problem)
     elif isinstance(event, RegistrationChanged) and event.state is not RegistrationState.NONE:
         console.event(
             "registration",
@@ -214,7 +216,7 @@ async def call(args: argparse.Namespace, console: Console, started_at: float) ->
         console.report(report, summary_of(report))
         if not watch.went_well:
             console.error(cause_of(watch))
-        return 0 if watch.went_well else 1
+        return 0 if watch.went_well and not watch.fell_short else 1
 
 
 async def _talk(run: Running, watch: Watch, call_id: str, args: argparse.Namespace) -> None:
@@ -236,11 +238,13 @@ async def _talk(run: Running, watch: Watch, call_id: str, args: argparse.Namespa
                 await run.engine.calls.send_digits(call_id, digits)
             except EngineError as error:  # it is put on hold, or ends, at this moment
                 watch.console.error(str(error))
+                watch.fell_short = True
             digits = None
         if watch.state is CallState.CONNECTED and deadline is None and for_seconds is not None:
             deadline = loop.time() + for_seconds
         if watch.state is CallState.CONNECTED and record is not None:
             watch.is_recorded = await begin_recording(run, watch.console, call_id, record)
+            watch.fell_short |= not watch.is_recorded
             record = None
 
 

@@ -100,6 +100,7 @@ class _Service:
             return
         if isinstance(event, FileKept):
             self._recorded.discard(event.call_id)
+            self._failed += event.problem is not None
         if not isinstance(event, CallChanged):
             tell(self._console, event)
             if isinstance(event, RegistrationChanged):
@@ -116,6 +117,8 @@ class _Service:
         elif watch.state is CallState.CONNECTED and before is CallState.ANSWERING and self._args.record is not None:
             if await begin_recording(self._run, self._console, call.call_id, self._args.record):
                 self._recorded.add(call.call_id)
+            else:
+                self._failed += 1
         elif watch.state is CallState.RINGING and before is not CallState.RINGING:
             wait_s = 0.0 if self._args.decline else self._args.answer_after
             self._answer_at[call.call_id] = self._loop.time() + wait_s

@@ -35,11 +35,12 @@ FIGURES = CallFigures("c1", None, SecurityInfo(), None, None, Milestones())
 
 def call(*states: CallState) -> CallChanged:
     steps = tuple(CallStep(state, 0.1) for state in states)
-    return CallChanged(CallInfo("c1", Direction.INCOMING, "sip:b@x", "b", states[-1], steps, 0))
+    connected_at = 1.0 if CallState.CONNECTED in states else None
+    return CallChanged(CallInfo("c1", Direction.INCOMING, "sip:b@x", "b", states[-1], steps, 0, connected_at))
 
 
-async def printed(events: list[Event], capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
-    """Let one call happen, and give the events that were printed of it."""
+async def served(events: list[Event]) -> _Service:
+    """Let one call happen."""
 
     async def quietly(*args: object, **kwargs: object) -> str:
         return "talk.mkv"
@@ -58,29 +59,34 @@ async def printed(events: list[Event], capsys: pytest.CaptureFixture[str]) -> li
     args = argparse.Namespace(
         for_seconds=None, calls=1, decline=False, answer_after=0.0, record="talk.mkv", video_from="none"
     )
-    await asyncio.wait_for(_Service(run, Console(time.monotonic(), as_json=True), args).serve(), 5)
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    service = _Service(run, Console(time.monotonic(), as_json=True), args)
+    await asyncio.wait_for(service.serve(), 5)
+    return service
 
 
+TAKEN = (CallState.RINGING, CallState.ANSWERING, CallState.CONNECTED)
+
+
+@pytest.mark.parametrize("problem", [None, "The recording has ended: the disk is full."])
 async def test_each_event_of_a_call_is_told_once_and_its_recording_waited_for(
-    capsys: pytest.CaptureFixture[str],
+    problem: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ringing, answering = (CallState.RINGING,), (CallState.RINGING, CallState.ANSWERING)
-    connected = (*answering, CallState.CONNECTED)
-    told = await printed(
+    service = await served(
         [
-            call(*ringing),
-            call(*answering),
-            call(*connected),
+            call(*TAKEN[:1]),
+            call(*TAKEN[:2]),
+            call(*TAKEN),
             FiguresChanged(FIGURES),
             DigitReceived("c1", "5"),
-            call(*connected, CallState.ENDED),
-            FileKept("c1", "talk.mkv", 1.0),
-        ],
-        capsys,
+            call(*TAKEN, CallState.ENDED),
+            FileKept("c1", "talk.mkv", 1.0, problem),
+        ]
     )
-    kinds = [line["event"] for line in told if line["event"] != "call"]
+    out, err = capsys.readouterr()
+    kinds = [line["event"] for line in map(json.loads, out.splitlines()) if line["event"] != "call"]
     assert kinds == ["recording", "figures", "digit", "recorded"]
+    assert service.exit_code == (0 if problem is None else 1)
+    assert (problem or "") in err
 
 
 def test_a_call_that_never_was_has_the_report_of_any_other() -> None:
