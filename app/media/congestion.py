@@ -228,7 +228,7 @@ class _Transport:
                 request = self._limits[stream.plan.name].take(stream.sender.ssrc, source.ssrc, stream.wanted_bps, now)
                 if request is not None:
                     self._say(stream, request)
-            if stream.plan.remb and (not stream.plan.transport_cc or stream.wanted_bps is not None):
+            if stream.plan.remb:
                 wanted = None if stream.plan.tmmbr else stream.wanted_bps
                 remb = self._remb.take(stream.sender.ssrc, (source.ssrc,), wanted, now)
                 if remb is not None:

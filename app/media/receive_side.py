@@ -131,18 +131,24 @@ class RembPart:
         self.estimator = ReceiveEstimator()
         self._told_bps: float | None = None
         self._told_at = 0.0
+        self._lifted = 0  # how often it was said that there is no limit any more
 
     def take(self, ssrc: int, sources: tuple[int, ...], wanted_bps: int | None, now: float) -> Remb | None:
-        """Give the packet that is due, or None. `wanted_bps` is what this side can use at most."""
+        """Give the packet that is due, or None. `wanted_bps` is what this side can use at most.
+
+        A limit that is not wanted any more is lifted in so many words: libwebrtc keeps to the last one for ever.
+        """
         estimate = self.estimator.bps
         rates = [rate for rate in (estimate, wanted_bps) if rate is not None]
-        if not rates or not sources:
+        is_over = not rates and self._told_bps is not None and self._lifted < REQUEST_TRIES
+        if not (rates or is_over) or not sources:
             return None
-        bps = min(rates)
+        bps = min(rates, default=NO_LIMIT_BPS)
         fell = self._told_bps is not None and bps < self._told_bps * REMB_FALL
         if now - self._told_at < (0.1 if fell else REMB_S):
             return None
         self._told_bps, self._told_at = bps, now
+        self._lifted = 0 if rates else self._lifted + 1
         return Remb(ssrc, int(bps), sources)
 
 

@@ -116,6 +116,17 @@ def test_remb_is_sent_once_a_second_at_once_when_it_falls_and_for_less_that_is_w
     assert part.take(1, (2,), 200_000, 6.7) is not None
 
 
+def test_a_remb_that_is_wanted_no_more_is_lifted_and_not_for_ever() -> None:
+    part = RembPart()
+    part.take(1, (2,), 200_000, 5.0)
+    assert part.take(1, (2,), None, 5.5) is None
+    lifted = [told for step in range(20) if (told := part.take(1, (2,), None, 6.1 + step)) is not None]
+    assert [told.bitrate_bps for told in lifted] == [NO_LIMIT_BPS] * REQUEST_TRIES
+    again = part.take(1, (2,), 300_000, 40.0)
+    assert again is not None
+    assert again.bitrate_bps == 300_000
+
+
 def test_a_limit_is_asked_for_until_it_is_heard_and_not_for_ever() -> None:
     part = LimitPart()
     assert part.take(1, 2, None, 10.0) is None
