@@ -160,6 +160,8 @@ class Negotiation:
     def asks_restart(self, body: bytes, leg: Leg, wishes: dict[int, StreamWish]) -> bool:
         """Whether an offer inside the call has other ICE credentials for a path than the peer's last description.
 
+        Those of a stream that is put on another one's path are that one's (RFC 9143 section 7.1.3).
+
         PartialRestart where it restarts some paths of the call and not the others: a generation is of all.
         """
         assert leg.agreement is not None
@@ -170,6 +172,7 @@ class Negotiation:
             for index, wish in wishes.items()
             if wish.name in known
             and index < len(offer.media)
+            and not offer.is_bundled_behind(offer.media[index])
             and (theirs := ice_of(offer, offer.media[index])) is not None
         ]
         if any(renewed) and not all(renewed):

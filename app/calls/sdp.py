@@ -172,6 +172,10 @@ class SessionDescription(_HasAttributes):
         groups = (value.split() for value in self.all_attributes("group"))
         return [tuple(parts[1:]) for parts in groups if parts and parts[0] == "BUNDLE"]
 
+    def is_bundled_behind(self, media: MediaDescription) -> bool:
+        """Whether this m= section shares the path of another one, which is named first in its bundle."""
+        return media.mid is not None and any(media.mid in group[1:] for group in self.bundle_groups())
+
 
 def _attribute_lines(attributes: Attributes) -> Iterable[str]:
     return (f"a={name}" if value is None else f"a={name}:{value}" for name, value in attributes)

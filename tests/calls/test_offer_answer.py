@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from app.calls.errors import DescriptionError
+from app.calls.errors import DescriptionError, PartialRestart
+from app.calls.legs import Leg, StreamWish
+from app.calls.negotiation import Negotiation
 from app.calls.offer_answer import Agreement, LocalStream, Terms, answer_offer, make_offer, read_answer
 from app.calls.sdp import MediaDescription, Origin, SessionDescription
 from app.ice.candidates import Candidate, IceDescription
@@ -116,6 +120,21 @@ def test_a_peer_without_bundle_or_mids_gets_a_path_for_each_stream() -> None:
     caller = read_answer(offer, answer, mine, terms(), "dtls")
     assert [transport.name for transport in caller.transports] == ["0", "1"]
     assert caller.unused == ()
+
+
+def test_a_later_offer_that_puts_two_paths_on_one_is_no_restart() -> None:
+    """Chromium gives the second stream the credentials of the first one then: they are those of the path it joins."""
+    negotiation = Negotiation(terms(B_PRINT))
+    separate, answering = ours("192.0.2.1", 4000), ours("192.0.2.2", 5000)
+    first = make_offer(Origin(1, 1), separate, terms(), "dtls", bundle=False)
+    _, agreement = answer_offer(first, Origin(2, 1), dict(enumerate(answering)), terms(B_PRINT))
+    assert [transport.name for transport in agreement.transports] == ["0", "1"]
+    leg = cast(Leg, SimpleNamespace(agreement=agreement))
+    wishes = {0: StreamWish("0", "audio"), 1: StreamWish("1", "video")}
+    joined = separate[0], replace(separate[1], ice=separate[0].ice)
+    assert not negotiation.asks_restart(bytes(make_offer(Origin(1, 2), joined, terms(), "dtls")), leg, wishes)
+    with pytest.raises(PartialRestart):
+        negotiation.asks_restart(bytes(make_offer(Origin(1, 2), joined, terms(), "dtls", bundle=False)), leg, wishes)
 
 
 def test_a_refused_video_line_leaves_a_voice_call() -> None:
