@@ -89,6 +89,10 @@ class Direction:
         self._count += 1
         heapq.heappush(self._travelling, (self._last_due, self._count, frame))
 
+    def queue_s(self, now: float) -> float:
+        """How long a frame that comes now waits for those before it."""
+        return max(0.0, self._free_at - now)
+
     def next_due(self) -> float | None:
         return self._travelling[0][0] if self._travelling else None
 
