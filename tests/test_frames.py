@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import av
+import numpy as np
 import pytest
 
 from app import frames
@@ -73,3 +75,18 @@ def test_pictures_that_nobody_sees_are_not_converted(clock: Clock) -> None:
     assert mailbox_stamp(mailbox) == 24
     sink.write_frame(pattern.draw(30, 0.0), clock.now)
     assert mailbox_stamp(mailbox) == 30
+
+
+@pytest.mark.parametrize("width", [322, 324, 500, 852, 854])
+def test_a_picture_is_whole_up_to_its_last_column(width: int) -> None:
+    mailbox = FrameMailbox()
+    sink = MailboxSink(mailbox)
+    for grey in (40, 200, 120):  # what is left of one picture's memory would show in the next
+        frame = np.full((64 * 3 // 2, width), 128, np.uint8)
+        frame[:64] = grey
+        sink.write_frame(av.VideoFrame.from_ndarray(frame, format="yuv420p"), 0.0)
+        shown = mailbox.take()
+        assert shown is not None
+        assert (shown.width, shown.height) == (width, 64)
+        rows = np.frombuffer(shown.data, np.uint8).reshape(-1, shown.stride_bytes)
+        assert len(np.unique(rows[:64, : width * 4].reshape(64, width, 4)[..., 0])) == 1

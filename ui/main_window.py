@@ -42,6 +42,7 @@ class MainWindow(QMainWindow):
         self._settings: QWidget | None = None
         self._stage_call: str | None = None
         self._missing: list[str] = []
+        self._said_muted = ""
         self.rail = Rail(context.theme)
         self.column = ListColumn(context)
         self.welcome = WelcomePage(context)
@@ -261,6 +262,8 @@ class MainWindow(QMainWindow):
         if record is None and self.isFullScreen():
             self.toggle_full_screen()
         live = record is not None and not record.over
+        if self._said_muted and not (record is not None and live and record.info.muted):
+            self.toasts.take_back(self._said_muted)
         name = (record.info.remote_name or words.shown_address(record.info.remote_uri)) if record else ""
         self.setWindowTitle(f"{name} – Parley" if live else "Parley")
         if record is not None and record.over and self.isFullScreen():
@@ -287,8 +290,17 @@ class MainWindow(QMainWindow):
             if len(self._missing) == 1:
                 QTimer.singleShot(_GATHER_MS, self, self._say_missing)
             return
-        tone = {"engine": "bad", "muted": "plain"}.get(event.about, "warn")
+        if event.about == "muted":
+            self._said_muted = event.sentence
+            self.toasts.show_sentence(event.sentence, "plain", ("Unmute", self._unmute))
+            return
+        tone = "bad" if event.about == "engine" else "warn"
         self.toasts.show_sentence(event.sentence, tone)
+
+    def _unmute(self) -> None:
+        record = self.context.book.stage
+        if record is not None and record.info.muted:
+            self.call.toggle_mute()
 
     def _kept(self, sentence: str, path: str) -> None:
         self.toasts.show_sentence(sentence, "good", ("Show in folder", lambda: show_folder(path)))

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 Plane = NDArray[np.uint8]
 
 _CLOSE_TIMEOUT_S = 2.0
+_BLOCK = 16
 _BLACK_LUMA, _NO_CHROMA = 16, 128
 
 
@@ -74,6 +75,22 @@ class Fitter:
             y, x = top // divisor, left // divisor
             plane[y : y + part.shape[0], x : x + part.shape[1]] = part
         return av.VideoFrame.from_ndarray(picture, format="yuv420p")
+
+
+def with_whole_blocks(frame: av.VideoFrame) -> av.VideoFrame:
+    """Give a planar 8 bit picture a width of whole blocks of 16 columns; what is added at its right has no meaning.
+
+    Turned to BGRA without scaling, libswscale leaves the last columns of a narrower block as the memory was before.
+    """
+    if frame.width % _BLOCK == 0:
+        return frame
+    wide = av.VideoFrame(frame.width + -frame.width % _BLOCK, frame.height, frame.format.name)
+    wide.colorspace, wide.color_range = frame.colorspace, frame.color_range
+    for there, here in zip(frame.planes, wide.planes, strict=True):
+        source = np.frombuffer(memoryview(there), np.uint8).reshape(-1, there.line_size)
+        target = np.frombuffer(memoryview(here), np.uint8).reshape(-1, here.line_size)
+        target[: there.height, : there.width] = source[: there.height, : there.width]
+    return wide
 
 
 class NewestFrame:

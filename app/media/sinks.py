@@ -11,6 +11,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from app.frames import FrameMailbox, VideoPicture
+from app.media.pictures import with_whole_blocks
 from app.media.ports import SAMPLE_RATE_HZ, AudioFrame, AudioSink, CapturedFrame, VideoSink
 from app.media.rotation import upright
 from app.settings import MediaSettings
@@ -201,7 +202,7 @@ class MailboxSink:
     def _leave(self, frame: av.VideoFrame, at: float, *, is_lettered: bool) -> None:
         if not self._mailbox.is_wanted:
             return
-        plane = self._reformatter.reformat(frame, format="bgra").planes[0]
+        plane = self._reformatter.reformat(with_whole_blocks(frame), format="bgra").planes[0]
         data = memoryview(plane)
         self._mailbox.put(VideoPicture(frame.width, frame.height, plane.line_size, data, at, is_lettered))
 

@@ -132,6 +132,18 @@ def test_poorer_steps_are_said(panel: CallPanel, tell: Tell) -> None:
     assert panel.poorer.text() == "No encryption.\nNo ICE."
 
 
+def test_what_a_call_lacks_can_be_read_when_the_stage_becomes_narrow(
+    window: MainWindow, panel: CallPanel, tell: Tell, qtbot: QtBot
+) -> None:
+    notice = "What you hear suffers: this computer has too little time for it. Close other programs. " * 2
+    tell(CallChanged(scenes.call(CallState.CONNECTED, notice=notice)))
+    note = panel.poorer
+    qtbot.waitUntil(lambda: note.width() == 640)
+    window.resize(window.minimumSize())
+    qtbot.waitUntil(lambda: note.width() < 500)
+    assert note.height() >= note.heightForWidth(note.width())
+
+
 def test_a_failed_call_says_why_and_what_can_be_done(
     window: MainWindow, panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot
 ) -> None:

@@ -184,6 +184,19 @@ def test_problems_are_one_sentence_each_and_not_repeated(window: MainWindow, tel
     assert window.toasts.sentences == ["The TURN server does not answer.", "The disk is full."]
 
 
+def test_who_speaks_while_muted_is_told_and_can_unmute_there(
+    window: MainWindow, engine: Recorder, tell: Tell, qtbot: QtBot
+) -> None:
+    said = "You are muted: nobody hears what you say."
+    tell(CallChanged(scenes.call(CallState.CONNECTED, muted=True)), Problem("muted", said))
+    assert window.toasts.sentences == [said]
+    window.toasts.findChild(QAbstractButton, "toastOffer").click()
+    qtbot.waitUntil(lambda: "calls.set_muted" in engine.names())
+    assert engine.last("calls.set_muted") == ("c1", False)
+    tell(CallChanged(scenes.call(CallState.CONNECTED, muted=False)))
+    assert window.toasts.sentences == []  # it is not true any more
+
+
 def test_an_engine_that_cannot_start_is_said_for_good(window: MainWindow, tell: Tell) -> None:
     window.context.registration = None
     tell(Problem("engine", "The profile folder cannot be written: free some space."))

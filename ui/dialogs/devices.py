@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +40,7 @@ class DeviceDialog(QDialog):
         self._context = context
         self._settings: Settings | None = None
         self._camera_tried: bool | None = None
+        self._keeping = asyncio.Lock()  # the choice made last is kept last
         box = QVBoxLayout(self)
         box.setContentsMargins(20, 18, 20, 18)
         box.setSpacing(10)
@@ -158,9 +160,10 @@ class DeviceDialog(QDialog):
         """Keep what is chosen, for the calls that run too, and go on with it here."""
         engine = self._context.engine
         assert engine is not None
-        before = await engine.settings.get()
-        kept = replace(before, media=replace(before.media, **choices))
-        await engine.settings.change(kept)
+        async with self._keeping:
+            before = await engine.settings.get()
+            kept = replace(before, media=replace(before.media, **choices))
+            await engine.settings.change(kept)
         if isValid(self) and self._settings is not None:
             self._settings = kept
             await self._try_out()

@@ -132,7 +132,9 @@ class ShareDialog(FormDialog):
             shown = pixmap("share", self._context.theme.tokens.muted, 64)
         painter.drawPixmap((_PICTURE.width() - shown.width()) // 2, (_PICTURE.height() - shown.height()) // 2, shown)
         painter.end()
-        return QIcon(ground)
+        made = QIcon(ground)
+        made.addPixmap(ground, QIcon.Mode.Selected)  # not tinted: what is chosen stays to be recognised
+        return made
 
     def _selected(self) -> None:
         self.share.setEnabled(bool(self.list.selectedItems()))

@@ -32,7 +32,10 @@ class HistoryRow:
         return (self.entry.sentence or None) if self.entry is not None else None
 
     def spoken(self) -> str:
-        return f"{self.title}, {self.subtitle}, {self.time}" if self.entry else self.title
+        if self.entry is None:
+            return self.title
+        way = "outgoing" if self.entry.direction is Direction.OUTGOING else "incoming"
+        return f"{self.title}, {way}, {self.subtitle}, {self.time}"
 
 
 class HistoryModel(RowsModel[HistoryRow]):
@@ -84,8 +87,7 @@ def build_rows(entries: Iterable[HistoryEntry], wanted: str, now: float) -> list
 def _row(entry: HistoryEntry, name: str) -> HistoryRow:
     said = words.outcome_words(entry)
     missed = said == "Missed"
-    way = "Outgoing" if entry.direction is Direction.OUTGOING else "Incoming"
-    parts = [said if missed else f"{way} · {said}"]
+    parts = [said]  # the arrow before it says which way
     if entry.path:
         parts.append(entry.path)
     at = datetime.datetime.fromtimestamp(entry.started_wall).astimezone()

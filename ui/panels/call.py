@@ -63,6 +63,8 @@ class CallPanel(QWidget):
         )
         self.stale.setParent(self)
         self.stale.setProperty("look", "floating")
+        self.poorer.hide()
+        self.stale.hide()
         self.buttons = CallButtons(context.theme)
         self.buttons.setParent(self)
         self.volume_card = VolumeCard(self)
@@ -365,7 +367,7 @@ class CallPanel(QWidget):
         if self.poorer.isVisibleTo(self):
             wide = min(width - 32, 640)
             self.poorer.setFixedWidth(wide)
-            self.poorer.adjustSize()
+            self.poorer.setFixedHeight(self.poorer.heightForWidth(wide))
             self.poorer.move(16, top + 4)
             top = self.poorer.geometry().bottom() + 8
         self.buttons.fit(width)

@@ -58,6 +58,11 @@ class Toasts(QWidget):
         self._place()
         QAccessible.updateAccessibility(QAccessibleEvent(toast, QAccessible.Event.Alert))
 
+    def take_back(self, sentence: str) -> None:
+        """Show a sentence no longer that is no longer true."""
+        for toast in [toast for toast in self._shown if toast.sentence == sentence]:
+            self.remove(toast)
+
     def remove(self, toast: _Toast) -> None:
         if toast in self._shown:
             self._shown.remove(toast)
@@ -110,7 +115,8 @@ class _Toast(QFrame):
         """Take a width; give the height that the sentence needs in it."""
         for part in (self, self._text):
             part.ensurePolished()
-        height = self._row.heightForWidth(width)
+        edge = 2 * self.frameWidth()
+        height = self._row.heightForWidth(width - edge) + edge
         self.setFixedSize(width, height)
         return height
 
