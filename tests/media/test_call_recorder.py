@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -20,6 +20,7 @@ from app.media.call_recorder import CallRecorder, RecordingPlan
 from app.media.call_sound import BEEP_HZ, RecordingTone, SoundLane
 from app.media.pattern import Pattern
 from app.media.ports import FRAME_SAMPLES, CapturedFrame
+from app.media.recording_file import WavFile
 from app.media.stamp import read_stamp
 from app.settings import RecordedSound, TellOther
 from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, share_at, sounds, tone
@@ -320,10 +321,18 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_hangs_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, let_go = threading.Event(), threading.Event()
+
+    def hang(file: WavFile, tracks: object) -> None:
+        hangs.set()
+        let_go.wait(20)
+
+    monkeypatch.setattr(WavFile, "sound", hang)
     studio = Studio(tmp_path / "call.wav", with_picture=False)
-    held: list[Callable[[], None]] = []
-    monkeypatch.setattr(studio.recorder, "_sounds", type(studio.recorder._sounds)(3))
-    for _ in range(10):
-        studio.recorder.taps.own_sound(np.zeros(FRAME_SAMPLES, np.int16))  # type: ignore[misc]
-    assert not held
+    studio.talk(1.0)
+    assert hangs.wait(10)
+    studio.talk(25.0)  # more than the queues hold
+    assert studio.recorder._sounds.full()
+    let_go.set()
     studio.end()
+    assert studio.ended == [None]
