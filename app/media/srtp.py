@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,6 +39,7 @@ class Protection(Protocol):
     def protect_rtcp(self, packet: bytes) -> bytes: ...
     def unprotect(self, packet: bytes) -> bytes: ...
     def unprotect_rtcp(self, packet: bytes) -> bytes: ...
+    def forget(self, ssrc: int) -> None: ...
 
 
 class Srtp:
@@ -87,6 +89,11 @@ class Srtp:
         except (pylibsrtp.Error, ValueError) as error:
             raise PacketError(f"An RTCP packet is not authentic: {error}") from error
 
+    def forget(self, ssrc: int) -> None:
+        """Drop what is kept of a source of the peer."""
+        with contextlib.suppress(pylibsrtp.Error):  # it sent RTCP only, or nothing
+            self._inbound.remove_stream(ssrc)
+
 
 class Plain:
     """No protection, for a peer that has none."""
@@ -97,6 +104,9 @@ class Plain:
         return packet
 
     protect_rtcp = unprotect = unprotect_rtcp = protect
+
+    def forget(self, ssrc: int) -> None:
+        """Nothing is kept."""
 
 
 def _session(key: bytes, profile: int, direction: int) -> pylibsrtp.Session:

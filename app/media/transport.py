@@ -27,7 +27,8 @@ EARLY_DATAGRAMS = 16  # DTLS that came before we were told to begin
 # OpenSSL sends a flight again after a second; a lost datagram should not cost that. The same bytes again are dropped by
 # whoever has them already (RFC 6347 section 4.1.2.6).
 RESEND_AFTER_S = (0.15, 0.25, 0.4)
-MOST_SOURCES = 64  # SSRCs of one peer: each costs libsrtp a context
+MOST_SOURCES = 64  # SSRCs of one peer: each costs libsrtp a context …
+SOURCE_IDLE_S = 10.0  # … and gives its place to another one after so long a silence
 NAMES = {"dtls": "dtls-srtp", "sdes": "sdes-srtp", "none": "none"}
 
 
@@ -54,7 +55,7 @@ class MediaTransport:
         self._protection: Protection | None = None
         self._dtls: DtlsAssociation | None = None
         self._early: deque[bytes] = deque(maxlen=EARLY_DATAGRAMS)
-        self._sources: set[int] = set()
+        self._sources: dict[int, float] = {}  # SSRC -> when it was last heard
         self._timer: asyncio.TimerHandle | None = None
         self._flight: list[bytes] = []
         self._resends: asyncio.TimerHandle | None = None
@@ -213,7 +214,8 @@ class MediaTransport:
         is_rtcp = 192 <= data[1] <= 223  # RFC 5761 section 4
         start = 4 if is_rtcp else 8
         source = int.from_bytes(data[start : start + 4])
-        if source not in self._sources and len(self._sources) >= MOST_SOURCES:
+        leaves = self._longest_silent() if source not in self._sources else None
+        if leaves is not None and now - self._sources[leaves] < SOURCE_IDLE_S:
             self.rejected += 1
             return False
         try:
@@ -221,13 +223,20 @@ class MediaTransport:
         except PacketError as error:
             self._refuse(error)
             return False
-        self._sources.add(source)
+        if leaves is not None:
+            del self._sources[leaves]
+            protection.forget(leaves)
+        self._sources[source] = now
         if self._resends is not None:
             self._stop_resending()  # the peer has its keys
         self.received_bytes += len(data)
         self.last_received_at = now
         (self._on_rtcp if is_rtcp else self._on_rtp)(self.name, packet)
         return True
+
+    def _longest_silent(self) -> int | None:
+        """The source that goes when another one comes; None while there is room for both."""
+        return min(self._sources, key=self._sources.__getitem__) if len(self._sources) >= MOST_SOURCES else None
 
     def _refuse(self, error: PacketError) -> None:
         self.rejected += 1

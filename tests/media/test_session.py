@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from app.media.certificate import Certificate
 from app.media.codecs import OPUS, PCMA, PCMU
 from app.media.default_devices import SettingsDevices
 from app.media.errors import MediaError
@@ -25,9 +26,12 @@ from app.media.rtp import build_rtp
 from app.media.sdes import SdesKey
 from app.media.sending import ntp_time
 from app.media.session import MediaSession
+from app.media.srtp import Srtp
+from app.media.transport import MOST_SOURCES, MediaTransport
 from app.settings import MediaSettings
 from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, read_wav, share_at
 from tests.media.wire import QUIET, audio, eventually, secure, two_ends, video
+from tests.media.wire import Path as Path_
 from tests.seen import mailbox_stamp
 
 
@@ -408,6 +412,28 @@ async def test_a_new_source_takes_over_after_a_silence_and_not_before() -> None:
         assert figures is not None
         assert figures.packets_received == 20
         assert figures.lost == 0
+
+
+async def test_a_peer_may_change_its_source_all_day_but_not_with_each_packet() -> None:
+    ours, theirs = SdesKey.generate(), SdesKey.generate()
+    heard: list[bytes] = []
+    transport = MediaTransport(
+        *("0", Path_(), Certificate.generate()),
+        on_rtp=lambda _, data: heard.append(data),
+        on_rtcp=lambda *_: None,
+        on_closed=lambda _: None,
+    )
+    await transport.secure(SecurityPlan("sdes", sdes_local=ours, sdes_remote=theirs), 1.0)
+    peer = Srtp.from_sdes(theirs, ours)
+    for number in range(200):
+        transport.receive(peer.protect(build_rtp(0, False, 1, 0, number, b"sound")), float(number))
+    assert len(heard) == 200
+    for number in range(200, 400):
+        transport.receive(peer.protect(build_rtp(0, False, 1, 0, number, b"sound")), 199.5)
+    assert len(heard) < 200 + MOST_SOURCES
+    transport.receive(peer.protect(build_rtp(0, False, 2, 0, 199, b"sound")), 200.0)
+    assert heard[-1].endswith(b"sound")
+    assert int.from_bytes(heard[-1][8:12]) == 199  # who is known goes on
 
 
 async def test_reports_give_the_round_trip_time_and_close_says_bye() -> None:
