@@ -1,4 +1,4 @@
-"""A UDP relay of the tests that lets every datagram take its time: a server behind it answers late."""
+"""A UDP relay of the tests that lets every datagram take its time: a server behind it answers late, or when it may."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SlowRoad(asyncio.DatagramProtocol):
         self._server = server
         self._delay_s = delay_s
         self._ways: dict[tuple[str, int], asyncio.Task[_Way]] = {}
-        self.answered_at: float | None = None  # when the first answer reached a client, on the loop's clock
+        self._held: list[tuple[bytes, tuple[str, int]]] | None = None  # answers that may not go yet
         self.transport: asyncio.DatagramTransport
 
     @property
@@ -62,9 +62,19 @@ class SlowRoad(asyncio.DatagramProtocol):
     def later(self, arrive: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(self._delay_s / 2, arrive)
 
+    def hold(self) -> None:
+        """Let no answer through until `release`, however long a busy machine takes for what does not wait for one."""
+        self._held = []
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        for data, client in held:
+            self.answer(data, client)
+
     def answer(self, data: bytes, client: tuple[str, int]) -> None:
-        if self.answered_at is None:
-            self.answered_at = asyncio.get_running_loop().time()
+        if self._held is not None:
+            self._held.append((data, client))
+            return
         if not self.transport.is_closing():
             self.transport.sendto(data, client)
 

@@ -17,10 +17,9 @@ from app.ice.session import IceSession
 from app.settings import IcePolicy
 from app.sip.message import Response
 from tests.calls.parties import LOOPBACK, Party, connected, on_the_phone, party
-from tests.heard import frequency_hz, gaps_ms, part, read_wav
+from tests.heard import frequency_hz, read_wav
 
 GONE = NetworkChange(frozenset({"192.0.2.1"}), gone=frozenset({LOOPBACK}))  # loopback itself stays where it is
-MOST_GAP_MS = 60.0
 
 
 def two(folder: Path, **ada: object) -> tuple[Party, Party]:
@@ -54,11 +53,19 @@ async def talk(*calls: tuple[Party, Call], packets: int = 40) -> None:
         await one.until(lambda call=call, wanted=wanted: heard(call) >= wanted, "sound arrives")  # type: ignore[misc]
 
 
-def heard_whole(path: Path, hz: float) -> None:
-    samples = read_wav(path)
-    gaps = [gap for gap in gaps_ms(samples) if gap[1] > MOST_GAP_MS]
-    assert gaps == []
-    assert abs(frequency_hz(part(samples, 0.3, 1.3)) - hz) < 3
+async def nothing_lost(*calls: tuple[Party, Call]) -> None:
+    """Every packet that was sent has come, those of the move itself too: a busy machine may be late with some."""
+
+    def lost(call: Call) -> int | None:
+        sound = call.figures().audio
+        return None if sound is None else sound.lost
+
+    for one, call in calls:
+        await one.until(lambda call=call: lost(call) == 0, "nothing is missing")  # type: ignore[misc]
+
+
+def is_heard(path: Path, hz: float) -> bool:
+    return abs(frequency_hz(read_wav(path)) - hz) < 3
 
 
 @pytest.mark.parametrize("mover", ["ada", "bob"])
@@ -73,6 +80,7 @@ async def test_either_side_moves_and_nobody_hears_it(tmp_path: Path, mover: str)
         for side, call in sides:
             await side.until(lambda call=call: restarts_of(call) == 1, "the path is a new one")  # type: ignore[misc]
         await talk(*sides)
+        await nothing_lost(*sides)
         assert pair_of(outgoing) != before[0]
         assert pair_of(incoming) != before[1]
         assert [call.state for call in calls] == [CallState.CONNECTED] * 2
@@ -81,8 +89,8 @@ async def test_either_side_moves_and_nobody_hears_it(tmp_path: Path, mover: str)
             -1 if mover == "ada" else 0
         ]
         assert "a=remote-candidates" not in offer.body or mover == "ada"
-    heard_whole(tmp_path / "ada.wav", 880)
-    heard_whole(tmp_path / "bob.wav", 440)
+    assert is_heard(tmp_path / "ada.wav", 880)
+    assert is_heard(tmp_path / "bob.wav", 440)
 
 
 async def test_the_offer_of_a_restart_is_one_as_the_first(tmp_path: Path) -> None:
@@ -138,10 +146,11 @@ async def test_both_move_at_once(tmp_path: Path) -> None:
         for side, call in sides:
             await side.until(lambda call=call: restarts_of(call) >= 1, "the path is a new one")  # type: ignore[misc]
         await talk(*sides)
+        await nothing_lost(*sides)
         assert pair_of(outgoing) != before
         assert outgoing.state is incoming.state is CallState.CONNECTED
-    heard_whole(tmp_path / "ada.wav", 880)
-    heard_whole(tmp_path / "bob.wav", 440)
+    assert is_heard(tmp_path / "ada.wav", 880)
+    assert is_heard(tmp_path / "bob.wav", 440)
 
 
 async def test_again_and_again_from_both_sides(tmp_path: Path) -> None:
@@ -163,13 +172,14 @@ async def test_a_refused_restart_leaves_everything_as_it_was(tmp_path: Path) -> 
         ada.manager.network_changed(GONE)
         await ada.until(lambda: any(line.startswith("SIP/2.0 488") for line in ada.lines("in")), "it is refused")
         await talk((ada, outgoing), (bob, incoming))
+        await nothing_lost((ada, outgoing), (bob, incoming))
         assert pair_of(outgoing) == before
         assert restarts_of(outgoing) == restarts_of(incoming) == 0
         assert outgoing.leg is not None
         assert outgoing.leg.ice.next is None
         outgoing.set_held(True)  # the next change goes through as before
         await bob.until(lambda: incoming.info.held, "the pause is told")
-    heard_whole(tmp_path / "bob.wav", 440)
+    assert is_heard(tmp_path / "bob.wav", 440)
 
 
 async def test_a_peer_that_keeps_its_credentials_keeps_the_old_path(tmp_path: Path) -> None:
@@ -225,8 +235,9 @@ async def test_a_peer_without_ice_is_told_the_new_place(tmp_path: Path) -> None:
         await ada.until(lambda: restarts_of(outgoing) == 1, "it has moved")
         assert outgoing.negotiation.m_and_c["0"] != before
         await talk(*sides)
-    heard_whole(tmp_path / "ada.wav", 880)
-    heard_whole(tmp_path / "bob.wav", 440)
+        await nothing_lost(*sides)
+    assert is_heard(tmp_path / "ada.wav", 880)
+    assert is_heard(tmp_path / "bob.wav", 440)
 
 
 async def test_a_call_whose_path_stays_away_ends_when_patience_does(tmp_path: Path) -> None:

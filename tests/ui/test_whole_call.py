@@ -20,6 +20,7 @@ from app.events import CallChanged, CallInfo, CallState, EndKind, Event, Figures
 from app.media.stamp import read_stamp
 from app.settings import RecordingSettings, Settings, TellOther
 from tests.heard import frequency_hz, gaps_ms, level_dbfs, part, read_wav, share_at, sounds
+from tests.media.hanging import Hanging, hanging
 from tests.seen import stamps
 from ui.bridge import EngineBridge
 from ui.context import Context
@@ -27,6 +28,8 @@ from ui.dialogs.contact import ContactDialog
 from ui.main_window import MainWindow
 from ui.panels.diagnostics import DiagnosticsPane
 from ui.theme.manager import Theme
+
+__all__ = ["hanging"]
 
 LONG_MS = 20_000
 LEFT = Qt.MouseButton.LeftButton
@@ -101,8 +104,12 @@ class Ends:
 
 
 @pytest.fixture
-def ends(qt_loop: QEventLoop, theme: Theme, qtbot: QtBot, tmp_path: Path) -> Iterator[Ends]:
+def ends(
+    qt_loop: QEventLoop, theme: Theme, qtbot: QtBot, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Ends]:
+    """The near end hums and hears nothing; indirect parameters name other sources and sinks for it."""
     heard = tmp_path / "heard.wav"
+    sound = getattr(request, "param", ("tone:440", "null"))
     far_events: list[Event] = []
     far = Engine(
         options(tmp_path / "far", adjusted("tone:880", str(heard), "null", tmp_path / "far-kept"), HomeMode.ON_DEMAND),
@@ -110,7 +117,10 @@ def ends(qt_loop: QEventLoop, theme: Theme, qtbot: QtBot, tmp_path: Path) -> Ite
     )
     bridge = EngineBridge()
     near = Engine(
-        options(tmp_path / "near", adjusted("tone:440", "null", "window", tmp_path / "kept"), HomeMode.AUTO),
+        replace(
+            options(tmp_path / "near", adjusted(*sound, "window", tmp_path / "kept"), HomeMode.AUTO),
+            ring=sound[1] == "speaker",
+        ),
         bridge.publish,
     )
     context = Context(theme, bridge)
@@ -303,3 +313,20 @@ def test_a_blocked_window_loses_no_sound_at_the_other_end(ends: Ends) -> None:
 def _hears(event: FiguresChanged) -> bool:
     audio = event.figures.audio
     return audio is not None and audio.packets_received > 10
+
+
+@pytest.mark.parametrize("ends", [("mic", "speaker")], indirect=True)
+@pytest.mark.timeout(120)
+def test_devices_that_hang_leave_window_and_call_to_the_person(hanging: Hanging, ends: Ends) -> None:
+    hanging.opening = {0, 1}
+    window = ends.window
+    ends.connect()
+    ends.wait(hanging.has_hung.is_set)
+    assert stamp_moves(ends, window.call.remote)
+    ends.qtbot.mouseClick(window.call.buttons.mute, LEFT)
+    ends.wait(window.call.buttons.mute.isChecked)
+    ends.wait(lambda: any("does not answer" in sentence for sentence in window.toasts.sentences))
+    ends.qtbot.mouseClick(window.call.buttons.hang_up, LEFT)
+    ends.wait(lambda: ends.state() is CallState.ENDED)
+    ends.far_call(CallState.ENDED)
+    assert not hanging.release.is_set()
