@@ -74,6 +74,7 @@ class Congestion:
         if found is not None:
             for packet in packets:
                 found.rtcp(packet, now)
+            found.say_limits()
 
     def path_changed(self, transport: str) -> None:
         """The transport runs over another path from now on."""
@@ -109,6 +110,7 @@ class _Transport:
         self._feedback = Feedback()
         self._remb = RembPart()
         self._limits: dict[str, LimitPart] = {}
+        self._kept_to: dict[str, Limit] = {}  # limits that the peer is still to be told of, by stream
         self._flush_timer: asyncio.TimerHandle | None = None
         self._feedback_timer: asyncio.TimerHandle | None = None
 
@@ -206,14 +208,21 @@ class _Transport:
                 if stream.sender.ssrc == report.ssrc:
                     self.sends.report(stream.plan.name, report.fraction_lost / 256, stream.last_rtt_s, now)
 
-    def _limited(self, asker: int, limits: tuple[Limit, ...], now: float) -> None:
-        """Keep to what the peer asks for and say so (RFC 5104 section 4.2.2)."""
+    def say_limits(self) -> None:
+        """Say once which limits are kept to, however often a compound asked (RFC 5104 section 4.2.2)."""
         for stream in self._streams:
-            for limit in limits:
-                if limit.ssrc == stream.sender.ssrc and stream.plan.tmmbr:
-                    self.sends.limit(stream.plan.name, max(LEAST_LIMIT_BPS, limit.bitrate_bps), now)
-                    kept = Limit(asker, limit.bitrate_bps, limit.overhead_bytes)
-                    self._say(stream, BitrateNotice(stream.sender.ssrc, (kept,)))
+            limit = self._kept_to.get(stream.plan.name)
+            if limit is not None:
+                self._say(stream, BitrateNotice(stream.sender.ssrc, (limit,)))
+        self._kept_to.clear()
+
+    def _limited(self, asker: int, limits: tuple[Limit, ...], now: float) -> None:
+        """Keep to what the peer asks for."""
+        for stream in self._streams:
+            limit = next((limit for limit in limits if limit.ssrc == stream.sender.ssrc), None)
+            if limit is not None and stream.plan.tmmbr:
+                self.sends.limit(stream.plan.name, max(LEAST_LIMIT_BPS, limit.bitrate_bps), now)
+                self._kept_to[stream.plan.name] = Limit(asker, limit.bitrate_bps, limit.overhead_bytes)
 
     # Time ---------------------------------------------------------------------------------------------------
 

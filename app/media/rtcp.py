@@ -27,6 +27,7 @@ PLI_FORMAT = 1
 FIR_FORMAT = 4
 APPLICATION_FORMAT = 15
 
+MOST_PACKETS = 100  # of one compound: each costs time, and a datagram has room for thousands
 MAX_NACKS = 512  # of one packet that are read
 MAX_LIMITS = 16
 
@@ -203,8 +204,11 @@ RtcpPacket = (
 def parse_rtcp(data: bytes) -> list[RtcpPacket]:
     """Read a compound packet (or a reduced-size one, RFC 5506) into what we understand of it."""
     packets: list[RtcpPacket] = []
-    position = 0
+    position = count = 0
     while position < len(data):
+        count += 1
+        if count > MOST_PACKETS:
+            raise PacketError("A compound of RTCP has too many packets.")
         if position + 4 > len(data):
             raise PacketError("An RTCP packet is cut short.")
         first, kind = data[position], data[position + 1]

@@ -61,8 +61,12 @@ class SentPackets:
         results: list[PacketResult] = []
         while self._kept and (number := next(iter(self._kept))) < base:
             self._give_up(number, results)
-        for index, delta in enumerate(feedback.deltas):
-            number = base + index
+        # A feedback of a few bytes may speak of thousands: only those that are kept are looked at one by one.
+        deltas = feedback.deltas
+        begin = next(iter(self._kept)) - base if self._kept else len(deltas)
+        time += sum(filter(None, deltas[:begin]))
+        for index in range(begin, min(len(deltas), self._next - base)):
+            number, delta = base + index, deltas[index]
             sent = self._kept.get(number)
             if delta is not None:
                 time += delta

@@ -76,31 +76,33 @@ def read_feedback(body: bytes) -> TransportFeedback:
     base, count = numbers >> 16, numbers & 0xFFFF
     if count > MOST_STATUSES:
         raise PacketError("A transport feedback speaks of too many packets.")
-    symbols: list[int] = []
-    position = 16
-    while len(symbols) < count:
+    runs: list[tuple[int, int]] = []  # a status, and how often it follows
+    left, position = count, 16
+    while left > 0:
         if position + 2 > len(body):
             raise PacketError("The statuses of a transport feedback are cut short.")
         chunk = body[position] << 8 | body[position + 1]
         position += 2
         if not chunk & 0x8000:
-            symbols += [chunk >> 13 & 3] * min(chunk & 0x1FFF, count - len(symbols))
             if not chunk & 0x1FFF:
                 raise PacketError("A run in a transport feedback has no length.")
-        elif chunk & 0x4000:
-            symbols += [chunk >> shift & 3 for shift in range(12, -1, -2)]
-        else:
-            symbols += [chunk >> shift & 1 for shift in range(13, -1, -1)]
+            runs.append((chunk >> 13 & 3, min(chunk & 0x1FFF, left)))
+            left -= chunk & 0x1FFF
+            continue
+        width, places, mask = (2, 7, 3) if chunk & 0x4000 else (1, 14, 1)
+        runs += [(chunk >> (14 - width * place) & mask, 1) for place in range(1, min(places, left) + 1)]
+        left -= places
     deltas: list[int | None] = []
-    for symbol in symbols[:count]:
+    for symbol, often in runs:
         if symbol == _NOT:
-            deltas.append(None)
+            deltas += [None] * often
             continue
         size = 1 if symbol == _SMALL else 2
-        if symbol not in (_SMALL, _WIDE) or position + size > len(body):
+        if symbol not in (_SMALL, _WIDE) or position + size * often > len(body):
             raise PacketError("The times of a transport feedback are cut short.")
-        deltas.append(int.from_bytes(body[position : position + size], signed=symbol == _WIDE))
-        position += size
+        for _ in range(often):
+            deltas.append(int.from_bytes(body[position : position + size], signed=symbol == _WIDE))
+            position += size
     return TransportFeedback(ssrc, media_ssrc, base, clock >> 8, clock & 0xFF, tuple(deltas))
 
 

@@ -81,6 +81,7 @@ def test_aiortc_reads_what_we_write() -> None:
         b"\x81\xc9\x00\x01" + bytes(4),  # a report block that is not there
         b"\x80\xc8\x00\x02" + bytes(8),  # half a sender report
         b"\xa0\xc9\x00\x01" + b"\0\0\0\x09",  # more padding than packet
+        bytes(Pli(1, 2)) * 200,
         b"\x8f\xce\x00\x04" + bytes(8) + b"REMB\xff\0\0\0",  # 255 sources that are not there
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.media.header_extensions import ExtensionIds
 from app.media.plan import StreamPlan
-from app.media.rtcp import BitrateNotice, BitrateRequest, Remb, parse_rtcp
+from app.media.rtcp import BitrateNotice, BitrateRequest, Limit, ReceiverReport, Remb, parse_rtcp
 from app.media.rtp import RtpPacket
 from app.media.twcc import TransportFeedback
 from tests.media.wire import QUIET, End, audio, eventually, secure, two_ends, video
@@ -74,3 +74,17 @@ async def test_what_a_small_window_needs_is_asked_for_and_kept_to() -> None:
         callee.session.set_view_size(160, 120)
         await eventually(lambda: rtcp(callee, BitrateRequest) and rtcp(caller, BitrateNotice))
         await eventually(lambda: (told := caller.session.stats()[1]) and told.limited_by == "far window")
+
+
+async def test_many_requests_in_one_compound_get_one_answer() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure(plans(**TOLD))
+            end.session.start_sending()
+        await eventually(lambda: caller.session.stats()[1])
+        ours = caller.session._streams["video"].sender.ssrc
+        asked = [BitrateRequest(7, (Limit(ours, 100_000 + number * 1_000),) * 16) for number in range(20)]
+        caller.session.receive("0", bytes(ReceiverReport(7)) + b"".join(map(bytes, asked)))
+        (answer,) = rtcp(caller, BitrateNotice)
+        assert answer == BitrateNotice(ours, (Limit(7, 119_000),))

@@ -220,3 +220,13 @@ def test_a_sender_that_leaps_through_the_numbers_is_told_of_what_came_and_of_no_
     told = log.take(1, 2, 100.2)
     assert [feedback.base for feedback in told] == [number * 2_900 & 0xFFFF for number in range(300)]
     assert {len(feedback.deltas) for feedback in told} == {1}
+
+
+def test_of_a_feedback_about_thousands_the_few_that_were_sent_are_found() -> None:
+    sent = SentPackets()
+    numbers = [sent.number(100, 1.0) for _ in range(4)]
+    assert numbers == [1, 2, 3, 4]
+    deltas = (5,) + (None,) * 4_000 + (1, 2, None, 3) + (None,) * 4_000
+    results = sent.feedback(TransportFeedback(1, 2, -4_000 & 0xFFFF, 1, 0, deltas), 1.1)
+    assert [result.arrived_at for result in results] == [(256 + ticks) * TICK_S for ticks in (6, 8, 11)]
+    assert sent.in_flight_bytes == 100
