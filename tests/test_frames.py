@@ -9,6 +9,8 @@ import pytest
 from app import frames
 from app.frames import UNWATCHED_INTERVAL_S, WATCHED_S, FrameMailbox, VideoPicture
 from app.media.pattern import Pattern
+from app.media.ports import CapturedFrame
+from app.media.rotation import orientation_of
 from app.media.sinks import MailboxSink
 from tests.seen import mailbox_stamp
 
@@ -90,3 +92,16 @@ def test_a_picture_is_whole_up_to_its_last_column(width: int) -> None:
         assert (shown.width, shown.height) == (width, 64)
         rows = np.frombuffer(shown.data, np.uint8).reshape(-1, shown.stride_bytes)
         assert len(np.unique(rows[:64, : width * 4].reshape(64, width, 4)[..., 0])) == 1
+
+
+def test_ones_own_picture_is_shown_upright() -> None:
+    mailbox = FrameMailbox()
+    frame = np.full((48 * 3 // 2, 64), 128, np.uint8)
+    frame[:48, :32], frame[:48, 32:] = 40, 200
+    captured = CapturedFrame(av.VideoFrame.from_ndarray(frame, format="yuv420p"), 1.0, orientation_of(90))
+    MailboxSink(mailbox).show(captured)
+    shown = mailbox.take()
+    assert shown is not None
+    assert (shown.width, shown.height) == (48, 64)
+    rows = np.frombuffer(shown.data, np.uint8).reshape(64, shown.stride_bytes)
+    assert rows[4, 0] < 60 < 180 < rows[60, 0]  # what was left is above, as after a quarter turn clockwise

@@ -167,6 +167,26 @@ def _loss_sent(now: _Situation, told: bool) -> str | None:
 
 
 def _far_away(now: _Situation, told: bool) -> str | None:
+    most = _longest_wait(now, told)
+    if most is None or most == "device":
+        return None
+    relay = " and its relay; a network that lets direct ways through is quicker." if now.relayed else ". " + _CABLE
+    why = {
+        "network": "Most of it is the way through the network" + relay,
+        "buffer": f"Most of it waits for sound that arrives unevenly. {_CABLE}",
+    }[most]
+    return f"Voices arrive {(now.audio.total_delay_ms or 0) / 1000:.1f} s late. {why}"
+
+
+def _slow_devices(now: _Situation, told: bool) -> str | None:
+    if _longest_wait(now, told) != "device":
+        return None
+    why = "Most of it is in the sound devices; wireless ones are slow, others may be quicker."
+    return f"Voices arrive {(now.audio.total_delay_ms or 0) / 1000:.1f} s late. {why}"
+
+
+def _longest_wait(now: _Situation, told: bool) -> str | None:
+    """Give the largest part of a long delay: "network", "buffer" or "device"; None where it is short."""
     audio = now.audio
     if not _over(audio.total_delay_ms, told, 350.0, 300.0):
         return None
@@ -175,14 +195,7 @@ def _far_away(now: _Situation, told: bool) -> str | None:
         "buffer": audio.delay_ms or 0.0,
         "device": (audio.device_in_delay_ms or 0.0) + (audio.device_out_delay_ms or 0.0),
     }
-    most = max(parts, key=lambda name: parts[name])
-    why = {
-        "network": "Most of it is the way through the network"
-        + (" and its relay; a network that lets direct ways through is quicker." if now.relayed else ". " + _CABLE),
-        "buffer": f"Most of it waits for sound that arrives unevenly. {_CABLE}",
-        "device": "Most of it is in the sound devices; wireless ones are slow, others may be quicker.",
-    }[most]
-    return f"Voices arrive {(audio.total_delay_ms or 0) / 1000:.1f} s late. {why}"
+    return max(parts, key=lambda name: parts[name])
 
 
 def _thin_sound(now: _Situation, told: bool) -> str | None:
@@ -238,6 +251,8 @@ def _slow_camera(now: _Situation, told: bool) -> str | None:
     captured, wanted = video.fps_captured, video.fps_wanted
     if video.is_screen or captured is None or wanted is None or captured < 1:
         return None
+    if now.lately.stalled_s >= 0.080:
+        return None  # a computer without time asks the camera too seldom
     if video.limited_by != "camera" and not captured < wanted * (0.8 if told else 0.7):
         return None
     return (
@@ -273,6 +288,7 @@ _RULES = (
     _Rule("sound", "network", False, _unsteady),
     _Rule("sound", "network", True, _loss_sent),
     _Rule("sound", "network", False, _far_away),
+    _Rule("sound", "device", False, _slow_devices),
     _Rule("picture", "network", True, _paused, after_s=0.5),
     _Rule("picture", "cpu", False, _slow_decoder),
     _Rule("picture", "cpu", False, _frozen_here),

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.media import portaudio
+from app.media.devices import list_cameras
 from app.media.pulse import PulseClient
 from app.media.worker import Worker
 
@@ -106,7 +107,7 @@ class DeviceWatch:
 
 
 def helper_list() -> dict[str, list[list[object]]] | None:
-    """Have another process read PortAudio's list: rows of `portaudio.AudioDevice` by kind; None where that fails."""
+    """Have another process list devices: rows of `portaudio.AudioDevice`, names of cameras; None where that fails."""
     frozen = getattr(sys, "frozen", False)
     command = [sys.executable, HELPER_FLAG] if frozen else [sys.executable, "-m", "app", HELPER_FLAG]
     try:
@@ -121,7 +122,8 @@ def helper_list() -> dict[str, list[list[object]]] | None:
 def print_list() -> None:
     """What the helper process does."""
     kinds: tuple[portaudio.Kind, ...] = ("microphone", "speaker")
-    print(json.dumps({kind: [portaudio.as_row(device) for device in portaudio.devices(kind)] for kind in kinds}))
+    listed = {kind: [portaudio.as_row(device) for device in portaudio.devices(kind)] for kind in kinds}
+    print(json.dumps(listed | {"camera": [[camera.name] for camera in list_cameras()]}))
 
 
 def _kernel_lists() -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from app.media import portaudio
 logger = logging.getLogger(__name__)
 
 _V4L_CLASS = Path("/sys/class/video4linux")
+_DEV = Path("/dev")
 _FFMPEG_INPUT = {"win32": "dshow", "darwin": "avfoundation"}
 
 _MISSING = {
@@ -76,7 +77,7 @@ def _linux_cameras() -> tuple[Camera, ...]:
             is_picture = (node / "index").read_text("ascii", "replace").strip() == "0"  # the others carry metadata
         except OSError:
             continue
-        if is_picture and Path("/dev", node.name).exists():
+        if is_picture and (_DEV / node.name).exists():
             if any(camera.name == name for camera in found):
                 name = f"{name} ({node.name})"
             found.append(Camera(name, int(node.name.removeprefix("video"))))

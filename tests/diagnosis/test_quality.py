@@ -261,6 +261,21 @@ def test_sound(audio: AudioStats, lately: Lately, begins: str) -> None:
     assert sentence.startswith(begins)
 
 
+def test_slow_devices_are_not_called_a_slow_network() -> None:
+    audio = replace(AUDIO, total_delay_ms=420.0, network_delay_ms=20.0, delay_ms=60.0, device_out_delay_ms=300.0)
+    watch = LimitWatch()
+    for step in range(20):
+        limits = watch.take(figures(audio), Lately(), step / 4)
+    ((cause, sentence),) = ((limit.cause, limit.sentence) for limit in limits)
+    assert cause == "device"
+    assert sentence.startswith("Voices arrive 0.4 s late. Most of it is in the sound devices")
+
+
+def test_a_camera_is_not_blamed_for_a_computer_without_time() -> None:
+    slow = VideoStats(fps_captured=15, fps_wanted=30)
+    assert sentences(slow, seconds=15, lately=Lately(stalled_s=0.2)) == []
+
+
 def test_a_good_call_has_no_reasons() -> None:
     video = VideoStats(fps_captured=30, fps_wanted=30, decode_ms=3, fps_received=30)
     assert sentences(video, TransportStats(estimate_bps=3e6), lately=Lately(0, 0, 0, 0, 0, 0, 0)) == []
