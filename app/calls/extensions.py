@@ -24,7 +24,7 @@ _MIRRORED = {"": "", "/sendrecv": "/sendrecv", "/sendonly": "/recvonly", "/recvo
 _EXTMAP = re.compile(r"(\d{1,4})(/\w+)? +(\S+)")
 
 _FEEDBACK = {
-    "audio": ("transport-cc",),
+    "audio": ("nack", "transport-cc"),
     "video": ("nack", "nack pli", "ccm fir", "ccm tmmbr", "goog-remb", "transport-cc"),
 }
 

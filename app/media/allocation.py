@@ -15,6 +15,9 @@ PACKET_OVERHEAD_BYTES = 64
 # path which does not carry it lets its packets wait, and is known by that.
 SOUND_BPS = 160_000
 
+PLENTY_BPS = 600_000  # for pictures: of what goes beyond it …
+FINER_SHARE = 0.125  # … sound may take so much, for what is more than enough
+
 SHORT_S = 0.5  # too little for so long: pictures pause …
 FAR_SHORT = 0.6  # … at once when it is far too little
 ENOUGH = 1.15  # of what all need at least …
@@ -25,10 +28,19 @@ MOST_ENOUGH_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class BitrateWish:
-    """What a stream can use: below `least_bps` it is better silent, above `most_bps` nothing gets better."""
+    """What a stream can use: below `least_bps` it is better silent, above `most_bps` nothing gets better.
+
+    Sound may say from where on it gets but little better: more than `enough_bps` then takes nothing that pictures need.
+    """
 
     least_bps: int
     most_bps: int
+    enough_bps: int | None = None
+
+    @property
+    def first_bps(self) -> int:
+        """What goes before pictures."""
+        return self.most_bps if self.enough_bps is None else min(self.most_bps, self.enough_bps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +78,11 @@ class Allocator:
         paused = self.paused
         # Sound may have all it wants as long as pictures keep their least, or there are none.
         kept = 0 if paused else least_pictures
+        finer = max(0.0, left - sum(asker.wish.first_bps for asker in sounds) - PLENTY_BPS) * FINER_SHARE
         for asker in sounds:
+            most = asker.wish.most_bps if not pictures else min(asker.wish.most_bps, asker.wish.first_bps + finer)
             others = sum(other.wish.least_bps for other in sounds if other.name not in shares and other is not asker)
-            rate = max(asker.wish.least_bps, min(asker.wish.most_bps, left - kept - others))
+            rate = max(asker.wish.least_bps, min(most, left - kept - others))
             shares[asker.name] = int(_limited(rate, asker))
             left -= shares[asker.name]
         for index, asker in enumerate(pictures):

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from app.media.audio_intake import Unit
 from app.media.jitter import Playout
 from app.media.levels import LevelMeter
 from app.media.mixer import Volume
@@ -41,10 +42,12 @@ class AudioPlayWorker:
         """Write from now on, silence if nothing came."""
         self._began.set()
 
-    def push(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
-        """Take one packet (extended sequence number)."""
+    def push(self, unit: Unit, now: float) -> None:
+        """Take the sound of one packet."""
         with self._lock:
-            self.playout.push(sequence, timestamp, payload_type, payload, now)
+            self.playout.push(
+                unit.sequence, unit.timestamp, unit.payload_type, unit.payload, now, is_repaired=unit.is_repaired
+            )
         if not self._began.is_set():
             self._began.set()
 
@@ -52,11 +55,6 @@ class AudioPlayWorker:
         """Give an RTP timestamp and when its sound is written to the sink, on the monotonic clock; any thread."""
         with self._lock:
             return self.playout.played_at()
-
-    def bring_back(self, seconds: float, now: float) -> None:
-        """Keep so much delay: packets repeat what was sent up to so long before them."""
-        with self._lock:
-            self.playout.bring_back(seconds, now)
 
     def reset(self) -> None:
         """Another source begins."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from app.events import AudioStats
 from app.media.allocation import BitrateWish
 from app.media.audio_choice import AudioChooser, PeerLimits
+from app.media.audio_intake import MOST_ROUND_TRIP_S, AudioIntake
 from app.media.audio_receive import AudioPlayWorker
 from app.media.audio_send import AudioSendWorker, Sending
 from app.media.codecs import EVENT, NOISE, RED, beside
@@ -17,30 +16,30 @@ from app.media.jitter import Playout
 from app.media.plan import StreamPlan
 from app.media.ports import FRAME_MS, DeviceEnd
 from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
-from app.media.red import unpack
-from app.media.rtcp import Report
+from app.media.repeats import Repeats
+from app.media.rtcp import Nack, Report
 from app.media.rtp import RtpPacket
-from app.media.stream import RtpStream, StreamHost
+from app.media.stream import START_RTT_S, RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
 from app.media.voice import MutedHint
 from app.settings import MediaSettings
 
 FALLS_SILENT_S = 2.0  # without a packet: there is nothing that a picture could be in step with
-MOST_BROUGHT_BACK_S = 0.08  # older repeats are taken when they come in time, but not waited for
-KNOWN_SEQUENCES = 64  # of packets whose sound is there, so that repeats of it are passed over
+ASKS_S = 10.0  # after a peer has asked for a packet again it counts as one that does
 HIGHEST_HZ = {"g722": 7_000, "pcmu": 4_000, "pcma": 4_000}
 
 
 class AudioStream(RtpStream):
     """The microphone runs while the gate is open and the plan sends; the speaker while the plan receives."""
 
+    keeps_history = True
+
     def __init__(self, host: StreamHost, plan: StreamPlan) -> None:
         super().__init__(host, plan)
         self._chooser = AudioChooser(self._limits())
         self._keys = KeyReceiver()
-        self._known: deque[int] = deque(maxlen=KNOWN_SEQUENCES)
-        self._without_sound = 0  # packets of the present source that were no sound: keys
-        self._recovered_ms = 0.0
+        self._intake = AudioIntake(self.codecs, asks=plan.nack)
+        self._repeats = Repeats()
         self._capture: AudioSendWorker | None = None
         self._playout = Playout(self.codecs)
         self._player: AudioPlayWorker | None = None
@@ -60,6 +59,7 @@ class AudioStream(RtpStream):
 
     def adapt(self, plan: StreamPlan) -> None:
         super().adapt(plan)
+        self._intake.asks = plan.nack
         self._chooser.limit(self._limits())
         self._apply_choice()
 
@@ -120,63 +120,45 @@ class AudioStream(RtpStream):
         self._ready = self._capture = None
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
-        if self._name_of(packet.payload_type) == RED:
-            self._take_repeated(packet, sequence, now)
-        else:
-            self._take_one(sequence, packet.timestamp, packet.payload_type, packet.payload, now)
-
-    def _name_of(self, payload_type: int) -> str | None:
-        codec = self.codecs.get(payload_type)
-        return codec.name.lower() if codec is not None else None
-
-    def _take_one(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
-        """Use what one packet held, whether it came by itself or in another: a key, or sound."""
-        if self._name_of(payload_type) != EVENT:
-            self._play(sequence, timestamp, payload_type, payload, now)
-            return
-        if sequence not in self._known:
-            self._known.append(sequence)
-            self._without_sound += 1
-        key = self._keys.take(timestamp, payload, now)
-        if key is not None:
-            self.host.emit(KeyPressed(key))
-
-    def _take_repeated(self, packet: RtpPacket, sequence: int, now: float) -> None:
-        """Play the packet's own sound, and before it what went along of packets that did not come."""
+        if self.source is not None and self._intake.was_asked(sequence):
+            self.source.counter.was_repeated()
         try:
-            blocks = unpack(packet.payload)
+            units = self._intake.take(packet, sequence, now)
         except PacketError:
             self.wrong_packets += 1
             return
-        for back, block in zip(range(len(blocks) - 1, -1, -1), blocks, strict=True):
-            codec = self.codecs.get(block.payload_type)
-            number = sequence - back
-            if codec is None or codec.name.lower() == RED or number in self._known or not block.payload:
-                continue
-            if back and codec.name.lower() != EVENT:
-                self._recovered_ms += block.offset / back / codec.clock_rate * 1_000
-                if self._player is not None:
-                    # As long as packets are lost: a peer goes on repeating long after that.
-                    self._player.bring_back(min(blocks[0].offset / codec.clock_rate, MOST_BROUGHT_BACK_S), now)
-            timestamp = (packet.timestamp - block.offset) & 0xFFFF_FFFF
-            self._take_one(number, timestamp, block.payload_type, block.payload, now)
+        for unit in units:
+            if unit.is_key:
+                key = self._keys.take(unit.timestamp, unit.payload, now)
+                if key is not None:
+                    self.host.emit(KeyPressed(key))
+            elif self._player is not None:
+                self._player.push(unit, now)
+        self._ask(now)
 
-    def _play(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
-        self._known.append(sequence)
-        if self._player is not None:
-            # Numbered without the packets that are no sound, which would look like losses.
-            self._player.push(sequence - self._without_sound, timestamp, payload_type, payload, now)
+    def _ask(self, now: float) -> None:
+        """Ask for what is missing and may still come in time."""
+        lost = self._intake.due(now, self.rtt_s or START_RTT_S)
+        if lost and self.source is not None:
+            self.send_feedback(Nack(self.sender.ssrc, self.source.ssrc, tuple(number & 0xFFFF for number in lost)))
+
+    def repeat_asked(self, lost: tuple[int, ...], now: float) -> None:
+        if self.gate_open and self.plan.send:
+            packets = self.sender.repeat(lost, now, self.rtt_s or START_RTT_S)
+            self._repeats.asked(packets, self._packets_per_second(now), now)
+            self.deliver_again(self.sender, packets, wrapped=False)
 
     def source_changed(self) -> None:
-        self._known.clear()
-        self._without_sound = 0
+        self._intake.reset()
         self._keys = KeyReceiver()
         if self._player is not None:
             self._player.reset()
 
     def heard_by_peer(self, report: Report, now: float) -> None:
         super().heard_by_peer(report, now)
-        self._chooser.reported(report.fraction_lost * 100 / 256)
+        asked_at, near = self._repeats.asked_at, (self.rtt_s or START_RTT_S) <= MOST_ROUND_TRIP_S
+        is_asked = near and asked_at is not None and now - asked_at < ASKS_S
+        self._chooser.reported(report.fraction_lost * 100 / 256, is_asked=is_asked)
         self._apply_choice()
 
     def wish(self) -> BitrateWish | None:
@@ -189,7 +171,13 @@ class AudioStream(RtpStream):
     def _limits(self) -> PeerLimits:
         plan = self.plan
         red = beside(RED, self.codec, plan.codecs)
-        return PeerLimits.of(self.codec, ptime_ms=plan.ptime_ms, maxptime_ms=plan.maxptime_ms, repeats=red is not None)
+        return PeerLimits.of(
+            self.codec,
+            ptime_ms=plan.ptime_ms,
+            maxptime_ms=plan.maxptime_ms,
+            repeats=red is not None,
+            may_ask=plan.nack,
+        )
 
     def _apply_choice(self) -> None:
         if self._capture is not None:
@@ -202,6 +190,10 @@ class AudioStream(RtpStream):
         return super().reports(now)
 
     def tick(self, now: float) -> None:
+        self._ask(now)
+        again = self._repeats.due(now)
+        if again and self.gate_open and self.plan.send:
+            self.deliver_again(self.sender, again, wrapped=False)
         if not self._was_heard and self._playout.first_decoded_at is not None:
             self._was_heard = True
             self.host.emit(FirstMedia("audio", self._playout.first_decoded_at))
@@ -256,7 +248,7 @@ class AudioStream(RtpStream):
             device_out_delay_ms=device_delay_s * 1000 if device_delay_s is not None else None,
             lost_for_good=playout.unrecovered,
             loss_runs=playout.loss_runs,
-            recovered_ms=playout.recovered_samples / 48 + self._recovered_ms,
+            recovered_ms=playout.recovered_samples / 48,
             dropped_late=playout.late,
             stretched_ms=(playout.accelerated_samples + playout.expanded_samples) / 48,
             drift_ppm=playout.drift_ppm,

@@ -2,7 +2,8 @@
 
 Every packet's transit (arrival minus media time) is compared with the smallest of the last 5 to 10 seconds: the rest is
 its lateness. The target is the lateness that all but about one packet in a hundred keep below; while packets get lost
-that the one after them could bring back, it is at least the duration of a packet. Pure: `now` comes in.
+that the one after them could bring back, it is at least the duration of a packet, and while lost packets come again it
+is their lateness. Pure: `now` comes in.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ FIRST_FALL_A_SECOND = 0.080  # … until the call has settled
 SETTLED_S = 6.0
 LOOK_EVERY_PACKETS = 10
 LOSS_REMEMBERED_S = 6.0
+REPAIRS_REMEMBERED_S = 5.0
+REPAIRS_WORTH = 3  # lost packets that came again in that time: fewer are not worth the delay
+REPAIRED_SHARE = 0.95  # of those are waited for …
+MOST_REPAIR_S = 0.200  # … but no longer
+CHEAP_REPAIR_S = 0.045  # so much is worth it for a single one
+STEADY_S = 0.040  # a little less delay is no reason to change it while packets are lost
+REPAIR_FALL_A_SECOND = 0.060
 DRIFT_BUCKETS = 24  # two minutes
 LEAST_DRIFT_BUCKETS = 6
 LOW_WATER_FRAMES = 12
@@ -52,13 +60,16 @@ class DelayTracker:
         self._packet_target_s = START_S
         self._loss_floor_s = 0.0
         self._loss_until = 0.0
+        self._repairs: deque[tuple[float, float]] = deque(maxlen=MOST_IN_WINDOW)  # until when it counts, how late
+        self._repair_floor_s = 0.0
         self.held_back_s = 0.0
         self.base: float | None = None
 
     @property
     def target_s(self) -> float:
         """How much delay to keep."""
-        return min(MOST_S, max(self._packet_target_s, self._loss_floor_s)) + self.held_back_s
+        usual = min(MOST_S, max(self._packet_target_s, self._loss_floor_s))
+        return max(usual, self._repair_floor_s) + self.held_back_s
 
     @property
     def drift_ppm(self) -> float | None:
@@ -71,8 +82,8 @@ class DelayTracker:
         spread = sum((at - mean_at) ** 2 for at, _ in self._leasts)
         return -1e6 * sum((at - mean_at) * (least - mean_least) for at, least in self._leasts) / spread
 
-    def arrived(self, media_s: float, now: float) -> float:
-        """Take one packet; gives its lateness in seconds."""
+    def arrived(self, media_s: float, now: float, *, is_repaired: bool = False) -> float:
+        """Take one packet; gives its lateness in seconds. `is_repaired`: it was lost and came again."""
         transit = now - media_s
         if self.base is not None and abs(transit - self.base) > JUMP_S:
             self._jumps += 1
@@ -94,17 +105,37 @@ class DelayTracker:
         if self._began is None:
             self._began = now
         age = now - self._began
+        self._follow_repairs(lateness if is_repaired else None, now)
+        if is_repaired:
+            return lateness
         self._lateness.append((now + (BEGINNING_WINDOW_S if age < BEGINNING_S else WINDOW_S), lateness))
         self._count += 1
-        if now >= self._loss_until:
-            self._loss_floor_s = max(0.0, self._loss_floor_s - FALL_A_SECOND * (now - self._fell_at))
-        self._fell_at = now
         if lateness + MARGIN_S > self._packet_target_s or self._count % LOOK_EVERY_PACKETS == 0:
             fall = FIRST_FALL_A_SECOND if age < SETTLED_S else FALL_A_SECOND
             fallen = self._packet_target_s - fall * (now - self._looked_at)
             self._packet_target_s = max(self._wanted(now), fallen)
             self._looked_at = now
         return lateness
+
+    def _follow_repairs(self, lateness: float | None, now: float) -> None:
+        """Keep the delay that lost packets need to come again, while they do."""
+        passed_s, self._fell_at = now - self._fell_at, now
+        if now >= self._loss_until:
+            self._loss_floor_s = max(0.0, self._loss_floor_s - FALL_A_SECOND * passed_s)
+        repairs = self._repairs
+        if lateness is not None:
+            repairs.append((now + REPAIRS_REMEMBERED_S, lateness))
+        elif not repairs and not self._repair_floor_s:
+            return
+        while repairs and repairs[0][0] < now:
+            repairs.popleft()
+        wanted = 0.0
+        if repairs:
+            latest = sorted(late for _, late in repairs)
+            most = MOST_REPAIR_S if len(repairs) >= REPAIRS_WORTH else CHEAP_REPAIR_S
+            wanted = min(most, latest[int(REPAIRED_SHARE * (len(latest) - 1) + 0.5)] + MARGIN_S)
+        if wanted > self._repair_floor_s or not repairs or self._repair_floor_s - wanted > STEADY_S:
+            self._repair_floor_s = max(wanted, self._repair_floor_s - REPAIR_FALL_A_SECOND * passed_s)
 
     def lost(self, packet_s: float, now: float) -> None:
         """A packet was lost and the one after it, of `packet_s` seconds, could bring it back if it came in time."""

@@ -28,7 +28,7 @@ from app.media.speech import AudioDecoder, Sound, make_decoder
 
 RATE = 48_000
 FRAME = 960
-LONGEST_DELAY_S = 0.200
+LONGEST_DELAY_S = 0.260
 TOO_MUCH = 480  # samples more than needed: play faster, in a pause from half of it on
 TOO_EARLY_S = 0.004  # under the target: play slower
 URGENT_S = 0.040  # off by that much a worse seam is taken …
@@ -105,10 +105,6 @@ class Playout:
         """Keep so much more delay than the packets need, for sound that has to wait for its picture; any thread."""
         self._held_back_s = self._tracker.held_back_s = seconds
 
-    def bring_back(self, seconds: float, now: float) -> None:
-        """Keep so much delay for a while: what is lost comes again in packets up to so much later (RFC 2198)."""
-        self._tracker.lost(seconds, now)
-
     def reset(self) -> None:
         """Forget the source: the next packet begins anew. Counters stay."""
         self._decoders: dict[int, tuple[CodecPlan, AudioDecoder]] = {}
@@ -131,8 +127,20 @@ class Playout:
         self._decoded = _NOTHING  # from _next on
         self._rest = _NOTHING  # made, not yet given
 
-    def push(self, sequence: int, timestamp: int, payload_type: int, payload: bytes, now: float) -> None:
-        """Take one packet; `sequence` is extended (never wraps). Foreign or damaged ones are counted and dropped."""
+    def push(
+        self,
+        sequence: int,
+        timestamp: int,
+        payload_type: int,
+        payload: bytes,
+        now: float,
+        *,
+        is_repaired: bool = False,
+    ) -> None:
+        """Take one packet; `sequence` is extended (never wraps). Foreign or damaged ones are counted and dropped.
+
+        `is_repaired`: it was lost and came again, so that it says nothing of the path's own delay.
+        """
         codec = self._codecs.get(payload_type)
         if codec is None or not payload:
             self.damaged += 1
@@ -149,7 +157,7 @@ class Playout:
         self._seen[sequence] = None
         if len(self._seen) > MOST_SEEN:
             del self._seen[next(iter(self._seen))]
-        self._tracker.arrived(media / RATE, now)
+        self._tracker.arrived(media / RATE, now, is_repaired=is_repaired)
         if self._next is not None:
             end = self._next + len(self._decoded)
             if media + samples <= end:
@@ -159,6 +167,7 @@ class Playout:
                     return
                 self._start_over(media)  # the sender's time line jumped back
         self._highest = max(self._highest, sequence)
+        self.recovered_samples += samples if is_repaired else 0
         self._waiting[media] = _Waiting(sequence, media, samples, payload, decoder)
         if len(self._waiting) > MOST_PACKETS:
             self.dropped += 1

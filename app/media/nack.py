@@ -31,10 +31,14 @@ class _Missing:
 
 
 class NackTracker:
-    """Follows the gaps in one source's packets; with `asks` off it only waits for overtaken ones."""
+    """Follows the gaps in one source's packets; with `asks` off it only waits for overtaken ones.
 
-    def __init__(self, *, asks: bool = True) -> None:
+    `give_up_s`: for how long a packet is of use once it is missing; None: as long as a picture can wait for it.
+    """
+
+    def __init__(self, *, asks: bool = True, give_up_s: float | None = None) -> None:
         self._asks = asks
+        self._give_up_s = give_up_s
         self._missing: dict[int, _Missing] = {}
         self._highest: int | None = None
         self._reorder_s = 0.0
@@ -49,6 +53,11 @@ class NackTracker:
     def is_missing(self, sequence: int) -> bool:
         """Tell whether this packet may still come."""
         return sequence in self._missing
+
+    def was_asked(self, sequence: int) -> bool:
+        """Tell whether this packet is missing and was asked for."""
+        missing = self._missing.get(sequence)
+        return missing is not None and missing.tries > 0
 
     def arrived(self, sequence: int, now: float) -> bool:
         """Take a packet; gives whether it fills a gap."""
@@ -89,7 +98,7 @@ class NackTracker:
         """Give what to ask for now, ascending; forgets what is hopeless (`is_missing` then says False)."""
         if not self._missing or self._highest is None:
             return []
-        lifetime = max(GIVE_UP_S, 3 * rtt_s) if self._asks else PATIENCE_S
+        lifetime = self._lifetime_s(rtt_s)
         self._rtt_s = rtt_s
         asked: list[int] = []
         for sequence, missing in list(self._missing.items()):
@@ -107,6 +116,11 @@ class NackTracker:
                 missing.again_at = None
                 asked.append(sequence)
         return asked
+
+    def _lifetime_s(self, rtt_s: float) -> float:
+        if not self._asks:
+            return PATIENCE_S
+        return max(GIVE_UP_S, 3 * rtt_s) if self._give_up_s is None else self._give_up_s
 
     def forget_before(self, sequence: int) -> None:
         """Stop wanting what comes before `sequence`."""

@@ -22,7 +22,7 @@ LONGEST_SAMPLES = 5_760  # 120 ms
 LARGEST_PAYLOAD_BYTES = 1_275
 
 # include/opus_defines.h
-_APPLICATION_VOIP = 2048
+_APPLICATION_AUDIO = 2049  # for speech alone it sounds worse at every rate (see audio_choice)
 _SET_BITRATE = 4002
 _SET_MAX_BANDWIDTH = 4004
 _SET_VBR = 4006
@@ -75,14 +75,14 @@ def _reason(code: int) -> str:
 
 
 class OpusEncoder:
-    """Mono speech encoder for packets of 10, 20, 40 or 60 ms; `adapt` sets how."""
+    """Mono encoder for packets of 10, 20, 40 or 60 ms; `adapt` sets how."""
 
     timestamp_step = 960  # of 20 ms
 
     def __init__(self, *, dtx: bool = False, constant_rate: bool = False) -> None:
         self._library = _library()
         error = ctypes.c_int()
-        self._state = self._library.opus_encoder_create(SAMPLE_RATE_HZ, 1, _APPLICATION_VOIP, ctypes.byref(error))
+        self._state = self._library.opus_encoder_create(SAMPLE_RATE_HZ, 1, _APPLICATION_AUDIO, ctypes.byref(error))
         if error.value != 0:
             raise MediaError(f"The Opus encoder could not be made: {_reason(error.value)}.")
         self._out = ctypes.create_string_buffer(LARGEST_PAYLOAD_BYTES)

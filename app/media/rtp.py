@@ -146,8 +146,13 @@ class ReceptionCounter:
             extended = self._highest + step
             self._highest = max(self._highest, extended)
         self.received += 1
-        self._follow_jitter(timestamp, now)
+        if extended == self._highest:  # what was overtaken, or repeated, says nothing of the way's own jitter
+            self._follow_jitter(timestamp, now)
         return extended
+
+    def was_repeated(self) -> None:
+        """The packet counted last came again because it was asked for: on its way it was lost all the same."""
+        self.received -= 1
 
     def _follow_jitter(self, timestamp: int, now: float) -> None:
         transit = now * self._clock_rate - timestamp

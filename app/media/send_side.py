@@ -291,7 +291,10 @@ class SendSide:
     def _leave(self, packet: Outgoing, now: float) -> None:
         data, sender = packet.data, packet.sender
         size = len(data) + WIRE_BYTES
-        if not packet.is_verbatim and sender.extensions.slot is not None:
+        slot = sender.extensions.slot
+        if packet.is_verbatim and slot is not None:
+            self._sent.repeated(int.from_bytes(data[slot : slot + 2]))
+        elif slot is not None:
             data = sender.extensions.numbered(data, self._sent.number(size, now, packet.probe))
             self._left_at = now
             if self._unanswered_since is None:

@@ -28,6 +28,7 @@ class _Sent:
     size: int
     probe: int | None
     is_missing: bool = False  # a feedback spoke of it and it had not arrived
+    is_repeated: bool = False  # under the same number: what arrives now was lost on its way before
 
 
 class SentPackets:
@@ -47,6 +48,12 @@ class SentPackets:
         if len(self._kept) > MOST_KEPT:
             self._forget(next(iter(self._kept)))
         return number & 0xFFFF
+
+    def repeated(self, number: int) -> None:
+        """The packet of this number (16 bits) leaves once more as it is: whenever it arrives now, it was lost first."""
+        sent = self._kept.get(self._extend(number))
+        if sent is not None:
+            sent.is_repeated = sent.is_missing = True
 
     def feedback(self, feedback: TransportFeedback, now: float) -> list[PacketResult]:
         """Match a feedback: what arrived or was lost since the last one, in the order of sending.
@@ -72,7 +79,7 @@ class SentPackets:
                 time += delta
             if sent is None:
                 continue
-            if delta is not None:
+            if delta is not None and not sent.is_repeated:
                 results.append(PacketResult(sent.sent_at, time * TICK_S, sent.size, sent.probe))
                 self._forget(number)
             elif sent.is_missing:

@@ -337,7 +337,7 @@ class RtpStream:
 
     def deliver_again(self, sender: RtpSender, packets: list[bytes], *, wrapped: bool) -> None:
         """Send packets once more: `wrapped` by an RtxSender, else the very same bytes."""
-        urgency = Urgency.REPEAT if self.wish() is not None else Urgency.SOUND
+        urgency = Urgency.SOUND if self.is_sound or self.wish() is None else Urgency.REPEAT
         self.host.send_rtp(
             self.plan.transport,
             [
@@ -364,6 +364,11 @@ class RtpStream:
 
     def _count_left(self, size: int, now: float) -> None:
         self.sent_bytes.add(size, now)
+
+    def _packets_per_second(self, now: float) -> float:
+        """How many packets of the usual size leave."""
+        sent, count = self.sent_bytes.per_second(now), self.sender.packets_sent
+        return sent * count / self.sender.octets_sent if sent and self.sender.octets_sent else 0.0
 
     def _source_of(self, ssrc: int, clock_rate: int, now: float) -> RemoteSource | None:
         """Give the source if the packet is its; another SSRC takes over only after a silence."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import replace
 
 from app.events import VideoStats
@@ -14,6 +13,7 @@ from app.media.events import DeviceTrouble, FirstMedia
 from app.media.ladder import wanted_bitrate
 from app.media.pacer import Outgoing, Urgency
 from app.media.plan import CodecPlan, StreamPlan
+from app.media.repeats import Repeats
 from app.media.rtcp import Nack
 from app.media.rtp import RtpPacket, sequence_difference
 from app.media.sending import RtxSender
@@ -27,12 +27,6 @@ from app.settings import MediaSettings
 
 STANDS_STILL_S = 2.0  # without a picture: there is nothing that sound could be in step with
 PADDING_BYTES = 255  # in one packet, RFC 3550 section 5.1
-
-# Where the peer asks for so much of what is sent a repetition goes twice, some time apart: that it is lost too would
-# cost another round trip of standing picture.
-LOSSY_SHARE = 0.02
-AGAIN_AFTER_S = 0.010
-MOST_AGAIN = 64
 
 
 class VideoStream(RtpStream):
@@ -65,8 +59,7 @@ class VideoStream(RtpStream):
         self._nacks_received = 0
         self._plis_received = 0
         self._repeated = 0
-        self._asked_for = RateMeter()
-        self._repeat_again: deque[tuple[float, list[bytes]]] = deque(maxlen=MOST_AGAIN)
+        self._repeats = Repeats()
         self._last_fps: float | None = None
         self._shown = RateMeter()
         self._shown_before = remote_picture.taken
@@ -201,10 +194,9 @@ class VideoStream(RtpStream):
     def tick(self, now: float) -> None:
         if self._assembler.needs_ticks:
             self._look_for_gaps(now)
-        while self._repeat_again and now >= self._repeat_again[0][0]:
-            _, packets = self._repeat_again.popleft()
-            if self.gate_open and self.plan.send:
-                self._repeat(packets)
+        again = self._repeats.due(now)
+        if self.gate_open and self.plan.send:
+            self._repeat(again)
         player = self._player
         if player is not None and not self._was_seen and player.first_decoded_at is not None:
             self._was_seen = True
@@ -256,18 +248,7 @@ class VideoStream(RtpStream):
             return
         packets = self.sender.repeat(lost, now, self.rtt_s or START_RTT_S)
         self._repeat(packets)
-        self._asked_for.add(len(packets), now)
-        if packets and self._share_lost(now) > LOSSY_SHARE:
-            self._repeat_again.append((now + AGAIN_AFTER_S, packets))
-
-    def _share_lost(self, now: float) -> float:
-        """How much of what is sent the peer asks for again: reports count what came at last as not lost."""
-        asked, sent, packets = (
-            self._asked_for.per_second(now),
-            self.sent_bytes.per_second(now),
-            self.sender.packets_sent,
-        )
-        return asked * self.sender.octets_sent / packets / sent if asked and sent and packets else 0.0
+        self._repeats.asked(packets, self._packets_per_second(now), now)
 
     def _repeat(self, packets: list[bytes]) -> None:
         self._repeated += len(packets)

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from app.frames import FrameMailbox
 from app.media.assembly import MOST_PACKETS
-from app.media.audio_stream import KNOWN_SEQUENCES, AudioStream
+from app.media.audio_intake import KNOWN_SEQUENCES
+from app.media.audio_stream import AudioStream
 from app.media.codecs import COMFORT_NOISE, H264, OPUS, PCMU, VP8
 from app.media.congestion import Congestion
 from app.media.default_devices import SettingsDevices
@@ -69,6 +70,7 @@ def _plans() -> tuple[StreamPlan, StreamPlan]:
     sound = StreamPlan(
         *("audio", "audio", "0", True, True),
         codecs=(OPUS, PCMU, COMFORT_NOISE, _RED, _KEY, _KEY_8000),
+        nack=True,
         mid="0",
         mid_extension_id=1,
         transport_cc_id=2,
@@ -313,7 +315,7 @@ class CallTarget:
             "frames": len(picture._player._frames),
             "sounds": len(sound._playout._waiting),
             "seen": len(sound._playout._seen),
-            "known": len(sound._known),
+            "known": len(sound._intake._known),
             "sources": len(self._router._by_source),
             "arrivals": len(transport._feedback._log._times),
             "history": len(picture.sender._history or ()),

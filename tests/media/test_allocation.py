@@ -31,6 +31,15 @@ def test_sound_has_all_it_wants_once_pictures_have_their_least(estimate: int, so
     assert held(Allocator(), estimate, 0.0, 1.0) == {"0": sound, "1": picture}
 
 
+@pytest.mark.parametrize(
+    ("estimate", "sound"), [(300_000, 64_000), (650_000, 64_000), (1_000_000, 106_000), (5_000_000, 150_000)]
+)
+def test_a_finer_voice_takes_little_of_what_pictures_have_in_plenty(estimate: int, sound: int) -> None:
+    fine = Asker("0", True, BitrateWish(24_000, 150_000, enough_bps=64_000))
+    assert Allocator().share([fine, PICTURE], estimate, 0.0)["0"] == sound
+    assert Allocator().share([fine], estimate, 0.0)["0"] == 150_000
+
+
 def test_pictures_pause_where_both_do_not_fit_and_at_once_where_it_is_far_too_little() -> None:
     allocator = Allocator()
     assert held(allocator, 100_000, 0.0, SHORT_S / 2)["1"] > 0

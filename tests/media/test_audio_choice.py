@@ -9,6 +9,7 @@ import pytest
 from app.media.allocation import PACKET_OVERHEAD_BYTES
 from app.media.audio_choice import (
     CLEAN_BPS,
+    FINE_BPS,
     FULL_HZ,
     NARROW_HZ,
     REPEATED_BPS,
@@ -67,21 +68,65 @@ def test_what_a_voice_needs_least_always_goes() -> None:
 
 def test_loss_brings_repeats_and_they_stay_until_it_is_well_over() -> None:
     chooser, repeats = AudioChooser(REPEATS), []
-    for loss in (0, 2, 0, 12, 12, 12):
+    for loss in (0, 2, 0, 6, 6):
         chooser.reported(loss)
         repeats.append(chooser.choice.repeats)
-    assert repeats == [0, 0, 0, 2, 2, 2]
-    assert chooser.choice.loss_percent == 0
+    assert repeats == [0, 0, 0, 2, 2]
     assert chooser.choice.bitrate_bps == REPEATED_BPS
     for _ in range(4):
         chooser.reported(30)
     assert chooser.choice.repeats == 3
     for _ in range(4):
-        chooser.reported(12)
+        chooser.reported(8)
     assert chooser.choice.repeats == 3
     for _ in range(60):
         chooser.reported(0)
     assert chooser.choice == AudioChooser(REPEATS).choice
+
+
+def test_where_nothing_is_lost_and_there_is_room_a_voice_gets_finer() -> None:
+    chooser = AudioChooser(replace(REPEATS, may_ask=True))
+    chooser.allot(300_000)
+    assert chooser.choice.bitrate_bps == CLEAN_BPS  # nobody has said yet that nothing is lost
+    chooser.reported(0)
+    assert (chooser.choice.bitrate_bps, chooser.choice.loss_percent) == (FINE_BPS, 0)
+    assert chooser.wish().most_bps > 1.5 * chooser.wish().first_bps
+    chooser.reported(4)
+    assert chooser.choice.bitrate_bps <= CLEAN_BPS
+    assert chooser.choice.loss_percent > 0
+    assert chooser.wish().most_bps == chooser.wish().first_bps
+
+
+def test_a_finer_voice_keeps_its_redundancy_where_nothing_else_brings_back_what_is_lost() -> None:
+    chooser = AudioChooser(PLAIN)
+    chooser.allot(300_000)
+    chooser.reported(0)
+    assert chooser.choice.bitrate_bps == FINE_BPS
+    assert chooser.choice.loss_percent > 0
+
+
+def test_who_asks_for_what_it_misses_gets_whole_packets_and_repeats_only_where_much_is_lost() -> None:
+    chooser = AudioChooser(replace(REPEATS, may_ask=True))
+    for _ in range(5):
+        chooser.reported(9, is_asked=True)
+    assert (chooser.choice.bitrate_bps, chooser.choice.repeats) == (CLEAN_BPS, 0)
+    assert chooser.choice.bandwidth_hz == FULL_HZ
+    for _ in range(5):
+        chooser.reported(25, is_asked=True)
+    assert chooser.choice.repeats == 3
+    chooser = AudioChooser(replace(REPEATS, may_ask=True))
+    for _ in range(5):
+        chooser.reported(9)  # it agreed to ask, and does not
+    assert chooser.choice.repeats > 0
+
+
+def test_what_is_asked_for_again_needs_room_too() -> None:
+    chooser = AudioChooser(PLAIN)
+    for _ in range(20):
+        chooser.reported(10, is_asked=True)
+    chooser.allot(80_000)
+    assert on_the_wire(chooser) * 1.2 <= 80_000
+    assert chooser.wish().most_bps > AudioChooser(PLAIN).wish().most_bps
 
 
 def test_repeats_ask_for_more_room_and_do_without_it() -> None:

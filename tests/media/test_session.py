@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from app.media.audio_stream import AudioStream
 from app.media.certificate import Certificate
 from app.media.codecs import OPUS, PCMA, PCMU
 from app.media.default_devices import SettingsDevices
@@ -604,6 +605,33 @@ async def test_sound_under_a_number_of_our_offer_is_heard_too() -> None:
         callee.session.start_sending()
         await eventually(lambda: caller.session.first_audio_at is not None)
         assert caller.session.dropped_datagrams == 0
+
+
+async def test_lost_sound_is_asked_for_again_and_still_counts_as_lost() -> None:
+    async with two_ends() as (caller, callee):
+        for end in (caller, callee):
+            end.session.configure([replace(audio(), nack=True)])
+        await secure(caller, callee, "sdes")
+        for end in (caller, callee):
+            end.session.start_sending()
+        lost: set[bytes] = set()
+
+        def lose(data: bytes) -> bool:
+            if data[1] & 0x7F != OPUS.payload_type or data[2:4] in lost or data[3] % 4:
+                return False
+            lost.add(data[2:4])
+            return True
+
+        caller.path.lose = lose
+        await eventually(lambda: (figures := callee.session.stats()[0]) and figures.recovered_ms >= 200)
+        figures = callee.session.stats()[0]
+        assert figures is not None
+        assert figures.lost >= 10
+        assert figures.lost_for_good < figures.lost
+        stream = caller.session._streams["audio"]
+        await eventually(lambda: stream.remote_fraction_lost > 20)  # of 256: what came again was lost on its way
+        assert isinstance(stream, AudioStream)
+        assert stream._chooser.choice.repeats == 0
 
 
 async def test_a_repeat_of_what_is_no_sound_is_no_sound() -> None:

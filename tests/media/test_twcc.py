@@ -199,6 +199,18 @@ def test_a_packet_that_was_overtaken_is_not_lost() -> None:
     assert sent.in_flight_bytes == 0
 
 
+def test_what_was_repeated_under_its_own_number_was_lost_however_late_it_is_told_to_have_come() -> None:
+    sent, log = SentPackets(), ArrivalLog()
+    numbers = [sent.number(100, step * 0.01) for step in range(4)]
+    for which in (0, 2, 3):
+        log.arrived(numbers[which], 50.0 + 0.01 * which)
+    sent.repeated(numbers[1])
+    log.arrived(numbers[1], 50.1)
+    results = [result for feedback in log.take(1, 2, 51.0) for result in sent.feedback(feedback, 0.2)]
+    assert [result.arrived_at is None for result in results] == [False, True, False, False]
+    assert sent.in_flight_bytes == 0
+
+
 def test_limits_are_read_as_they_were_written() -> None:
     for kind in (BitrateRequest, BitrateNotice):
         packet = kind(1, (Limit(2, 0x1_FFFF << 3, 40), Limit(3, 5_000)))

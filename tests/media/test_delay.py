@@ -1,0 +1,55 @@
+"""How much delay is kept for packets that are lost and come again, and how soon it is given up."""
+
+from __future__ import annotations
+
+from app.media.delay import MOST_REPAIR_S, DelayTracker
+
+PACKET_S = 0.020
+
+
+def hear(tracker: DelayTracker, first: int, seconds: float, late_s: float = 0.0, every: int = 0) -> int:
+    """Let packets come in time, and every so-many-th that much later as what was lost; gives the next one's number."""
+    repaired: list[tuple[float, int]] = []
+    count = round(seconds / PACKET_S)
+    for number in range(first, first + count):
+        now = number * PACKET_S
+        while repaired and repaired[0][0] <= now:
+            at, which = repaired.pop(0)
+            tracker.arrived(which * PACKET_S, at, is_repaired=True)
+        if every and number % every == 0:
+            repaired.append((now + late_s, number))
+        else:
+            tracker.arrived(number * PACKET_S, now)
+    return first + count
+
+
+def test_delay_grows_to_what_repeated_packets_need_and_falls_again_within_ten_seconds() -> None:
+    tracker = DelayTracker()
+    after = hear(tracker, 0, 10)
+    before_s = tracker.target_s
+    after = hear(tracker, after, 2, 0.110, every=4)
+    assert 0.110 <= tracker.target_s <= 0.125
+    hear(tracker, after, 9)
+    assert tracker.target_s < before_s + 0.010
+
+
+def test_one_lost_packet_in_a_while_is_not_worth_much_delay() -> None:
+    tracker = DelayTracker()
+    after = hear(tracker, 0, 10)
+    hear(tracker, after, 10, 0.110, every=180)
+    assert tracker.target_s < 0.060
+
+
+def test_nothing_is_waited_for_too_long() -> None:
+    tracker = DelayTracker()
+    hear(tracker, 0, 10, 0.5, every=4)
+    assert tracker.target_s <= MOST_REPAIR_S
+
+
+def test_delay_stays_as_it_is_while_packets_are_lost() -> None:
+    tracker = DelayTracker()
+    after = hear(tracker, 0, 2, 0.060, every=10)
+    steady_s = tracker.target_s
+    for _ in range(10):
+        after = hear(tracker, after, 2, 0.045, every=20)
+        assert tracker.target_s == steady_s
