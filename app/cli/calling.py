@@ -191,6 +191,8 @@ def tell(console: Console, event: Event) -> None:
             rtt_ms=audio.rtt_ms if audio else None,
             output_level_dbfs=audio.output_level_dbfs if audio else None,
             frames_decoded=video.frames_decoded if video else None,
+            width=video.width if video else None,
+            height=video.height if video else None,
             score=round(quality.score, 2) if quality and quality.score is not None else None,
         )
 
