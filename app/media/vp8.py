@@ -122,7 +122,7 @@ class _FfmpegVp8:
             "bufsize": rate,
             "overshoot-pct": "15",
             "undershoot-pct": "100",
-            "static-thresh": "1",
+            "static-thresh": "100",
             "max-intra-rate": "600",  # a key frame takes at most six frames' worth of bits
         }
         codec.thread_count = 1  # libvpx spins in more: seven times the CPU for one 720p stream
