@@ -168,6 +168,11 @@ class ReceptionCounter:
         return self._highest
 
     @property
+    def highest_told(self) -> int:
+        """The same as reports tell it: without the cycle that extended numbers begin with here (RFC 3550 A.1)."""
+        return max(0, self._highest - 0x1_0000)
+
+    @property
     def lost(self) -> int:
         """Packets expected and not received; repeated ones may make it 0 but never negative here."""
         return 0 if self._base is None else max(0, self._highest - self._base + 1 - self.received)

@@ -70,7 +70,9 @@ class RemoteSource:
         counter = self.counter
         since = 0 if self._report_at is None else int((now - self._report_at) * 65_536)
         last = 0 if self._report_at is None else self._report_ntp
-        return Report(self.ssrc, counter.fraction_lost(), counter.lost, counter.highest, counter.jitter, last, since)
+        return Report(
+            self.ssrc, counter.fraction_lost(), counter.lost, counter.highest_told, counter.jitter, last, since
+        )
 
 
 class RtpStream:

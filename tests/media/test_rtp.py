@@ -82,6 +82,7 @@ def test_the_counter_extends_sequence_numbers_over_a_wrap_and_counts_what_is_los
     numbers = [65_533, 65_534, 0, 1, 65_535, 4]  # one late, two lost
     extended = [counter.count(number, index * 960, index * 0.02) for index, number in enumerate(numbers)]
     assert [number - extended[0] for number in extended] == [0, 1, 3, 4, 2, 7]
+    assert counter.highest_told == 65_536 + 4  # one cycle, RFC 3550 section 6.4.1
     assert counter.lost == 2
     assert counter.fraction_lost() == 2 * 256 // 8
     assert counter.fraction_lost() == 0
