@@ -113,6 +113,8 @@ class DeviceKeeper:
                 continue
             failures = 0
             lost = False
+            if self._woken.is_set():  # devices came or went while this one was opened
+                self.devices_changed()
             try:
                 while not self._changed.is_set():
                     stream.move(self._callback)

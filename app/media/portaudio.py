@@ -82,6 +82,7 @@ class AudioDevice:
     is_default: bool
     rate_hz: int = SAMPLE_RATE_HZ  # its own
     server_name: str = ""  # of a device behind a sound server
+    plugged: int = 0  # another one each time a server's device was put in: its streams were moved elsewhere meanwhile
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -157,7 +158,7 @@ def should_reopen(kind: Kind, wanted: str, current: AudioDevice) -> bool:
     """Tell whether another device than the current one is the right one by now."""
     listed = _fresh.get(kind) or devices(kind)
     right = _choose(listed, wanted) or _choose(listed, "")
-    return right is not None and right.identity != current.identity
+    return right is not None and (right.identity, right.plugged) != (current.identity, current.plugged)
 
 
 def is_stale() -> bool:
@@ -180,7 +181,14 @@ def _behind_server(kind: Kind, found: tuple[AudioDevice, ...]) -> tuple[AudioDev
     if way is None or listed is None:
         return found
     behind = tuple(
-        replace(way, name=row.description, host_api="PulseAudio", is_default=row.is_default, server_name=row.name)
+        replace(
+            way,
+            name=row.description,
+            host_api="PulseAudio",
+            is_default=row.is_default,
+            server_name=row.name,
+            plugged=row.plugged,
+        )
         for row in (listed.microphones if kind == "microphone" else listed.speakers)
     )
     return (*behind, *found) if behind else ()

@@ -30,11 +30,15 @@ _MOST_DEVICES = 100
 
 @dataclass(frozen=True, slots=True)
 class PulseDevice:
-    """A sink or source. `name` is the server's, `description` is unique and for a person."""
+    """A sink or source. `name` is the server's, `description` is unique and for a person.
+
+    `plugged` is another one each time it was put in: by it one that was away for a moment is seen to have been.
+    """
 
     name: str
     description: str
     is_default: bool
+    plugged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class PulseClient:
     def devices(self) -> PulseDevices | None:
         """Ask for everything; None when the server does not answer."""
         defaults: list[tuple[bytes, bytes]] = []
-        found: dict[str, list[tuple[bytes, bytes]]] = {"sink": [], "source": []}
+        found: dict[str, list[tuple[bytes, bytes, int]]] = {"sink": [], "source": []}
         ended: list[str] = []
 
         def take_server(context: int, info: Any, data: int) -> None:
@@ -124,7 +128,7 @@ class PulseClient:
                 if end:
                     ended.append(kind)
                 elif len(found[kind]) < _MOST_DEVICES:
-                    found[kind].append((info[0].name or b"", info[0].description or b""))
+                    found[kind].append((info[0].name or b"", info[0].description or b"", info[0].index))
 
             return _ON_DEVICE(on_device)
 
@@ -186,12 +190,12 @@ class PulseClient:
         return True
 
 
-def _named(rows: list[tuple[bytes, bytes]], default: bytes) -> tuple[PulseDevice, ...]:
+def _named(rows: list[tuple[bytes, bytes, int]], default: bytes) -> tuple[PulseDevice, ...]:
     """Give devices names that tell them apart."""
-    words = [(name.decode("utf-8", "replace"), text.decode("utf-8", "replace")) for name, text in rows]
+    words = [(name.decode("utf-8", "replace"), text.decode("utf-8", "replace")) for name, text, _ in rows]
     known = Counter(text for _, text in words)
     return tuple(
-        PulseDevice(name, text if text and known[text] == 1 else f"{text} ({name})".strip(), row[0] == default)
+        PulseDevice(name, text if text and known[text] == 1 else f"{text} ({name})".strip(), row[0] == default, row[2])
         for row, (name, text) in zip(rows, words, strict=True)
     )
 

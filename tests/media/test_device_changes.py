@@ -50,7 +50,7 @@ def speakers() -> dict[str, bool]:
 def plays_on(pulse: Pulse) -> str:
     """Name the sink that the one stream plays on."""
     sinks = dict(row.split()[:2] for row in pulse.control("list", "short", "sinks").splitlines())
-    return sinks.get(pulse.control("list", "short", "sink-inputs").split()[1], "")
+    return sinks.get("".join(pulse.control("list", "short", "sink-inputs").split()[1:2]), "")
 
 
 def test_devices_are_seen_chosen_lost_and_found_again_while_one_is_open(tmp_path: Path) -> None:
@@ -79,6 +79,33 @@ def test_devices_are_seen_chosen_lost_and_found_again_while_one_is_open(tmp_path
             pulse.die()
             assert until(lambda: speaker.problem is not None)
         finally:
+            speaker.close()
+            watch.stop()
+
+
+def test_a_device_that_was_away_for_a_moment_is_used_again(tmp_path: Path) -> None:
+    """Pulled out and put back before anybody looked: the list has the same names, and the sound is still elsewhere."""
+    told, go_on = threading.Event(), threading.Event()
+
+    def look() -> None:
+        told.set()
+        assert go_on.wait(20)
+
+    with private_pulse(tmp_path) as pulse:
+        pulse.plug("headset")
+        pulse.control("set-default-sink", "headset")
+        watch, speaker = DeviceWatch(look), SpeakerSink(SPK)
+        watch.start()
+        speaker.start()
+        try:
+            assert until(lambda: told.is_set() and speaker.description == SPK)
+            pulse.unplug("spk")
+            assert until(lambda: plays_on(pulse) == "headset")
+            pulse.plug("spk")
+            go_on.set()
+            assert until(lambda: plays_on(pulse) == "spk")
+        finally:
+            go_on.set()
             speaker.close()
             watch.stop()
 

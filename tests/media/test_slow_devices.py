@@ -52,6 +52,22 @@ async def test_a_device_chosen_while_another_one_opens_is_used(
     device.use(FIRST)  # too late: it is closed, and nothing is left open
 
 
+async def test_a_device_that_comes_back_while_another_one_opens_in_its_place_is_used(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = portaudio._known["microphone"]
+    monkeypatch.setitem(portaudio._known, "microphone", both[:1])
+    hanging.opening = {0}
+    microphone = MicrophoneSource(SECOND)
+    microphone.start()
+    await eventually(hanging.has_hung.is_set, 20.0)
+    portaudio._known["microphone"] = both
+    portaudio.devices_changed()
+    hanging.release.set()
+    await eventually(lambda: microphone.description == SECOND, 20.0)
+    await asyncio.to_thread(microphone.close)
+
+
 async def test_whoever_starts_an_output_at_the_same_moment_opens_it_once(hanging: Hanging) -> None:
     together, sinks = threading.Barrier(8), [SpeakerSink(FIRST) for _ in range(8)]
 
