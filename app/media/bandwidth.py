@@ -116,6 +116,7 @@ class SendEstimator:
         self.loss = LossPart()
         self.rtt_s: float | None = None
         self.queue_s = 0.0
+        self.newest_queue_s = 0.0  # of the packet that was sent last of those that have arrived
         self.acked_bps: float | None = None  # over the last half second
         self._rate = float(start_bps)
         self._rtts: deque[tuple[float, float]] = deque()
@@ -159,11 +160,13 @@ class SendEstimator:
         self.acked_bps = rates[0] if rates is not None else None
         if arrived:
             newest = max(arrived, key=lambda result: result.sent_at)
-            self._note_rtt(now - newest.sent_at, (newest.arrived_at or 0.0) - newest.sent_at, now)
+            delay = (newest.arrived_at or 0.0) - newest.sent_at
+            self._note_rtt(now - newest.sent_at, delay, now)
+            self.newest_queue_s = delay - self._delays[0][1]
         factor = self.loss.add(results, now)
         if factor == 1 and self.loss.loss > LOW_LOSS and self.queue_s > LEAST_QUEUE_S:
             factor = SHORT_QUEUE_DECREASE
-        if self._stands(now) or self._begins_too_high(rates):
+        if self._stands(now) or self._is_far_too_high():
             use = PathUse.OVER
         elif use is PathUse.OVER and self.queue_s < LEAST_QUEUE_S:
             use = PathUse.NORMAL  # a hiccup of a processor or a radio
@@ -257,9 +260,10 @@ class SendEstimator:
             _keep_least(self._rtts, now, max(0.0, rtt - queued), BASE_WINDOW_S)
             self.rtt_s = rtt if self.rtt_s is None else self.rtt_s + 0.2 * (rtt - self.rtt_s)
 
-    def _begins_too_high(self, rates: tuple[float, float] | None) -> bool:
-        """Whether the rate of the beginning is far above what the path carries."""
-        if self._decreased_at is not None or rates is None or self.queue_s < FIRST_QUEUE_S:
+    def _is_far_too_high(self) -> bool:
+        """Whether far more is sent than the path carries, be it since it has become narrow or since it always was."""
+        rates = self.acked.bps(SHORT_WINDOW_S)
+        if rates is None or self.newest_queue_s < FIRST_QUEUE_S:
             return False
         return rates[0] < FIRST_SHARE * min(self._rate, rates[1])
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from app.events import TransportStats
 from app.media.pacer import Outgoing
-from app.media.receive_side import Feedback, LimitPart, RembPart
+from app.media.receive_side import Feedback, Lateness, LimitPart, RembPart
 from app.media.rtcp import (
     BitrateNotice,
     BitrateRequest,
@@ -29,6 +29,7 @@ from app.media.stream import RtpStream
 from app.media.twcc import TransportFeedback
 
 FLUSH_S = 0.005
+SOONER_S = 0.005  # a timer for feedback is only set anew where that is so much sooner
 LEAST_LIMIT_BPS = 10_000
 
 
@@ -108,6 +109,7 @@ class _Transport:
         self._streams: list[RtpStream] = []
         self.sends = SendSide(lambda data: owner._send_rtp(name, data))
         self._feedback = Feedback()
+        self._lateness = Lateness()
         self._remb = RembPart()
         self._limits: dict[str, LimitPart] = {}
         self._kept_to: dict[str, Limit] = {}  # limits that the peer is still to be told of, by stream
@@ -147,23 +149,28 @@ class _Transport:
     # Receiving ----------------------------------------------------------------------------------------------
 
     def arrived(self, stream: RtpStream, packet: RtpPacket, size: int, now: float) -> None:
-        plan = stream.plan
+        plan, codec = stream.plan, stream.codecs.get(packet.payload_type)
         if plan.transport_cc:
             if packet.transport_sequence is not None:
-                self._feedback.arrived(packet.transport_sequence, packet.ssrc, size, now)
+                is_late = codec is not None and self._lateness.arrived(
+                    packet.ssrc, packet.timestamp, codec.clock_rate, now
+                )
+                self._feedback.arrived(packet.transport_sequence, packet.ssrc, size, now, is_late=is_late)
                 self._arm_feedback(now)
-        elif plan.remb:
-            codec = stream.codecs.get(packet.payload_type)
-            if codec is not None:
-                self._remb.estimator.arrived(packet.ssrc, packet.timestamp, codec.clock_rate, size, now)
+        elif plan.remb and codec is not None:
+            self._remb.estimator.arrived(packet.ssrc, packet.timestamp, codec.clock_rate, size, now)
 
     def _arm_feedback(self, now: float) -> None:
-        if self._feedback_timer is not None or self._owner._is_closed:
-            return
         due = self._feedback.due_at(now)
-        if due is not None:
-            loop = asyncio.get_running_loop()
-            self._feedback_timer = loop.call_later(max(0.0, due - now), self._tell)
+        if due is None or self._owner._is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        timer, in_s = self._feedback_timer, max(0.0, due - now)
+        if timer is not None:
+            if timer.when() <= loop.time() + in_s + SOONER_S:
+                return
+            timer.cancel()
+        self._feedback_timer = loop.call_later(in_s, self._tell)
 
     def _tell(self) -> None:
         self._feedback_timer = None

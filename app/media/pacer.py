@@ -16,6 +16,7 @@ from app.media.sending import RtpSender
 BATCH_S = 0.005  # packets leave in steps of this, so that a timer costs little
 MOST_WAIT_S = 0.4  # a picture that waited longer is of no use any more
 MOST_QUEUED = 2_000
+SPREAD_S = 0.04  # what waits leaves within this, if the rate allows; no faster than usual where that is enough
 
 
 class Urgency(IntEnum):
@@ -62,6 +63,7 @@ class Pacer:
 
     def __init__(self, rate_bps: float) -> None:
         self.rate_bps = rate_bps
+        self.usual_bps = rate_bps  # at which pictures of the usual size leave
         self._sound: deque[Outgoing] = deque()
         self._repeats: deque[Outgoing] = deque()
         self._pictures: deque[Outgoing] = deque()
@@ -135,11 +137,12 @@ class Pacer:
             self._take_cluster(self.cluster, taken, now, pad)
         while (self._repeats or self._pictures) and self._free_at <= now + BATCH_S and room_bytes > 0:
             queue = self._repeats or self._pictures
+            rate_bps = min(self.rate_bps, max(self.usual_bps, self._queued_bytes * 8 / SPREAD_S))
             packet = queue.popleft()
             size = len(packet.data)
             self._queued_bytes -= size
             room_bytes -= size
-            self._spend(packet, now, self.rate_bps)
+            self._spend(packet, now, rate_bps)
             taken.append(packet)
         return taken
 

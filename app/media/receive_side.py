@@ -16,10 +16,16 @@ from app.media.twcc import ArrivalLog, TransportFeedback
 
 FEEDBACK_SHARE = 0.05  # of what comes in may go back as feedback
 FEEDBACK_BITS = 1_000  # about one, with everything around it
-LEAST_PAUSE_S = 0.025
+LEAST_PAUSE_S = 0.020
 MOST_PAUSE_S = 0.25
 FIRST_PAUSE_S = 0.05  # while the rate is not known yet: the sooner a sender hears of a narrow path the better
 RATE_WINDOW_S = 0.5
+LATE_S = 0.04  # a packet so much later than usual: a queue begins to grow, and the sender hears of it …
+HURRIED_S = 0.3  # … as often as it may for so long
+HURRIED_SHARE = 0.25  # of what comes in …
+HURRIED_FROM_BPS = 50_000  # … where that is more than a voice on a path for little else
+USUAL_SHARE = 0.05  # of a lateness goes into what is usual
+LEAST_WINDOW_S = 5.0
 
 REMB_S = 1.0
 REMB_FALL = 0.97  # a fall below this share is told at once
@@ -27,11 +33,50 @@ GROWTH = 1.08  # per second, once a queue has been seen
 AHEAD = 1.5
 DECREASE = 0.85
 LEAST_BPS = 30_000
+MOST_SOURCES = 4
 
 REQUEST_S = 0.5
 REQUEST_TRIES = 5
 NO_LIMIT_BPS = 50_000_000
 OVERHEAD_BYTES = 40  # RTP, UDP and IP, of an IPv4 path
+
+
+@dataclass(slots=True)
+class _Source:
+    """The time line of one source, and how late its packets come."""
+
+    last: int
+    until: float  # when the next window begins
+    least: float  # transit, of this window
+    before: float  # of the window before
+    media_time: int = 0
+    usual: float = 0.0  # lateness
+
+
+class Lateness:
+    """Tells when packets suddenly come later than they used to, by their timestamps."""
+
+    def __init__(self) -> None:
+        self._sources: dict[int, _Source] = {}
+
+    def arrived(self, ssrc: int, timestamp: int, clock_rate: int, now: float) -> bool:
+        """Take one packet; tells whether it is late."""
+        source = self._sources.get(ssrc)
+        if source is None:
+            if len(self._sources) >= MOST_SOURCES:
+                self._sources.clear()
+            self._sources[ssrc] = _Source(timestamp, now + LEAST_WINDOW_S, now, now)
+            return False
+        source.media_time += timestamp_difference(timestamp, source.last)
+        source.last = timestamp
+        transit = now - source.media_time / clock_rate
+        if now > source.until:
+            source.until, source.before, source.least = now + LEAST_WINDOW_S, source.least, transit
+        source.least = min(source.least, transit)
+        late = transit - min(source.least, source.before)
+        is_late = late > source.usual + LATE_S
+        source.usual += USUAL_SHARE * (late - source.usual)
+        return is_late
 
 
 class Feedback:
@@ -42,9 +87,12 @@ class Feedback:
         self._rate = RateMeter(RATE_WINDOW_S)
         self._told_at = 0.0
         self._media_ssrc = 0
+        self._hurried_until = 0.0
 
-    def arrived(self, sequence: int, ssrc: int, size: int, now: float) -> None:
+    def arrived(self, sequence: int, ssrc: int, size: int, now: float, *, is_late: bool = False) -> None:
         """Note a packet with its transport-wide number."""
+        if is_late:
+            self._hurried_until = now + HURRIED_S
         self._log.arrived(sequence, now)
         self._rate.add(size + WIRE_BYTES, now)
         self._media_ssrc = ssrc
@@ -56,7 +104,9 @@ class Feedback:
         rate = self._rate.per_second(now)
         if rate is None:
             return self._told_at + FIRST_PAUSE_S
-        pause = FEEDBACK_BITS / (FEEDBACK_SHARE * rate * 8) if rate > 0 else MOST_PAUSE_S
+        is_hurried = now < self._hurried_until and rate * 8 > HURRIED_FROM_BPS
+        share = HURRIED_SHARE if is_hurried else FEEDBACK_SHARE
+        pause = FEEDBACK_BITS / (share * rate * 8) if rate > 0 else MOST_PAUSE_S
         return self._told_at + min(MOST_PAUSE_S, max(LEAST_PAUSE_S, pause))
 
     def take(self, ssrc: int, now: float) -> list[TransportFeedback]:
@@ -95,7 +145,7 @@ class ReceiveEstimator:
         self._rate.add(size + WIRE_BYTES, now)
         heard = self._heard.get(ssrc)
         if heard is None:
-            if len(self._heard) >= 4:
+            if len(self._heard) >= MOST_SOURCES:
                 self._heard.clear()
             heard = self._heard[ssrc] = _Heard(timestamp)
         step = timestamp_difference(timestamp, heard.last)

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from app.media.allocation import Allocator, Asker, BitrateWish
-from app.media.bandwidth import SendEstimator
-from app.media.pacer import Outgoing, Pacer, Urgency
+from app.media.bandwidth import SHORT_WINDOW_S, SendEstimator
+from app.media.pacer import MOST_WAIT_S, Outgoing, Pacer, Urgency
 from app.media.probing import Prober
 from app.media.report_estimate import ReportEstimator
 from app.media.sending import RtpSender
-from app.media.sent_packets import SentPackets
+from app.media.sent_packets import PacketResult, SentPackets
 from app.media.stats import RateMeter
 from app.media.twcc import TransportFeedback
 
 WIRE_BYTES = 42  # of SRTP's tag, UDP and IPv4 beside an RTP packet
-PACE = 2.0  # times the estimate
+PACE = 2.0  # times the estimate, at most …
+USUAL_PACE = 1.4  # … and times what streams are given, while that is enough
 BUSY_SHARE = 0.65  # of the estimate: who sends less tells little about the path
 RATE_WINDOW_S = 0.5
 SHARE_S = 0.1  # shares change no more often, unless they fall
@@ -32,6 +33,13 @@ ROOM_FADES = 0.97  # … lately, each feedback, where no queue stands: a moment 
 ROOM_BPS = 100_000  # … and so much more may be sent
 FIRST_BYTES = 6_000  # under way before feedback tells how fast they arrive
 SIGN_BYTES = 1_500  # sent although nothing may, where feedback that should have come has not: two packets
+LATE_S = 0.015  # word that is late by so much beyond that: pictures wait for it
+JAMMED_S, JAMMED_BYTES = 0.05, 6_000  # so late, and so much under way: sound does without its repeats …
+LEAN_BPS = 60_000  # … and has this, with which it still goes in packets of 20 ms
+LEAST_ROOM_BYTES = 1_200
+SUDDEN_S = 0.025  # a queue that is longer by so much than a feedback before …
+NO_QUEUE_S = 0.02  # … and one so short that it takes no feedback longer
+MOST_GAP_S = 0.25
 GAP_FADES = 0.97  # a feedback, of the longest wait for one …
 GAP_RISES = 1.1  # … which a path that has just become narrow makes longer too
 DEAF_S = 1.5  # no feedback for so long although packets went out: the peer gives none
@@ -39,10 +47,11 @@ SILENT_S = 0.8
 DRAIN_FROM_S = 0.04  # a queue longer than this is worked off by sending less …
 SOUND_DRAIN_FROM_S = 0.15  # … sound only where that is not enough
 DRAIN_OVER_S = 0.25
-LEAST_DRAIN = 0.3
+LEAST_DRAIN, LEAST_SOUND_DRAIN = 0.6, 0.3
 HEADROOM = 1.5  # the estimate may grow to so much of what streams wish
 QUIET_S = 0.3  # without overuse before the path is probed
 FALL = 0.7
+DEEP_FALL = 0.5  # from here on pictures that wait are of no use
 MOVED_BPS = 600_000  # on a path of which nothing is known yet, at most
 
 Source = Literal["transport-cc", "remb", "loss"]
@@ -107,6 +116,9 @@ class SendSide:
         self._left_at = 0.0  # when a packet with a number left last
         self._carried_bps = 0.0  # the most that arrived lately
         self._feedback_gap_s = 0.05
+        self._queue_before_s = 0.0
+        self._queue_growth_s = 0.0  # from one feedback to the next, where it grows suddenly
+        self._told_to: float | None = None  # the last arrival that feedback told of, on the peer's clock
         self._unanswered_since: float | None = None  # packets went out and no feedback came
         self._is_deaf = False
         self._held_back_at = -1.0  # by the room, or by pictures that pause
@@ -130,6 +142,8 @@ class SendSide:
 
     def flush(self, now: float) -> None:
         """Send what may leave now."""
+        if self._pacer.cluster is not None and self._late_s(now):
+            self._pacer.cluster = None
         for packet in self._pacer.take(now, self._room(now), self._pad):
             self._leave(packet, now)
 
@@ -153,10 +167,8 @@ class SendSide:
         results = self._sent.feedback(feedback, now)
         if not results:
             return
-        if self._fed_at is not None:
-            gap_s, before_s = min(0.25, now - self._fed_at), self._feedback_gap_s
-            self._feedback_gap_s = max(min(gap_s, before_s * GAP_RISES), before_s * GAP_FADES)
-        self._fed_at, self._unanswered_since, self._is_deaf = now, None, False
+        fed_at, self._fed_at = self._fed_at, now
+        self._unanswered_since, self._is_deaf = None, False
         before = self.estimator.rate_bps
         self.estimator.feedback(
             results,
@@ -167,6 +179,7 @@ class SendSide:
         acked = self.estimator.acked_bps or 0.0
         fades = ROOM_FADES if self.estimator.queue_s < DRAIN_FROM_S else 0.0
         self._carried_bps = max(acked, self._carried_bps * fades)
+        self._note_gap(results, fed_at, now)
         loss = self.estimator.loss.loss
         found = self._prober.results(results, now, is_sent=self._pacer.cluster is None, loss=loss)
         if found is not None:
@@ -205,11 +218,10 @@ class SendSide:
     def tick(self, now: float) -> None:
         """Do what is due; called every 20 ms or so."""
         self._sent.drop_old(now)
-        for sender in self._pacer.drop_old(now):
-            for share in self._shares.values():
-                if share.stream.sender is sender:
-                    share.stream.key_frame_asked()
+        self._ask_key_frames(self._pacer.drop_old(now))
         waits = max(self._pacer.waits_s(now), self._pacer.backlog_s() / 2)
+        if self._late_s(now):
+            waits = max(waits, MOST_WAIT_S)
         for share in self._shares.values():
             share.stream.set_backlog(0.0 if share.stream.is_sound else waits)
         self._listen_for_silence(now)
@@ -262,18 +274,22 @@ class SendSide:
             return
         was_paused = self._allocator.paused
         shares = self._allocator.share(askers, estimate, now)
+        self._pacer.usual_bps = sum(shares.values()) * USUAL_PACE
         if self._allocator.paused and not was_paused:
             self._pacer.drop_pictures()
         if self._allocator.paused:
             self._held_back_at = now
         repeated = (self._repeated_rate.per_second(now) or 0.0) * 8
         late = now - self._shared_at >= SHARE_S
+        is_jammed = self._late_s(now) > JAMMED_S and self._sent.in_flight_bytes > JAMMED_BYTES
+        is_jammed = is_jammed and any(shares[asker.name] for asker in askers if not asker.is_sound)
         for asker in askers:
             bps, share = shares[asker.name], self._shares[asker.name]
             if asker.is_sound:
-                bps = max(min(bps, asker.wish.least_bps), int(bps * self._drain(SOUND_DRAIN_FROM_S)))
+                bps = max(min(bps, asker.wish.least_bps), int(bps * self._drain(SOUND_DRAIN_FROM_S, LEAST_SOUND_DRAIN)))
+                bps = min(bps, max(asker.wish.least_bps, LEAN_BPS)) if is_jammed else bps
             elif bps:
-                most = (bps - min(repeated, bps / 2)) * self._drain(DRAIN_FROM_S)
+                most = (bps - min(repeated, bps / 2)) * self._drain(DRAIN_FROM_S, LEAST_DRAIN)
                 bps = int(max(asker.wish.least_bps, most))
             before = share.bps
             if before is None or (bps == 0) != (before == 0) or at_once:
@@ -319,6 +335,8 @@ class SendSide:
         window_s = estimator.base_rtt_s + self._feedback_gap_s + ROOM_S
         if estimator.acked_bps is None:
             room = float(FIRST_BYTES - self._sent.in_flight_bytes)
+        elif self._late_s(now):
+            room = 0.0
         else:
             rate = min(estimator.rate_bps, self._carried_bps * ROOM_RISE + ROOM_BPS)
             room = rate * window_s / 8 + 2_400 - self._sent.in_flight_bytes
@@ -328,6 +346,45 @@ class SendSide:
         # The last packets may be lost, or the feedback about them: nothing would arrive that the peer could tell of.
         heard_at = max(self._left_at, self._fed_at or 0.0)
         return SIGN_BYTES if now - heard_at > window_s else room
+
+    def _ask_key_frames(self, senders: set[RtpSender]) -> None:
+        for share in self._shares.values():
+            if share.stream.sender in senders:
+                share.stream.key_frame_asked()
+
+    def _late_s(self, now: float) -> float:
+        """By how much word of what was sent is overdue, so that a queue must have begun to grow; 0 when it is not."""
+        since = self._sent.unheard_since
+        if since is None or not self.uses_feedback:
+            return 0.0
+        estimator = self.estimator
+        # A queue that was seen to grow has grown on since then.
+        late_s = now - since + self._queue_growth_s - estimator.base_rtt_s - self._feedback_gap_s - LATE_S
+        if late_s <= 0:
+            return 0.0
+        # Where so little is under way no queue can stand: feedback became rarer, since there was less to tell of.
+        carried, _ = estimator.acked.bps(SHORT_WINDOW_S) or (0.0, 0.0)
+        if self._sent.in_flight_bytes < carried * estimator.base_rtt_s / 8 + LEAST_ROOM_BYTES:
+            return 0.0
+        self._held_back_at = now
+        return late_s
+
+    def _note_gap(self, results: list[PacketResult], fed_at: float | None, now: float) -> None:
+        """Follow how long the peer waits between feedbacks.
+
+        What it takes longer on a path that becomes narrow must not count, there or on the way back.
+        """
+        told_to = max((result.arrived_at for result in results if result.arrived_at is not None), default=None)
+        queue_s = self.estimator.newest_queue_s
+        growth_s, self._queue_before_s = queue_s - self._queue_before_s, queue_s
+        self._queue_growth_s = growth_s if growth_s > SUDDEN_S else 0.0
+        if fed_at is not None:
+            before_s = self._feedback_gap_s
+            gap_s = max(min(MOST_GAP_S, now - fed_at, before_s * GAP_RISES), before_s * GAP_FADES)
+            if told_to is not None and self._told_to is not None and queue_s < NO_QUEUE_S:
+                gap_s = max(gap_s, min(MOST_GAP_S, told_to - self._told_to))
+            self._feedback_gap_s = gap_s
+        self._told_to = told_to if told_to is not None else self._told_to
 
     def _is_app_limited(self, now: float) -> bool:
         """Whether clearly less was sent than the estimate allows, and not because the path held us back."""
@@ -356,10 +413,10 @@ class SendSide:
                 return packets
         return []
 
-    def _drain(self, from_s: float) -> float:
+    def _drain(self, from_s: float, least: float) -> float:
         """What part of its share a stream may use while a queue above `from_s` is worked off."""
         queue = self.estimator.queue_s if self.uses_feedback else 0.0
-        return max(LEAST_DRAIN, min(1.0, 1 - (queue - from_s) / DRAIN_OVER_S))
+        return max(least, min(1.0, 1 - (queue - from_s) / DRAIN_OVER_S))
 
     def _note_change(self, before: float, after: float, now: float) -> None:
         """After a deep fall the path is looked at again soon: it may have been short."""
@@ -367,6 +424,9 @@ class SendSide:
         if after < before and after < self._highest_bps * FALL:
             self._highest_bps = after
             self._prober.fell(now)
+        if after < before * DEEP_FALL:
+            # What waits is of a size that no longer fits; the next picture will be smaller and whole.
+            self._ask_key_frames(self._pacer.drop_pictures())
 
     def _listen_for_silence(self, now: float) -> None:
         since = self._unanswered_since
@@ -385,6 +445,7 @@ class SendSide:
         estimator = self.estimator
         over = estimator.overused_at
         calm = (over is None or now - over > QUIET_S) and estimator.queue_s < DRAIN_FROM_S
+        calm = calm and not self._late_s(now)
         self._pacer.cluster = self._prober.next_cluster(
             now, estimator.rate_bps, estimator.ceiling_bps / HEADROOM * 1.2, is_calm=calm
         )

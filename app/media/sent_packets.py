@@ -103,6 +103,11 @@ class SentPackets:
                 return
             self._forget(number)
 
+    @property
+    def unheard_since(self) -> float | None:
+        """When the oldest packet left of which no feedback has spoken; None when all were spoken of."""
+        return next((sent.sent_at for sent in self._kept.values() if not sent.is_missing), None)
+
     def reset_flight(self) -> None:
         """Take everything for gone: another path carries the transport now."""
         self._kept.clear()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from app.media.allocation import BitrateWish
 from app.media.header_extensions import ExtensionBlock, ExtensionIds
 from app.media.pacer import Outgoing, Urgency
-from app.media.receive_side import Feedback
+from app.media.receive_side import Feedback, Lateness
 from app.media.send_side import WIRE_BYTES, SendSide
 from app.media.sending import RtpSender, RtxSender
 from app.media.twcc import read_feedback
@@ -147,7 +147,13 @@ class Source:
         block = self.sender.extensions.plain
         sizes = [255] * (size // 255) or [max(1, size)]
         return [
-            Outgoing(self._rtx.padding(97, each, 0, block), self.sender, Urgency.PADDING, self._left, is_new=False)
+            Outgoing(
+                self._rtx.padding(97, each, int(self.call.clock.now * 90_000), block),
+                self.sender,
+                Urgency.PADDING,
+                self._left,
+                is_new=False,
+            )
             for each in sizes
         ]
 
@@ -172,7 +178,9 @@ class Source:
         payload = max(10, int(size / packets) - WIRE_BYTES - 24)
         urgency = Urgency.SOUND if self.is_sound else Urgency.PICTURE
         built = [
-            self.sender.packet(96, index == packets - 1, 0, bytes(payload), self.call.clock.now)
+            self.sender.packet(
+                96, index == packets - 1, int(self.call.clock.now * 90_000), bytes(payload), self.call.clock.now
+            )
             for index in range(packets)
         ]
         self.call.side.put([Outgoing(data, self.sender, urgency, self._left) for data in built], self.call.clock.now)
@@ -205,7 +213,8 @@ class Call:
         self.estimates: list[tuple[float, float]] = []
         self.feedback_works = True
         self._feedback = Feedback()
-        self._telling = False
+        self._lateness = Lateness()
+        self._tells_at: float | None = None
         self._wake: float | None = None
         streams = {"0": self.sound, "1": self.picture} if with_picture else {"0": self.sound}
         self.side.set_streams(streams, transport_cc=True)
@@ -242,20 +251,29 @@ class Call:
 
         def arrive() -> None:
             now = self.clock.now
-            self._feedback.arrived(number, 1, size - WIRE_BYTES, now + FAR_CLOCK_S)
+            ssrc, timestamp = int.from_bytes(data[8:12]), int.from_bytes(data[4:8])
+            clock_rate = self.sound.sender.clock_rate if is_sound else 90_000
+            is_late = self._lateness.arrived(ssrc, timestamp, clock_rate, now + FAR_CLOCK_S)
+            self._feedback.arrived(number, ssrc, size - WIRE_BYTES, now + FAR_CLOCK_S, is_late=is_late)
             due = self._feedback.due_at(now + FAR_CLOCK_S)
-            if not self._telling and due is not None:
-                self._telling = True
-                self.clock.at(due - FAR_CLOCK_S, self._tell)
+            if due is not None and (self._tells_at is None or due < self._tells_at):
+                self._tells_at = max(due, now + FAR_CLOCK_S)
+                self.clock.at(self._tells_at - FAR_CLOCK_S, self._tell)
             self.received.append((now, size, is_sound))
             if is_sound:
                 self.sound_delays.append((now, now - sent))
+            self.carried(data, is_sound, now)
 
         self.wire.carry(size, arrive)
         return True
 
+    def carried(self, data: bytes, is_sound: bool, now: float) -> None:
+        """A packet has arrived."""
+
     def _tell(self) -> None:
-        self._telling = False
+        if self._tells_at is None or self.clock.now + FAR_CLOCK_S < self._tells_at - 1e-9:
+            return  # it was told sooner
+        self._tells_at = None
         for feedback in self._feedback.take(1, self.clock.now + FAR_CLOCK_S):
             data = bytes(feedback)
             if self.feedback_works:

@@ -106,3 +106,18 @@ def test_a_probe_has_enough_packets_to_be_judged_by_although_large_ones_wait() -
     taken = pacer.take(0.0, 1e9, lambda size: [packet(Urgency.PADDING, size, OTHER)])
     assert [each.urgency for each in taken] == [Urgency.PICTURE] * 3 + [Urgency.PADDING] * 2
     assert pacer.cluster is None
+
+
+def test_a_picture_of_the_usual_size_is_spread_and_a_large_one_leaves_faster() -> None:
+    def seconds(count: int) -> float:
+        pacer, now = Pacer(8_000_000), 0.0
+        pacer.usual_bps = 1_600_000
+        pacer.put([packet(Urgency.PICTURE) for _ in range(count)], 0.0)
+        while pacer.queued_bytes:
+            now = pacer.next_at(now) or now
+            pacer.take(now, 1e9, none)
+            now += BATCH_S
+        return now
+
+    assert 0.01 < seconds(4) < 0.035
+    assert seconds(40) < 0.12  # 200 ms at the usual rate

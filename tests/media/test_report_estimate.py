@@ -8,12 +8,14 @@ import pytest
 
 from app.media.allocation import SOUND_BPS
 from app.media.receive_side import (
+    HURRIED_S,
     LEAST_PAUSE_S,
     MOST_PAUSE_S,
     NO_LIMIT_BPS,
     REQUEST_S,
     REQUEST_TRIES,
     Feedback,
+    Lateness,
     LimitPart,
     ReceiveEstimator,
     RembPart,
@@ -160,3 +162,36 @@ def test_feedback_is_told_often_where_much_comes_in(rate_bps: float, pause: floa
             assert {each.media_ssrc for each in feedback.take(1, now)} == {9}
     mean = (told[-1] - told[2]) / (len(told) - 3)
     assert pause * 0.9 - step < mean < pause * 1.3 + step
+
+
+def test_a_packet_that_comes_late_hurries_feedback_unless_all_of_them_do() -> None:
+    lateness = Lateness()
+
+    def late(first: int, count: int, by_s: float) -> int:
+        return sum(
+            lateness.arrived(9, number * 960, 48_000, 50 + number * 0.02 + by_s)
+            for number in range(first, first + count)
+        )
+
+    assert late(0, 100, 0.02) == 0
+    assert late(100, 1, 0.08) == 1
+    assert late(101, 400, 0.02) == 0
+    assert 0 < late(501, 400, 0.08) < 40
+    assert late(901, 1, 0.3) == 1
+
+
+def test_hurried_feedback_comes_sooner_and_not_for_long() -> None:
+    feedback = Feedback()
+    for number in range(100):
+        feedback.arrived(number, 9, 700, 100 + number * 0.02)
+    feedback.take(1, 102.0)
+    feedback.arrived(100, 9, 700, 102.01)
+    usual = feedback.due_at(102.01)
+    feedback.arrived(101, 9, 700, 102.02, is_late=True)
+    hurried = feedback.due_at(102.02)
+    assert usual is not None
+    assert hurried is not None
+    assert hurried - 102 < (usual - 102) / 2
+    later = feedback.due_at(102.02 + HURRIED_S + 0.01)
+    assert later is not None
+    assert later > usual - 0.01
