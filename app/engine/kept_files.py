@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 import platformdirs
@@ -12,9 +13,9 @@ import platformdirs
 from app.engine.errors import EngineError
 from app.settings import RecordingSettings
 
-_MOST_NAME = 60
+_MOST_NAME, _MOST_NAME_BYTES = 60, 180  # file systems take 255 bytes, with time, number and suffix
 _MOST_SAME = 1000
-_UNUSABLE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+_UNUSABLE = re.compile(r'[/\\:*?"<>|]+')
 
 
 def recording_folder(settings: RecordingSettings) -> Path:
@@ -57,8 +58,11 @@ def not_there_yet(path: Path) -> Path:
 
 
 def usable(name: str) -> str:
-    """A stranger's name as part of a file's: without what some file system does not take."""
-    return _UNUSABLE.sub("-", name)[:_MOST_NAME].strip(" .-")
+    """A stranger's name as part of a file's: without what some file system does not take, or what is not seen."""
+    kinds = [(letter, unicodedata.category(letter)) for letter in name]
+    seen = "".join("/" if kind == "Cc" else letter for letter, kind in kinds if kind == "Cc" or kind[0] != "C")
+    short = _UNUSABLE.sub("-", seen)[:_MOST_NAME].encode()[:_MOST_NAME_BYTES]
+    return short.decode(errors="ignore").strip(" .-")
 
 
 def _made(path: Path) -> bool:

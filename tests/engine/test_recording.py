@@ -163,7 +163,14 @@ async def test_a_still_is_a_png_of_what_was_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("Front desk", "Front desk"), ("../../etc/passwd", "etc-passwd"), ('a<b>:"c"|?*\n', "a-b-c"), (" . ", "")],
+    [
+        ("Front desk", "Front desk"),
+        ("../../etc/passwd", "etc-passwd"),
+        ('a<b>:"c"|?*\n', "a-b-c"),
+        (" . ", ""),
+        ("\N{GRINNING FACE}" * 100, "\N{GRINNING FACE}" * 45),  # 255 bytes are the most that a name has
+        ("b\u202egpj.\udcff", "bgpj"),  # what turns writing round, and what is no letter at all
+    ],
 )
 def test_a_strangers_name_is_only_a_name(tmp_path: Path, name: str, file: str) -> None:
     assert usable(name) == file
