@@ -323,7 +323,7 @@ class Leg:
 
     def _receive(self, stream: str, data: bytes) -> None:
         if stream in self._opened or stream in self.rtcp.opened:
-            self.media.receive(stream, data)
+            self.media.receive(stream, data, self.ice.arrived_at)
 
     def _receive_from_elsewhere(self, stream: str, data: bytes, named: bool) -> bool:
         known = stream in self._opened or stream in self.rtcp.opened

@@ -57,6 +57,7 @@ class IcePath:
     ) -> None:
         self.restarts = 0
         self.on_datagram: Callable[[str, bytes], None] = lambda flow, data: None
+        self.arrived_at = 0.0  # as IceSession says
         self.on_stranger: Callable[[str, bytes, bool], bool] = lambda flow, data, named: False
         self._config = config
         self._flows = list(flows)
@@ -82,7 +83,12 @@ class IcePath:
             session = fork_of.fork(on_event=told)
         else:
             session = IceSession(self._config, controlling, self._flows, on_event=told)
-        session.on_datagram = lambda flow, data: self.on_datagram(flow, data)
+
+        def taken(flow: str, data: bytes) -> None:
+            self.arrived_at = session.arrived_at
+            self.on_datagram(flow, data)
+
+        session.on_datagram = taken
         session.on_stranger = lambda flow, data, named: self.on_stranger(flow, data, named)
         session.timeline.generation = self._begun
         return session

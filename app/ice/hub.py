@@ -45,6 +45,7 @@ class Hub:
         self._streams = tuple(streams)
         self._sockets: dict[int, UdpSocket | TurnConnection | TcpListener | TcpConnector] = {}
         self._sinks: dict[int, tuple[EventSink, DataSink]] = {}
+        self.arrived_at = 0.0  # when what a sink is given now came in (UdpSocket)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._gathered = asyncio.Event()
@@ -149,7 +150,7 @@ class Hub:
         number = 0
 
         def arrived(data: bytes, source: Address) -> None:
-            self._receive(number, data, source)
+            self._receive(number, data, source, opened.arrived_at)
 
         def unreachable(destination: Address) -> None:
             self.core.unreachable(number, destination, time.monotonic())
@@ -199,7 +200,7 @@ class Hub:
 
     # Datagrams and time ----------------------------------------------------------------------------------
 
-    def _receive(self, number: int, data: bytes, source: Address) -> None:
+    def _receive(self, number: int, data: bytes, source: Address, arrived_at: float | None = None) -> None:
         if self._config.tap is not None:
             self._config.tap(False, self._sockets[number].address, source, data)
         got = self.core.receive(number, data, source, time.monotonic())
@@ -212,6 +213,7 @@ class Hub:
         leg, stream, payload = got
         sink = self._sinks.get(id(leg))
         if sink is not None:
+            self.arrived_at = time.monotonic() if arrived_at is None else arrived_at
             _guarded(sink[1], stream, payload)
 
     def send(self, leg: IceLeg, stream: str, data: bytes) -> bool:

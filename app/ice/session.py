@@ -65,6 +65,11 @@ class IceSession:
         self._leg.take_if_authentic = self._judge
         self._hub.attach(self._leg, self._event, lambda flow, data: self.on_datagram(flow, data))
 
+    @property
+    def arrived_at(self) -> float:
+        """When what `on_datagram` is given now came in, monotonic seconds: it may have waited to be read."""
+        return self._hub.arrived_at
+
     def fork(self, *, on_event: Callable[[IceEvent], None]) -> IceSession:
         """Make a session for a further far end that answered the same offer (one a To-tag, RFC 8839 section 7.3).
 

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import cast
@@ -23,12 +24,18 @@ MAX_DATAGRAM = 65535
 MAX_UNSENT_BYTES = 1 << 18  # of a connection: what is older than this queue is of no use to a call
 _IP_RECVERR, _IPV6_RECVERR = (socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25)  # linux/in.h, linux/in6.h
 _MSG_ERRQUEUE = 0x2000
+_TIMESTAMP = 35  # SO_TIMESTAMPNS and SCM_TIMESTAMPNS of asm-generic/socket.h, with a struct timespec
+_TIMESPEC = struct.Struct("@ll")
+_DETAILS_BYTES = 64
+_LONGEST_WAIT_S = 2.0  # in the socket's buffer: a stamp that is older, or of the future, is of a clock that was set
 READS_PER_WAKE = 32  # so that one busy socket does not keep the loop from the others
 
 
 class UdpSocket:
     """A bound socket that hands each datagram to a callback (data, source).
 
+    `arrived_at` is then when it came, by time.monotonic(): on Linux when the kernel had it, however long it waited to
+    be read, elsewhere now.
     `on_unreachable` is given a destination of which the network says that nobody listens there (ICMP; on Linux only).
     """
 
@@ -49,12 +56,14 @@ class UdpSocket:
             self._hears_errors = on_unreachable is not None and sys.platform == "linux"
             if self._hears_errors:
                 self._socket.setsockopt(*(_IPV6_RECVERR if family == socket.AF_INET6 else _IP_RECVERR), 1)
+            self._stamps = sys.platform == "linux" and _ask_for_stamps(self._socket)
             self._socket.bind((host, 0))
             self.address: Address = self._socket.getsockname()[:2]
             loop.add_reader(self._socket, self._readable)
         except OSError:
             self._socket.close()
             raise
+        self.arrived_at = 0.0
         self._refused = False  # sending told of an error that waits to be read
         self._loop = loop
         self._on_datagram = on_datagram
@@ -67,7 +76,7 @@ class UdpSocket:
             if self._socket.fileno() < 0:
                 return  # closed by the callback
             try:
-                data, source = self._socket.recvfrom(MAX_DATAGRAM)
+                data, source = self._read()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:  # an ICMP answer to something sent earlier
@@ -85,6 +94,15 @@ class UdpSocket:
         if may_be_error and self._socket.fileno() >= 0 and (self._read_errors() or failed):
             self._watch_again()
 
+    def _read(self) -> tuple[bytes, Address]:
+        if not self._stamps:
+            data, source = self._socket.recvfrom(MAX_DATAGRAM)
+            self.arrived_at = time.monotonic()
+            return data, source
+        data, details, _, source = self._socket.recvmsg(MAX_DATAGRAM, _DETAILS_BYTES)
+        self.arrived_at = time.monotonic() - _waited_s(details)
+        return data, source
+
     def _watch_again(self) -> None:
         """Go on being told: libuv stops watching a socket once it has seen an error on it."""
         if self._socket.fileno() >= 0:
@@ -100,7 +118,8 @@ class UdpSocket:
                 _, details, _, place = self._socket.recvmsg(0, 512, _MSG_ERRQUEUE)
             except OSError:
                 break
-            number = next((struct.unpack_from("=I", data)[0] for _, _, data in details if len(data) >= 4), 0)
+            told = (data for *kind, data in details if tuple(kind) in (_IP_RECVERR, _IPV6_RECVERR) and len(data) >= 4)
+            number = next((struct.unpack_from("=I", data)[0] for data in told), 0)
             if number in (errno.ECONNREFUSED, errno.EHOSTUNREACH) and place:
                 found.append(place[:2])
         for destination in dict.fromkeys(found):
@@ -127,6 +146,25 @@ class UdpSocket:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._socket.close()
+
+
+def _ask_for_stamps(of: socket.socket) -> bool:
+    """Let the kernel tell with each datagram when it came; False where it does not."""
+    try:
+        of.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
+    except OSError:
+        return False
+    return True
+
+
+def _waited_s(details: list[tuple[int, int, bytes]]) -> float:
+    """How long a datagram that is read now has waited, by the kernel's stamp; 0 without a sensible one."""
+    for level, kind, data in details:
+        if level == socket.SOL_SOCKET and kind == _TIMESTAMP and len(data) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(data)
+            waited_s = time.time() - seconds - nanoseconds * 1e-9
+            return waited_s if 0.0 <= waited_s <= _LONGEST_WAIT_S else 0.0
+    return 0.0
 
 
 class TurnConnection(asyncio.Protocol):

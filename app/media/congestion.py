@@ -63,11 +63,11 @@ class Congestion:
         if found is not None:
             found.send(packets)
 
-    def arrived(self, stream: RtpStream, packet: RtpPacket, size: int, now: float) -> None:
-        """Note an authentic packet of a stream; `size` is that of the whole RTP packet."""
+    def arrived(self, stream: RtpStream, packet: RtpPacket, size: int, at: float) -> None:
+        """Note an authentic packet of a stream that came at that time; `size` is that of the whole RTP packet."""
         found = self._transports.get(stream.plan.transport)
         if found is not None:
-            found.arrived(stream, packet, size, now)
+            found.arrived(stream, packet, size, at)
 
     def rtcp(self, transport: str, packets: list[RtcpPacket], now: float) -> None:
         """Take what the peer says about the path."""
@@ -148,17 +148,17 @@ class _Transport:
 
     # Receiving ----------------------------------------------------------------------------------------------
 
-    def arrived(self, stream: RtpStream, packet: RtpPacket, size: int, now: float) -> None:
+    def arrived(self, stream: RtpStream, packet: RtpPacket, size: int, at: float) -> None:
         plan, codec = stream.plan, stream.codecs.get(packet.payload_type)
         if plan.transport_cc:
             if packet.transport_sequence is not None:
                 is_late = codec is not None and self._lateness.arrived(
-                    packet.ssrc, packet.timestamp, codec.clock_rate, now
+                    packet.ssrc, packet.timestamp, codec.clock_rate, at
                 )
-                self._feedback.arrived(packet.transport_sequence, packet.ssrc, size, now, is_late=is_late)
-                self._arm_feedback(now)
+                self._feedback.arrived(packet.transport_sequence, packet.ssrc, size, at, is_late=is_late)
+                self._arm_feedback(time.monotonic())
         elif plan.remb and codec is not None:
-            self._remb.estimator.arrived(packet.ssrc, packet.timestamp, codec.clock_rate, size, now)
+            self._remb.estimator.arrived(packet.ssrc, packet.timestamp, codec.clock_rate, size, at)
 
     def _arm_feedback(self, now: float) -> None:
         due = self._feedback.due_at(now)

@@ -100,6 +100,7 @@ class MediaSession:
         self._volume = 1.0
         self._timer: asyncio.TimerHandle | None = None
         self._next_report = 0.0
+        self._arrived_at: float | None = None  # of the datagram that is being taken
         self._closed = False
 
     def prepare(self) -> None:
@@ -150,11 +151,17 @@ class MediaSession:
         """
         self._transport(name).rekey(plan)
 
-    def receive(self, name: str, data: bytes) -> None:
-        """Take one datagram that came over the transport `name` (no STUN). Bad ones are counted and dropped."""
+    def receive(self, name: str, data: bytes, arrived_at: float | None = None) -> None:
+        """Take one datagram that came over the transport `name` (no STUN). Bad ones are counted and dropped.
+
+        `arrived_at`: when it came (monotonic seconds), where it may have waited to be read; this is what the peer is
+        told of its path. Everything else goes by when it can be used.
+        """
         transport = self._transports.get(name)
         if transport is not None and not self._closed:
+            self._arrived_at = arrived_at
             transport.receive(data, time.monotonic())
+            self._arrived_at = None
 
     def receive_from_elsewhere(self, name: str, data: bytes, *, named: bool = False) -> bool:
         """Take a datagram that did not come from where the peer was last; True, and used, if it is the peer's.
@@ -404,7 +411,7 @@ class MediaSession:
             return
         if found is not None:
             (stream, packet), now = found, time.monotonic()
-            self._congestion.arrived(stream, packet, len(data), now)
+            self._congestion.arrived(stream, packet, len(data), now if self._arrived_at is None else self._arrived_at)
             stream.receive(packet, now)
 
     def _peer_closed(self, transport: str) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import sys
+import time
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from app.ice.sockets import TurnConnection, UdpSocket
+from app.ice.sockets import TurnConnection, UdpSocket, _waited_s
 from app.ice.stun import Address, Message, MessageClass, Method
 
 
@@ -82,3 +84,42 @@ def test_that_nobody_listens_is_told_and_the_socket_goes_on(loops: str) -> None:
     told, came = runner.run(_hear_that_nobody_listens())
     assert told
     assert came == [b"0", b"1", b"2"]
+
+
+async def _hear_late() -> tuple[float, float, list[float]]:
+    """Send to ourselves while the loop stands still; gives the time before and after, and when it came."""
+    loop, came, arrived = asyncio.get_running_loop(), asyncio.Event(), []
+
+    def note(data: bytes, source: Address) -> None:
+        arrived.append(opened.arrived_at)
+        came.set()
+
+    opened = UdpSocket(loop, "127.0.0.1", note, Counter())
+    try:
+        before = time.monotonic()
+        assert opened.send(b"late", opened.address)
+        after = time.monotonic()
+        while time.monotonic() < after + 0.03:
+            pass  # nobody reads it meanwhile
+        async with asyncio.timeout(5):
+            await came.wait()
+    finally:
+        opened.close()
+    return before, after, arrived
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' stamps are not asked for")
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
+def test_a_datagram_that_waited_is_known_to_have_come_earlier(loops: str) -> None:
+    runner = asyncio if loops == "asyncio" else pytest.importorskip("uvloop", reason="not on this system")
+    before, after, arrived = runner.run(_hear_late())
+    clocks_s = 0.002  # between readings of two clocks
+    assert before - clocks_s <= arrived[0] <= after + clocks_s
+
+
+@pytest.mark.parametrize("seconds", [-5.0, 3600.0])
+def test_a_stamp_of_a_clock_that_was_set_is_not_believed(seconds: float) -> None:
+    stamp = time.time() - seconds
+    details = [(socket.SOL_SOCKET, 35, struct.pack("@ll", int(stamp), int(stamp % 1 * 1e9)))]
+    assert _waited_s(details) == 0.0
+    assert _waited_s([]) == 0.0

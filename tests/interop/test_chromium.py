@@ -391,5 +391,4 @@ async def test_a_narrow_wire_is_found_and_kept_to(page: Browser, tmp_path: Path,
         found = await course(held, between, side, 25)
     settled = found.estimate[12:]
     assert 300_000 < statistics.median(settled) < 600_000
-    assert statistics.median(found.sent[12:]) > 250_000
     assert statistics.median(found.queue[12:]) < 0.3

@@ -8,7 +8,7 @@ from app.media.header_extensions import ExtensionIds
 from app.media.plan import StreamPlan
 from app.media.rtcp import BitrateNotice, BitrateRequest, Limit, ReceiverReport, Remb, parse_rtcp
 from app.media.rtp import RtpPacket
-from app.media.twcc import TransportFeedback
+from app.media.twcc import TICK_S, TransportFeedback
 from tests.media.wire import QUIET, End, audio, eventually, secure, two_ends, video
 
 TOLD = {"transport_cc_id": 2, "transport_cc": True}
@@ -49,6 +49,19 @@ async def test_every_packet_is_numbered_once_and_told_of() -> None:
         assert figures.queue_delay_ms is not None
         assert figures.queue_delay_ms < 50
         assert not rtcp(caller, Remb)
+
+
+async def test_the_peer_is_told_when_packets_came_not_when_they_were_read() -> None:
+    """A loop that stands still must not look like a path that does."""
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        caller.path.to = lambda data: callee.session.receive("0", data, 1000.0)
+        for end in (caller, callee):
+            end.session.configure(plans(**TOLD))
+            end.session.start_sending()
+        await eventually(lambda: len(rtcp(callee, TransportFeedback)) >= 2)
+        told = [each for feedback in rtcp(callee, TransportFeedback) for each in feedback.arrivals()]  # type: ignore[attr-defined]
+    assert {time for _, time in told if time is not None} == {round(1000.0 / TICK_S)}
 
 
 async def test_where_it_was_not_agreed_nothing_is_numbered_and_remb_is_sent() -> None:
