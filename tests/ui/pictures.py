@@ -38,6 +38,9 @@ from app.events import (
     SipSeen,
     TrialChanged,
 )
+from app.media.pattern import Pattern
+from app.media.ports import CapturedFrame
+from app.media.sinks import MailboxSink
 from tests.ui import scenes
 from tests.ui.recorder import Recorder
 from ui.application import make_application
@@ -196,6 +199,17 @@ def talking(stage: Stage) -> None:
     stage.shoot("incoming-second", next(iter(stage.window.incoming.dialogs.values())))
     stage.tell(CallChanged(scenes.call(CallState.CONNECTED, has_video=False, sending_video=False, held=True)))
     stage.shoot("call-held")
+
+
+def readme(stage: Stage) -> None:
+    """The picture of docs/pictures: a call whose camera is the test picture."""
+    stage.in_call()
+    for side, number in (("remote", 1234), ("own", 4321)):
+        mailbox = stage.engine.mailbox("c1", side)
+        frame = Pattern(1280, 720, "Test picture").draw(number, 50_643.2)
+        MailboxSink(mailbox).show(CapturedFrame(frame, 0.0, is_lettered=True))
+    stage.window.toggle_pane()
+    stage.shoot("readme")
 
 
 def troubled(stage: Stage) -> None:
@@ -359,6 +373,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "empty": (empty, (1240, 780)),
     "ringing": (ringing, (1440, 860)),
     "talking": (talking, (1440, 860)),
+    "readme": (readme, (1320, 822)),
     "troubled": (troubled, (1440, 860)),
     "asked": (asked, (1240, 780)),
     "errors": (errors, (1240, 780)),

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QSlider, QSpinBox
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QSlider
 
 from app.events import DeviceInfo
 from app.settings import Encryption, HostPort, IcePolicy, RecordedSound, Settings, TellOther, TrickleMode, TurnServer
-from ui.widgets.choice import Choice
+from ui.widgets.choice import Amount, Choice
 from ui.widgets.device_choice import CLEANING, DeviceChoice
 from ui.widgets.turn_rows import TurnRows
 
@@ -91,7 +91,7 @@ class SettingsFields:
         self.ice_tcp = QCheckBox("Use TCP where a network shuts UDP out")
         self.trickle = _choice([words for _, words in TRICKLES])
         self.policy = _choice([words for _, words in POLICIES])
-        self.reconnect = QSpinBox()
+        self.reconnect = Amount()
         self.reconnect.setRange(5, 3600)
         self.reconnect.setSingleStep(15)
         self.reconnect.setSuffix(" s")

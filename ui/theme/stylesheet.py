@@ -54,6 +54,8 @@ QLineEdit#searchField:focus {{ padding-left: 1px; }}
 QLineEdit[wrong="true"] {{ border: 2px solid {t.bad}; padding: 6px 9px; }}
 QComboBox::drop-down {{ border: none; width: 28px; }}
 QComboBox::down-arrow {{ width: 0; height: 0; }}
+QSpinBox::up-button, QSpinBox::down-button {{ border: none; background: transparent; width: 28px; }}
+QSpinBox::up-arrow, QSpinBox::down-arrow {{ width: 0; height: 0; }}
 QComboBox QAbstractItemView {{ background: {t.background}; border: 1px solid {t.line_strong}; padding: 4px;
     selection-background-color: {t.accent_soft}; selection-color: {t.text}; outline: none; }}
 QCheckBox {{ spacing: 10px; padding: 4px; border: 2px solid transparent; border-radius: 8px; }}
