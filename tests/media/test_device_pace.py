@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from app.media import speaker
+from app.media import microphone, speaker
 from app.media.audio_send import FramePace
+from app.media.microphone import MicrophoneSource
 from app.media.portaudio import BLOCK_SAMPLES
-from app.media.ports import FRAME_SAMPLES
+from app.media.ports import FRAME_SAMPLES, surplus_s
 from app.media.speaker import SpeakerSink
 from app.media.speaker_pace import BLOCK_S, LEAST_S, START_S, SpeakerPace
 
@@ -98,3 +100,56 @@ def test_a_speaker_that_ran_dry_again_and_again_is_back_at_little_delay_within_t
     pull(sink, 12_000, writing=True)
     pull(sink, 15, writing=False)  # to see what was kept: once more dry
     assert sink.frames_wanted() == 1
+
+
+class Desk:
+    """A microphone whose thread and whose reader are both held up at times, on a virtual clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 10.0
+        monkeypatch.setattr(microphone, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.source = MicrophoneSource()
+        monkeypatch.setattr(self.source, "_wait", self._wait)
+        self.pace = FramePace(self.now + 0.07)
+        self._next_block = self.now + 0.010
+        self._held_until = 0.0  # the device's thread
+
+    def run(self, seconds: float, *, device_held_s: float = 0.0, reader_held_s: float = 0.0) -> list[float]:
+        """Let time pass; give for each frame that was read how long it had been ready."""
+        end, waited = self.now + seconds, []
+        self._held_until = self.now + device_held_s
+        reads_from = self.now + reader_held_s
+        while self.now < end:
+            self._to(max(self.pace.due, reads_from, self.now))
+            self.source.read_frame()
+            surplus = surplus_s(self.source)
+            waited.append(surplus or 0.0)
+            self.pace.advance(self.now, surplus)
+        return waited
+
+    def _to(self, moment: float) -> None:
+        while (at := max(self._next_block, self._held_until)) <= moment:
+            self.now = max(self.now, at)
+            self.source._take(np.zeros(BLOCK_SAMPLES, np.int16))
+            self._next_block += 0.010
+        self.now = max(self.now, moment)
+
+    def _wait(self) -> float:
+        began = self.now
+        self._to(self.now + 0.010)
+        return self.now - began
+
+
+@pytest.mark.parametrize("held", [{"device_held_s": 0.08}, {"reader_held_s": 0.08}, {"reader_held_s": 0.3}])
+def test_a_microphone_that_was_held_up_again_and_again_is_read_as_late_as_before(
+    monkeypatch: pytest.MonkeyPatch, held: dict[str, float]
+) -> None:
+    """Nothing of what piled up meanwhile stays as delay."""
+    desk = Desk(monkeypatch)
+    before = desk.run(10.0)[-1]
+    for _ in range(20):
+        desk.run(0.5, **held)
+    after = desk.run(5.0)
+    assert before < 0.006
+    assert after[-1] == pytest.approx(before, abs=0.002)
+    assert max(after[-50:]) < 0.010
