@@ -79,7 +79,7 @@ async def test_both_voices_and_the_far_picture_are_in_the_file(tmp_path: Path) -
         assert frequency_hz(part(both[:, 0], 0.5, 1.3)) == pytest.approx(500, abs=2)
         assert frequency_hz(part(both[:, 1], 0.5, 1.3)) == pytest.approx(900, abs=2)
         numbers = stamps(path)
-        assert len(set(numbers)) > 8
+        assert len(set(numbers)) > 3
         assert numbers == sorted(numbers)
 
 
