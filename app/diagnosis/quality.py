@@ -29,7 +29,10 @@ WINDOW_S = 5.0
 FREEZE_WINDOW_S = 15.0
 LEAST_PACKETS = 20  # before a share of them says anything
 OTHER_MICROPHONE_MS = 40.0  # of a peer, where ours is no device: a packet and a sound card
-OPUS_MEMORY_S = 20.0  # pauses in speech take the bitrate down, not the quality
+MEMORY_S = 20.0
+# The bitrate of Opus is taken from speech: silence takes next to none, and sounds no worse for it.
+HEARD_DBFS = -50.0
+HEARD_FIGURES = round(MEMORY_S / EVERY_S)
 
 Stats = TypeVar("Stats", AudioStats, VideoStats, TransportStats)
 
@@ -49,7 +52,6 @@ class _Count:
     video_received: int
     freezes: int
     sent_loss: float | None
-    bitrate_bps: float | None
 
 
 class QualityMonitor:
@@ -57,6 +59,7 @@ class QualityMonitor:
 
     def __init__(self) -> None:
         self._counts: deque[_Count] = deque()
+        self._heard_bps: deque[float] = deque(maxlen=HEARD_FIGURES)
         self._limits = LimitWatch()
         self._started: float | None = None
         self._judged_at: float | None = None
@@ -127,10 +130,11 @@ class QualityMonitor:
                 video.packets_received if video is not None else 0,
                 video.freezes if video is not None else 0,
                 audio.remote_loss_percent,
-                audio.bitrate_in_bps,
             )
         )
-        while now - self._counts[0].at > OPUS_MEMORY_S:
+        if audio.bitrate_in_bps is not None and (audio.output_level_dbfs or -100.0) > HEARD_DBFS:
+            self._heard_bps.append(audio.bitrate_in_bps)
+        while now - self._counts[0].at > MEMORY_S:
             self._counts.popleft()
         if self._started is None and audio.packets_received:
             self._started = now
@@ -167,8 +171,7 @@ class QualityMonitor:
             return None
         # Sound that runs dry is concealed although nothing was lost; to the ear it is the same.
         loss = max(lately.loss_after_percent or 0.0, lately.concealed_percent or 0.0)
-        rates = [count.bitrate_bps for count in self._counts if count.bitrate_bps is not None]
-        codec = mos.impairment_of(audio.codec, max(rates, default=None))
+        codec = mos.impairment_of(audio.codec, max(self._heard_bps, default=None))
         return mos.opinion_score(mos.rating(codec, audio.total_delay_ms or 0.0, loss, burst if loss else 1.0))
 
     @staticmethod

@@ -28,7 +28,7 @@ from app.events import (
 PAIR = PairInfo(0, 0, PairState.SUCCEEDED, True, True, 1, 0.06, 0, 0)
 HOST = CandidateInfo(CandidateType.HOST, "192.0.2.1", 4000, "udp", 1, "1")
 ICE = IceSnapshot("controlling", IceState.COMPLETED, (HOST,), (HOST,), (PAIR,))
-AUDIO = AudioStats(codec="opus", delay_ms=40.0, bitrate_in_bps=40_000.0)
+AUDIO = AudioStats(codec="opus", delay_ms=40.0, bitrate_in_bps=40_000.0, output_level_dbfs=-25.0)
 
 
 def figures(
@@ -74,6 +74,20 @@ def test_a_good_call() -> None:
     assert quality.limits == ()
     assert audio.network_delay_ms == 30
     assert audio.total_delay_ms == 30 + 40 + 40
+
+
+def test_a_far_end_that_only_listens_sounds_no_worse() -> None:
+    monitor = QualityMonitor()
+    spoken, _ = judged(monitor, talk(seconds=10))
+    listens = replace(AUDIO, packets_received=500, bitrate_in_bps=2_000.0, output_level_dbfs=None)
+    silent, _ = judged(monitor, talk(listens, seconds=60), at=110.25)
+    again = replace(listens, packets_received=4_000, bitrate_in_bps=9_000.0, output_level_dbfs=-30.0)
+    quality, _ = judged(monitor, talk(again, seconds=2), at=170.5)
+    assert spoken.score == silent.score == quality.score
+    narrow = replace(again, packets_received=5_000, bitrate_in_bps=16_000.0)
+    quality, _ = judged(monitor, talk(narrow, seconds=25), at=173.0)
+    assert quality.score is not None
+    assert quality.score < 4.1
 
 
 def test_nothing_is_judged_before_there_is_sound() -> None:
