@@ -115,6 +115,7 @@ class _Transport:
         self._kept_to: dict[str, Limit] = {}  # limits that the peer is still to be told of, by stream
         self._flush_timer: asyncio.TimerHandle | None = None
         self._feedback_timer: asyncio.TimerHandle | None = None
+        self._feedback_at = 0.0  # of the loop's clock; not every loop's handles know their time
 
     def configure(self, streams: list[RtpStream]) -> None:
         self._streams = streams
@@ -166,11 +167,12 @@ class _Transport:
             return
         loop = asyncio.get_running_loop()
         timer, in_s = self._feedback_timer, max(0.0, due - now)
+        at = loop.time() + in_s
         if timer is not None:
-            if timer.when() <= loop.time() + in_s + SOONER_S:
+            if self._feedback_at <= at + SOONER_S:
                 return
             timer.cancel()
-        self._feedback_timer = loop.call_later(in_s, self._tell)
+        self._feedback_timer, self._feedback_at = loop.call_later(in_s, self._tell), at
 
     def _tell(self) -> None:
         self._feedback_timer = None

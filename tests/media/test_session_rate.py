@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+
+import pytest
 
 from app.media.header_extensions import ExtensionIds
 from app.media.plan import StreamPlan
@@ -62,6 +65,29 @@ async def test_the_peer_is_told_when_packets_came_not_when_they_were_read() -> N
         await eventually(lambda: len(rtcp(callee, TransportFeedback)) >= 2)
         told = [each for feedback in rtcp(callee, TransportFeedback) for each in feedback.arrivals()]  # type: ignore[attr-defined]
     assert {time for _, time in told if time is not None} == {round(1000.0 / TICK_S)}
+
+
+async def take_packets_that_come_together() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        held: list[bytes] = []
+        caller.path.to = held.append
+        for end in (caller, callee):
+            end.session.configure(plans(**TOLD))
+            end.session.start_sending()
+        for _ in range(4):
+            await eventually(lambda: len(held) >= 15)  # for longer than feedback waits
+            for data in held:
+                callee.session.receive("0", data)
+            held.clear()
+        await eventually(lambda: len(rtcp(callee, TransportFeedback)) >= 2)
+
+
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
+def test_packets_that_come_together_are_told_of_on_every_loop(loops: str) -> None:
+    """Where feedback is due at once, a timer of uvloop is a handle that does not know its time."""
+    runner = asyncio if loops == "asyncio" else pytest.importorskip("uvloop", reason="not on this system")
+    runner.run(take_packets_that_come_together())
 
 
 async def test_where_it_was_not_agreed_nothing_is_numbered_and_remb_is_sent() -> None:
