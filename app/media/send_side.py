@@ -332,20 +332,29 @@ class SendSide:
         if not self.uses_feedback:
             return float("inf")
         estimator = self.estimator
-        window_s = estimator.base_rtt_s + self._feedback_gap_s + ROOM_S
         if estimator.acked_bps is None:
             room = float(FIRST_BYTES - self._sent.in_flight_bytes)
         elif self._late_s(now):
             room = 0.0
         else:
             rate = min(estimator.rate_bps, self._carried_bps * ROOM_RISE + ROOM_BPS)
-            room = rate * window_s / 8 + 2_400 - self._sent.in_flight_bytes
+            room = rate * self._window_s / 8 + 2_400 - self._sent.in_flight_bytes
         if room > 0 or not self._pacer.queued_bytes:
             return room
         self._held_back_at = now
-        # The last packets may be lost, or the feedback about them: nothing would arrive that the peer could tell of.
-        heard_at = max(self._left_at, self._fed_at or 0.0)
-        return SIGN_BYTES if now - heard_at > window_s else room
+        return SIGN_BYTES if self._is_silent(now) else room
+
+    @property
+    def _window_s(self) -> float:
+        """For how long what is sent is under way until word of it comes."""
+        return self.estimator.base_rtt_s + self._feedback_gap_s + ROOM_S
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether the last packets, or the feedback about them, must be lost.
+
+        Nothing would arrive any more that the peer could tell of, and what stood in a queue has had time to leave it.
+        """
+        return now - max(self._left_at, self._fed_at or 0.0) > self._window_s
 
     def _ask_key_frames(self, senders: set[RtpSender]) -> None:
         for share in self._shares.values():
@@ -355,7 +364,7 @@ class SendSide:
     def _late_s(self, now: float) -> float:
         """By how much word of what was sent is overdue, so that a queue must have begun to grow; 0 when it is not."""
         since = self._sent.unheard_since
-        if since is None or not self.uses_feedback:
+        if since is None or not self.uses_feedback or self._is_silent(now):
             return 0.0
         estimator = self.estimator
         # A queue that was seen to grow has grown on since then.
