@@ -48,6 +48,7 @@ class StreamHost:
     has_transport: Callable[[str], bool]
     emit: Callable[[MediaEvent], None]
     retire: Callable[[Worker], None]  # a stopped worker, to be joined later
+    rtt_s: float | None = None  # that a stream learned last: who sends nothing learns none
 
 
 class RemoteSource:
@@ -254,6 +255,7 @@ class RtpStream:
                 rtt = max(0.0005, delay / 65_536)
                 self.last_rtt_s = rtt
                 self.rtt_s = rtt if self.rtt_s is None else self.rtt_s * 0.75 + rtt * 0.25
+                self.host.rtt_s = self.rtt_s
 
     def key_frame_asked(self) -> None:
         """The peer needs a whole picture."""

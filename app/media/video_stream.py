@@ -223,7 +223,7 @@ class VideoStream(RtpStream):
             self._player.delay_s = seconds
 
     def _look_for_gaps(self, now: float) -> None:
-        lost, ask, frames = self._assembler.tick(now, self.rtt_s or START_RTT_S)
+        lost, ask, frames = self._assembler.tick(now, self.rtt_s or self.host.rtt_s or START_RTT_S)
         self._play(frames)
         if lost and self.source is not None:
             self._nacks_sent += len(lost)
