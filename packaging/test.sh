@@ -82,7 +82,7 @@ case "$goal" in
     apart fuzz fuzz --timeout 1800 "$@"
     ;;
   interop)
-    echo "make interop: calls with baresip, sipp, kamailio and coturn"
+    echo "make interop: calls with baresip, sipp, kamailio and coturn, and with Chromium where it is installed"
     apart interop interop --timeout 600 "$@"
     ;;
   lab)

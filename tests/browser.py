@@ -16,6 +16,7 @@ from typing import Any
 
 PROGRAM = "chromium"
 LIMIT_S = 40.0  # for a step that takes moments on an idle machine
+MAY_LISTEN = "--use-fake-ui-for-media-stream"  # to the microphone; who may is shown addresses, nobody else
 SHOWS_ADDRESSES = "--disable-features=WebRtcHideLocalIpsWithMdns"
 _FLAGS = (
     "--headless",
@@ -27,7 +28,6 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-ui-for-media-stream",
     "--remote-debugging-pipe",
 )
 

@@ -247,7 +247,8 @@ class VideoSendWorker:
         ladder.spent(time.monotonic() - now, captured.captured_at)
         if data:
             is_turned, self._orientation = orientation != self._orientation, orientation
-            told = orientation if self._turns and (is_key or is_turned) else None
+            # 3GPP TS 26.114 asks for it with key frames and changes; libwebrtc takes pictures without it for upright.
+            told = orientation if self._turns and (is_key or is_turned or orientation) else None
             self._send(self._packetizer.packetize(data), media_time, captured.captured_at, told)
             self.sent_size = rung.width, rung.height
             self.frames_sent += 1

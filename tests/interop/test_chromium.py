@@ -9,7 +9,7 @@ import asyncio
 import statistics
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,11 @@ from app.calls.call import Call
 from app.calls.restarts import NetworkChange
 from app.events import CallState
 from app.ice.config import IceConfig, Timing
+from app.media.default_devices import SettingsDevices
+from app.media.ports import CapturedFrame, VideoSource
 from tests import browser
 from tests.bench.test_squeeze import busy_film
-from tests.browser import SHOWS_ADDRESSES, Browser
+from tests.browser import MAY_LISTEN, SHOWS_ADDRESSES, Browser
 from tests.calls.parties import Party, on_the_phone, party
 from tests.heard import read_wav
 from tests.interop.chromium_phone import HERE, PAGE, ChromiumPhone, Wish
@@ -42,7 +44,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if lacking:
         pytest.skip(lacking)
     folder = tmp_path_factory.mktemp("chromium") / "browser"
-    flags = (SHOWS_ADDRESSES, "--allow-loopback-in-peer-connection", "--use-fake-device-for-media-stream")
+    flags = (
+        *(MAY_LISTEN, "--use-fake-device-for-media-stream"),
+        *(SHOWS_ADDRESSES, "--allow-loopback-in-peer-connection"),
+    )
     with Browser(folder, PAGE, *flags) as opened:
         yield opened
 
@@ -103,11 +108,12 @@ async def talk(
     between: Strait | None = None,
     trickle: bool = False,
     edit: Callable[[str], str] = str,
+    interfaces: tuple[str, ...] = (HERE,),
     **media: object,
 ) -> AsyncIterator[Talk]:
     """A call from click to voice; hung up at the end by Parley."""
     settings = {"video_to": "window", "audio_to": str(folder / "heard.wav"), "video_codecs": ("vp8", "h264"), **media}
-    ice = IceConfig(interfaces=(HERE,), timing=Timing(patience_s=10.0))
+    ice = IceConfig(interfaces=interfaces, timing=Timing(patience_s=10.0))
     ada = party("ada", tone_hz=OUR_HZ, ice=ice, **settings)  # type: ignore[arg-type]
     phone = ChromiumPhone(page, {"picture": SMALL, **(wish or {})}, strait=between, trickle=trickle, edit=edit)
     async with on_the_phone(ada), phone:
@@ -392,3 +398,62 @@ async def test_a_narrow_wire_is_found_and_kept_to(page: Browser, tmp_path: Path,
     settled = found.estimate[12:]
     assert 300_000 < statistics.median(settled) < 600_000
     assert statistics.median(found.queue[12:]) < 0.3
+
+
+async def test_a_small_window_is_asked_for_and_given_up_again(page: Browser, tmp_path: Path) -> None:
+    """Chromium knows no TMMBR: REMB tells it how much a small window is worth, and that a large one wants all again."""
+    wish = {"picture": {"width": 640, "height": 480, "fps": 15, "grain": 6000}}
+    async with talk(page, tmp_path, they_call=True, wish=wish) as held:
+        await held.goes_on()
+        held.call.set_view_size(160, 120)
+        path = await held.phone.until(held.phone.path, lambda path: path["availableOutgoingBitrate"] <= 230_000)
+        print(path["availableOutgoingBitrate"])
+        held.call.set_view_size(1920, 1080)
+        path = await held.phone.until(held.phone.path, lambda path: path["availableOutgoingBitrate"] > 280_000)
+        print(path["availableOutgoingBitrate"])
+
+
+class _Turned:
+    """A camera that lies on its side."""
+
+    def __init__(self, source: VideoSource) -> None:
+        self._source = source
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._source, name)
+
+    def read_frame(self, timeout_s: float) -> CapturedFrame | None:
+        captured = self._source.read_frame(timeout_s)
+        return None if captured is None else replace(captured, orientation=1)
+
+
+@pytest.mark.parametrize(
+    "they_call", [False, pytest.param(True, marks=pytest.mark.short)], ids=["we call", "they call"]
+)
+async def test_a_turned_picture_is_shown_upright(
+    page: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, they_call: bool
+) -> None:
+    """The picture goes as it is, and the header extension of 3GPP TS 26.114 tells Chromium how to turn it."""
+    straight = SettingsDevices.video_source
+    monkeypatch.setattr(SettingsDevices, "video_source", lambda *given: _Turned(straight(*given)))
+    async with talk(page, tmp_path, they_call=they_call) as held:
+        for _ in range(3):
+            seen = await held.phone.sees(3)
+            assert (seen["width"], seen["height"]) == (240, 320)
+        assert held.picture.sent_width > held.picture.sent_height
+        await held.goes_on()
+
+
+async def test_names_in_place_of_addresses(tmp_path: Path) -> None:
+    """Without a microphone Chromium shows names of the local network, which are looked up by multicast."""
+    lacking = browser.missing()
+    if lacking:
+        pytest.skip(lacking)
+    with Browser(tmp_path / "browser", PAGE) as hidden:
+        wish = {"microphone": False, "picture": None}
+        async with talk(hidden, tmp_path, they_call=True, wish=wish, interfaces=()) as held:
+            await held.phone.hears(OUR_HZ)
+            await held.until(lambda: held.sound.packets_received > 50, "sound comes in")
+            assert ".local " in held.phone.offered[0]
+            assert held.call.state is CallState.CONNECTED
+            print(held.call.leg.selected_pairs())

@@ -10,7 +10,7 @@ import json
 from typing import Any, ClassVar
 
 from tests.bench.peers.base import Film, PairCall, Place, Seen
-from tests.browser import PROGRAM, SHOWS_ADDRESSES, Browser
+from tests.browser import MAY_LISTEN, PROGRAM, SHOWS_ADDRESSES, Browser
 
 _PAGE = """<!doctype html><title>bench</title><script>
 let pc
@@ -100,4 +100,6 @@ class ChromiumCall(PairCall):
 def _browser(place: Place, film: Film | None) -> Browser:
     camera = [f"--use-file-for-fake-video-capture={film.path}", "--use-fake-device-for-media-stream"] if film else []
     folder, host = place.folder / "chromium", place.host
-    return Browser(folder, _PAGE, SHOWS_ADDRESSES, *camera, within=host.command, environment=place.environment())
+    return Browser(
+        folder, _PAGE, MAY_LISTEN, SHOWS_ADDRESSES, *camera, within=host.command, environment=place.environment()
+    )
