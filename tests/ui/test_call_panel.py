@@ -139,9 +139,13 @@ def test_what_a_call_lacks_can_be_read_when_the_stage_becomes_narrow(
     tell(CallChanged(scenes.call(CallState.CONNECTED, notice=notice)))
     note = panel.poorer
     qtbot.waitUntil(lambda: note.width() == 640)
+    high = note.height()
     window.resize(window.minimumSize())
     qtbot.waitUntil(lambda: note.width() < 500)
-    assert note.height() >= note.heightForWidth(note.width())
+    assert note.height() == note.heightForWidth(note.width()) > high
+    window.resize(1320, 820)
+    qtbot.waitUntil(lambda: note.width() == 640)
+    assert note.height() == high
 
 
 def test_a_failed_call_says_why_and_what_can_be_done(

@@ -366,8 +366,7 @@ class CallPanel(QWidget):
         top = self.marks.place(width, self.bar.place(width))
         if self.poorer.isVisibleTo(self):
             wide = min(width - 32, 640)
-            self.poorer.setFixedWidth(wide)
-            self.poorer.setFixedHeight(self.poorer.heightForWidth(wide))
+            self.poorer.resize(wide, self.poorer.heightForWidth(wide))
             self.poorer.move(16, top + 4)
             top = self.poorer.geometry().bottom() + 8
         self.buttons.fit(width)
@@ -380,6 +379,6 @@ class CallPanel(QWidget):
         if self.stale.isVisibleTo(self):
             # Beside the own picture, not under it.
             room = (self.own.x() if self.own.isVisibleTo(self) else width) - 32
-            self.stale.setFixedWidth(max(120, min(room, 460)))
-            self.stale.setFixedHeight(self.stale.heightForWidth(self.stale.width()))
+            wide = max(120, min(room, 460))
+            self.stale.resize(wide, self.stale.heightForWidth(wide))
             self.stale.move(16, self.buttons.y() - self.stale.height() - 8)
