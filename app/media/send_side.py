@@ -111,6 +111,8 @@ class SendSide:
         self._allocator = Allocator()
         self._sent_rate = RateMeter(RATE_WINDOW_S)
         self._repeated_rate = RateMeter()
+        self._sent_bytes = 0  # since the last report
+        self._counted_at: float | None = None
         self._shared_at = 0.0
         self._fed_at: float | None = None
         self._left_at = 0.0  # when a packet with a number left last
@@ -196,7 +198,10 @@ class SendSide:
             return
         app_limited = self._is_app_limited(now) and self.reports.rate_bps > self._unproven_bps()
         before = self.reports.rate_bps
-        self.reports.report(fraction_lost, rtt_s, now, app_limited=app_limited)
+        sent_at, self._counted_at = self._counted_at, now
+        sent_bps = self._sent_bytes * 8 / (now - sent_at) if sent_at is not None and now > sent_at else None
+        self._sent_bytes = 0
+        self.reports.report(fraction_lost, rtt_s, now, app_limited=app_limited, sent_bps=sent_bps)
         self._note_change(before, self.reports.rate_bps, now)
         self.share(now)
 
@@ -320,6 +325,7 @@ class SendSide:
         if not self._send(data):
             return
         self._sent_rate.add(size, now)
+        self._sent_bytes += size
         if packet.urgency is Urgency.REPEAT:
             self._repeated_rate.add(size, now)
         elif packet.urgency is Urgency.PICTURE:

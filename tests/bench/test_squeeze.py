@@ -28,6 +28,7 @@ from tests.bench.peers.stage import GOOD, Ear, Stage, play, stage
 from tests.bench.sound import Programme, Quality, qualities, speech
 from tests.bench.table import Table
 from tests.lab.wire import Direction, Wire
+from tests.media.squeeze_lab import squeezed
 from tests.media.wire import Path as MediaPath
 from tests.media.wire import audio, secure, two_ends, video
 
@@ -36,6 +37,7 @@ WIDE = replace(GOOD, rate_bps=2_000_000)
 NARROW = replace(GOOD, rate_bps=300_000)
 STEP_S = 0.05
 UDP_BYTES = 41  # of Ethernet, IP and UDP, with the byte before that says whose it is
+MOST_GAP_MS = 100.0  # of speech, at the step itself too
 CHANCE = 0.25  # two runs of one phone differ by as much
 
 
@@ -237,8 +239,64 @@ def test_a_wire_is_squeezed_in_a_call(table: Table, is_long: bool, tmp_path: Pat
         return
     assert ours.up_s <= 15.0
     assert ours.standing_ms < 200
+    assert max(quality.gap_ms for quality in ours.said) <= MOST_GAP_MS
     if rival is not None:
         assert ours.said[1].pesq >= rival.said[1].pesq - CHANCE
+
+
+SIMULATED = "The same on a virtual clock: sending side, pacer, feedback over the squeezed wire, jitter buffer"
+STEPS = (  # what the wire carries before and after in bits per second, its delay one way, the film, both ways or one
+    (2_000_000, 300_000, 0.02, (640, 480), False),
+    (2_000_000, 300_000, 0.02, (640, 480), True),
+    (2_000_000, 300_000, 0.05, (640, 480), False),
+    (2_000_000, 300_000, 0.10, (640, 480), False),
+    (2_000_000, 300_000, 0.02, (320, 240), False),
+    (2_000_000, 300_000, 0.02, (1280, 720), False),
+    (1_000_000, 300_000, 0.02, (640, 480), False),
+    (5_000_000, 500_000, 0.02, (1280, 720), False),
+)
+
+
+@pytest.mark.short
+@pytest.mark.timeout(900)
+def test_what_waits_at_the_step(table: Table, is_long: bool) -> None:
+    """No machine in it: the same figures everywhere. At least (R - C) / C round trips of queue cannot be avoided."""
+    for wide, narrow, delay_s, size, one_way in STEPS if is_long else STEPS[:1]:
+        runs = [
+            squeezed(
+                wide,
+                narrow,
+                delay_s=delay_s,
+                size=size,
+                one_way=one_way,
+                seed=seed,
+                narrow_s=10.0 if is_long else 4.0,
+                after_s=16.0 if is_long else 0.0,
+            )
+            for seed in (range(1, 7) if is_long else [1])
+        ]
+        name = f"{wide / 1e6:g} to {narrow / 1e6:g} Mbit/s, {delay_s * 1000:.0f} ms, {size[0]}x{size[1]}"
+        name += ", that way only" if one_way else ""
+        before = statistics.mean(one.before_bps for one in runs)
+        least_ms = (before - narrow) / narrow * 2 * delay_s * 1000
+        table.add(
+            SIMULATED,
+            f"{name}: longest wait at the step",
+            "ms",
+            [one.peak_s * 1000 for one in runs],
+            note=f"{before / 1e3:.0f} kbit/s before: at least {max(0.0, least_ms):.0f}; "
+            f"a second later at most {max(one.later_s for one in runs) * 1000:.0f}; "
+            f"nothing heard for {max(one.quiet_ms for one in runs):.0f} ms; "
+            f"no picture for {max(one.still_s for one in runs) * 1000:.0f} ms",
+        )
+        assert max(one.later_s for one in runs) < max(0.2, 3 * delay_s), name
+        assert max(one.down_s for one in runs) <= 3.0, name
+        if size[0] < 1280:
+            assert max(one.quiet_ms for one in runs) <= 60, name
+        if is_long:
+            ups = [one.up_s or 0.0 for one in runs]
+            table.add(SIMULATED, f"{name}: until 80 % of before again", "s", ups)
+            assert max(ups) <= 15.0, name
 
 
 class SharedWire:

@@ -219,6 +219,25 @@ class CallWithFilm(Call):
         if is_sound:
             self.sound.arrived(data, now)
 
+    def goes_by_reports(self, every_s: float) -> None:
+        """Let the far end give no transport-wide feedback, but reports at even distances."""
+        self.side.set_streams({"0": self.sound, "1": self.picture}, transport_cc=False)
+        self.feedback_works = False
+        seen = [0, 0]
+
+        def report() -> None:
+            came, lost, at, waits_s = len(self.received), self.wire.lost, self.clock.now, self.wire.wait_s()
+            share = (lost - seen[1]) / max(1, came - seen[0] + lost - seen[1])
+            seen[:] = came, lost
+
+            def hear() -> None:
+                now = self.clock.now
+                self.side.report("1", share, now - at + waits_s + self.wire.delay_s, now)
+
+            self.back.carry(120, hear)
+
+        self.clock.every(every_s, report, first=1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Fared:

@@ -195,3 +195,23 @@ def test_hurried_feedback_comes_sooner_and_not_for_long() -> None:
     later = feedback.due_at(102.02 + HURRIED_S + 0.01)
     assert later is not None
     assert later > usual - 0.01
+
+
+def test_what_came_through_is_kept_to_while_a_queue_is_worked_off() -> None:
+    estimator = ReportEstimator()
+    for step, rtt_s in enumerate([0.04, 0.04, 2.0, 2.0]):
+        estimator.report(0.0, rtt_s, float(step), app_limited=False, sent_bps=900_000)
+    assert estimator.rate_bps < 200_000  # of 300, so that the queue gets shorter
+    estimator.report(0.0, 0.05, 5.0, app_limited=False, sent_bps=100_000)
+    assert 100_000 < estimator.rate_bps < 300_000
+
+
+def test_it_rises_by_the_time_that_passed_however_seldom_reports_come() -> None:
+    rates = []
+    for every in (1, 5):
+        estimator = ReportEstimator()
+        reports(estimator, 0, 1, 0.3)
+        for at in range(every, 21, every):
+            estimator.report(0.0, 0.05, float(at), app_limited=False)
+        rates.append(estimator.rate_bps)
+    assert rates[1] == pytest.approx(rates[0], rel=0.5)

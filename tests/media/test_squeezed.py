@@ -53,3 +53,20 @@ def test_no_word_breaks_off_while_pictures_leave_and_come_back() -> None:
     assert not lab.call.side.figures(18).paused
     assert lab.call.rate(16, 18, pictures=True) > 200_000
     assert lab.call.sound.quiet_ms(3.5, 18) <= 60
+
+
+@pytest.mark.parametrize("every_s", [1.0, 5.0])
+def test_a_peer_with_receiver_reports_alone_is_not_sent_a_standing_queue(every_s: float) -> None:
+    """Its reports come seldom and behind the queue; what they say must be enough to be rid of it."""
+    lab = Squeeze(one_way=True)
+    for call in lab.calls:
+        call.goes_by_reports(every_s)
+    lab.run(12)
+    assert lab.call.rate(9, 12) > 900_000
+    lab.change(300_000)
+    lab.run(30)
+    assert lab.there.longest_wait(24, 30) < 0.5
+    assert lab.call.rate(24, 30, pictures=False) > 40_000
+    lab.change(2_000_000)
+    lab.run(42)
+    assert lab.call.rate(40, 42) > 1.3 * lab.call.rate(27, 30)
