@@ -16,7 +16,7 @@ MOST_MISSING = 300
 GIVE_UP_S = 0.35  # at least; more on a long path
 PATIENCE_S = 0.060  # where nothing can be asked for
 LEAST_INTERVAL_S = 0.020
-LOSSY_SHARE = 0.015  # of packets: what was asked may be lost as well, so it is asked twice
+LOSSY_SHARE = 0.015  # of packets: what was asked may be lost as well, so it is asked twice; as after the first time
 TWICE_AFTER_S = 0.008
 _LOSS_SMOOTHING = 0.01
 
@@ -109,7 +109,8 @@ class NackTracker:
                 missing.tries += 1
                 patience = 1.0 if missing.tries < QUICK_TRIES else 1.5
                 missing.next_ask = now + max(LEAST_INTERVAL_S, rtt_s + MARGIN_S) * patience
-                missing.again_at = now + TWICE_AFTER_S if self._loss > LOSSY_SHARE else None
+                is_doubtful = self._loss > LOSSY_SHARE or missing.tries > 1
+                missing.again_at = now + TWICE_AFTER_S if is_doubtful else None
                 missing.asked_at = now
                 asked.append(sequence)
             elif missing.again_at is not None and now >= missing.again_at:

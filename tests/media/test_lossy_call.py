@@ -22,7 +22,7 @@ from tests.media.lossy_call import KEY, LossyWire, watch
 from tests.media.wire import QUIET, audio, video
 
 
-@pytest.mark.parametrize("seed", [0, 62])
+@pytest.mark.parametrize("seed", [62, 71])
 def test_at_five_percent_no_picture_stands_still_for_long(seed: int) -> None:
     watched = watch(LossyWire(0.05, loss=0.05), seed)
     assert watched.longest_s < 0.4

@@ -14,7 +14,7 @@ def asked(share: float) -> tuple[int, Repeats]:
     for index in range(200):
         now = index / A_SECOND
         if index % every == 0:
-            repeats.asked([bytes(20)], A_SECOND, now)
+            repeats.asked([index.to_bytes(4) + bytes(16)], A_SECOND, now)
         due += len(repeats.due(now + AGAIN_AFTER_S))
     return due, repeats
 
@@ -30,3 +30,11 @@ def test_when_the_peer_last_asked_is_known() -> None:
     assert repeats.asked_at is None
     repeats.asked([bytes(20)], A_SECOND, 2.0)
     assert repeats.asked_at == 2.0
+
+
+def test_what_is_asked_for_once_more_goes_twice_however_little_is_lost() -> None:
+    repeats, packets = Repeats(), [bytes((0x80, 96, 0, 7)) + bytes(8)]
+    repeats.asked(packets, 100.0, 0.0)
+    assert repeats.due(AGAIN_AFTER_S) == []
+    repeats.asked(packets, 100.0, 0.1)
+    assert repeats.due(0.1 + AGAIN_AFTER_S) == packets
