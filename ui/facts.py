@@ -82,7 +82,8 @@ def how_it_sounds(figures: CallFigures | None) -> Fact:
 
 
 def score_word(score: float) -> tuple[str, str]:
-    """Give a score's word and tone, by the classes of ITU-T G.109."""
+    """Give a score's word and tone, by the classes of ITU-T G.109; it is judged as it is shown, with one digit."""
+    score = round(score, 1)
     if score >= 4.3:
         return "excellent", "good"
     if score >= 4.0:

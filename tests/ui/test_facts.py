@@ -106,3 +106,9 @@ def test_a_snapshot_whose_pair_points_nowhere_is_no_path() -> None:
     assert facts.path_story(scenes.call(CallState.CONNECTED), scenes.no_figures(ice=ice)).text == "Trying the ways"
     disabled = IceSnapshot("controlling", IceState.DISABLED, scenes.LOCAL)
     assert facts.how_it_travels(scenes.no_figures(ice=disabled)).text == "Plain path"
+
+
+def test_a_score_is_judged_as_it_is_shown() -> None:
+    assert facts.score_word(3.56)[0] == "fair"  # it reads 3.6
+    assert facts.score_word(3.54)[0] == "poor"
+    assert facts.score_word(4.26)[0] == "excellent"

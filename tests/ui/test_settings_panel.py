@@ -144,6 +144,12 @@ def test_how_calls_are_recorded(panel: SettingsPanel, engine: Recorder, qtbot: Q
     assert changed == replace(KEPT, media=replace(KEPT.media, mirror_own=False), recording=recording)
 
 
+def test_nothing_is_cut_off_in_the_narrowest_window(window: MainWindow, panel: SettingsPanel, qtbot: QtBot) -> None:
+    window.resize(window.minimumSize())
+    qtbot.waitUntil(lambda: panel.width() < 420)
+    assert panel.page.widget().minimumSizeHint().width() <= panel.page.viewport().width()
+
+
 def test_what_a_call_may_take(panel: SettingsPanel, engine: Recorder, qtbot: QtBot) -> None:
     fields = panel.fields
     assert not fields.dtx.isChecked()

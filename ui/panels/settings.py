@@ -123,7 +123,7 @@ class SettingsPanel(QWidget):
         explain = "For TURN over TCP and TLS, where a network allows nothing else: http://host:port, or none."
         self._add(network, "Proxy", fields.proxy, "settingsProxy", explain, "proxy")
         self._add(network, "Encryption of sound and picture", fields.encryption, "settingsEncryption")
-        self._add_box(network, fields.neighbours, "settingsNeighbours")
+        self._add_box(network, fields.neighbours, "settingsNeighbours", "They find this one too.")
         check = button("Check my network…", "settingsCheck", self.check_wanted.emit)
         tint(self._context.theme, check, "diagnose")
         network.addWidget(check, 0, Qt.AlignmentFlag.AlignLeft)

@@ -75,7 +75,7 @@ class SettingsFields:
         self.picture = _choice([words for _, words in PICTURES])
         self.size = _choice([f"{width} × {height}" for width, height in SIZES])
         self.most_rate = Choice()
-        self.mirror = QCheckBox("Show me my own picture as in a mirror")
+        self.mirror = QCheckBox("Show my own picture as in a mirror")
         self.record_folder, self.stills_folder = QLineEdit(), QLineEdit()
         for folder in (self.record_folder, self.stills_folder):
             folder.setMaxLength(1000)
@@ -87,8 +87,8 @@ class SettingsFields:
         self.turn = TurnRows()
         self.proxy = QLineEdit()
         self.proxy.setMaxLength(512)
-        self.hide_addresses = QCheckBox("Hide this machine's addresses from the people I call")
-        self.ice_tcp = QCheckBox("Use TCP where a network shuts UDP out")
+        self.hide_addresses = QCheckBox("Hide this machine's addresses")
+        self.ice_tcp = QCheckBox("Use TCP where UDP is shut")
         self.trickle = _choice([words for _, words in TRICKLES])
         self.policy = _choice([words for _, words in POLICIES])
         self.reconnect = Amount()
@@ -96,7 +96,7 @@ class SettingsFields:
         self.reconnect.setSingleStep(15)
         self.reconnect.setSuffix(" s")
         self.encryption = _choice([words for _, words in ENCRYPTIONS])
-        self.neighbours = QCheckBox("Find other Parleys on this network, and be found")
+        self.neighbours = QCheckBox("Find other Parleys on this network")
         self.stun.setTabChangesFocus(True)
         self.stun.setFixedHeight(72)
 
