@@ -13,7 +13,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from app.media.echo_filter import Floats
+from app.media.echo_filter import LENGTH, Floats
 from app.media.ports import SAMPLE_RATE_HZ
 
 _KEPT = 2 * SAMPLE_RATE_HZ  # samples of what was played; the newest may lie in the future by the device's queue
@@ -25,7 +25,7 @@ FRAME = 960
 EARLY = SAMPLE_RATE_HZ // 25  # devices may have said 40 ms too much
 LONGEST_LAG = SAMPLE_RATE_HZ // 2  # … or half a second too little
 _AHEAD = SAMPLE_RATE_HZ // 200  # where in the filter the echo begins once its lag is known: 5 ms
-_DEEP = SAMPLE_RATE_HZ // 20  # … and where it may begin at most
+_DEEP = SAMPLE_RATE_HZ // 66  # … and how much later it may begin
 
 _COARSE = 6  # lags are looked for at 8 kHz
 _WINDOW = 8192  # samples at 8 kHz: one second of what is heard
@@ -34,6 +34,8 @@ _MEMORY = 0.75
 _CLEAR = 7.0  # how far the peak stands out of the rest
 _SAME = SAMPLE_RATE_HZ // 500  # two looks that agree
 _QUIET = 1e-7
+_MOST_SLIP = SAMPLE_RATE_HZ // 10
+_SLIP_HZ = (200, 6_000)
 
 
 class PlayedLine:
@@ -124,6 +126,13 @@ class LagFinder:
         self._steps += 1
         return self._steps % _LOOK_EVERY == 0 and self._look()
 
+    def put(self, lag: int) -> None:
+        """Take the echo to come so late from now on, until more of it was heard."""
+        self.lag = lag
+        self._heard[:] = 0
+        self._cross[:] = 0
+        self._candidate = None
+
     def _look(self) -> bool:
         if float(np.mean(self._played**2)) < _QUIET or float(np.mean(self._heard**2)) < _QUIET / 1000:
             return False
@@ -155,7 +164,7 @@ class EchoReference:
     def __init__(self) -> None:
         self.line = PlayedLine()
         self.finder = LagFinder()
-        self._past = np.zeros(LONGEST_LAG + _AHEAD + 2 * FRAME, np.float32)
+        self._past = np.zeros(LONGEST_LAG + LENGTH + FRAME, np.float32)
 
     @property
     def lag_s(self) -> float | None:
@@ -165,8 +174,46 @@ class EchoReference:
     def step(self, heard: Floats, heard_from_s: float, drift_ppm: float) -> tuple[Floats, bool]:
         """Give what the microphone may hear of in these 20 ms, and whether the filter has to begin anew."""
         played, jumped = self.line.read(heard_from_s + EARLY / SAMPLE_RATE_HZ, FRAME, drift_ppm)
+        if jumped:
+            self.finder.put(self.finder.lag)  # what was compared before belongs to another place
         self._past[:-FRAME] = self._past[FRAME:]
         self._past[-FRAME:] = played
         moved = self.finder.step(played, heard)
-        end = self._past.size - max(0, self.finder.lag - _AHEAD)
-        return self._past[end - FRAME : end], moved or jumped
+        end = self._past.size - self._read_later
+        return self._past[end - FRAME : end], moved
+
+    def past(self, but: int = 0) -> Floats:
+        """Give the last `LENGTH` samples that `step` gave, or would have given; without the newest ones if asked."""
+        end = self._past.size - self._read_later - but
+        return self._past[end - LENGTH : end]
+
+    def shift(self, samples: int) -> bool:
+        """Read so much later, below zero earlier, from now on; False where that is out of reach."""
+        lag = self.finder.lag + samples
+        if not _AHEAD <= lag <= LONGEST_LAG:
+            return False
+        self.finder.put(lag)
+        return True
+
+    @property
+    def _read_later(self) -> int:
+        return max(0, self.finder.lag - _AHEAD)
+
+
+def slipped(heard: Floats, echo: Floats) -> int | None:
+    """Tell by how many samples what is heard comes later than the echo as modelled, both the same time; None if unlike.
+
+    Later by 100 ms at most, or earlier by as much.
+    """
+    size = 1 << (2 * heard.size - 1).bit_length()
+    cross = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(echo, size))
+    cross /= np.abs(cross) + 1e-9
+    hertz = SAMPLE_RATE_HZ / size
+    cross[: round(_SLIP_HZ[0] / hertz)] = 0
+    cross[round(_SLIP_HZ[1] / hertz) :] = 0
+    likeness = np.fft.irfft(cross)
+    likeness = np.concatenate([likeness[-_MOST_SLIP:], likeness[: _MOST_SLIP + 1]])
+    peak = int(np.argmax(likeness))
+    if likeness[peak] < _CLEAR * float(np.sqrt(np.mean(likeness**2))):
+        return None
+    return peak - _MOST_SLIP

@@ -23,8 +23,9 @@ DELAY_SAMPLES = TAPS // 2
 
 _MEAN_MEMORY = 0.95
 _LEAK_MEMORY = 0.99
+_DISTRUST_MEMORY = 0.9  # a step: while the way is new, all of the echo is taken to leak through
 _TAIL = 0.5  # what is left of a late reflection one step on
-_OVER = 4.0
+_OVER = 2.0
 _LEAST_GAIN = 0.05
 _SILENT = 1e-6  # power of a band below which there is no echo
 _SPEECH = slice(1, 40)  # the bands that tell whether the person speaks: 200 Hz to 8 kHz
@@ -45,16 +46,17 @@ class ResidualSuppressor:
         self._left, self._echo = self._both
         self._open: NDArray[np.complex64] = self._shaped(np.ones(BANDS, np.float32))
         self._filter = self._open
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew, with the echo filter."""
         self._left_mean = np.zeros(BANDS, np.float32)
         self._echo_mean = np.zeros(BANDS, np.float32)
         self._together = np.zeros(BANDS, np.float32)
         self._alone = np.full(BANDS, 1e-12, np.float32)
         self._residual = np.zeros(BANDS, np.float32)
+        self._distrust = 1.0  # the least share of the echo taken to leak through
         self.talk = 0.0  # how surely the person speaks, 0 to 1
+
+    def distrust(self) -> None:
+        """Take all of the echo to leak through until it is known how much does."""
+        self._distrust = 1.0
 
     def step(self, left: Floats, echo: Floats) -> Floats:
         """Give the next 960 samples, the residual echo turned down."""
@@ -75,9 +77,12 @@ class ResidualSuppressor:
         left_swell, echo_swell = left - self._left_mean, echo - self._echo_mean
         self._left_mean += (1 - _MEAN_MEMORY) * left_swell
         self._echo_mean += (1 - _MEAN_MEMORY) * echo_swell
-        self._together += (1 - _LEAK_MEMORY) * (left_swell * echo_swell - self._together)
-        self._alone += (1 - _LEAK_MEMORY) * (echo_swell * echo_swell - self._alone)
-        leak = np.minimum(np.maximum(self._together / (self._alone + 1e-12), 0.0), 1.0)
+        # What is loud for other reasons tells little of the echo: the person's words would be taken for it by chance.
+        weight = echo_swell / (np.maximum(left, self._left_mean) + _SILENT) ** 2
+        self._together += (1 - _LEAK_MEMORY) * (left_swell * weight - self._together)
+        self._alone += (1 - _LEAK_MEMORY) * (echo_swell * weight - self._alone)
+        self._distrust *= _DISTRUST_MEMORY
+        leak = np.minimum(np.maximum(self._together / (self._alone + 1e-12), self._distrust), 1.0)
         self._residual = np.maximum(_TAIL * self._residual, leak * echo)
         if self._residual.max() < _SILENT:
             self.talk = 0.0

@@ -21,6 +21,8 @@ RATE_HZ = 48_000
 _SOUND_M_S = 343.0
 _SPOKEN = Path("/usr/share/sounds/alsa")
 _STEP = 960
+_MIXED_S = 0.08  # from when on a room's reflections cannot be told apart
+_FINER = 4  # so finely sound is known where it is read between its samples
 
 
 def far_speech(seconds: float, dbfs: float = -20.0) -> Wave:
@@ -59,17 +61,27 @@ def _spoken(sound: Wave) -> Wave:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A box of `size` metres whose walls reflect `reflection` of the sound (amplitude)."""
+    """A box of `size` metres in which sound falls by 60 dB in `rt60_s`."""
 
+    rt60_s: float = 0.2
     size: tuple[float, float, float] = (4.2, 3.4, 2.6)
-    reflection: float = 0.72
     loudspeaker: tuple[float, float, float] = (2.0, 1.5, 0.8)
     microphone: tuple[float, float, float] = (2.2, 1.7, 0.95)
     person: tuple[float, float, float] = (2.3, 2.2, 1.2)
 
-    def response(self, source: tuple[float, float, float], seconds: float = 0.25) -> Wave:
-        """Impulse response from a place to the microphone, by image sources (Allen and Berkley 1979); peak 1."""
-        reach = math.ceil(seconds * _SOUND_M_S / min(self.size)) + 1
+    @property
+    def reflection(self) -> float:
+        """What the walls send back (amplitude), by Eyring's formula."""
+        x, y, z = self.size
+        return math.exp(-0.161 * x * y * z / (4 * (x * y + y * z + z * x)) / self.rt60_s)
+
+    def response(self, source: tuple[float, float, float]) -> Wave:
+        """Impulse response from a place to the microphone, until it has fallen by 60 dB; peak 1.
+
+        Image sources (Allen and Berkley 1979) to begin with, then reflections too dense to be told apart: noise that
+        falls at the room's pace.
+        """
+        reach = math.ceil(_MIXED_S * _SOUND_M_S / min(self.size)) + 1
         orders = np.arange(-reach, reach + 1)
         distances, bounces = [], []
         for axis in range(3):
@@ -80,26 +92,51 @@ class Room:
         distance = np.sqrt(distances[0][:, None, None] + distances[1][None, :, None] + distances[2][None, None, :])
         bounce = bounces[0][:, None, None] + bounces[1][None, :, None] + bounces[2][None, None, :]
         arrival = distance / _SOUND_M_S * RATE_HZ
-        near = arrival < seconds * RATE_HZ - 2
+        near = arrival < _MIXED_S * RATE_HZ - 2
         strength = self.reflection ** bounce[near] / distance[near]
         whole = np.floor(arrival[near]).astype(int)
         part = arrival[near] - whole
-        response = np.zeros(round(seconds * RATE_HZ))
+        mixed = round(_MIXED_S * RATE_HZ)
+        response = np.zeros(mixed + round(self.rt60_s * RATE_HZ))
         np.add.at(response, whole, strength * (1 - part))
         np.add.at(response, whole + 1, strength * part)
+        fall = 10 ** (-3 * np.arange(response.size - mixed) / (self.rt60_s * RATE_HZ))
+        last = response[mixed * 3 // 4 : mixed]  # on average an eighth of the mixing time older than the tail
+        strength_then = math.sqrt(float(np.mean(last**2))) * 10 ** (-3 * _MIXED_S / 8 / self.rt60_s)
+        response[mixed:] = np.random.default_rng(3).normal(size=fall.size) * fall * strength_then
         return response / np.abs(response).max()
 
 
-def echo_of(played: Wave, room: Room, *, gain_db: float, delay_s: float, skew_ppm: float) -> Wave:
-    """What the microphone hears of the loudspeaker, as long as `played`.
+@dataclass(frozen=True, slots=True)
+class Laptop:
+    """A loudspeaker and a microphone, and what lies between them and the app."""
 
-    The loudspeaker bends a little (3 % at half of full scale), the way through both devices takes `delay_s`, and the
-    microphone's clock is `skew_ppm` fast.
-    """
-    bent = np.tanh(played * 0.6) / 0.6
-    high = convolve(bent, room.response(room.loudspeaker)) * 10 ** (gain_db / 20)
-    at = np.arange(played.size) * (1 - skew_ppm * 1e-6) - delay_s * RATE_HZ
-    return np.interp(at, np.arange(high.size), high, left=0.0, right=0.0)
+    bends: float = 0.6  # tanh(bends * x) / bends: 3 % at half of full scale
+    delay_s: float = 0.08  # both queues together
+    skew_ppm: float = 0.0  # by how much the microphone's clock is fast
+    late_from_s: float | None = None  # from when on the loudspeaker plays …
+    late_by_s: float = 0.0  # … so much later, since its queue ran dry
+
+
+def echo_of(played: Wave, response: Wave, laptop: Laptop) -> Wave:
+    """What the microphone hears of the loudspeaker, as long as `played`."""
+    bent = _small_box(np.tanh(played * laptop.bends) / laptop.bends)
+    if laptop.late_from_s is not None:
+        at, gap = round(laptop.late_from_s * RATE_HZ), round(laptop.late_by_s * RATE_HZ)
+        bent = np.concatenate([bent[:at], np.zeros(gap), bent[at:]])[: played.size]
+    heard = convolve(bent, response)
+    fine = _FINER * (np.arange(played.size) * (1 - laptop.skew_ppm * 1e-6) - laptop.delay_s * RATE_HZ)
+    spectrum = np.zeros(heard.size * _FINER // 2 + 1, complex)
+    spectrum[: heard.size // 2 + 1] = np.fft.rfft(heard) * _FINER
+    finer = np.fft.irfft(spectrum, heard.size * _FINER)
+    return np.interp(fine, np.arange(finer.size), finer, left=0.0, right=0.0)
+
+
+def _small_box(sound: Wave) -> Wave:
+    """A laptop's loudspeaker plays nothing much below 180 Hz or above 14 kHz."""
+    hertz = np.fft.rfftfreq(sound.size, 1 / RATE_HZ)
+    shape = 1 / np.sqrt((1 + (180 / np.maximum(hertz, 1.0)) ** 6) * (1 + (hertz / 14_000) ** 8))
+    return np.asarray(np.fft.irfft(np.fft.rfft(sound) * shape, sound.size))
 
 
 def convolve(sound: Wave, response: Wave) -> Wave:

@@ -80,6 +80,45 @@ def test_the_echo_goes_and_the_person_stays_while_both_speak() -> None:
     assert canceller.reference.lag_s == pytest.approx(0.04, abs=0.002)
 
 
+def later(sound: Wave, seconds: float, from_s: float) -> Wave:
+    """From a moment on everything comes later: a device's queue ran dry."""
+    at, gap = round(from_s * RATE_HZ), round(seconds * RATE_HZ)
+    return np.concatenate([sound[:at], np.zeros(gap), sound[at:]])[: sound.size]
+
+
+def test_a_device_s_queue_that_runs_dry_is_followed_within_a_second_while_both_speak() -> None:
+    far, near = babble(5, 1), babble(5, 2)
+    near[: 3 * RATE_HZ] = 0
+    near[4 * RATE_HZ :] = 0
+    returned = later(echo(far, 0.1), 0.02, 3.0)
+    canceller = EchoCanceller()
+    out = through(canceller, far, returned + near)
+    after = slice(17 * RATE_HZ // 4, 5 * RATE_HZ - FRAME)
+    assert db(out[after], returned[after]) < -25
+
+
+def test_another_way_from_loudspeaker_to_microphone_is_learned_within_two_seconds() -> None:
+    far = babble(6, 1)
+    before, after = echo(far, 0.08), echo(-0.7 * far, 0.085)
+    moved = np.concatenate([before[: 3 * RATE_HZ], after[3 * RATE_HZ :]])
+    out = through(EchoCanceller(), far, moved)
+    settled, anew = slice(2 * RATE_HZ, 3 * RATE_HZ), slice(5 * RATE_HZ, 6 * RATE_HZ - FRAME)
+    assert db(out[settled], moved[settled]) < -25
+    assert np.abs(out).max() < 1.2 * np.abs(moved).max()  # nothing howls meanwhile
+    assert db(out[anew], moved[anew]) < -25
+
+
+def test_clocks_that_run_apart_are_followed() -> None:
+    far = babble(5, 1)
+    returned = echo(far, 0.08)
+    heard = np.interp(np.arange(far.size) * (1 - 100e-6), np.arange(far.size), returned)
+    canceller = EchoCanceller()
+    out = through(canceller, far, heard)
+    assert canceller.drift_ppm == pytest.approx(100, abs=5)
+    last = slice(4 * RATE_HZ, 5 * RATE_HZ - FRAME)
+    assert db(out[last], heard[last]) < -25
+
+
 def test_without_a_far_end_nothing_is_changed() -> None:
     near = babble(1, 3)
     out = through(EchoCanceller(), np.zeros(near.size), near)
