@@ -132,7 +132,7 @@ def pesq_loss(scene: Scene, process: Callable[..., Wave]) -> float:
 
 
 def seconds_to(db: float, scene: Scene, process: Callable[..., Wave], from_s: float = 0.0) -> float:
-    """How long it takes until the echo is that much quieter, and stays so for a second of it; `inf` if it never is."""
+    """How long it takes until the echo is that much quieter, and stays so for a second; all the time there is if never."""
     heard = scene.echo + scene.noise
     out = np.roll(process(scene, heard), -round(_PROCESSING_S * RATE_HZ))
     step = round(_WINDOW_S * RATE_HZ)
@@ -144,7 +144,7 @@ def seconds_to(db: float, scene: Scene, process: Callable[..., Wave], from_s: fl
     for at in range(len(loud) - least):
         if all(good[at : at + least]):
             return (loud[at] - first) * _WINDOW_S
-    return float("inf")
+    return heard.size / RATE_HZ - from_s
 
 
 def _samples(sound: Wave) -> np.ndarray:
@@ -234,7 +234,7 @@ def test_what_is_out_of_the_ordinary(what: str, table: Table) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_person_who_speaks_alone_loses_nothing(table: Table) -> None:
-    """Whether the far end is silent or only its room is heard."""
+    """With headphones, so that nothing of the far end is heard, and with a far end of which only the room is."""
     pytest.importorskip("livekit")
     pytest.importorskip("pesq")
     each = scene(22.0, Place(0.4, -6.0))
@@ -243,5 +243,5 @@ def test_a_person_who_speaks_alone_loses_nothing(table: Table) -> None:
         each, played=hum, echo=as_loud_as(echo_of(hum, Room(0.4).response(Room().loudspeaker), Laptop()), hum)
     )
     alone, breathed = pesq_loss(replace(each, echo=0 * each.echo), ours), pesq_loss(breathing, ours)
-    table.add(SECTION, "PESQ lost, nobody talks there", "PESQ", [alone, breathed])
-    assert breathed < 0.1
+    table.add(SECTION, "PESQ lost, no echo of speech", "PESQ", [max(0.0, lost) for lost in (alone, breathed)])
+    assert max(alone, breathed) < 0.1
