@@ -132,7 +132,7 @@ def pesq_loss(scene: Scene, process: Callable[..., Wave]) -> float:
 
 
 def seconds_to(db: float, scene: Scene, process: Callable[..., Wave], from_s: float = 0.0) -> float:
-    """How long it takes until the echo is that much quieter, and stays so for a second; all the time there is if never."""
+    """How long it takes until the echo is that much quieter, and stays so for a second; else all the time there is."""
     heard = scene.echo + scene.noise
     out = np.roll(process(scene, heard), -round(_PROCESSING_S * RATE_HZ))
     step = round(_WINDOW_S * RATE_HZ)
