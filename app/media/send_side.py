@@ -51,6 +51,7 @@ LEAST_DRAIN, LEAST_SOUND_DRAIN = 0.6, 0.3
 HEADROOM = 1.5  # the estimate may grow to so much of what streams wish
 QUIET_S = 0.3  # without overuse before the path is probed
 FALL = 0.7
+TRY_AGAIN_S = 8.0  # pictures are paused: then the estimate may grow to what they need
 DEEP_FALL = 0.5  # from here on pictures that wait are of no use
 MOVED_BPS = 600_000  # on a path of which nothing is known yet, at most
 
@@ -113,6 +114,7 @@ class SendSide:
         self._repeated_rate = RateMeter()
         self._sent_bytes = 0  # since the last report
         self._counted_at: float | None = None
+        self._paused_at = 0.0
         self._shared_at = 0.0
         self._fed_at: float | None = None
         self._left_at = 0.0  # when a packet with a number left last
@@ -176,7 +178,7 @@ class SendSide:
             results,
             now,
             app_limited=self._is_app_limited(now),
-            unproven_bps=self._unproven_bps(),
+            unproven_bps=self._unproven_bps(now),
         )
         acked = self.estimator.acked_bps or 0.0
         fades = ROOM_FADES if self.estimator.queue_s < DRAIN_FROM_S else 0.0
@@ -196,7 +198,7 @@ class SendSide:
         share = self._shares.get(name)
         if share is None or share is not main:
             return
-        app_limited = self._is_app_limited(now) and self.reports.rate_bps > self._unproven_bps()
+        app_limited = self._is_app_limited(now) and self.reports.rate_bps > self._unproven_bps(now)
         before = self.reports.rate_bps
         sent_at, self._counted_at = self._counted_at, now
         sent_bps = self._sent_bytes * 8 / (now - sent_at) if sent_at is not None and now > sent_at else None
@@ -282,6 +284,7 @@ class SendSide:
         self._pacer.usual_bps = sum(shares.values()) * USUAL_PACE
         if self._allocator.paused and not was_paused:
             self._pacer.drop_pictures()
+            self._paused_at = now
         if self._allocator.paused:
             self._held_back_at = now
         repeated = (self._repeated_rate.per_second(now) or 0.0) * 8
@@ -408,12 +411,14 @@ class SendSide:
         rate = self._sent_rate.per_second(now)
         return rate is None or rate * 8 < BUSY_SHARE * self.estimate_bps
 
-    def _unproven_bps(self) -> float:
+    def _unproven_bps(self, now: float) -> float:
         """How far the estimate may grow although less is sent: to what streams need at least, so that they can begin.
 
-        Where the path can be probed only sound needs that.
+        Where the path can be probed only sound needs that; probes find no room on one that another call fills, so that
+        pictures which have long been paused are tried without proof too.
         """
         can_probe = self.uses_feedback and any(share.stream.can_pad for share in self._shares.values())
+        can_probe = can_probe and not (self._allocator.paused and now - self._paused_at > TRY_AGAIN_S)
         total = 0.0
         for share in self._shares.values():
             wish = share.stream.wish()

@@ -216,3 +216,11 @@ def test_loss_from_the_first_packet_on_does_not_hide_how_wide_the_wire_is(seed: 
     call = Call(clock, wire, back, seed=seed)
     clock.run(12)
     assert call.rate(7, 12) > 1_000_000
+
+
+def test_pictures_that_another_call_has_driven_out_come_back_beside_it() -> None:
+    clock, wire, back = pair(400_000)
+    calls = [Call(clock, wire, back, seed=40 + number, begin=5 * number) for number in range(2)]
+    clock.run(30)
+    pictures = [call.rate(25, 30, pictures=True) for call in calls]
+    assert min(pictures) > 0.4 * max(pictures)
