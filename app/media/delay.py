@@ -1,7 +1,7 @@
 """How late packets come, and how much delay a playout should therefore keep.
 
 Every packet's transit (arrival minus media time) is compared with the smallest of the last 5 to 10 seconds: the rest is
-its lateness. The target is the lateness that all but about one packet in a hundred keep below; while packets get lost
+its lateness. The target is the lateness that all but about one packet in two hundred keep below; while packets get lost
 that the one after them could bring back, it is at least the duration of a packet, and while lost packets come again it
 is their lateness. Pure: `now` comes in.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
-LEAST_S = 0.010
+LEAST_S = 0.016
 MOST_S = 0.160
 MARGIN_S = 0.005
 START_S = 0.020
@@ -19,7 +19,7 @@ WINDOW_S = 5.0
 BEGINNING_S = 2.0  # both ends are busy with beginning a call: what is late in that time counts …
 BEGINNING_WINDOW_S = 1.0  # … only for so long
 MOST_IN_WINDOW = 600
-IGNORED_SHARE = 0.012  # of the latest packets
+IGNORED_SHARE = 0.004  # of the latest packets: each of them is heard
 BASE_BUCKET_S = 5.0
 JUMP_S = 2.0  # a transit so far from the others is an error, or with two more like it, a new time line
 JUMPS_BELIEVED = 3
@@ -34,7 +34,7 @@ REPAIRED_SHARE = 0.95  # of those are waited for …
 MOST_REPAIR_S = 0.200  # … but no longer
 CHEAP_REPAIR_S = 0.045  # so much is worth it for a single one
 STEADY_S = 0.040  # a little less delay is no reason to change it while packets are lost
-REPAIR_FALL_A_SECOND = 0.060
+REPAIR_FALL_A_SECOND = 0.090
 DRIFT_BUCKETS = 24  # two minutes
 LEAST_DRIFT_BUCKETS = 6
 LOW_WATER_FRAMES = 12
