@@ -17,6 +17,7 @@ from app.media.plan import CodecPlan
 from app.media.video_codecs import READERS
 
 MOST_PACKETS = 1_500
+MOST_BYTES = 4_000_000  # more than twice as much as so many packets of an Ethernet hold
 MOST_KEY_STARTS = 16  # each is looked through at every packet
 ASK_AGAIN_S = 0.35
 # A gap that old may outlive the patience of a person: a key frame is asked for beside what is missing.
@@ -60,6 +61,7 @@ class FrameAssembler:
     def reset(self) -> None:
         """Begin anew with another source: a key frame must come first."""
         self._parts: dict[int, _Part] = {}
+        self._bytes = 0  # of all parts
         self._key_starts: dict[int, float] = {}  # where key frames begin, and when that was seen
         self._nacks = NackTracker(asks=self._with_nack)
         self._highest = -1
@@ -100,11 +102,12 @@ class FrameAssembler:
             return []
         self._nacks.arrived(sequence, now)
         self._parts[sequence] = _Part(timestamp, marker, part, codec, orientation)
+        self._bytes += len(part.data)
         self._highest = max(self._highest, sequence)
         if part.begins_key:
             self._note_key_start(sequence, now)
-        if len(self._parts) > MOST_PACKETS:
-            self._drop_before(self._highest - MOST_PACKETS // 2)
+        while len(self._parts) > MOST_PACKETS or self._bytes > MOST_BYTES:
+            self._drop_before(sorted(self._parts)[(len(self._parts) + 1) // 2])
             self._wants_key = True
         return self._release(now)
 
@@ -200,7 +203,7 @@ class FrameAssembler:
 
     def _drop_before(self, sequence: int) -> None:
         for number in [number for number in self._parts if number < sequence]:
-            del self._parts[number]
+            self._bytes -= len(self._parts.pop(number).part.data)
         for number in [number for number in self._key_starts if number < sequence]:
             del self._key_starts[number]
         self._nacks.forget_before(sequence)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.media.assembly import MOST_PACKETS, EncodedFrame, FrameAssembler
+from app.media.assembly import MOST_BYTES, MOST_PACKETS, EncodedFrame, FrameAssembler
 from app.media.codecs import VP8
 from app.media.vp8 import LARGEST_PAYLOAD, Vp8Packetizer
 
@@ -174,6 +174,20 @@ def test_what_waits_is_bounded() -> None:
         payload = packetizer.packetize(DELTA + bytes(20))[0]
         assembler.push(70_000 + number, number * 3_000, True, payload, number * 0.001, VP8)
     assert len(assembler._parts) <= MOST_PACKETS
+
+
+@pytest.mark.parametrize("size", [9_000, 65_000])
+def test_what_waits_is_bounded_in_bytes_too_and_a_whole_picture_ends_it(size: int) -> None:
+    assembler = FrameAssembler(with_nack=True)
+    held = 0
+    for number in range(2 * MOST_BYTES // size):
+        head = KEY if number == 0 else DELTA
+        assembler.push(70_000 + number, 0, False, b"\x10" + head + bytes(size), number * 0.001, VP8)
+        held = max(held, sum(len(part.part.data) for part in assembler._parts.values()))
+    assert MOST_BYTES / 2 < held <= MOST_BYTES
+    key = Vp8Packetizer().packetize(KEY + bytes(20))[0]
+    assert len(assembler.push(80_000, 9_000_000, True, key, 2.0, VP8)) == 1
+    assert not assembler._parts
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x90", b"\x90\x80", b"\x90\x80\x80", b"\xff\xff"])
