@@ -17,7 +17,7 @@ from app.media.plan import StreamPlan
 from app.media.ports import FRAME_MS, DeviceEnd
 from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
 from app.media.repeats import Repeats
-from app.media.rtcp import Nack, Report
+from app.media.rtcp import Nack
 from app.media.rtp import RtpPacket
 from app.media.stream import START_RTT_S, RtpStream, StreamHost
 from app.media.taps import NO_TAPS, MediaTaps
@@ -154,11 +154,10 @@ class AudioStream(RtpStream):
         if self._player is not None:
             self._player.reset()
 
-    def heard_by_peer(self, report: Report, now: float) -> None:
-        super().heard_by_peer(report, now)
+    def lost_by_peer(self, share: float, now: float) -> None:
         asked_at, near = self._repeats.asked_at, (self.rtt_s or START_RTT_S) <= MOST_ROUND_TRIP_S
         is_asked = near and asked_at is not None and now - asked_at < ASKS_S
-        self._chooser.reported(report.fraction_lost * 100 / 256, is_asked=is_asked)
+        self._chooser.reported(share * 100, is_asked=is_asked)
         self._apply_choice()
 
     def wish(self) -> BitrateWish | None:

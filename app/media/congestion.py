@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from app.events import TransportStats
 from app.media.pacer import Outgoing
-from app.media.receive_side import Feedback, Lateness, LimitPart, RembPart
+from app.media.receive_side import VOICE_BPS, Feedback, Lateness, LimitPart, RembPart
 from app.media.rtcp import (
     BitrateNotice,
     BitrateRequest,
@@ -214,8 +214,9 @@ class _Transport:
     def _reported(self, reports: tuple[Report, ...], now: float) -> None:
         for report in reports:
             for stream in self._streams:
-                if stream.sender.ssrc == report.ssrc:
-                    self.sends.report(stream.plan.name, report.fraction_lost / 256, stream.last_rtt_s, now)
+                loss = stream.take_peer_loss() if stream.sender.ssrc == report.ssrc else None
+                if loss is not None:
+                    self.sends.report(stream.plan.name, loss, stream.last_rtt_s, now)
 
     def say_limits(self) -> None:
         """Say once which limits are kept to, however often a compound asked (RFC 5104 section 4.2.2)."""
@@ -247,10 +248,16 @@ class _Transport:
                 if request is not None:
                     self._say(stream, request)
             if stream.plan.remb:
-                wanted = None if stream.plan.tmmbr else stream.wanted_bps
+                wanted = None if stream.plan.tmmbr else self._wanted_with_sound(stream)
                 remb = self._remb.take(stream.sender.ssrc, (source.ssrc,), wanted, now)
                 if remb is not None:
                     self._say(stream, remb)
+
+    def _wanted_with_sound(self, stream: RtpStream) -> int | None:
+        """What a stream's window needs, with the sound that comes over the same transport: libwebrtc limits both."""
+        if stream.wanted_bps is None:
+            return None
+        return stream.wanted_bps + VOICE_BPS * sum(each.is_sound and each.plan.receive for each in self._streams)
 
     def figures(self, now: float) -> TransportStats:
         sent = self.sends.figures(now)

@@ -28,6 +28,7 @@ USUAL_SHARE = 0.05  # of a lateness goes into what is usual
 LEAST_WINDOW_S = 5.0
 
 REMB_S = 1.0
+VOICE_BPS = 90_000  # of 64 kbit/s in packets of 20 ms: a REMB limits it with the pictures
 REMB_FALL = 0.97  # a fall below this share is told at once
 GROWTH = 1.08  # per second, once a queue has been seen
 AHEAD = 1.5

@@ -72,7 +72,7 @@ class Stream(Protocol):
     @property
     def can_pad(self) -> bool: ...
     def pad(self, size: int) -> list[Outgoing]: ...
-    def key_frame_asked(self) -> None: ...
+    def pictures_dropped(self) -> None: ...
     def set_backlog(self, waits_s: float) -> None: ...
 
 
@@ -368,7 +368,7 @@ class SendSide:
     def _ask_key_frames(self, senders: set[RtpSender]) -> None:
         for share in self._shares.values():
             if share.stream.sender in senders:
-                share.stream.key_frame_asked()
+                share.stream.pictures_dropped()
 
     def _late_s(self, now: float) -> float:
         """By how much word of what was sent is overdue, so that a queue must have begun to grow; 0 when it is not."""

@@ -28,6 +28,7 @@ class RtpSender:
         self.octets_sent = 0
         self.lag_s = 0.0  # by how much later than its capture what is sent is stamped
         self._sequence = secrets.randbelow(1 << 15)  # low half: SRTP guesses the rollover safely, RFC 3711 3.3.1
+        self.first_sequence = self._sequence + 1
         self._offset = secrets.randbits(32)
         self._born = time.monotonic()
         self._last: tuple[int, float] | None = None  # timestamp on the wire, monotonic time

@@ -18,6 +18,7 @@ from app.media.events import MediaEvent
 from app.media.header_extensions import ExtensionBlock
 from app.media.lipsync import SourceClock
 from app.media.pacer import Outgoing, Urgency
+from app.media.peer_loss import PeerLoss
 from app.media.plan import CodecPlan, StreamPlan
 from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Report, SenderReport, SourceName
 from app.media.rtp import ReceptionCounter, RtpPacket
@@ -93,7 +94,8 @@ class RtpStream:
         self.last_rtt_s: float | None = None  # not smoothed
         self.held_by_peer = False  # the peer asked for less than it could have (TMMBR)
         self.wanted_bps: int | None = None  # the most that the peer should send here; None: as much as it can
-        self.remote_fraction_lost = 0
+        self._peer_loss = PeerLoss(self.sender.first_sequence)
+        self._peer_loss_news: float | None = None
         self._peer_report: Report | None = None
         self.received_bytes = RateMeter()
         self.sent_bytes = RateMeter()
@@ -134,6 +136,7 @@ class RtpStream:
         if _sends_as(before) != _sends_as(plan) or self.sender.clock_rate != self.codec.clock_rate:
             self._sent_before += self.sender.packets_sent
             self.sender = self._new_sender()
+            self._peer_loss = PeerLoss(self.sender.first_sequence)
         self.update()
 
     def set_gate(self, is_open: bool) -> None:
@@ -247,7 +250,6 @@ class RtpStream:
 
     def heard_by_peer(self, report: Report, now: float) -> None:
         """Take the peer's report about our source (RFC 3550 section 6.4.1)."""
-        self.remote_fraction_lost = report.fraction_lost
         self._peer_report = report
         if report.last_report:
             delay = ((ntp_time() >> 16) - report.last_report - report.delay) & 0xFFFF_FFFF
@@ -256,9 +258,24 @@ class RtpStream:
                 self.last_rtt_s = rtt
                 self.rtt_s = rtt if self.rtt_s is None else self.rtt_s * 0.75 + rtt * 0.25
                 self.host.rtt_s = self.rtt_s
+        share = self._peer_loss.heard(report, now)
+        if share is not None:
+            self._peer_loss_news = share
+            self.lost_by_peer(share, now)
+
+    def lost_by_peer(self, share: float, now: float) -> None:
+        """The peer has lost this share (0 to 1) of our packets since the last call."""
+
+    def take_peer_loss(self) -> float | None:
+        """Give what the peer last said that it lost (0 to 1), once; None while it has said nothing new."""
+        share, self._peer_loss_news = self._peer_loss_news, None
+        return share
 
     def key_frame_asked(self) -> None:
         """The peer needs a whole picture."""
+
+    def pictures_dropped(self) -> None:
+        """Pictures were thrown away before they left: those that refer to them are of no use."""
 
     def repeat_asked(self, lost: tuple[int, ...], now: float) -> None:
         """The peer misses packets of ours."""
@@ -312,7 +329,8 @@ class RtpStream:
     @property
     def remote_loss_percent(self) -> float | None:
         """What the peer said last that it lost of ours; None before it said anything."""
-        return self._peer_report.fraction_lost / 2.56 if self._peer_report is not None else None
+        share = self._peer_loss.share
+        return share * 100 if share is not None else None
 
     @property
     def remote_jitter_ms(self) -> float | None:

@@ -239,6 +239,9 @@ class VideoStream(RtpStream):
 
     def key_frame_asked(self) -> None:
         self._plis_received += 1
+        self.pictures_dropped()
+
+    def pictures_dropped(self) -> None:
         if self._capture is not None:
             self._capture.ask_key_frame()
 
@@ -359,7 +362,7 @@ class VideoStream(RtpStream):
             plis_received=self._plis_received,
             nacks_received=self._nacks_received,
             repeated=self._repeated,
-            remote_loss_percent=self.remote_fraction_lost / 2.56,
+            remote_loss_percent=self.remote_loss_percent,
             fps_wanted=float(self._settings.fps),
             fps_shown=self._shown.per_second(now),
             is_paused_by_peer=self._player is not None

@@ -405,11 +405,12 @@ async def test_a_small_window_is_asked_for_and_given_up_again(page: Browser, tmp
     wish = {"picture": {"width": 640, "height": 480, "fps": 15, "grain": 6000}}
     async with talk(page, tmp_path, they_call=True, wish=wish) as held:
         await held.goes_on()
-        held.call.set_view_size(160, 120)
-        path = await held.phone.until(held.phone.path, lambda path: path["availableOutgoingBitrate"] <= 230_000)
+        await held.phone.until(held.phone.path, lambda path: path["availableOutgoingBitrate"] > 340_000)
+        held.call.set_view_size(160, 120)  # 220 kbit/s, and the voice
+        path = await held.phone.until(held.phone.path, lambda path: path["availableOutgoingBitrate"] <= 320_000)
         print(path["availableOutgoingBitrate"])
         held.call.set_view_size(1920, 1080)
-        path = await held.phone.until(held.phone.path, lambda path: path["availableOutgoingBitrate"] > 280_000)
+        path = await held.phone.until(held.phone.path, lambda path: path["availableOutgoingBitrate"] > 340_000)
         print(path["availableOutgoingBitrate"])
 
 

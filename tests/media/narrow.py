@@ -131,7 +131,7 @@ class Source:
         self.bps = bps
         self.told.append((now, bps))
 
-    def key_frame_asked(self) -> None:
+    def pictures_dropped(self) -> None:
         self._key = True
 
     def set_backlog(self, waits_s: float) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from app.media.header_extensions import ExtensionIds
 from app.media.plan import StreamPlan
-from app.media.rtcp import BitrateNotice, BitrateRequest, Limit, ReceiverReport, Remb, parse_rtcp
+from app.media.receive_side import VOICE_BPS
+from app.media.rtcp import BitrateNotice, BitrateRequest, Limit, Pli, ReceiverReport, Remb, Report, parse_rtcp
 from app.media.rtp import RtpPacket
 from app.media.twcc import TICK_S, TransportFeedback
 from tests.media.wire import QUIET, End, audio, eventually, secure, two_ends, video
@@ -113,6 +114,61 @@ async def test_what_a_small_window_needs_is_asked_for_and_kept_to() -> None:
         callee.session.set_view_size(160, 120)
         await eventually(lambda: rtcp(callee, BitrateRequest) and rtcp(caller, BitrateNotice))
         await eventually(lambda: (told := caller.session.stats()[1]) and told.limited_by == "far window")
+
+
+async def test_a_remb_for_a_small_window_leaves_the_voice_its_rate() -> None:
+    """Whoever goes by it shares it out among all that it sends."""
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure([replace(plan, tmmbr=False) for plan in plans(**TOLD)])
+            end.session.start_sending()
+        callee.session.set_view_size(160, 120)
+        await eventually(lambda: rtcp(callee, Remb))
+        wanted = callee.session._streams["video"].wanted_bps
+        assert wanted is not None
+        told = parse_rtcp(bytes(Remb(1, wanted + VOICE_BPS, (2,))))[0]
+        assert {remb.bitrate_bps for remb in rtcp(callee, Remb)} == {told.bitrate_bps}  # type: ignore[attr-defined,union-attr]
+
+
+async def test_a_picture_that_was_dropped_here_is_made_good_and_no_question_of_the_peer() -> None:
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure(plans(**TOLD))
+            end.session.start_sending()
+        await eventually(lambda: (sent := caller.session.stats()[1]) and sent.key_frames_sent)
+        caller.session._streams["video"].pictures_dropped()
+        await eventually(lambda: (sent := caller.session.stats()[1]) and sent.key_frames_sent > 1)
+        sent = caller.session.stats()[1]
+        assert sent is not None
+        assert sent.plis_received <= len(rtcp(callee, Pli))
+
+
+async def test_reports_of_a_few_packets_each_are_taken_together() -> None:
+    """A peer that sends one with each question about a lost packet says that a third of three was lost."""
+    async with two_ends() as (caller, callee):
+        await secure(caller, callee, "none")
+        for end in (caller, callee):
+            end.session.configure(plans())
+        caller.session.start_sending()
+        await eventually(lambda: (sent := caller.session.stats()[1]) and sent.packets_sent > 10)
+        streams = caller.session._streams.values()
+        before = caller.session.transport_figures()
+        for number in range(1, 20):
+            blocks = [
+                Report(stream.sender.ssrc, 85, number, stream.sender.first_sequence + 3 * number, 0, 0, 0)
+                for stream in streams
+            ]
+            caller.session.receive("0", bytes(ReceiverReport(7, tuple(blocks))))
+        sound, picture = caller.session.stats()[:2]
+        after = caller.session.transport_figures()
+        assert sound is not None
+        assert picture is not None
+        assert sound.remote_loss_percent == picture.remote_loss_percent == 5
+        assert before is not None
+        assert after is not None
+        assert after.estimate_bps >= before.estimate_bps
 
 
 async def test_many_requests_in_one_compound_get_one_answer() -> None:
