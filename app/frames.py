@@ -14,6 +14,7 @@ from app.picture import VideoPicture as VideoPicture
 
 WATCHED_S = 1.0  # who took a picture this long ago is still looking
 UNWATCHED_INTERVAL_S = 0.25  # between pictures while nobody looks, so that whoever begins to look sees one at once
+UNHEARD_INTERVAL_S = 2.0  # … and where nobody is even told of them, as in a command without a window
 
 
 class FrameMailbox:
@@ -41,7 +42,8 @@ class FrameMailbox:
         with self._lock:
             if self._picture is None or now - self._taken_at < WATCHED_S:
                 return True
-            return now - self._put_at >= UNWATCHED_INTERVAL_S
+            is_heard = self._listener is not None or self.taken > 0
+            return now - self._put_at >= (UNWATCHED_INTERVAL_S if is_heard else UNHEARD_INTERVAL_S)
 
     def put(self, picture: VideoPicture) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from app import frames
-from app.frames import UNWATCHED_INTERVAL_S, WATCHED_S, FrameMailbox, VideoPicture
+from app.frames import UNHEARD_INTERVAL_S, UNWATCHED_INTERVAL_S, WATCHED_S, FrameMailbox, VideoPicture
 from app.media.pattern import Pattern
 from app.media.ports import CapturedFrame
 from app.media.rotation import orientation_of
@@ -50,6 +50,7 @@ def test_the_newest_picture_is_kept_and_its_coming_told_once() -> None:
 
 def test_a_picture_is_wanted_by_who_looks_and_now_and_then_by_nobody(clock: Clock) -> None:
     mailbox = FrameMailbox()
+    mailbox.listen(lambda: None)
     assert mailbox.is_wanted
     mailbox.put(picture())
     assert not mailbox.is_wanted
@@ -67,8 +68,22 @@ def test_a_picture_is_wanted_by_who_looks_and_now_and_then_by_nobody(clock: Cloc
     assert not mailbox.is_wanted
 
 
+def test_hardly_a_picture_is_wanted_where_nobody_is_told_of_any(clock: Clock) -> None:
+    mailbox = FrameMailbox()
+    mailbox.put(picture())
+    clock.now += UNWATCHED_INTERVAL_S
+    assert not mailbox.is_wanted
+    clock.now += UNHEARD_INTERVAL_S
+    assert mailbox.is_wanted
+    mailbox.put(picture())
+    mailbox.listen(lambda: None)
+    clock.now += UNWATCHED_INTERVAL_S
+    assert mailbox.is_wanted
+
+
 def test_pictures_that_nobody_sees_are_not_converted(clock: Clock) -> None:
     mailbox, pattern = FrameMailbox(), Pattern(320, 240, "")
+    mailbox.listen(lambda: None)
     sink = MailboxSink(mailbox)
     for number in range(30):
         sink.write_frame(pattern.draw(number, 0.0), clock.now)
