@@ -114,6 +114,18 @@ def test_text_of_a_shared_screen_is_encoded() -> None:
         assert read_stamp(decoder.decode(data)[0]) == number
 
 
+@pytest.mark.parametrize("is_screen", [False, True])
+def test_a_cameras_noise_is_not_coded_but_faint_text_is(is_screen: bool) -> None:
+    encoder, random = Vp8Encoder(1_000_000, 30, is_screen=is_screen), np.random.default_rng(1)
+    wall = Pattern(320, 240, "Test").draw(0, 0.0).to_ndarray()
+    sizes = []
+    for number in range(40):
+        noise = np.rint(random.normal(0, 1.5, wall.shape)).astype(np.int16)
+        frame = av.VideoFrame.from_ndarray(np.clip(wall + noise, 16, 235).astype(np.uint8), format="yuv420p")
+        sizes.append(len(encoder.encode(frame, number * 3_000, key=False)[0]))
+    assert (sum(sizes[20:]) / 20 < 500) == (not is_screen)
+
+
 def test_the_bitrate_is_kept() -> None:
     encoder, pattern = Vp8Encoder(300_000, 30), Pattern(640, 480, "Test")
     sizes = [
