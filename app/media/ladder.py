@@ -26,6 +26,10 @@ FAR_IDLE_SHARE = 0.3  # below this what was in the way has gone: the next rung i
 CPU_UP_SOON_S = 2.0  # … the less so the more often that was wrong
 _COST_SMOOTHING = 0.1
 
+REFUSED_S, REFUSED_SHARE = 15.0, 1.3  # a size that did not fit is tried again so late, or at so much more
+STARVED_SHARE = 0.6  # of the last pictures, left out by the encoder for want of bits: the size does not fit
+_STARVED_SMOOTHING = 0.05
+
 _CAMERA_STEPS = ((1.0, 1.0), (2 / 3, 1.0), (0.5, 1.0), (0.375, 1.0), (0.25, 1.0), (0.25, 0.5), (0.25, 0.27))
 _SCREEN_STEPS = ((1.0, 1.0), (1.0, 0.5), (1.0, 0.0), (0.75, 0.0), (0.5, 0.0))  # 0.0: the least there is
 _SMALLEST_SIDE = 90
@@ -100,9 +104,16 @@ def _rung(width: int, height: int, fps: float, scale: float, is_screen: bool) ->
 
 
 class Ladder:
-    """Follows the bitrate and the time that pictures take: down at once, up after seconds of enough."""
+    """Follows the bitrate and the time that pictures take: down at once, up after seconds of enough.
 
-    def __init__(self, steps: list[Rung], bitrate_bps: int) -> None:
+    `tries_out`: a larger size is not gone up to, but named as `trial` until `tried` says whether it fits.
+    """
+
+    def __init__(self, steps: list[Rung], bitrate_bps: int, *, tries_out: bool = False) -> None:
+        self._tries_out = tries_out
+        self._trial: int | None = None
+        self._refused: dict[int, tuple[float, float]] = {}  # until when, or until which bitrate
+        self._left_out = 0.0  # share of the last pictures
         self._rungs = steps
         self._at = self._by_bitrate(bitrate_bps)
         self._enough_since: float | None = None
@@ -118,6 +129,35 @@ class Ladder:
     @property
     def rung(self) -> Rung:
         return self._rungs[self._at]
+
+    @property
+    def trial(self) -> Rung | None:
+        """A larger size that the bitrate seems to allow."""
+        return self._rungs[self._trial] if self._trial is not None else None
+
+    def tried(self, bitrate_bps: int, now: float, *, fits: bool) -> None:
+        """Say whether pictures of the size of `trial` fit into that bitrate; else the next smaller one is the next."""
+        trial, self._trial = self._trial, None
+        if trial is None:
+            return
+        if fits:
+            self._enough_since = None
+            before, self._at = self.rung, trial
+            self._scale_cost(before)
+        else:
+            self._refuse(trial, bitrate_bps, now)
+
+    def encoded(self, bitrate_bps: int, now: float, *, left_out: bool) -> None:
+        """Say what became of a picture; where most are left out the next smaller size follows."""
+        self._left_out += _STARVED_SMOOTHING * (left_out - self._left_out)
+        if self._left_out > STARVED_SHARE and self._at + 1 < len(self._rungs):
+            self._refuse(self._at, bitrate_bps, now)
+            before, self._at = self.rung, self._at + 1
+            self._enough_since = self._trial = None
+            self._scale_cost(before)
+
+    def _refuse(self, at: int, bitrate_bps: int, now: float) -> None:
+        self._refused[at] = now + REFUSED_S, bitrate_bps * REFUSED_SHARE
 
     @property
     def most_bps(self) -> int:
@@ -149,19 +189,35 @@ class Ladder:
         up_after_s = BEGINNING_UP_S if self._is_beginning and now - self._first_at < BEGINNING_S else UP_AFTER_S
         if bitrate_bps < self.rung.needs_bps * DOWN_SHARE or self._at < self._cpu_least:
             self._at = max(self._at, self._by_bitrate(bitrate_bps), self._cpu_least)
-            self._enough_since = None
+            self._enough_since = self._trial = None
             self._is_beginning = False
         elif self._at > self._cpu_least and bitrate_bps >= self._rungs[self._at - 1].needs_bps * UP_SHARE:
             if self._enough_since is None:
                 self._enough_since = now
             elif now - self._enough_since >= up_after_s:
-                self._at = max(self._cpu_least, self._by_bitrate(int(bitrate_bps / UP_SHARE)))
-                self._enough_since = None
+                self._rise(bitrate_bps, now)
         else:
-            self._enough_since = None
+            self._enough_since = self._trial = None
         if self._at != before:
             self._scale_cost(self._rungs[before])
         return self._at != before
+
+    def _rise(self, bitrate_bps: int, now: float) -> None:
+        trial = self._trial
+        if trial is not None and trial >= self._cpu_least and bitrate_bps >= self._rungs[trial].needs_bps:
+            return  # it goes on
+        best = max(self._cpu_least, self._by_bitrate(int(bitrate_bps / UP_SHARE)))
+        better = next((at for at in range(best, self._at) if not self._is_refused(at, bitrate_bps, now)), self._at)
+        above, here = self._rungs[better], self.rung
+        if self._tries_out and (above.width, above.height) != (here.width, here.height):
+            self._trial = better
+            return
+        self._at = better
+        self._enough_since = self._trial = None
+
+    def _is_refused(self, at: int, bitrate_bps: int, now: float) -> bool:
+        until, enough_bps = self._refused.get(at, (now, 0.0))
+        return now < until and bitrate_bps < enough_bps
 
     def spent(self, seconds: float, now: float) -> None:
         """Take what scaling and encoding one picture took."""
@@ -194,8 +250,9 @@ class Ladder:
         return next(fitting, len(self._rungs) - 1)
 
     def _scale_cost(self, before: Rung) -> None:
-        """What was measured on another rung is guessed for this one by the number of pixels."""
+        """What was measured on another rung is guessed for this one by the number of pixels, or begins anew."""
         self._busy_since = self._idle_since = self._far_idle_since = None
+        self._left_out = 0.0
         if self._cost_s is not None:
             self._cost_s *= (self.rung.width * self.rung.height) / (before.width * before.height)
 

@@ -19,6 +19,7 @@ from app.media.allocation import PACKET_OVERHEAD_BYTES, BitrateWish
 from app.media.ladder import LEAST_BPS, Ladder, Thinning, most_bitrate, rungs
 from app.media.plan import CodecPlan
 from app.media.ports import CapturedFrame, Preview, VideoSource
+from app.media.rehearsal import Rehearsal
 from app.media.rotation import upright
 from app.media.sending import RtpSender
 from app.media.stats import RateMeter
@@ -99,6 +100,7 @@ class VideoSendWorker:
         self._thinning = Thinning()
         self._ladder: Ladder | None = None
         self._laddered: tuple[int, int, bool] | None = None  # the pictures that it was made for
+        self._rehearsal: Rehearsal | None = None
         self._orientation = 0
         self._encoder_time = 0  # media time without that of pictures that were left out
         self._looked_at: int | None = None  # media time of the last picture that was wanted
@@ -208,6 +210,7 @@ class VideoSendWorker:
         allotted = self._allotted_bps
         if allotted == 0:
             self._is_resuming = True
+            self._rehearsal = None
             return
         now = time.monotonic()
         frame, orientation = captured.frame, captured.orientation
@@ -217,6 +220,7 @@ class VideoSendWorker:
         bitrate_bps = self._start_bps(ladder) if allotted is None else payload_of(allotted, ladder.rung.fps)
         bitrate_bps = self._bounded(bitrate_bps)
         ladder.follow(bitrate_bps, captured.captured_at)
+        self._rehearse(ladder, frame, captured.captured_at, bitrate_bps)
         rung = ladder.rung
         if not self._thinning.wants(captured.captured_at, rung.fps):
             return
@@ -245,6 +249,7 @@ class VideoSendWorker:
             frame = mark(frame)
         data, is_key = encoder.encode(frame, self._encoder_time, key=self._key_is_due(now))
         ladder.spent(time.monotonic() - now, captured.captured_at)
+        ladder.encoded(bitrate_bps, captured.captured_at, left_out=not data)
         if data:
             is_turned, self._orientation = orientation != self._orientation, orientation
             # 3GPP TS 26.114 asks for it with key frames and changes; libwebrtc takes pictures without it for upright.
@@ -262,8 +267,22 @@ class VideoSendWorker:
             steps = rungs(width, height, self._fps, is_screen=is_screen, allows=self._allows)
             allotted = self._allotted_bps
             start = START_BPS if not allotted else payload_of(allotted, self._fps)
-            self._ladder = Ladder(steps, self._bounded(start))
+            # A screen may take its time for a sharp picture.
+            self._ladder = Ladder(steps, self._bounded(start), tries_out=not is_screen)
         return self._ladder
+
+    def _rehearse(self, ladder: Ladder, frame: av.VideoFrame, at: float, bitrate_bps: int) -> None:
+        """Try a larger size out before it is sent."""
+        rung, rehearsal = ladder.trial, self._rehearsal
+        if rung is None:
+            self._rehearsal = None
+            return
+        if rehearsal is None or rehearsal.rung != rung:
+            rehearsal = self._rehearsal = Rehearsal(self._codec, rung, self._fps)
+        fits = rehearsal.show(frame, self._sender.media_time(at), at, bitrate_bps)
+        if fits is not None:
+            self._rehearsal = None
+            ladder.tried(bitrate_bps, at, fits=fits)
 
     def _start_bps(self, ladder: Ladder) -> int:
         return min(START_BPS, int(ladder.most_bps * START_SHARE))

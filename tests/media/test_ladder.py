@@ -8,7 +8,17 @@ import pytest
 
 from app.media.codecs import H264
 from app.media.h264_profile import limits_of
-from app.media.ladder import Ladder, Rung, Thinning, least_bitrate, most_bitrate, rungs, wanted_bitrate
+from app.media.ladder import (
+    REFUSED_S,
+    REFUSED_SHARE,
+    Ladder,
+    Rung,
+    Thinning,
+    least_bitrate,
+    most_bitrate,
+    rungs,
+    wanted_bitrate,
+)
 
 HD = rungs(1280, 720, 30)
 
@@ -168,3 +178,62 @@ def test_pictures_are_left_out_evenly() -> None:
     thinning = Thinning()
     assert sum(thinning.wants(number / 30, 20.0) for number in range(300)) == pytest.approx(200, abs=2)
     assert thinning.wants(1_000.0, 20.0)  # after a pause
+
+
+def trying(bitrate_bps: int, seconds: float = 10.0) -> Ladder:
+    ladder = Ladder(HD, 250_000, tries_out=True)
+    follow(ladder, 250_000, -20.0, 10.0)
+    follow(ladder, bitrate_bps, 0.0, seconds)
+    return ladder
+
+
+def test_a_larger_size_is_tried_out_before_it_is_gone_up_to() -> None:
+    ladder = trying(700_000)
+    small = ladder.rung.height
+    assert ladder.trial is not None
+    assert small < ladder.trial.height == 480
+    ladder.tried(700_000, 10.0, fits=True)
+    assert (ladder.rung.height, ladder.trial) == (480, None)
+    ladder.follow(100_000, 11.0)
+    assert ladder.rung.height < 480  # down at once
+
+
+def test_what_did_not_fit_is_tried_later_or_with_more_and_a_smaller_step_meanwhile() -> None:
+    ladder = trying(700_000)
+    ladder.tried(700_000, 10.0, fits=False)
+    ladder.follow(700_000, 10.1)
+    assert ladder.trial is not None
+    assert ladder.trial.height == 360
+    ladder.tried(700_000, 15.0, fits=True)
+    follow(ladder, 700_000, 15.0, 6.0)
+    assert ladder.trial is None
+    follow(ladder, 700_000, 21.0, REFUSED_S)
+    assert ladder.trial is not None
+    ladder.tried(700_000, 40.0, fits=False)
+    follow(ladder, int(700_000 * REFUSED_SHARE) + 10, 40.0, 6.0)
+    assert ladder.trial is not None
+    assert ladder.trial.height == 480
+
+
+def test_a_try_ends_where_the_bitrate_no_longer_allows_it() -> None:
+    ladder = trying(700_000)
+    ladder.follow(300_000, 10.0)
+    assert ladder.trial is None
+    ladder.tried(300_000, 10.1, fits=True)
+    assert ladder.rung.height <= 360
+
+
+def test_a_size_of_which_most_is_left_out_is_gone_down_from_and_not_up_to_again_soon() -> None:
+    ladder = Ladder(HD, 600_000)
+    follow(ladder, 600_000, -20.0, 10.0)
+    for step in range(300):
+        ladder.encoded(600_000, step / 30, left_out=step % 2 == 0)  # half of them: it is slow, and goes on
+    assert ladder.rung.height == 480
+    now = 10.0
+    while ladder.rung.height == 480:
+        now += 1 / 30
+        ladder.encoded(600_000, now, left_out=True)
+    assert now < 12
+    assert ladder.rung.height == 360
+    assert follow(ladder, 600_000, now, REFUSED_S - 1) == []
+    assert [rung.height for _, rung in follow(ladder, 600_000, now + REFUSED_S - 1, 8.0)] == [480]

@@ -45,6 +45,9 @@ class Film:
         self.left = threading.Semaphore(0)
         self.done = threading.Semaphore(0)
 
+    def begins(self) -> None:
+        self._born = time.monotonic()
+
     def start(self) -> None:
         """There is nothing to open."""
 
@@ -70,6 +73,7 @@ class Sending:
         self._ids = ids
         self.packets: list[RtpPacket] = []
         sender = RtpSender(90_000, extensions=ExtensionBlock(ids if turns else ExtensionIds()))
+        film.begins()  # no picture is older than the source that it is sent by
         self.worker = VideoSendWorker(film, None, codec, sender, self, 30, turns=turns)  # type: ignore[arg-type]
         self._decoder = make_decoder(codec)
 
@@ -98,6 +102,29 @@ class Sending:
         assert self.worker.worker.join(5.0)
 
 
+class Grain(Film):
+    """A texture that moves under grain: at a large size the coarsest pictures take more bits than there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        dice = np.random.default_rng(1)
+        texture = dice.integers(0, 256, (560, 720)).astype(np.float32)
+        for axis in (0, 1):
+            texture = np.mean([np.roll(texture, step, axis) for step in range(-4, 5)], axis=0)
+        texture = (texture - 128) * 6 + 128
+        self._pictures = []
+        for number in range(15):
+            turn = 2 * np.pi * number / 15
+            x, y = round(40 + 10 * np.cos(turn)), round(40 + 10 * np.sin(turn))
+            picture = np.full((720, 640), 128, np.uint8)
+            picture[:480] = (texture[y : y + 480, x : x + 640] + dice.normal(0, 16, (480, 640))).clip(0, 255)
+            self._pictures.append(av.VideoFrame.from_ndarray(picture, format="yuv420p"))
+        self._pattern = self  # type: ignore[assignment]
+
+    def draw(self, number: int, _at: float) -> av.VideoFrame:
+        return self._pictures[number % len(self._pictures)]
+
+
 @pytest.mark.parametrize("codec", [VP8, H264], ids=lambda codec: codec.name)
 def test_a_small_share_of_the_path_makes_small_pictures_and_none_stops_them(codec: CodecPlan) -> None:
     sending = Sending(Film(), codec)
@@ -117,8 +144,20 @@ def test_a_small_share_of_the_path_makes_small_pictures_and_none_stops_them(code
     assert next(read_stamp(picture) for picture in begun) == 20
     sending.worker.allot(on_the_wire(1_000_000, 30))
     assert sending.show(20)[-1].height == small[-1].height  # up only after seconds of enough
-    assert sending.show(130)[-1].height == 480
+    assert sending.show(160)[-1].height == 480
     assert sending.worker.limited_by is None
+    sending.stop()
+
+
+def test_no_step_to_a_larger_size_makes_pictures_stand_still() -> None:
+    """Grain at a size that its bitrate does not carry would be left out for seconds."""
+    sending = Sending(Grain())
+    sending.worker.allot(on_the_wire(250_000, 30))
+    sending.show(60)
+    sending.worker.allot(on_the_wire(450_000, 30))
+    for _ in range(7):
+        assert len(sending.show(30)) >= 10
+    assert sending.worker.sent_size == (426, 320)
     sending.stop()
 
 
