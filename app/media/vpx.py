@@ -33,6 +33,7 @@ _NO_GOLDEN, _NO_ALTERNATE = 1 << 17, 1 << 21
 _SET_CPU_USED = 13
 _SET_NOISE_SENSITIVITY = 15
 _SET_STATIC_THRESHOLD = 17
+_GET_LAST_QUANTIZER_64 = 20
 _SET_MAX_INTRA_PERCENT = 26
 _SET_SCREEN_CONTENT = 31
 
@@ -240,6 +241,14 @@ class Vpx:
         if speed != self._speed:
             self._control(_SET_CPU_USED, -speed)
             self._speed = speed
+
+    @property
+    def quantizer(self) -> int:
+        """How coarse the last picture is: 0 (finest) to 63."""
+        found = ctypes.c_int()
+        request = _GET_LAST_QUANTIZER_64
+        self._check(self._library.vpx_codec_control_(self._context, request, ctypes.byref(found)))
+        return found.value
 
     def encode(self, frame: av.VideoFrame, pts: int, duration: int, *, key: bool) -> tuple[bytes, bool]:
         """Encode a yuv420p frame of the configured size straight from its planes; times in 1/90000 s, `pts` rises.
