@@ -43,9 +43,9 @@ def test_a_finer_voice_takes_little_of_what_pictures_have_in_plenty(estimate: in
 def test_pictures_pause_where_both_do_not_fit_and_at_once_where_it_is_far_too_little() -> None:
     allocator = Allocator()
     assert held(allocator, 100_000, 0.0, SHORT_S / 2)["1"] > 0
-    assert held(allocator, 100_000, 1.0, 0.1) == {"0": 64_000, "1": 0}
+    assert held(allocator, 100_000, SHORT_S / 2, SHORT_S) == {"0": 64_000, "1": 0}
     assert allocator.paused == {"1"}
-    assert held(Allocator(), 60_000, 0.0, 0.0) == {"0": 60_000, "1": 0}
+    assert held(Allocator(), 40_000, 0.0, 0.0) == {"0": 40_000, "1": 0}
 
 
 def test_sound_keeps_its_least_whatever_happens() -> None:
@@ -54,10 +54,10 @@ def test_sound_keeps_its_least_whatever_happens() -> None:
 
 def test_pictures_come_back_only_when_there_is_clearly_enough_for_a_while() -> None:
     allocator = Allocator()
-    held(allocator, 60_000, 0.0, 1.0)
+    held(allocator, 40_000, 0.0, 1.0)
     assert held(allocator, 120_000, 2.0, 5.0)["1"] == 0
     assert held(allocator, 200_000, 8.0, ENOUGH_S / 2)["1"] == 0
-    held(allocator, 60_000, 9.0, 0.1)  # it did not last
+    held(allocator, 40_000, 9.0, 0.1)  # it did not last
     assert held(allocator, 200_000, 10.0, ENOUGH_S / 2)["1"] == 0
     assert held(allocator, 200_000, 11.0, ENOUGH_S)["1"] > 0
 
@@ -66,7 +66,7 @@ def test_pictures_that_had_to_go_again_soon_wait_longer_each_time() -> None:
     allocator = Allocator()
     now, pauses = 0.0, []
     for _ in range(4):
-        held(allocator, 60_000, now, 0.1)
+        held(allocator, 40_000, now, 0.1)
         began = now
         while not allocator.share([SOUND, PICTURE], 200_000, now)["1"]:
             now += 0.05
@@ -74,7 +74,7 @@ def test_pictures_that_had_to_go_again_soon_wait_longer_each_time() -> None:
         now += 2.0
     assert pauses[0] < pauses[1] < pauses[2] <= pauses[3]
     now += 100.0
-    held(allocator, 60_000, now, 0.1)
+    held(allocator, 40_000, now, 0.1)
     assert held(allocator, 200_000, now, pauses[0] + 0.1)["1"] > 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.media.send_side import DEAF_S
-from tests.media.narrow import Call, pair
+from tests.media.narrow import Call, Clock, Wire, pair
 
 NARROW, WIDE = 300_000, 2_000_000
 
@@ -224,3 +224,14 @@ def test_pictures_that_another_call_has_driven_out_come_back_beside_it() -> None
     clock.run(30)
     pictures = [call.rate(25, 30, pictures=True) for call in calls]
     assert min(pictures) > 0.4 * max(pictures)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_two_calls_on_one_wire_do_not_drive_each_others_pictures_out(seed: int) -> None:
+    clock = Clock()
+    wire, back = Wire(clock, 400_000, seed=seed), Wire(clock, 400_000, seed=seed + 1)
+    calls = [Call(clock, wire, back, seed=7 * seed + number, begin=5 * number) for number in range(2)]
+    clock.run(30)
+    pictures = [call.rate(15, 30, pictures=True) for call in calls]
+    assert min(pictures) > 0.5 * max(pictures)
+    assert max(call.worst_sound(8, 30) for call in calls) < 0.2
