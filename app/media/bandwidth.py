@@ -45,23 +45,28 @@ class AckedRate:
 
     def __init__(self) -> None:
         self._arrivals: deque[tuple[float, float, int]] = deque()  # arrived, sent, bytes
+        self._bytes = 0  # of all of them
 
     def add(self, arrived_at: float, sent_at: float, size: int) -> None:
         self._arrivals.append((arrived_at, sent_at, size))
-        while self._arrivals and self._arrivals[0][0] < arrived_at - RATE_WINDOW_S:
-            self._arrivals.popleft()
+        self._bytes += size
+        while self._arrivals[0][0] < arrived_at - RATE_WINDOW_S:
+            self._bytes -= self._arrivals.popleft()[2]
 
     def bps(self, window_s: float = RATE_WINDOW_S) -> tuple[float, float] | None:
         """Give the rates of arriving and of sending of the last so many seconds; None while too little has come."""
         if len(self._arrivals) < 3:
             return None
-        end = self._arrivals[-1][0]
-        recent = [packet for packet in self._arrivals if packet[0] > end - window_s]
-        took_s, sent_s = end - recent[0][0], recent[-1][1] - recent[0][1]
-        if len(recent) < 3 or took_s < 0.02:
+        first, (end, last_sent_at, _) = self._arrivals[0], self._arrivals[-1]
+        count, size = len(self._arrivals), self._bytes
+        if window_s < RATE_WINDOW_S:
+            recent = [packet for packet in self._arrivals if packet[0] > end - window_s]
+            first, count, size = recent[0], len(recent), sum(packet[2] for packet in recent)
+        took_s, sent_s = end - first[0], last_sent_at - first[1]
+        if count < 3 or took_s < 0.02:
             return None
         # The first packet of the span took its time on the wire before the span began.
-        bits = sum(size for _, _, size in recent[1:]) * 8
+        bits = (size - first[2]) * 8
         return bits / took_s, bits / max(sent_s, 0.001)
 
 
@@ -262,10 +267,10 @@ class SendEstimator:
 
     def _is_far_too_high(self) -> bool:
         """Whether far more is sent than the path carries, be it since it has become narrow or since it always was."""
-        rates = self.acked.bps(SHORT_WINDOW_S)
-        if rates is None or self.newest_queue_s < FIRST_QUEUE_S:
+        if self.newest_queue_s < FIRST_QUEUE_S:
             return False
-        return rates[0] < FIRST_SHARE * min(self._rate, rates[1])
+        rates = self.acked.bps(SHORT_WINDOW_S)
+        return rates is not None and rates[0] < FIRST_SHARE * min(self._rate, rates[1])
 
     def _stands(self, now: float) -> bool:
         """Whether a queue has stood for a while: it is worked off although it does not grow."""

@@ -117,8 +117,13 @@ class DelayTrend:
 
 def _slope(points: deque[tuple[float, float]]) -> float:
     """Fit a line by least squares."""
-    count = len(points)
-    mean_x = sum(x for x, _ in points) / count
-    mean_y = sum(y for _, y in points) / count
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread > 0 else 0.0
+    count, (first_x, first_y) = len(points), points[0]
+    sum_x = sum_y = sum_xx = sum_xy = 0.0
+    for point_x, point_y in points:  # from the first one on, so that hours into a call nothing is lost in large squares
+        x, y = point_x - first_x, point_y - first_y
+        sum_x += x
+        sum_y += y
+        sum_xx += x * x
+        sum_xy += x * y
+    spread = sum_xx - sum_x * sum_x / count
+    return (sum_xy - sum_x * sum_y / count) / spread if spread > 0 else 0.0
