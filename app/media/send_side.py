@@ -146,6 +146,8 @@ class SendSide:
 
     def flush(self, now: float) -> None:
         """Send what may leave now."""
+        if self._pacer.next_at(now) is None:
+            return  # as after most feedbacks and ticks
         if self._pacer.cluster is not None and self._late_s(now):
             self._pacer.cluster = None
         for packet in self._pacer.take(now, self._room(now), self._pad):
@@ -174,12 +176,9 @@ class SendSide:
         fed_at, self._fed_at = self._fed_at, now
         self._unanswered_since, self._is_deaf = None, False
         before = self.estimator.rate_bps
-        self.estimator.feedback(
-            results,
-            now,
-            app_limited=self._is_app_limited(now),
-            unproven_bps=self._unproven_bps(now),
-        )
+        app_limited = self._is_app_limited(now)
+        unproven_bps = self._unproven_bps(now) if app_limited else 0.0
+        self.estimator.feedback(results, now, app_limited=app_limited, unproven_bps=unproven_bps)
         acked = self.estimator.acked_bps or 0.0
         fades = ROOM_FADES if self.estimator.queue_s < DRAIN_FROM_S else 0.0
         self._carried_bps = max(acked, self._carried_bps * fades)
