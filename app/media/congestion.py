@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from app.events import TransportStats
 from app.media.pacer import Outgoing
-from app.media.receive_side import VOICE_BPS, Feedback, Lateness, LimitPart, RembPart
+from app.media.receive_side import LEAST_PAUSE_S, VOICE_BPS, Feedback, Lateness, LimitPart, RembPart
 from app.media.rtcp import (
     BitrateNotice,
     BitrateRequest,
@@ -21,7 +21,7 @@ from app.media.rtcp import (
     Report,
     RtcpPacket,
     SenderReport,
-    SourceName,
+    feedback_head,
 )
 from app.media.rtp import RtpPacket
 from app.media.send_side import SendSide, Stream
@@ -115,7 +115,7 @@ class _Transport:
         self._kept_to: dict[str, Limit] = {}  # limits that the peer is still to be told of, by stream
         self._flush_timer: asyncio.TimerHandle | None = None
         self._feedback_timer: asyncio.TimerHandle | None = None
-        self._feedback_at = 0.0  # of the loop's clock; not every loop's handles know their time
+        self._feedback_at = 0.0  # monotonic; not every loop's handles know their time
 
     def configure(self, streams: list[RtpStream]) -> None:
         self._streams = streams
@@ -157,22 +157,24 @@ class _Transport:
                     packet.ssrc, packet.timestamp, codec.clock_rate, at
                 )
                 self._feedback.arrived(packet.transport_sequence, packet.ssrc, size, at, is_late=is_late)
-                self._arm_feedback(time.monotonic())
+                self._arm_feedback(time.monotonic(), is_late=is_late)
         elif plan.remb and codec is not None:
             self._remb.estimator.arrived(packet.ssrc, packet.timestamp, codec.clock_rate, size, at)
 
-    def _arm_feedback(self, now: float) -> None:
+    def _arm_feedback(self, now: float, *, is_late: bool) -> None:
+        timer = self._feedback_timer
+        if timer is not None and not is_late and self._feedback_at <= now + LEAST_PAUSE_S:
+            return  # as soon as it could be
         due = self._feedback.due_at(now)
         if due is None or self._owner._is_closed:
             return
-        loop = asyncio.get_running_loop()
-        timer, in_s = self._feedback_timer, max(0.0, due - now)
-        at = loop.time() + in_s
+        due = max(now, due)
         if timer is not None:
-            if self._feedback_at <= at + SOONER_S:
+            if self._feedback_at <= due + SOONER_S:
                 return
             timer.cancel()
-        self._feedback_timer, self._feedback_at = loop.call_later(in_s, self._tell), at
+        self._feedback_at = due
+        self._feedback_timer = asyncio.get_running_loop().call_later(due - now, self._tell)
 
     def _tell(self) -> None:
         self._feedback_timer = None
@@ -188,8 +190,7 @@ class _Transport:
     def _say(self, stream: RtpStream | None, *packets: RtcpPacket) -> None:
         if stream is None:
             return
-        ssrc = stream.sender.ssrc
-        head = bytes(ReceiverReport(ssrc)) + bytes(SourceName(ssrc, self._owner._cname))
+        head = feedback_head(stream.sender.ssrc, self._owner._cname)
         self._owner._send_rtcp(stream.plan.rtcp_transport, head + b"".join(map(bytes, packets)))
 
     # What the peer says -------------------------------------------------------------------------------------

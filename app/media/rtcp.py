@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.media.errors import PacketError
 from app.media.twcc import FEEDBACK_FORMAT, TransportFeedback, read_feedback
@@ -199,6 +200,12 @@ class BitrateNotice:
 RtcpPacket = (
     SenderReport | ReceiverReport | Bye | Nack | Pli | Fir | Remb | BitrateRequest | BitrateNotice | TransportFeedback
 )
+
+
+@lru_cache(maxsize=64)
+def feedback_head(ssrc: int, cname: str) -> bytes:
+    """Give what feedback stands behind: an empty receiver report and the name (RFC 4585 section 3.1)."""
+    return bytes(ReceiverReport(ssrc)) + bytes(SourceName(ssrc, cname))
 
 
 def parse_rtcp(data: bytes) -> list[RtcpPacket]:

@@ -20,7 +20,7 @@ from app.media.lipsync import SourceClock
 from app.media.pacer import Outgoing, Urgency
 from app.media.peer_loss import PeerLoss
 from app.media.plan import CodecPlan, StreamPlan
-from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Report, SenderReport, SourceName
+from app.media.rtcp import Fir, Nack, Pli, ReceiverReport, Report, SenderReport, SourceName, feedback_head
 from app.media.rtp import ReceptionCounter, RtpPacket
 from app.media.sending import RtpSender, ntp_time
 from app.media.stats import RateMeter
@@ -302,7 +302,7 @@ class RtpStream:
         """Send feedback at once, after an empty receiver report as RFC 4585 section 3.1 wants."""
         if not self.has_rtcp or not self.gate_open:
             return
-        head = bytes(ReceiverReport(self.sender.ssrc)) + bytes(SourceName(self.sender.ssrc, self.host.cname))
+        head = feedback_head(self.sender.ssrc, self.host.cname)
         self.host.send_rtcp(self.plan.rtcp_transport, head + b"".join(map(bytes, packets)))
 
     def send_key_request(self) -> bool:
