@@ -92,6 +92,7 @@ class Watch:
     is_recorded: bool = False  # and the file is not finished
     fell_short: bool = False  # something beside the call itself was asked for and not done
     path_told: set[IceMoment] = field(default_factory=set)
+    timeline: tuple[IceMoment, ...] = ()  # that was looked through last
     limits_told: set[tuple[str, str, bool]] = field(default_factory=set)
 
     def take(self, event: Event) -> None:
@@ -135,6 +136,9 @@ class Watch:
     def _tell_path(self, call_id: str, ice: IceSnapshot) -> None:
         if self.info is not None and call_id != self.info.call_id:
             return
+        if ice.timeline is self.timeline:
+            return
+        self.timeline = ice.timeline
         for moment in ice.timeline:
             if moment.kind in _PATH and moment not in self.path_told:
                 self.path_told.add(moment)
