@@ -18,7 +18,7 @@ from unittest.mock import patch
 import av
 
 from app.frames import FrameMailbox
-from app.media import loading, video_send, video_stream
+from app.media import loading, rehearsal, video_send, video_stream
 from app.media.assembly import EncodedFrame
 from app.media.certificate import Certificate
 from app.media.codecs import VP8
@@ -176,6 +176,7 @@ def _without_threads() -> Iterator[list[_Player]]:
         patch.object(video_stream, "VideoSendWorker", _Capture),
         patch.object(video_stream, "VideoPlayWorker", player),
         patch.object(video_send, "make_encoder", lambda codec, bps, fps, is_screen: _Encoder(bps)),
+        patch.object(rehearsal, "make_encoder", lambda codec, bps, fps: _Encoder(bps)),
     ):
         yield players
 
