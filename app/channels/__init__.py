@@ -1,0 +1,1 @@
+"""Group radio: missions, sealed packets, talkers, and the links that carry them. See docs/channels.md."""

@@ -1,0 +1,44 @@
+"""What is worth a word in a mission that can be used all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.channels.mission import GOOD_NAME, Group, GroupType, Mission
+
+
+def notices(mission: Mission) -> tuple[str, ...]:
+    """One sentence for each thing that its author may not have meant."""
+    return (*_of_mission(mission), *(sentence for group in mission.groups for sentence in _of_group(mission, group)))
+
+
+def _of_mission(mission: Mission) -> Iterator[str]:
+    if len(mission.name) > GOOD_NAME:
+        yield f"The mission's name has more than {GOOD_NAME} characters and may be cut short where it is shown."
+    kinds = {group.type for group in mission.groups}
+    if GroupType.AUDIO not in kinds:
+        yield "The mission has no channel to talk on."
+    if GroupType.MISSION_CONTROL not in kinds:
+        yield "The mission has no mission control channel: nobody sees who is there, and alerts reach nobody."
+    receivers: dict[tuple[str, int], str] = {}
+    for group in mission.groups:
+        other = receivers.setdefault((group.rx.address, group.rx.port), group.name)
+        if other != group.name:
+            yield f"{other} and {group.name} receive at the same address, {group.rx}: each hears the other's packets."
+
+
+def _of_group(mission: Mission, group: Group) -> Iterator[str]:
+    name, cluster = group.name, mission.cluster_of(group)
+    if len(name) > GOOD_NAME:
+        yield f"The name {name} has more than {GOOD_NAME} characters and may be cut short where it is shown."
+    if not group.is_encrypted:
+        yield f"{name} is clear: whoever is on its way can listen and talk."
+    if cluster is None and not group.tx.is_multicast:
+        yield f"{name} has no rallypoint, and {group.tx.address} is no multicast address: one machine at most hears it."
+    for server in cluster.rallypoints if cluster is not None else ():
+        if not server.verify_peer or server.allow_self_signed_certificate:
+            yield f"{name} trusts the rallypoint {server.host} without a certificate that can be verified."
+    if group.type is GroupType.RAW:
+        yield f"{name} carries other programs' datagrams (type 3), which Parley does not show."
+    if group.tx_audio is not None and group.tx_audio.no_hdr_ext:
+        yield f"{name} sends no header extension: nobody sees who talks, and an emergency is not marked."
