@@ -23,6 +23,8 @@ def load() -> Any:
             os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")
         # Seconds that a read waits for a camera that hangs; ten otherwise.
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
+        # A picture file may claim any size; no camera's has more points.
+        os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(64 << 20))
         before = {name: os.environ.get(name) for name in _QT_VARIABLES}
         try:
             import cv2
