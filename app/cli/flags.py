@@ -256,7 +256,7 @@ def password_from(text: str) -> str:
     raise argparse.ArgumentTypeError("say env:NAME or file:PATH")
 
 
-def host_port(default: int) -> Callable[[str], HostPort]:
+def host_port(default: int | None) -> Callable[[str], HostPort]:
     def parse(text: str) -> HostPort:
         try:
             return HostPort.parse(text, default)

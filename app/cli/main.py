@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from app import VERSION
-from app.cli import flags
+from app.cli import flags, mission_flags
 from app.cli.console import Console
 from app.engine.errors import EngineError
 
-COMMANDS = ("window", "call", "listen", "home", "doctor")
+COMMANDS = ("window", "call", "listen", "home", "doctor", "mission")
 
 Command = Callable[[argparse.Namespace, Console, float], Coroutine[Any, Any, int]]
 
@@ -58,6 +58,10 @@ def _command(name: str) -> Command:
         from app.cli.doctor import doctor
 
         return doctor
+    if name == "mission":
+        from app.cli.missions import mission
+
+        return mission
     if name == "listen":
         from app.cli.listening import listen
 
@@ -131,6 +135,8 @@ def build_parser() -> argparse.ArgumentParser:
     flags.add_account(doctor)
     flags.add_network(doctor)
     flags.add_always(doctor, again=True)
+    mission = commands.add_parser("mission", help="make, show, check and convert the files that channels come from")
+    mission_flags.add_commands(mission)
     return parser
 
 

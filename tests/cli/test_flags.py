@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,9 +160,14 @@ def test_wrong_usage_is_one_clear_error(arguments: list[str], words: str, capsys
 
 
 def test_every_flag_is_explained() -> None:
-    parser = build_parser()
-    for action in parser._subparsers._group_actions[0].choices.values():  # type: ignore[union-attr,attr-defined]
-        assert all(option.help for option in action._actions), action.prog
+    waiting = [build_parser()]
+    while waiting:
+        parser = waiting.pop()
+        for option in parser._actions:
+            if isinstance(option, argparse._SubParsersAction):
+                waiting += option.choices.values()
+            else:
+                assert option.help, f"{parser.prog} {option.dest}"
 
 
 def test_a_flag_before_the_command_counts_as_one_after_it() -> None:
