@@ -30,7 +30,7 @@ run_packages="libportaudio2 libegl1 libgl1 libdbus-1-3 libfontconfig1 libglib2.0
   libwayland-egl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0
   libxcb-shape0 libxcb-xinerama0"
 # Peers and servers to call, networks to break, and a screen, a sound card and a voice made of software.
-test_packages="coturn kamailio kamailio-tls-modules kamailio-websocket-modules kamailio-utils-modules
+test_packages="coturn nats-server kamailio kamailio-tls-modules kamailio-websocket-modules kamailio-utils-modules
   kamailio-outbound-modules baresip-core baresip-ffmpeg sip-tester nftables iproute2 tcpdump ethtool conntrack procps
   pulseaudio pulseaudio-utils libasound2-plugins alsa-utils xvfb openbox xdotool imagemagick sox espeak-ng
   pocketsphinx-testdata tinyproxy"

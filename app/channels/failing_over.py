@@ -67,6 +67,12 @@ class FailoverLink:
         self._state = LinkState(LinkKind.FAILOVER, False, "The channel has been left.")
         self.on_state(self._state)
 
+    def network_changed(self) -> None:
+        """Tell both."""
+        self._rallypoint.network_changed()
+        if self._multicast is not None:
+            self._multicast.network_changed()
+
     def send(self, datagram: bytes, now: float) -> None:
         """Send by the way that the others hear, or by both while it changes."""
         if Way.RALLYPOINT in self._failover.sends_on:

@@ -61,6 +61,10 @@ class Link(Protocol):
         """End, and leave nothing behind. A second time does nothing."""
         ...
 
+    def network_changed(self) -> None:
+        """Take note that addresses of this machine have come or gone."""
+        ...
+
     def send(self, datagram: bytes, now: float) -> None:
         """Send soon or not at all: sound that cannot leave now is worth nothing later."""
         ...

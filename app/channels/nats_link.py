@@ -17,7 +17,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,8 +156,14 @@ def reason(error: BaseException) -> str:
         return "it ended the connection"
     if isinstance(error, NatsError):
         words = str(error).removeprefix("nats: ").strip("'\" ")
+        if _is_forbidden(error):
+            return "it does not let us use this channel"
         return "it does not accept our login" if "authorization" in words.lower() else f"it said: {words[:80]}"
     return f"the connection failed ({(getattr(error, 'strerror', None) or type(error).__name__).lower()[:60]})"
+
+
+def _is_forbidden(error: BaseException) -> bool:
+    return isinstance(error, NatsError) and "permissions violation" in str(error).lower()
 
 
 class NatsConnection:
@@ -179,6 +185,7 @@ class NatsConnection:
         self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._sent = 0
         self._confirmed = 0
+        self._has_begun = False
         self._is_open = False
         self._is_closed = False
         self.may_send = asyncio.Event()
@@ -195,9 +202,13 @@ class NatsConnection:
                 if not connecting.done():
                     connecting.cancel()
                     await asyncio.wait({connecting})
+                if not connecting.cancelled():
+                    connecting.exception()  # known from here on, whatever is made of it
             if not connecting.cancelled() and connecting.exception() is None and self._client.is_connected:
                 await self._client.subscribe(self._subject, cb=self._received, pending_msgs_limit=MOST_WAITING)
                 await self._client.flush(timeout=connect_timeout_s)  # type: ignore[arg-type]  # wait_for takes a float
+                if self._failed.done():  # it has let us in, and not to this subject
+                    raise self._failed.result()
                 self._is_open = True
                 self.may_send.set()
                 return
@@ -217,6 +228,7 @@ class NatsConnection:
                 "user": self._after_tls(context, target.user),
                 "password": self._after_tls(context, target.password),
             }
+        self._has_begun = True
         await self._client.connect(
             f"{'wss' if target.websocket else 'tls'}://{host}:{target.port}",
             error_cb=self._noted,
@@ -242,13 +254,18 @@ class NatsConnection:
 
     async def _noted(self, error: Exception) -> None:
         log.info("rallypoint %s: %s", self._target, error)
-        if not self._is_open and not self._failed.done():
-            self._failed.set_result(error)
+        if not self._is_open:
+            if not self._failed.done():
+                self._failed.set_result(error)
+        elif _is_forbidden(error):  # said after the first datagram: the server has no earlier word for it
+            self._lose(error)
 
     async def _ended(self) -> None:
+        self._lose(self._client.last_error)
+
+    def _lose(self, error: Exception | None) -> None:
         if self._is_open and not self._is_closed:
             self._is_closed = True
-            error = self._client.last_error
             self._on_lost("it ended the connection" if error is None else reason(error))
 
     async def _received(self, message: Msg) -> None:
@@ -289,6 +306,6 @@ class NatsConnection:
         if not self._failed.done():
             self._failed.cancel()
         await self._tasks.close()
-        ending: Awaitable[None] = self._client.close()
-        with contextlib.suppress(NatsError, OSError, TimeoutError):
-            await asyncio.wait_for(ending, CLOSE_LIMIT_S)
+        if self._has_begun:
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                await asyncio.wait_for(self._client.close(), CLOSE_LIMIT_S)

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from app.channels.cluster import Carries, Close, Cluster, ClusterPlan, Open, Ping
+from app.channels.duplicates import Duplicates, digest
 from app.channels.links import LinkKind, LinkState, OnDatagram, OnState
 from app.channels.nats_link import NatsConnection, RallypointTarget, reason
-from app.channels.send_queue import SendQueue
+from app.channels.send_queue import MOST_AGE_S, SendQueue
 from app.owned_tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ class RallypointLink:
     """One channel by a cluster of rallypoints, in the mission's order; app.channels.links.Link.
 
     `subject` is what `nats_link.subject_of` gives for the channel. `chance`: numbers from 0 to 1.
+    `most_age_s`: what has waited longer is not sent.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class RallypointLink:
         subject: str,
         plan: ClusterPlan,
         chance: Callable[[], float] = random.random,
+        most_age_s: float = MOST_AGE_S,
     ) -> None:
         self.on_datagram: OnDatagram = lambda datagram, source, now: None
         self.on_state: OnState = lambda state: None
@@ -36,12 +39,14 @@ class RallypointLink:
         self._subject = subject
         self._plan = plan
         self._cluster = Cluster(plan, chance)
-        self._queue = SendQueue()
+        self._queue = SendQueue(most_age_s=most_age_s)
+        self._duplicates = Duplicates()
         self._connections: dict[int, NatsConnection] = {}
         self._opening: dict[int, asyncio.Task[None]] = {}
         self._carrier: NatsConnection | None = None
         self._troubles: dict[int, str] = {}  # by place in the list
         self._tasks = OwnedTasks("rallypoint link")
+        self._endings = OwnedTasks("rallypoint link's end")  # short, and never cut off: they leave nothing behind
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = asyncio.Event()
         self._place: int | None = None
@@ -75,7 +80,9 @@ class RallypointLink:
         await self._tasks.close()
         connections, self._connections = list(self._connections.values()), {}
         self._carrier = None
-        await asyncio.gather(*(one.close() for one in connections), return_exceptions=True)
+        for one in connections:
+            self._endings.start(one.close(), "closing")
+        await self._endings.finish()
         self._set_state(LinkState(LinkKind.RALLYPOINT, False, "The rallypoint has been left."))
 
     def network_changed(self) -> None:
@@ -137,7 +144,7 @@ class RallypointLink:
         connection = self._connections[attempt] = NatsConnection(
             target,
             self._subject,
-            lambda datagram: self.on_datagram(datagram, str(target), time.monotonic()),
+            lambda datagram: self._heard(attempt, str(target), datagram),
             lambda why: self._lost(attempt, place, why),
         )
         try:
@@ -152,6 +159,14 @@ class RallypointLink:
             self._opening.pop(attempt, None)
             self._cluster.connected(attempt, time.monotonic())
         self._turn()
+
+    def _heard(self, attempt: int, source: str, datagram: bytes) -> None:
+        now = time.monotonic()
+        if attempt not in self._connections:
+            return
+        # While one connection takes over from another, both bring the same.
+        if len(self._connections) < 2 or self._duplicates.is_new(digest(datagram), now):
+            self.on_datagram(datagram, source, now)
 
     def _lost(self, attempt: int, place: int, why: str) -> None:
         self._troubles[place] = why
@@ -179,7 +194,7 @@ class RallypointLink:
             opening.cancel()
         connection = self._connections.pop(attempt, None)
         if connection is not None:
-            self._tasks.start(connection.close(), "closing")
+            self._endings.start(connection.close(), "closing")
 
     def _tell(self) -> None:
         if self._carrier is not None and self._place is not None:

@@ -22,12 +22,16 @@ class Fake:
         self.state = LinkState(kind, is_up, f"{kind.name.title()} is {'up' if is_up else 'down'}.")
         self.sent: list[bytes] = []
         self.is_open = False
+        self.changes = 0
 
     async def start(self) -> None:
         self.is_open = True
 
     async def close(self) -> None:
         self.is_open = False
+
+    def network_changed(self) -> None:
+        self.changes += 1
 
     def send(self, datagram: bytes, now: float) -> None:
         self.sent.append(datagram)
@@ -78,6 +82,8 @@ def test_an_outage_from_end_to_end() -> None:
         (multicast,) = channel.multicasts
         assert multicast.is_open
         await channel.say(b"by multicast")
+        channel.link.network_changed()
+        assert (channel.rallypoint.changes, multicast.changes) == (1, 1)
         multicast.on_datagram(b"from a neighbour", "192.0.2.9:5000", 0.0)
         channel.rallypoint.turn(True)
         await channel.say(b"by both")
