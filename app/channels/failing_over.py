@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from app.channels.duplicates import digest
-from app.channels.failover import Failover, FailoverState, Step, Way
+from app.channels.failover import RETURN_S, Failover, FailoverState, Step, Way
 from app.channels.links import Link, LinkKind, LinkState, OnDatagram, OnState
 from app.owned_tasks import OwnedTasks
 
@@ -25,16 +25,25 @@ _WORDS = {
 
 
 class FailoverLink:
-    """One channel by two ways; app.channels.links.Link. `failover_s` None: never by multicast."""
+    """One channel by two ways; app.channels.links.Link. `failover_s` None: never by multicast.
 
-    def __init__(self, rallypoint: Link, make_multicast: Callable[[], Link], failover_s: float | None) -> None:
+    `return_s`: for how long the rallypoint must be up again before multicast is left.
+    """
+
+    def __init__(
+        self,
+        rallypoint: Link,
+        make_multicast: Callable[[], Link],
+        failover_s: float | None,
+        return_s: float = RETURN_S,
+    ) -> None:
         self.on_datagram: OnDatagram = lambda datagram, source, now: None
         self.on_state: OnState = lambda state: None
         self._rallypoint = rallypoint
         self._make_multicast = make_multicast
         self._multicast: Link | None = None
-        self._failover = Failover(failover_s, time.monotonic())
-        self._failover_s = failover_s
+        self._failover = Failover(failover_s, time.monotonic(), return_s)
+        self._failover_s, self._return_s = failover_s, return_s
         self._tasks = OwnedTasks("failover")
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -47,7 +56,7 @@ class FailoverLink:
 
     async def start(self) -> None:
         """Connect to the rallypoint; the time to multicast begins to count."""
-        self._failover = Failover(self._failover_s, time.monotonic())
+        self._failover = Failover(self._failover_s, time.monotonic(), self._return_s)
         self._rallypoint.on_datagram = lambda *what: self._heard(Way.RALLYPOINT, *what)
         self._rallypoint.on_state = lambda state: self._turn()
         await self._rallypoint.start()

@@ -1,7 +1,7 @@
 """When a channel of a rallypoint falls over to multicast, and when it comes back. Pure: the time is passed in.
 
 The rallypoint is lost: after `failover_s` the channel joins its multicast address and talks there. The rallypoint is
-back: the channel talks on both and hears both, each datagram once, until the rallypoint has been up for `settle_s` and
+back: the channel talks on both and hears both, each datagram once, until the rallypoint has been up for `return_s` and
 nobody was heard on multicast alone for as long. Only then does it leave multicast. So a word is said on at least one
 way that the others hear while each of them comes back in its own time, and none is heard twice.
 """
@@ -12,11 +12,15 @@ import logging
 from enum import Enum
 from typing import Final
 
+from app.channels.cluster import MOST_PAUSE_S
 from app.channels.duplicates import Duplicates
 
 log = logging.getLogger(__name__)
 
 SETTLE_S = 5.0
+# Longer than the longest pause of a cluster with an attempt behind it: whoever lost the same rallypoint, and only
+# listens, has come back as well by then.
+RETURN_S = MOST_PAUSE_S + 10.0
 CONFIRM_S = 2.0  # what was said on both ways has come by both within this time
 _MOST_UNCONFIRMED = 1024
 
@@ -83,9 +87,9 @@ class Failover:
     `failover_s` is the mission's `multicastFailoverSecs`; None where the channel has no failover.
     """
 
-    def __init__(self, failover_s: float | None, now: float, settle_s: float = SETTLE_S) -> None:
+    def __init__(self, failover_s: float | None, now: float, return_s: float = RETURN_S) -> None:
         self._failover_s = failover_s
-        self._settle_s = settle_s
+        self._return_s = return_s
         self.state = FailoverState.LOST
         self._lost_since = now
         self._up_since = now
@@ -141,9 +145,9 @@ class Failover:
         if self.state is FailoverState.LOST:
             return None if self._failover_s is None else self._lost_since + self._failover_s
         if self.state is FailoverState.SHAKY:
-            return self._up_since + self._settle_s
+            return self._up_since + SETTLE_S
         if self.state is FailoverState.RETURNING:
-            return max(self._up_since, self._alone_at) + self._settle_s
+            return max(self._up_since, self._alone_at) + self._return_s
         return None
 
     def _is_open(self, due: float) -> bool:

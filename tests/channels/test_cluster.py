@@ -6,6 +6,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.channels.cluster import (
     MOST_PAUSE_S,
@@ -214,3 +216,32 @@ def test_after_stopping_nothing_begins() -> None:
 def test_a_cluster_has_a_sensible_number_of_nodes(count: int) -> None:
     with pytest.raises(ValueError, match="rallypoints"):
         ClusterPlan(count)
+
+
+steps = st.tuples(
+    st.sampled_from(["kill", "hang", "revive", "move", "wait"]),
+    st.integers(0, 2),
+    st.sampled_from([0.01, 0.3, 2.0, 15.0]),
+)
+
+
+@given(st.sampled_from(Strategy), st.lists(steps, max_size=25), st.floats(0, 1))
+def test_whatever_happens_one_connection_carries_in_the_end(
+    strategy: Strategy, story: list[tuple[str, int, float]], chance: float
+) -> None:
+    world = World(UP, UP, UP, chance=lambda: chance, strategy=strategy)
+    for what, place, seconds in story:
+        if what in ("kill", "hang"):
+            world.kill(place, REFUSES if what == "kill" else SILENT)
+        elif what == "revive":
+            world.rallypoints[place] = UP
+        elif what == "move":
+            world.move()
+        world.run(seconds)
+        assert len(world.open) <= 2
+        assert world.cluster.next_timeout() is not None
+    world.rallypoints = [UP, UP, UP]
+    world.run(90)
+    assert list(world.open.values()) == [world.carries]
+    if strategy is Strategy.FAIL_BACK:
+        assert world.carries == 0

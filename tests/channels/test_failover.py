@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from app.channels.failover import CONFIRM_S, SETTLE_S, Failover, FailoverState, Step, Way
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.channels.failover import CONFIRM_S, RETURN_S, Failover, FailoverState, Step, Way
 
 RALLYPOINT, MULTICAST = Way.RALLYPOINT, Way.MULTICAST
 
@@ -70,8 +73,8 @@ def test_it_sends_on_both_until_the_rallypoint_has_been_up_for_a_while() -> None
     failover = fallen_over()
     failover.rallypoint(True, 200.0)
     assert failover.sends_on == {RALLYPOINT, MULTICAST}
-    assert run(failover, 200.0 + SETTLE_S - 0.1) == []
-    assert run(failover, 200.0 + SETTLE_S) == [Step.LEAVE]
+    assert run(failover, 200.0 + RETURN_S - 0.1) == []
+    assert run(failover, 200.0 + RETURN_S) == [Step.LEAVE]
     assert failover.sends_on == {RALLYPOINT}
 
 
@@ -98,7 +101,7 @@ def test_a_talker_by_both_ways_does_not_keep_multicast() -> None:
     failover = fallen_over()
     failover.rallypoint(True, 200.0)
     steps = []
-    for number in range(1000):
+    for number in range(5000):
         now = 200.0 + number * 0.02
         failover.heard(MULTICAST, number.to_bytes(2, "big"), now)
         failover.heard(RALLYPOINT, number.to_bytes(2, "big"), now + 0.01)
@@ -109,14 +112,33 @@ def test_a_talker_by_both_ways_does_not_keep_multicast() -> None:
 def test_somebody_who_is_on_multicast_alone_is_not_left() -> None:
     failover = fallen_over()
     failover.rallypoint(True, 200.0)
-    for number in range(1000):
+    for number in range(5000):
         failover.heard(MULTICAST, number.to_bytes(2, "big"), 200.0 + number * 0.02)
         assert run(failover, 200.0 + number * 0.02) == []
-    assert run(failover, 220.0 + SETTLE_S + CONFIRM_S) == [Step.LEAVE]
+    assert run(failover, 300.0 + RETURN_S + CONFIRM_S) == [Step.LEAVE]
 
 
 def test_the_same_news_twice_changes_nothing() -> None:
     failover = fallen_over()
     failover.rallypoint(True, 200.0)
     failover.rallypoint(True, 204.0)
-    assert run(failover, 205.0) == [Step.LEAVE]
+    assert run(failover, 200.0 + RETURN_S) == [Step.LEAVE]
+
+
+happenings = st.lists(
+    st.tuples(st.sampled_from(["up", "down", "wait"]), st.sampled_from([0.1, 2.0, 7.0, 50.0])), max_size=40
+)
+
+
+@given(happenings)
+def test_multicast_is_joined_exactly_while_it_is_needed(story: list[tuple[str, float]]) -> None:
+    failover, now, joined = Failover(10.0, 0.0), 0.0, False
+    for what, seconds in story:
+        if what != "wait":
+            failover.rallypoint(what == "up", now)
+        now += seconds
+        for step in run(failover, now):
+            assert joined == (step is Step.LEAVE)
+            joined = step is Step.JOIN
+        assert joined == (failover.state in (FailoverState.MULTICAST, FailoverState.RETURNING))
+        assert joined == (MULTICAST in failover.sends_on)
