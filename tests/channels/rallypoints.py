@@ -109,18 +109,21 @@ def free_ports(count: int) -> list[int]:
 
 
 class Rallypoint:
-    """One nats-server on a port; `kill` and `run` as often as wanted."""
+    """One nats-server on a port; `kill` and `run` as often as wanted. `within` is what its command line begins with."""
 
-    def __init__(self, folder: Path, port: int, body: str) -> None:
+    def __init__(
+        self, folder: Path, port: int, body: str, address: str = "127.0.0.1", within: tuple[str, ...] = ()
+    ) -> None:
         self.port = port
+        self._within = within
         self._config = folder / f"nats-{port}.conf"
-        self._config.write_text(f"listen: 127.0.0.1:{port}\n{body}\n")
+        self._config.write_text(f"listen: {address}:{port}\n{body}\n")
         self._log = folder / f"nats-{port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     async def run(self) -> None:
         """Start it and wait until it takes connections."""
-        self._process = process = self._start()
+        process = self.begin()
         for _ in range(500):
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -132,10 +135,13 @@ class Rallypoint:
                 return
         raise AssertionError(self._log.read_text())
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Start it and wait for nothing."""
         assert SERVER is not None
         with self._log.open("ab") as log:
-            return subprocess.Popen([SERVER, "-c", str(self._config)], stdout=log, stderr=log)
+            command = [*self._within, SERVER, "-c", str(self._config)]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        return self._process
 
     def stop_for_a_while(self) -> None:
         """Let it hang: its connections stand, and it does nothing."""
