@@ -17,7 +17,7 @@ from app.media.bundled import library_paths
 from app.media.errors import MediaError, PacketError
 
 SAMPLE_RATE_HZ = 48_000
-PACKET_SAMPLES = (480, 960, 1_920, 2_880)  # 10 to 60 ms
+PACKET_SAMPLES = (480, 960, 1_920, 2_880, 3_840, 4_800, 5_760)  # 10 to 120 ms
 LONGEST_SAMPLES = 5_760  # 120 ms
 LARGEST_PAYLOAD_BYTES = 1_275
 
@@ -75,7 +75,7 @@ def _reason(code: int) -> str:
 
 
 class OpusEncoder:
-    """Mono encoder for packets of 10, 20, 40 or 60 ms; `adapt` sets how."""
+    """Mono encoder for packets of 10 ms, or of 20 to 120 ms in steps of 20; `adapt` sets how."""
 
     timestamp_step = 960  # of 20 ms
 
