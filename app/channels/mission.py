@@ -16,7 +16,6 @@ from app.channels import ids, strict_json
 from app.channels.errors import MissionError, cut
 from app.channels.mission_fields import Extra, Fields, to_milliseconds, written
 from app.channels.mission_parts import (
-    ENCODERS,
     MOST_RALLYPOINTS,
     Address,
     ConnectionStrategy,
@@ -34,7 +33,6 @@ from app.channels.pin import PinDigest
 from app.channels.strict_json import Json
 
 __all__ = [
-    "ENCODERS",
     "Address",
     "ConnectionStrategy",
     "Group",

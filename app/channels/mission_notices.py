@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.channels.encoders import check_sending
+from app.channels.errors import ChannelError
 from app.channels.mission import GOOD_NAME, Group, GroupType, Mission
 
 
@@ -40,5 +42,10 @@ def _of_group(mission: Mission, group: Group) -> Iterator[str]:
             yield f"{name} trusts the rallypoint {server.host} without a certificate that can be verified."
     if group.type is GroupType.RAW:
         yield f"{name} carries other programs' datagrams (type 3), which Parley does not show."
+    if group.type is GroupType.AUDIO and group.tx_audio is not None:
+        try:
+            check_sending(group.tx_audio.encoder, group.tx_audio.framing_ms)
+        except ChannelError as error:
+            yield f"{name}: {error}"
     if group.tx_audio is not None and group.tx_audio.no_hdr_ext:
         yield f"{name} sends no header extension: nobody sees who talks, and an emergency is not marked."

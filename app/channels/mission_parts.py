@@ -10,6 +10,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from app.channels.encoders import ENCODERS, EncoderId
 from app.channels.errors import MissionError
 from app.channels.mission_fields import Extra, Fields, is_numeric, written
 from app.channels.strict_json import Json
@@ -110,7 +111,7 @@ _TCP_OPTIONS = TxOptions(ttl=-1)
 class TxAudio:
     """How a channel's sound is sent. `encoder` is an id of the codec table; `max_tx_secs` 0 means no limit."""
 
-    encoder: int = 21
+    encoder: int = EncoderId.OPUS_8
     encoder_name: str = ""
     framing_ms: int = 60
     block_count: int = 0
@@ -131,12 +132,12 @@ class TxAudio:
 
     @classmethod
     def read(cls, fields: Fields) -> TxAudio:
-        encoder = fields.whole("encoder", -(2**31), 2**31 - 1, 21)
-        if encoder not in ENCODERS:
+        encoder = fields.whole("encoder", -(2**31), 2**31 - 1, EncoderId.OPUS_8)
+        if encoder not in ENCODERS or encoder == EncoderId.UNKNOWN:
             raise fields.error("encoder", f"is {encoder}, and there is no codec of this number")
         name = fields.text("encoderName", "", most=64)
-        if encoder == EXTERNAL_ENCODER and not name:
-            raise fields.error("encoderName", f"is missing, and an encoder of {EXTERNAL_ENCODER} is known by its name")
+        if encoder == EncoderId.EXTERNAL and not name:
+            raise fields.error("encoderName", f"is missing, and an encoder of {encoder} is known by its name")
         return cls(
             encoder,
             name,
@@ -160,12 +161,6 @@ class TxAudio:
 
     def to_json(self) -> Json:
         return written(self, always=frozenset({"encoder", "framing_ms", "fdx", "no_hdr_ext", "max_tx_secs"}))
-
-
-EXTERNAL_ENCODER = -1
-ENCODERS = frozenset(
-    (EXTERNAL_ENCODER, *range(1, 6), *range(10, 18), *range(20, 30), *range(30, 38), *range(40, 48), *range(50, 53))
-)
 
 
 @dataclass(frozen=True, slots=True)

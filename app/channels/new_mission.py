@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.channels.encoders import EncoderId, check_sending
 from app.channels.errors import MissionError
 from app.channels.mission import MOST_GROUPS, Group, GroupType, Meta, Mission
 from app.channels.mission_parts import Address, Presence, Rallypoint, RallypointCluster, TxAudio
@@ -15,7 +16,6 @@ from app.channels.pin import PinDigest
 
 CONTROL_NAME = "Mission Control"
 FIRST_PORT = 18_000
-OPUS_24 = 29
 _MOST_CHOSEN = 254
 _KEY_BYTES = 32
 
@@ -42,7 +42,7 @@ class MissionWishes:
     control: ChannelWish | None = ChannelWish(CONTROL_NAME)
     description: str = ""
     encrypted: bool = True
-    encoder: int = OPUS_24
+    encoder: int = EncoderId.OPUS_24
     framing_ms: int = 20
     full_duplex: bool = False
     rallypoints: tuple[Address, ...] = ()
@@ -54,7 +54,8 @@ class MissionWishes:
 def new_mission(
     wishes: MissionWishes, created: datetime, *, random_bytes: Callable[[int], bytes] = os.urandom
 ) -> Mission:
-    """Make the mission, checked as any that is read; MissionError for wishes that make none."""
+    """Make the mission, checked as any that is read; ChannelError for wishes that make none, or none to talk on."""
+    check_sending(wishes.encoder, wishes.framing_ms)
     wished = [(each, GroupType.AUDIO) for each in wishes.channels]
     if wishes.control is not None:
         wished.insert(0, (wishes.control, GroupType.MISSION_CONTROL))

@@ -60,7 +60,9 @@ def _wish_flags(parser: argparse.ArgumentParser) -> None:
     control.add_argument("--no-control", action="store_true", help="no presence, no alerts")
     group.add_argument("--description", default="", metavar="TEXT", help="at most 256 letters")
     group.add_argument("--clear", action="store_true", help="no encryption: whoever is on the way can listen")
-    group.add_argument("--encoder", type=int, default=29, metavar="ID", help="docs/channels.md; default 29, Opus 24k")
+    group.add_argument(
+        "--encoder", type=int, default=29, metavar="ID", help="docs/channels-packets.md; default 29, Opus 24 kb/s"
+    )
     group.add_argument("--framing-ms", type=int, default=20, metavar="MS", help="sound in a packet: default 20")
     group.add_argument("--full-duplex", action="store_true", help="everybody may talk at once, as in a call")
     group.add_argument(

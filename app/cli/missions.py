@@ -88,7 +88,7 @@ def _show(args: argparse.Namespace, console: Console) -> int:
         way = f"rallypoint {', '.join(channel.rallypoints)}" if channel.rallypoints else "multicast"
         if channel.failover_after_s is not None:
             way += f", multicast after {channel.failover_after_s} s without one"
-        kind = channel.kind if channel.encoder is None else f"encoder {channel.encoder}, {channel.framing_ms} ms"
+        kind = channel.kind if channel.codec is None else f"{channel.codec}, {channel.framing_ms} ms"
         lock = "encrypted" if channel.encrypted else "clear"
         lines.append(f"  {channel.name:20} {channel.receives_at:22} {lock:9}  {kind}; {way}")
     lines += [f"note: {sentence}" for sentence in seen.notices]

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from app.channels import mission_file
+from app.channels.encoders import encoder_info
 from app.channels.errors import ChannelError, PassphraseNeeded
 from app.channels.mission import Group, GroupType, Mission
 from app.channels.mission_fields import format_instant
@@ -67,6 +68,7 @@ class ChannelView:
     receives_at: str
     sends_to: str
     encoder: int | None
+    codec: str | None
     framing_ms: int | None
     full_duplex: bool
     rallypoints: tuple[str, ...]
@@ -182,6 +184,7 @@ def _channel(mission: Mission, group: Group) -> ChannelView:
         receives_at=str(group.rx),
         sends_to=str(group.tx),
         encoder=None if audio is None else audio.encoder,
+        codec=None if audio is None else encoder_info(audio.encoder).name,
         framing_ms=None if audio is None else audio.framing_ms,
         full_duplex=audio is not None and audio.fdx,
         rallypoints=() if cluster is None else tuple(str(server.host) for server in cluster.rallypoints),

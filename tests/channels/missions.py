@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from app.channels.encoders import ENCODERS, EncoderId
 from app.channels.mission import (
     Address,
     ConnectionStrategy,
@@ -25,7 +26,6 @@ from app.channels.mission import (
     TxOptions,
     TxPriority,
 )
-from app.channels.mission_parts import ENCODERS
 from app.channels.pin import PinDigest
 
 KEY = "84788DD4A5883EE1311E1A04F704BC650A2A2AA82805931A5EE4B0EA9C4B1DEF"
@@ -78,7 +78,7 @@ _CLUSTERS = st.builds(
 )
 _AUDIO = st.builds(
     TxAudio,
-    st.sampled_from(sorted(ENCODERS)),
+    st.sampled_from(sorted(ENCODERS.keys() - {EncoderId.UNKNOWN})),
     st.just("external"),
     framing_ms=st.integers(20, 120),
     fdx=st.booleans(),

@@ -304,7 +304,7 @@ def test_what_its_author_may_not_have_meant_is_noted() -> None:
         notices(
             Mission.parse(
                 mission_json(
-                    speech("A name that is far too long", txAudio={"noHdrExt": True}),
+                    speech("A name that is far too long", txAudio={"encoder": 45, "noHdrExt": True}),
                     speech("Bravo", tx={"address": "192.0.2.1", "port": 1}, rallypoints=[server]),
                     speech("Charlie", tx={"address": "192.0.2.1", "port": 1}, cryptoPassword=KEY),
                     speech("Delta", type=3, rx={"address": "234.42.42.9", "port": 1}),
@@ -315,6 +315,7 @@ def test_what_its_author_may_not_have_meant_is_noted() -> None:
     for part in (
         "no mission control",
         "may be cut short",
+        "This channel cannot be talked on. None of Parley's libraries has Codec 2.",
         "receive at the same address",
         "Bravo is clear",
         "without a certificate",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.channels import base91, mission_file
-from app.channels.errors import MissionError, PassphraseNeeded
+from app.channels.errors import ChannelError, MissionError, PassphraseNeeded
 from app.channels.mission import GroupType, Mission
 from app.channels.mission_file import DEFLECTION, MAGIC, QR_MOST_BYTES, fits_qr, is_encrypted, pack, unpack
 from app.channels.new_mission import ChannelWish, MissionWishes, new_mission
@@ -240,3 +240,8 @@ def test_too_many_wishes() -> None:
     many = tuple(ChannelWish(f"C{number}") for number in range(254))
     with pytest.raises(MissionError, match="at most 254 channels"):
         new_mission(MissionWishes("Relief", many), datetime(2026, 11, 22, tzinfo=UTC))
+
+
+def test_a_channel_that_nobody_could_talk_on_is_not_made() -> None:
+    with pytest.raises(ChannelError, match="Codec 2"):
+        new_mission(MissionWishes("Relief", (ChannelWish("Alpha"),), encoder=45), datetime(2026, 11, 22, tzinfo=UTC))

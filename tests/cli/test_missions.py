@@ -63,6 +63,7 @@ def test_a_mission_from_wishes_to_json(parley, tmp_path: Path, monkeypatch: pyte
     assert (code, err, seen["has_pin"], seen["expires"]) == (0, "", True, "2199-12-31T23:59:59.999Z")
     bravo = next(each for each in seen["channels"] if each["name"] == "Bravo")
     assert (bravo["receives_at"], bravo["encrypted"], bravo["kind"]) == ("239.192.7.2:18002", True, "audio")
+    assert bravo["codec"] == "Opus 24 kb/s"
     assert (bravo["encoder"], bravo["framing_ms"], bravo["failover_after_s"]) == (29, 20, 5)
     assert bravo["rallypoints"] == ["rp.example.org:7443"]
 
