@@ -27,6 +27,10 @@ FALL_A_SECOND = 0.025
 FIRST_FALL_A_SECOND = 0.080  # … until the call has settled
 SETTLED_S = 6.0
 LOOK_EVERY_PACKETS = 10
+ONE_STALL_S = 1.0  # packets that come after their time so close together are one matter
+TOO_LATE_REMEMBERED_S = 20.0  # … where it happens again in this time it will once more: so long …
+MOST_TOO_LATE_S = 0.040  # … the lateness is kept as delay, up to this
+TOO_LATE_FALL_A_SECOND = 0.002
 LOSS_REMEMBERED_S = 6.0
 REPAIRS_REMEMBERED_S = 5.0
 REPAIRS_WORTH = 3  # lost packets that came again in that time: fewer are not worth the delay
@@ -58,6 +62,9 @@ class DelayTracker:
         self._looked_at = 0.0
         self._jumps = 0
         self._packet_target_s = START_S
+        self._late_floor_s = 0.0
+        self._late_at = -TOO_LATE_REMEMBERED_S
+        self._late_until = 0.0
         self._loss_floor_s = 0.0
         self._loss_until = 0.0
         self._repairs: deque[tuple[float, float]] = deque(maxlen=MOST_IN_WINDOW)  # until when it counts, how late
@@ -68,7 +75,7 @@ class DelayTracker:
     @property
     def target_s(self) -> float:
         """How much delay to keep."""
-        usual = min(MOST_S, max(self._packet_target_s, self._loss_floor_s))
+        usual = min(MOST_S, max(self._packet_target_s, self._late_floor_s, self._loss_floor_s))
         return max(usual, self._repair_floor_s) + self.held_back_s
 
     @property
@@ -105,9 +112,11 @@ class DelayTracker:
         if self._began is None:
             self._began = now
         age = now - self._began
-        self._follow_repairs(lateness if is_repaired else None, now)
+        passed_s, self._fell_at = now - self._fell_at, now
+        self._follow_repairs(lateness if is_repaired else None, passed_s, now)
         if is_repaired:
             return lateness
+        self._follow_too_late(lateness if age >= BEGINNING_S else 0.0, passed_s, now)
         self._lateness.append((now + (BEGINNING_WINDOW_S if age < BEGINNING_S else WINDOW_S), lateness))
         self._count += 1
         if lateness + MARGIN_S > self._packet_target_s or self._count % LOOK_EVERY_PACKETS == 0:
@@ -117,9 +126,18 @@ class DelayTracker:
             self._looked_at = now
         return lateness
 
-    def _follow_repairs(self, lateness: float | None, now: float) -> None:
+    def _follow_too_late(self, lateness: float, passed_s: float, now: float) -> None:
+        """Keep some more delay for a while where packets come too late to be played again and again."""
+        if lateness > self.target_s:
+            since_s, self._late_at = now - self._late_at, now
+            if ONE_STALL_S < since_s < TOO_LATE_REMEMBERED_S:
+                self._late_floor_s = max(self._late_floor_s, min(MOST_TOO_LATE_S, lateness + MARGIN_S))
+                self._late_until = now + TOO_LATE_REMEMBERED_S
+        elif now >= self._late_until:
+            self._late_floor_s = max(0.0, self._late_floor_s - TOO_LATE_FALL_A_SECOND * passed_s)
+
+    def _follow_repairs(self, lateness: float | None, passed_s: float, now: float) -> None:
         """Keep the delay that lost packets need to come again, while they do."""
-        passed_s, self._fell_at = now - self._fell_at, now
         if now >= self._loss_until:
             self._loss_floor_s = max(0.0, self._loss_floor_s - FALL_A_SECOND * passed_s)
         repairs = self._repairs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.media.delay import MOST_REPAIR_S, DelayTracker
+from app.media.delay import MOST_REPAIR_S, MOST_TOO_LATE_S, DelayTracker
 
 PACKET_S = 0.020
 
@@ -53,3 +53,26 @@ def test_delay_stays_as_it_is_while_packets_are_lost() -> None:
     for _ in range(10):
         after = hear(tracker, after, 2, 0.045, every=20)
         assert tracker.target_s == steady_s
+
+
+def test_packets_that_come_too_late_again_leave_more_delay_for_the_next_one() -> None:
+    """A machine or a path that is late now and then, more rarely than the window remembers."""
+    tracker = DelayTracker()
+    after = hear(tracker, 0, 10)
+    before_s = tracker.target_s
+    for _ in range(2):
+        tracker.arrived(after * PACKET_S, after * PACKET_S + 0.030)
+        after = hear(tracker, after + 2, 15)
+    assert 0.030 < tracker.target_s <= MOST_TOO_LATE_S
+    hear(tracker, after, 30)
+    assert tracker.target_s == before_s
+
+
+def test_one_stall_does_not_make_the_rest_of_the_call_late() -> None:
+    tracker = DelayTracker()
+    after = hear(tracker, 0, 10)
+    before_s = tracker.target_s
+    for number in range(20):
+        tracker.arrived((after + number) * PACKET_S, (after + 20) * PACKET_S)
+    hear(tracker, after + 20, 15)
+    assert tracker.target_s == before_s
