@@ -206,7 +206,9 @@ class NatsConnection:
                     connecting.exception()  # known from here on, whatever is made of it
             if not connecting.cancelled() and connecting.exception() is None and self._client.is_connected:
                 await self._client.subscribe(self._subject, cb=self._received, pending_msgs_limit=MOST_WAITING)
-                await self._client.flush(timeout=connect_timeout_s)  # type: ignore[arg-type]  # wait_for takes a float
+                # nats-py's PING overtakes a subscription that still waits to be written; the second one comes after it.
+                for _ in range(2):
+                    await self._client.flush(timeout=connect_timeout_s)  # type: ignore[arg-type]  # wait_for takes a float
                 if self._failed.done():  # it has let us in, and not to this subject
                     raise self._failed.result()
                 self._is_open = True

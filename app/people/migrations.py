@@ -46,12 +46,28 @@ SCRIPTS: tuple[str, ...] = (
 
 
 def migrate(connection: sqlite3.Connection, scripts: tuple[str, ...] = SCRIPTS) -> None:
-    """Bring the file to the newest shape, each step whole or not at all; PeopleError for a file from the future."""
+    """Bring the file to the newest shape, each step whole or not at all; PeopleError for a file from the future.
+
+    Two Parleys that begin at the same time may both find an old file: each step looks again once it alone may write.
+    """
+    while (version := _version(connection)) != len(scripts):
+        if version > len(scripts):
+            raise PeopleError(
+                f"Contacts and history were kept by a newer Parley (format {version}, this one knows {len(scripts)});"
+                " use the newer one, or another folder with --profile."
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection) == version:
+                for statement in scripts[version].split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+
+def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(scripts):
-        raise PeopleError(
-            f"Contacts and history were kept by a newer Parley (format {version}, this one knows {len(scripts)});"
-            " use the newer one, or another folder with --profile."
-        )
-    for number, script in enumerate(scripts[version:], start=version + 1):
-        connection.executescript(f"BEGIN;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+    return int(version)

@@ -585,8 +585,11 @@ async def test_repeats_bring_lost_sound_back() -> None:
         caller.session.start_sending()
         await eventually(lambda: caller.session.stats()[0])
         stream = caller.session._streams["audio"]
-        for _ in range(6):  # reports of a peer that misses many packets
-            stream.heard_by_peer(Report(stream.sender.ssrc, 50, 0, 0, 0, 0, 0), 0.0)
+        began = stream.sender.first_sequence
+        for number in range(1, 7):  # reports of a peer that misses one packet in five
+            stream.heard_by_peer(
+                Report(stream.sender.ssrc, 51, 10 * number, began + 50 * number, 0, 0, 0), float(number)
+            )
         sent = itertools.count()
         caller.path.lose = lambda data: data[1] & 0x7F == 63 and next(sent) % 4 == 1
         await eventually(lambda: (figures := callee.session.stats()[0]) and figures.recovered_ms >= 100)

@@ -9,7 +9,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from app.people.store import TRICKLING_LIMIT, Store, StoreThread
 # Reports each line only after the store said that it is kept, then goes on until it is killed.
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from app.events import Direction, EndKind, HistoryEntry
 from app.people.store import Store
@@ -226,6 +229,19 @@ def test_a_history_of_before_there_were_scores_is_read_and_goes_on(path: Path) -
     store.save_call(entry())
     assert [(line.call_id, line.score) for line in store.history()] == [("call-1", 4.3), ("old", None)]
     store.close()
+
+
+def test_many_that_begin_at_once_make_one_file(path: Path) -> None:
+    beginning = threading.Barrier(8)
+
+    def begin(_: int) -> None:
+        beginning.wait(10)
+        Store(path).close()
+
+    for number in range(5):
+        path = path.with_name(f"people-{number}.sqlite3")
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(begin, range(8)))
 
 
 def test_a_step_that_fails_leaves_the_shape_before_it(tmp_path: Path) -> None:
