@@ -25,7 +25,6 @@ SECTION = "Echo in a simulated room, recorded speech"
 BESIDE = "libwebrtc's AEC3"
 LEAST_ERLE_DB = 25.0
 MOST_LOSS = 0.5
-CHANCE = 0.05  # of one scene among twelve: PESQ weighs single words
 MOST_TIMES_THE_CPU = 6.0
 ROOMS_S = (0.2, 0.4, 0.6)  # in which sound falls by 60 dB: furnished, plain, bare
 _SETTLED_S = 8.0
@@ -178,8 +177,7 @@ def test_the_echo_goes_and_near_speech_stays(table: Table, is_long: bool) -> Non
     table.add(SECTION, "PESQ that near speech loses, both talking", "PESQ", lost, base=(BESIDE, beside_lost))
     table.add(SECTION, "processing", "share of a core", shares, base=(BESIDE, beside_shares))
     assert min(taken) > LEAST_ERLE_DB
-    assert np.median(lost) < MOST_LOSS
-    assert max(lost) < MOST_LOSS + (CHANCE if is_long else 0.0)
+    assert max(lost) < MOST_LOSS
     if is_long:
         assert min(shares) < MOST_TIMES_THE_CPU * min(beside_shares)
 

@@ -289,8 +289,7 @@ def test_what_waits_at_the_step(table: Table, is_long: bool) -> None:
             f"nothing heard for {max(one.quiet_ms for one in runs):.0f} ms; "
             f"no picture for {max(one.still_s for one in runs) * 1000:.0f} ms",
         )
-        # The first whole picture of a smaller size is itself a tenth of a second of a narrow wire.
-        assert max(one.later_s for one in runs) < max(0.3 if size[0] >= 1280 else 0.2, 3 * delay_s), name
+        assert max(one.later_s for one in runs) < max(0.2, 3 * delay_s), name
         assert max(one.down_s for one in runs) <= 3.0, name
         if size[0] < 1280:
             assert max(one.quiet_ms for one in runs) <= 60, name
