@@ -10,6 +10,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.channel_events import BurstInfo as BurstInfo
+from app.channel_events import BurstKept as BurstKept
+from app.channel_events import CallRule as CallRule
+from app.channel_events import Carrier as Carrier
+from app.channel_events import ChannelChanged as ChannelChanged
+from app.channel_events import ChannelEvent as ChannelEvent
+from app.channel_events import ChannelFigures as ChannelFigures
+from app.channel_events import ChannelId as ChannelId
+from app.channel_events import ChannelInfo as ChannelInfo
+from app.channel_events import ChannelLink as ChannelLink
+from app.channel_events import LastTalker as LastTalker
+from app.channel_events import MissionInfo as MissionInfo
+from app.channel_events import MissionsChanged as MissionsChanged
+from app.channel_events import PersonHere as PersonHere
+from app.channel_events import PlaybackChanged as PlaybackChanged
+from app.channel_events import RosterChanged as RosterChanged
+from app.channel_events import SendingInfo as SendingInfo
+from app.channel_events import TalkerFigures as TalkerFigures
+from app.channel_events import TalkerInfo as TalkerInfo
+from app.channel_events import TalkMode as TalkMode
+from app.channel_events import TextSeen as TextSeen
 from app.media_events import AudioStats as AudioStats
 from app.media_events import LimitedFor as LimitedFor
 from app.media_events import QualityInfo as QualityInfo
@@ -374,4 +395,5 @@ Event = (
     | SettingsChanged
     | FileKept
     | Problem
+    | ChannelEvent
 )
