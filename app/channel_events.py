@@ -123,11 +123,16 @@ class ChannelInfo:
     primary: bool = False
     talk_mode: TalkMode = TalkMode.HOLD
     held_back: CallRule | None = None  # a call pauses or ducks it now
+    grade: str = ""  # how good it is in one or two words ("ideal", "not acceptable"); "" where nothing was measured
 
 
 @dataclass(frozen=True, slots=True)
 class MissionInfo:
-    """An open mission. `people`: how many others are here; `problem`: why it cannot be used, or "" ."""
+    """An open mission. `people`: how many others are here; `problem`: why it cannot be used, or "" .
+
+    `own_emergency` is the words of an emergency raised here ("" where none were given), None while there is none;
+    `own_place` is latitude and longitude in degrees.
+    """
 
     id: str
     name: str
@@ -138,6 +143,9 @@ class MissionInfo:
     has_pin: bool
     expires_wall: float | None
     problem: str = ""
+    own_emergency: str | None = None
+    own_status: str = ""
+    own_place: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

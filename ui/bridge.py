@@ -32,6 +32,12 @@ class EngineBridge(QObject):
     kept = Signal(object)
     digit = Signal(object)
     problem = Signal(object)
+    missions = Signal(object)
+    channel = Signal(object)
+    roster = Signal(object)
+    text = Signal(object)
+    burst = Signal(object)
+    playback = Signal(object)
     _wake = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -54,6 +60,12 @@ class EngineBridge(QObject):
             events.FileKept: self.kept,
             events.DigitReceived: self.digit,
             events.Problem: self.problem,
+            events.MissionsChanged: self.missions,
+            events.ChannelChanged: self.channel,
+            events.RosterChanged: self.roster,
+            events.TextSeen: self.text,
+            events.BurstKept: self.burst,
+            events.PlaybackChanged: self.playback,
         }
         self._wake.connect(self._hand_out, Qt.ConnectionType.QueuedConnection)
 

@@ -12,6 +12,7 @@ from app.engine.errors import EngineError
 from app.events import CallState, DevicesChanged, HomeChanged, RegistrationChanged
 from ui.bridge import EngineBridge
 from ui.models.calls import CallBook
+from ui.models.channels import ChannelBook
 from ui.tasks import TaskOwner
 from ui.theme.manager import Theme
 
@@ -36,6 +37,7 @@ class Context(QObject):
         self.theme = theme
         self.bridge = bridge
         self.book = CallBook(self)
+        self.channels = ChannelBook(self)
         self.tasks = TaskOwner(lambda sentence: self.say(sentence, "bad"))
         self.engine: Engine | None = None
         self.registration: RegistrationChanged | None = None
@@ -50,6 +52,12 @@ class Context(QObject):
         bridge.registration.connect(self._take_registration)
         bridge.home.connect(self._take_home)
         bridge.devices.connect(self._take_devices)
+        bridge.missions.connect(self.channels.take_missions)
+        bridge.channel.connect(self.channels.take_channel)
+        bridge.roster.connect(self.channels.take_roster)
+        bridge.text.connect(self.channels.take_text)
+        bridge.burst.connect(self.channels.take_burst)
+        bridge.playback.connect(self.channels.take_playback)
 
     def attach(self, engine: Engine) -> None:
         """Give the engine to the panels once it is there."""
