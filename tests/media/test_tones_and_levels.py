@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.media import tones
+from app.media.channel_tones import TALK_PERMIT_S, ChannelTone, channel_tone
 from app.media.levels import LevelMeter
 from app.media.sample_ring import SampleRing
 from tests.heard import frequency_hz, level_dbfs, part, share_at
@@ -78,3 +79,28 @@ def test_keys_sound_one_after_the_other_and_a_comma_is_silent() -> None:
     assert tones.key_tones("1,2").size == 3 * tones.key_tones("1").size
     assert not tones.key_tones(",").any()
     assert tones.key_tones("").size == 0
+
+
+@pytest.mark.parametrize("kind", ChannelTone)
+def test_a_talk_key_tone_is_short_soft_and_shared(kind: ChannelTone) -> None:
+    sound = channel_tone(kind)
+    assert sound is channel_tone(kind)
+    assert sound.dtype == np.int16
+    assert not sound.flags.writeable
+    assert abs(int(sound[0])) < 50
+    assert abs(int(sound[-1])) < 50
+    assert 3000 < np.abs(sound.astype(int)).max() < 16_000
+    assert sound.size <= 0.7 * 48_000
+
+
+def test_a_talk_key_may_be_told_by_ear() -> None:
+    half = round(TALK_PERMIT_S / 2 * 48_000)
+    permit, end = channel_tone(ChannelTone.PERMIT), channel_tone(ChannelTone.END)
+    assert permit.size == round(TALK_PERMIT_S * 48_000) <= 4800
+    assert _crossings(permit[:half]) < _crossings(permit[half:])
+    assert _crossings(end[: end.size // 2]) > _crossings(end[end.size // 2 :])
+    assert frequency_hz(channel_tone(ChannelTone.REFUSED)) < 300
+
+
+def _crossings(samples: np.ndarray) -> int:
+    return int(np.count_nonzero(np.diff(np.signbit(samples))))
