@@ -35,16 +35,17 @@ check() {
   run "import rules" "$bin/lint-imports" --no-logo
 }
 
-# What stands on packets and a clock of its own runs on both cores; what plays, films or paints has the machine to itself.
-side_by_side=(tests/sip tests/ice tests/home tests/people tests/diagnosis)
+# What stands on packets and a clock of its own, or waits for a network, runs on both cores; what plays, films or paints
+# has the machine to itself. Three at a time: calls wait more than they work.
+side_by_side=(tests/sip tests/ice tests/home tests/people tests/diagnosis tests/calls tests/channels tests/engine)
 
 unit() { # arguments…: with any, pytest chooses; without, everything in two parts
   if [ $# -gt 0 ]; then
     run_pytest "unit and window tests" "$@"
     return
   fi
-  run_pytest "protocols and stores" -n 2 --dist loadfile "${side_by_side[@]}"
-  run_pytest "calls, media, engine, commands and window" "${side_by_side[@]/#/--ignore=}"
+  run_pytest "protocols, calls and stores" -n 3 --dist loadfile "${side_by_side[@]}"
+  run_pytest "media, commands and window" "${side_by_side[@]/#/--ignore=}"
 }
 
 apart() { # directory under tests, title, arguments…

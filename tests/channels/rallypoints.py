@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
+import os
 import shutil
 import signal
 import socket
@@ -147,6 +148,7 @@ class Rallypoint:
         """Let it hang: its connections stand, and it does nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # each of its threads has stopped
 
     def go_on(self) -> None:
         assert self._process is not None

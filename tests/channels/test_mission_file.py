@@ -42,7 +42,7 @@ def refusal(data: bytes | str, passphrase: str | None = None) -> str:
 
 
 def packed_bytes(payload: bytes) -> str:
-    return base91.encode(gzip.compress(payload))
+    return base91.encode(gzip.compress(payload, mtime=0))
 
 
 def test_a_file_of_another_program() -> None:
@@ -115,7 +115,7 @@ def test_a_bomb_is_not_unpacked() -> None:
     assert refusal(base91.encode(data)) == "The mission file unpacks to more than 1,048,576 bytes."
 
 
-GZIPPED = gzip.compress((MAGIC + "001" + str(MISSION)).encode())
+GZIPPED = gzip.compress((MAGIC + "001" + str(MISSION)).encode(), mtime=0)
 
 
 @pytest.mark.parametrize(
