@@ -15,11 +15,12 @@ from tests.fuzz.long_run import fuzz
 from tests.fuzz.media import CallTarget
 from tests.fuzz.missions import MissionTarget
 from tests.fuzz.targets import CandidateTarget, FragmentTarget, StreamTarget, StunTarget, TurnClientTarget
+from tests.fuzz.timeline import TimelineTarget
 from tests.fuzz.turn_server import TurnServerTarget
 
 TARGETS = (
     *(StunTarget, StreamTarget, TurnServerTarget, TurnClientTarget, CandidateTarget, FragmentTarget, AgentTarget),
-    *(CallTarget, MissionTarget),
+    *(CallTarget, MissionTarget, TimelineTarget),
 )
 _DEFAULT = 1_000_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 60_000
 INPUTS = int(os.environ.get("FUZZ_INPUTS", _DEFAULT))
