@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from app import VERSION
-from app.cli import flags, mission_flags
+from app.cli import channel_flags, flags, mission_flags
 from app.cli.console import Console
 from app.engine.errors import EngineError
 
-COMMANDS = ("window", "call", "listen", "home", "doctor", "mission")
+COMMANDS = ("window", "call", "listen", "home", "doctor", "mission", "channel")
 
 Command = Callable[[argparse.Namespace, Console, float], Coroutine[Any, Any, int]]
 
@@ -62,6 +62,10 @@ def _command(name: str) -> Command:
         from app.cli.missions import mission
 
         return mission
+    if name == "channel":
+        from app.cli.channel_talk import talk
+
+        return talk
     if name == "listen":
         from app.cli.listening import listen
 
@@ -137,6 +141,8 @@ def build_parser() -> argparse.ArgumentParser:
     flags.add_always(doctor, again=True)
     mission = commands.add_parser("mission", help="make, show, check and convert the files that channels come from")
     mission_flags.add_commands(mission)
+    channel = commands.add_parser("channel", help="talk on the channels of the Parley that runs")
+    channel_flags.add_commands(channel)
     return parser
 
 

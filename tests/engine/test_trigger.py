@@ -1,0 +1,253 @@
+"""The talk key for other programs: real sockets, real commands, and channels that answer as the engine's do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.channel_events import (
+    Carrier,
+    ChannelChanged,
+    ChannelId,
+    ChannelInfo,
+    ChannelLink,
+    MissionInfo,
+    MissionsChanged,
+    SendingInfo,
+    TalkMode,
+)
+from app.engine import trigger
+from app.engine.errors import EngineError
+from app.engine.talk_keys import TalkKeys
+from app.engine.trigger import Trigger
+
+LINK = ChannelLink(Carrier.MULTICAST, True, False, "Multicast.")
+
+
+def channel(name: str, mission: str = "m1", *, primary: bool = False) -> ChannelInfo:
+    group = ChannelId(mission, f"{mission}-{name}")
+    return ChannelInfo(group, name, "", True, False, "Opus 24 kb/s", "", True, LINK, primary=primary)
+
+
+class Channels:
+    """Channels on which the key does what its mode says; `busy` talks over us until it is ""."""
+
+    def __init__(self, *channels: ChannelInfo) -> None:
+        self.now = {channel.id: channel for channel in channels}
+        self.busy = ""
+        self.changed = asyncio.Event()
+        self.keys = TalkKeys(self)
+        missions = dict.fromkeys(each.mission for each in self.now)
+        self.keys.saw(MissionsChanged(tuple(self._mission(mission) for mission in missions)))
+
+    def _mission(self, mission: str) -> MissionInfo:
+        channels = tuple(each for each in self.now.values() if each.id.mission == mission)
+        return MissionInfo(mission, f"Mission {mission}", "", channels, 0, False, False, None)
+
+    def change(self, channel: ChannelId, **changes: object) -> None:
+        self.now[channel] = replace(self.now[channel], **changes)
+        self.keys.saw(ChannelChanged(self.now[channel]))
+        self.changed.set()
+
+    @property
+    def sending(self) -> list[str]:
+        return [each.name for each in self.now.values() if each.sending or each.armed]
+
+    async def press(self, channel: ChannelId, *, emergency: bool = False) -> None:
+        info = self.now[channel]
+        sending = SendingInfo(1.0, None, False)
+        changes: dict[str, object] = {"sending": None if info.sending else sending}
+        if self.busy:
+            changes = {"notice": f"{self.busy} is talking."}
+        elif info.talk_mode is TalkMode.VOICE:
+            changes = {"armed": not info.armed}
+        asyncio.get_running_loop().call_soon(lambda: self.change(channel, **changes))
+
+    async def release(self, channel: ChannelId) -> None:
+        self.change(channel, sending=None)
+
+    async def until(self, *sending: str) -> None:
+        async with asyncio.timeout(10):
+            while self.sending != list(sending):
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@pytest.fixture
+def channels() -> Channels:
+    return Channels(channel("Alpha", primary=True), channel("Bravo"), channel("Bravo", "m2"))
+
+
+@pytest.fixture(params=["socket", "port"])
+async def door(request: pytest.FixtureRequest, channels: Channels, tmp_path: Path) -> AsyncIterator[Trigger]:
+    made = Trigger(tmp_path, channels.keys, unix=request.param == "socket")
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_another_program_talks_and_stops(door: Trigger, channels: Channels, tmp_path: Path) -> None:
+    assert await trigger.talk(tmp_path, True) == "Talking on Alpha."
+    assert channels.sending == ["Alpha"]
+    assert await trigger.talk(tmp_path, True) == "Talking on Alpha."
+    assert await trigger.talk(tmp_path, False) == "No longer talking on Alpha."
+    assert channels.sending == []
+    assert await trigger.talk(tmp_path, False) == "Nobody talks on Alpha from here."
+
+
+@pytest.mark.parametrize("mode", TalkMode)
+async def test_on_and_off_mean_the_same_in_every_mode(
+    channels: Channels, tmp_path: Path, door: Trigger, mode: TalkMode
+) -> None:
+    alpha = next(iter(channels.now))
+    channels.change(alpha, talk_mode=mode)
+    for _ in range(2):
+        await trigger.talk(tmp_path, True)
+        assert channels.sending == ["Alpha"]
+    await trigger.talk(tmp_path, False)
+    assert channels.sending == []
+
+
+async def test_why_nothing_is_sent_is_said(door: Trigger, channels: Channels, tmp_path: Path) -> None:
+    channels.busy = "Dispatch"
+    for name, words in (
+        (None, r"^Dispatch is talking\.$"),
+        ("Charlie", r"^There is no channel 'Charlie'; there are: Alpha, Bravo\.$"),
+        ("bravo", r"^Several missions have a channel 'bravo': say MISSION/bravo\.$"),
+    ):
+        with pytest.raises(EngineError, match=words):
+            await trigger.talk(tmp_path, True, name)
+    channels.busy = ""
+    assert await trigger.talk(tmp_path, True, "mission M2/Bravo") == "Talking on Bravo."
+    for info in tuple(channels.now.values()):
+        channels.change(info.id, primary=False)
+    with pytest.raises(EngineError, match="no primary channel"):
+        await trigger.talk(tmp_path, True)
+    channels.keys.saw(MissionsChanged(()))
+    with pytest.raises(EngineError, match="No mission is open"):
+        await trigger.talk(tmp_path, True)
+
+
+async def test_a_held_key_is_let_go_with_its_holder(door: Trigger, channels: Channels, tmp_path: Path) -> None:
+    async with trigger.held(tmp_path) as (words, ended):
+        assert (words, channels.sending, ended.done()) == ("Talking on Alpha.", ["Alpha"], False)
+    await channels.until()
+    async with trigger.held(tmp_path) as (_, ended):
+        alpha = next(iter(channels.now))
+        channels.change(alpha, sending=None, notice="The burst was as long as the channel allows.")
+        assert await ended == "The burst was as long as the channel allows."
+    async with trigger.held(tmp_path) as (_, ended):
+        await door.close()
+        assert await ended == "Parley ended while the key was held."
+    assert channels.sending == []
+
+
+async def test_nobody_runs(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="No Parley with this profile has channels open"):
+        await trigger.talk(tmp_path, True)
+
+
+async def test_only_this_user_may_knock_and_only_with_the_word(
+    door: Trigger, channels: Channels, tmp_path: Path
+) -> None:
+    (file,) = (tmp_path / "talk").glob("*")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    facts = json.loads(file.read_text())
+    if facts["path"]:
+        assert stat.S_IMODE(os.stat(os.path.dirname(facts["path"])).st_mode) == 0o700
+    request = {"version": 1, "token": "guessed", "do": "on", "channel": None}
+    for line in (json.dumps(request), json.dumps(request | {"token": facts["token"], "version": 2}), "{", "[]", ""):
+        assert await _knock(facts, line.encode() + b"\n") == b""
+    assert await _knock(facts, b"x" * 100_000) == b""
+    assert b"another version" in await _knock(
+        facts, json.dumps(request | {"token": facts["token"], "do": "dance"}).encode() + b"\n"
+    )
+    assert channels.sending == []
+
+
+async def _knock(door: dict[str, object], line: bytes) -> bytes:
+    if door["path"]:
+        reader, writer = await asyncio.open_unix_connection(str(door["path"]))
+    else:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(str(door["port"])))
+    writer.write(line)
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_strangers_take_no_more_than_their_seats(door: Trigger, channels: Channels, tmp_path: Path) -> None:
+    (file,) = (tmp_path / "talk").glob("*")
+    facts = json.loads(file.read_text())
+    waiting = [asyncio.ensure_future(_knock(facts, b"")) for _ in range(20)]
+    done, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    assert done
+    assert rest
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_what_a_killed_engine_left_is_cleared_away(channels: Channels, tmp_path: Path) -> None:
+    killed = Trigger(tmp_path, channels.keys)
+    await killed.open()
+    (left,) = (tmp_path / "talk").glob("*.json")
+    place = Path(json.loads(left.read_text())["path"])
+    assert killed._server is not None
+    killed._server.close()  # as a kill does: the file and the folder stay
+    with pytest.raises(EngineError, match="No Parley"):
+        await trigger.talk(tmp_path, True)
+    assert not left.exists()
+    assert not place.parent.exists()
+
+
+async def test_a_window_and_a_command_run_beside_each_other(tmp_path: Path) -> None:
+    window, command = Channels(channel("Alpha", primary=True)), Channels(channel("Zulu", "m9", primary=True))
+    doors = [Trigger(tmp_path, each.keys) for each in (window, command)]
+    for door in doors:
+        await door.open()
+    await trigger.talk(tmp_path, True, "Zulu")
+    await trigger.talk(tmp_path, True, "Alpha")
+    assert (window.sending, command.sending) == (["Alpha"], ["Zulu"])
+    await trigger.talk(tmp_path, False)
+    assert (window.sending, command.sending) == ([], [])
+    for door in doors:
+        await door.close()
+    assert list((tmp_path / "talk").iterdir()) == []
+
+
+async def test_the_command_as_programs_use_it(channels: Channels, tmp_path: Path) -> None:
+    async def parley(*arguments: str) -> asyncio.subprocess.Process:
+        words = ("-m", "app", "channel", "talk", "--profile", str(tmp_path), *arguments)
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(sys.executable, *words, stdout=pipe, stderr=pipe)
+
+    nobody = await parley("on")
+    out, err = await nobody.communicate()
+    assert (nobody.returncode, out) == (1, b"")
+    assert err.startswith(b"parley: No Parley with this profile")
+    door = Trigger(tmp_path, channels.keys)
+    await door.open()
+    try:
+        on, held = await parley("on", "--channel", "Alpha", "--json"), await parley("--channel", "mission m2/bravo")
+        out, err = await on.communicate()
+        assert (on.returncode, err) == (0, b"")
+        assert json.loads(out) == {"report": {"talking": True, "words": "Talking on Alpha."}}
+        await channels.until("Alpha", "Bravo")
+        held.send_signal(signal.SIGKILL)
+        await held.communicate()
+        await channels.until("Alpha")
+    finally:
+        await door.close()
