@@ -54,6 +54,11 @@ class Profile:
         return self.root / "secrets.key"
 
     @property
+    def timeline_path(self) -> Path:
+        """The folder of what was said on channels."""
+        return self.root / "timeline"
+
+    @property
     def lock_path(self) -> Path:
         return self.root / "lock"
 
