@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from app.engine.errors import EngineError
+from app.engine.mission_pins import PinTries
 from app.events import CallState, DevicesChanged, HomeChanged, RegistrationChanged
 from ui.bridge import EngineBridge
 from ui.models.calls import CallBook
@@ -40,6 +41,7 @@ class Context(QObject):
         self.channels = ChannelBook(self)
         self.tasks = TaskOwner(lambda sentence: self.say(sentence, "bad"))
         self.engine: Engine | None = None
+        self.pins = PinTries()
         self.registration: RegistrationChanged | None = None
         self.home: HomeChanged | None = None
         self.devices = DevicesChanged(())

@@ -11,8 +11,10 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QWidget
 from app.events import Contact, FileKept, HistoryEntry, Problem
 from ui import words
 from ui.context import Context
+from ui.dialogs.shown import show_one
 from ui.folders import show_folder
 from ui.incoming import IncomingCalls
+from ui.mission_sources import MissionDrops, MissionSource
 from ui.panels.call import CallPanel
 from ui.panels.column import ListColumn
 from ui.panels.people import remove_contact
@@ -55,6 +57,8 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self.shell)
         self.toasts = Toasts(context.theme, self.stage, self._room_below)
         self.incoming = IncomingCalls(context, self, self._name_of)
+        self.drops = MissionDrops(self, self.open_mission)
+        self.drops.watch(self.column.field)
         self._connect()
         self._add_shortcuts()
         self._mark()
@@ -119,38 +123,40 @@ class MainWindow(QMainWindow):
     def open_contact(self, contact: Contact | None) -> None:
         from ui.dialogs.contact import ContactDialog
 
-        self._open(ContactDialog(self.context, contact, self))
+        show_one(ContactDialog(self.context, contact, self))
 
     def open_account(self) -> None:
         from ui.dialogs.account import AccountDialog
 
-        self._open(AccountDialog(self.context, self))
+        show_one(AccountDialog(self.context, self))
 
     def open_share(self) -> None:
         from ui.dialogs.share import ShareDialog
 
         dialog = ShareDialog(self.context, self)
         dialog.chosen.connect(self.call.share)
-        self._open(dialog)
+        show_one(dialog)
 
     def open_devices(self) -> None:
         from ui.dialogs.devices import DeviceDialog
 
-        self._open(DeviceDialog(self.context, self))
+        show_one(DeviceDialog(self.context, self))
 
     def open_network_check(self) -> None:
         from ui.dialogs.network_check import NetworkCheckDialog
 
-        self._open(NetworkCheckDialog(self.context, self))
+        show_one(NetworkCheckDialog(self.context, self))
 
-    def _open(self, dialog: QWidget) -> None:
-        """Show a dialog of which there is one at a time."""
-        same = self.findChild(QWidget, dialog.objectName(), Qt.FindChildOption.FindDirectChildrenOnly)
-        if same is not None and same is not dialog:
-            same.close()
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.show()
-        dialog.raise_()
+    def open_mission(self, source: MissionSource | None = None) -> None:
+        """Ask for a mission to open, or show what is in one that is in hand."""
+        from ui.dialogs.mission_open import open_mission_dialog
+
+        open_mission_dialog(self.context, self, source)
+
+    def export_mission(self, mission_id: str) -> None:
+        from ui.dialogs.mission_export import export_mission_dialog
+
+        export_mission_dialog(self.context, self, mission_id)
 
     def toggle_pane(self) -> None:
         """Open or close diagnostics."""

@@ -97,6 +97,12 @@ def fits_qr(text: str) -> bool:
     return len(text.encode()) <= QR_MOST_BYTES
 
 
+def too_large_for_qr(text: str) -> str:
+    """Say that a text which does not fit has to travel in another way."""
+    size = len(text.encode())
+    return f"The mission takes {size:,} bytes, and a QR picture holds {QR_MOST_BYTES:,}: give it as a file."
+
+
 # Text and basE91 ----------------------------------------------------------------------------------------------
 
 

@@ -62,7 +62,7 @@ def new_mission(
     if len(wished) > min(_MOST_CHOSEN, MOST_GROUPS):
         raise MissionError(f"A new mission has at most {_MOST_CHOSEN} channels.")
     groups = tuple(
-        _group(wishes, each, kind, _own_address(wishes.name, number), random_bytes)
+        _group(wishes, each, kind, own_address(wishes.name, number), random_bytes)
         for number, (each, kind) in enumerate(wished)
     )
     mission = Mission(
@@ -89,7 +89,7 @@ def _group(
     return Group(
         type=kind,
         name=wish.name,
-        crypto_password=random_bytes(_KEY_BYTES).hex().upper() if wishes.encrypted else None,
+        crypto_password=fresh_key(random_bytes) if wishes.encrypted else None,
         rx=address,
         tx=address,
         tx_audio=audio if kind is GroupType.AUDIO else None,
@@ -100,7 +100,12 @@ def _group(
     )
 
 
-def _own_address(mission: str, number: int) -> Address:
+def fresh_key(random_bytes: Callable[[int], bytes] = os.urandom) -> str:
+    """Key material for a channel: 32 random bytes in hex."""
+    return random_bytes(_KEY_BYTES).hex().upper()
+
+
+def own_address(mission: str, number: int) -> Address:
     """An address in 239.192.0.0/14, the scope of an organisation (RFC 2365 section 6.2), that few others will have."""
     drawn = hashlib.sha256(mission.encode("utf-8", "replace")).digest()
     return Address(f"239.{192 + drawn[0] % 4}.{drawn[1]}.{number + 1}", FIRST_PORT + 2 * number)

@@ -8,7 +8,7 @@ from enum import StrEnum
 import segno
 
 from app.channels.errors import MissionError
-from app.channels.mission_file import QR_MOST_BYTES, fits_qr
+from app.channels.mission_file import fits_qr, too_large_for_qr
 
 _QUIET_ZONE = 4  # light modules around the picture, which readers need
 _SCALE = 6  # points a module
@@ -25,10 +25,7 @@ class QrForm(StrEnum):
 def qr_picture(text: str, form: QrForm) -> bytes:
     """Draw the picture, with as much error correction as its size has room for; MissionError above 2,953 bytes."""
     if not fits_qr(text):
-        size = len(text.encode())
-        raise MissionError(
-            f"The mission takes {size:,} bytes, and a QR picture holds {QR_MOST_BYTES:,}: give it as a file."
-        )
+        raise MissionError(too_large_for_qr(text))
     code = segno.make_qr(text.encode(), mode="byte", error="l", boost_error=True)
     drawn = io.BytesIO()
     match form:

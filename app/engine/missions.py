@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.channels import mission_file
 from app.channels.encoders import encoder_info
-from app.channels.errors import ChannelError, PassphraseNeeded
+from app.channels.errors import ChannelError, MissionError, PassphraseNeeded
 from app.channels.mission import Group, GroupType, Mission
 from app.channels.mission_fields import format_instant
 from app.channels.mission_notices import notices
@@ -23,6 +23,7 @@ from app.channels.new_mission import CONTROL_NAME, ChannelWish, MissionWishes, n
 from app.engine.errors import EngineError
 from app.media.errors import MediaError
 from app.media.qr_reading import MOST_BYTES, is_picture, read_qr
+from app.mission_links import unescaped
 from app.people.errors import in_words
 from app.people.files import write_atomically
 
@@ -33,17 +34,22 @@ __all__ = [
     "ChannelView",
     "ChannelWish",
     "Mission",
+    "MissionProblem",
     "MissionView",
     "MissionWishes",
     "PassphraseWanted",
+    "PinWanted",
+    "against_open",
     "as_json",
     "check_usable",
     "fits_qr",
+    "in_one_sentence",
     "make",
     "pack",
     "qr_picture",
     "read",
     "read_file",
+    "too_large_for_qr",
     "view",
     "write_files",
 ]
@@ -53,6 +59,18 @@ _KINDS = {GroupType.AUDIO: "audio", GroupType.MISSION_CONTROL: "control", GroupT
 
 class PassphraseWanted(EngineError):
     """The mission is encrypted: ask the person for its passphrase and read it again."""
+
+
+class PinWanted(EngineError):
+    """The mission has a PIN: ask the person for it and try again."""
+
+
+class MissionProblem(EngineError):
+    """A mission that cannot be used. `path` and `why` as those of MissionError: which field, and a clause about it."""
+
+    def __init__(self, sentence: str, path: str, why: str) -> None:
+        super().__init__(sentence)
+        self.path, self.why = path, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +110,7 @@ class MissionView:
 
 def make(wishes: MissionWishes, created: datetime) -> Mission:
     """Make a new mission with fresh keys; EngineError for wishes that make none."""
-    with _in_one_sentence():
+    with in_one_sentence():
         return new_mission(wishes, created)
 
 
@@ -101,10 +119,18 @@ def read(data: bytes | str, passphrase: str | None = None) -> Mission:
 
     EngineError says what is wrong, PassphraseWanted that it is encrypted.
     """
-    with _in_one_sentence():
+    with in_one_sentence():
         if isinstance(data, bytes) and is_picture(data):
             data = read_qr(data)
-        return mission_file.unpack(data, passphrase)
+        try:
+            return mission_file.unpack(data, passphrase)
+        except PassphraseNeeded:
+            raise
+        except MissionError:
+            link = unescaped(data) if isinstance(data, str) else None
+            if link is None:
+                raise
+            return mission_file.unpack(link, passphrase)
 
 
 def read_file(path: Path, passphrase: str | None = None) -> Mission:
@@ -119,13 +145,13 @@ def read_file(path: Path, passphrase: str | None = None) -> Mission:
 
 def pack(mission: Mission, passphrase: str | None = None, page: str | None = None) -> str:
     """The text of the mission's file and QR picture; `page` is a web address for people with an ordinary camera."""
-    with _in_one_sentence():
+    with in_one_sentence():
         return mission_file.pack(mission, passphrase, deflection_url=page)
 
 
 def as_json(mission: Mission) -> str:
     """The mission as JSON to read and edit, keys included."""
-    with _in_one_sentence():
+    with in_one_sentence():
         return json.dumps(json.loads(str(mission)), ensure_ascii=False, indent=2) + "\n"
 
 
@@ -133,11 +159,16 @@ def fits_qr(text: str) -> bool:
     return mission_file.fits_qr(text)
 
 
+def too_large_for_qr(text: str) -> str:
+    """Say why a packed mission has no QR picture, "" when it can have one."""
+    return "" if fits_qr(text) else mission_file.too_large_for_qr(text)
+
+
 def qr_picture(text: str, form: str) -> bytes:
     """A QR picture of a packed mission: "png", "svg", or "text" for a terminal."""
     from app.channels.qr import QrForm, qr_picture  # what draws is needed by few commands
 
-    with _in_one_sentence():
+    with in_one_sentence():
         return qr_picture(text, QrForm(form))
 
 
@@ -157,6 +188,22 @@ def check_usable(mission: Mission, now: datetime) -> None:
     """EngineError for a mission whose time is over."""
     if mission.has_expired(now) and mission.expires is not None:
         raise EngineError(f"The mission {mission.name} ended on {format_instant(mission.expires)}.")
+
+
+def against_open(mission: Mission, mine: Mission) -> str:
+    """Say how a mission differs from the one of the same id that is open here already."""
+    if str(mission) == str(mine):
+        return "You have this mission already."
+    theirs, ours = mission.meta.created, mine.meta.created
+    if theirs > ours:
+        return f"You have an older version of it, of {_minute(ours)}: opening this one replaces it."
+    if theirs < ours:
+        return f"You have a newer version of it, of {_minute(ours)}: opening this one goes back."
+    return "You have it with other contents: opening this one replaces them."
+
+
+def _minute(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def view(mission: Mission, now: datetime) -> MissionView:
@@ -193,10 +240,13 @@ def _channel(mission: Mission, group: Group) -> ChannelView:
 
 
 @contextmanager
-def _in_one_sentence() -> Iterator[None]:
+def in_one_sentence() -> Iterator[None]:
+    """Turn what channels and media raise into an EngineError with the same sentence."""
     try:
         yield
     except PassphraseNeeded as error:
         raise PassphraseWanted(str(error)) from error
+    except MissionError as error:
+        raise MissionProblem(str(error), error.path, error.why) from error
     except (ChannelError, MediaError) as error:
         raise EngineError(str(error)) from error

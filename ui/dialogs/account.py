@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from app.engine.errors import EngineError
@@ -10,9 +9,9 @@ from app.events import RegistrationChanged, RegistrationState
 from app.settings import Account, HostPort, SipTransport
 from ui.context import Context
 from ui.dialogs.form import FormDialog
-from ui.theme.icons import icon
 from ui.widgets.basics import button, restyle
 from ui.widgets.choice import Choice
+from ui.widgets.secret_field import SecretField
 
 _TRANSPORTS: tuple[tuple[str, SipTransport | None], ...] = (
     ("Automatic", None),
@@ -49,14 +48,7 @@ class AccountDialog(FormDialog):
         self.address = QLineEdit()
         self.address.setPlaceholderText("sip:you@example.org")
         self.address.setMaxLength(512)
-        self.password = QLineEdit()
-        self.password.setEchoMode(QLineEdit.EchoMode.Password)
-        self.password.setMaxLength(512)
-        self._eye = QAction(self.password)
-        self._eye.setCheckable(True)
-        self._eye.toggled.connect(self._show_password)
-        self.password.addAction(self._eye, QLineEdit.ActionPosition.TrailingPosition)
-        self._show_password(False)
+        self.password = SecretField(self._context.theme, "Password")
         self.server = QLineEdit()
         self.server.setPlaceholderText("found by the address")
         self.server.setMaxLength(300)
@@ -73,13 +65,6 @@ class AccountDialog(FormDialog):
         self.add_field("Your name", self.name, "accountName")
         for field in (self.address, self.server, self.password):
             field.textChanged.connect(lambda text, field=field: restyle(field, wrong=False))
-
-    def _show_password(self, shown: bool) -> None:
-        self.password.setEchoMode(QLineEdit.EchoMode.Normal if shown else QLineEdit.EchoMode.Password)
-        muted = self._context.theme.tokens.muted
-        self._eye.setIcon(icon("eye-off" if shown else "eye", muted, 18))
-        self._eye.setText("Hide the password" if shown else "Show the password")
-        self._eye.setToolTip(self._eye.text())
 
     # --------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,284 @@
+"""Opening a mission: from a file, a picture, text or a link; what is in it is shown before it is opened."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+
+from app.engine import mission_drafts, missions
+from app.engine.errors import EngineError
+from app.engine.missions import Mission, PassphraseWanted, PinWanted
+from ui.context import Context
+from ui.dialogs.form import FormDialog
+from ui.dialogs.mission_pin import channels_of, check_pin
+from ui.dialogs.shown import show_one
+from ui.mission_sources import MissionDrops, MissionSource, from_mime
+from ui.mission_words import counted
+from ui.widgets.basics import button, label
+from ui.widgets.mission_preview import MissionPreview
+from ui.widgets.secret_field import SecretField
+
+FILTER = "Missions and pictures (*.ice *.json *.txt *.png *.jpg *.jpeg *.bmp *.gif *.webp);;All files (*)"
+_AROUND = 200  # pixels: title, answer and buttons above and below what is in a mission
+
+
+def open_mission_dialog(
+    context: Context, parent: QWidget | None, source: MissionSource | None = None
+) -> OpenMissionDialog:
+    """Show the dialog; with a source it is read at once. Its `opened` tells the id of the mission that was opened."""
+    dialog = OpenMissionDialog(context, parent)
+    show_one(dialog)
+    if source is not None:
+        dialog.read(source)
+    return dialog
+
+
+class OpenMissionDialog(FormDialog):
+    """Shown, not executed. One step after the other: where from, the passphrase if there is one, what is in it."""
+
+    opened = Signal(str)
+
+    def __init__(self, context: Context, parent: QWidget | None) -> None:
+        super().__init__(parent, "openMission", "Open a mission", "")
+        self._context = context
+        self._source: MissionSource | None = None
+        self._mission: Mission | None = None
+        self._problem = ""
+        self.busy = False
+        self._steps = (self._make_choice(), self._make_passphrase(), self._make_preview())
+        for step in self._steps:
+            self._box.addWidget(step, 1)
+        self.back = button("Another", "missionBack", self.choose, hint="Choose another file, picture or text")
+        self.cancel = button("Cancel", "missionCancel", self.reject)
+        self.go = button("Read", "missionGo", self._go, look="primary")
+        self.go.setDefault(True)
+        self.add_buttons(self.cancel, self.go, first=self.back)
+        MissionDrops(self, self.read).watch(self.text)
+        self.choose()
+        self.resize(520, 320)
+
+    # The steps ----------------------------------------------------------------------------------------------------
+
+    def _make_choice(self) -> QWidget:
+        step, box = _step()
+        row = QHBoxLayout()
+        self.file = button(
+            "Choose a file…", "missionFile", self._choose_file, hint="A mission, or a picture of its QR code"
+        )
+        self.paste = button("Paste", "missionPaste", self._paste, hint="A picture, a link or text from the clipboard")
+        row.addWidget(self.file)
+        row.addWidget(self.paste)
+        row.addStretch(1)
+        box.addLayout(row)
+        box.addWidget(label("Or a link, or the mission's text:", "small"))
+        self.text = QPlainTextEdit()
+        self.text.setObjectName("missionText")
+        self.text.setAccessibleName("Link or text of a mission")
+        self.text.setTabChangesFocus(True)
+        self.text.setFixedHeight(96)
+        self.text.textChanged.connect(self._update_go)
+        box.addWidget(self.text)
+        hint = "A file, a picture of a QR code, or a link can also be dropped on the window."
+        box.addWidget(label(hint, "muted", wrap=True))
+        box.addStretch(1)
+        return step
+
+    def _make_passphrase(self) -> QWidget:
+        step, box = _step()
+        self.passphrase = SecretField(self._context.theme, "Passphrase", "missionPassphrase")
+        box.addWidget(
+            label("The mission is encrypted. Whoever gave it to you knows its passphrase.", "muted", wrap=True)
+        )
+        box.addWidget(label("Passphrase", "small"))
+        box.addWidget(self.passphrase)
+        box.addStretch(1)
+        return step
+
+    def _make_preview(self) -> QWidget:
+        step, box = _step()
+        self.preview = MissionPreview(self._context.theme)
+        box.addWidget(self.preview, 1)
+        self.pin_row = QWidget()
+        pin_box = QVBoxLayout(self.pin_row)
+        pin_box.setContentsMargins(0, 0, 0, 0)
+        self.pin = SecretField(self._context.theme, "PIN", "missionPin")
+        self.pin.setMaxLength(mission_drafts.MOST_DIGITS)
+        self.pin.setInputMethodHints(Qt.InputMethodHint.ImhDigitsOnly)
+        pin_box.addWidget(label("PIN", "small"))
+        pin_box.addWidget(self.pin)
+        box.addWidget(self.pin_row)
+        return step
+
+    def _show_step(self, number: int, go: str) -> None:
+        for index, step in enumerate(self._steps):
+            step.setVisible(index == number)
+        self.back.setVisible(number > 0)
+        self.go.setText(go)
+        self.go.setAccessibleName(go)
+        self._update_go()
+        self._focus()
+        self.make_room()
+
+    def _focus(self) -> None:
+        """Put the cursor where the person goes on."""
+        last = self.pin if not self.pin_row.isHidden() else self.go if self.go.isEnabled() else self.back
+        (self.file, self.passphrase, last)[self.step].setFocus()
+
+    def _update_go(self) -> None:
+        ready = (bool(self.text.toPlainText().strip()), True, not self._problem)
+        self.go.setEnabled(ready[self.step] and not self.busy)
+
+    @property
+    def step(self) -> int:
+        """Which step is shown: 0 where from, 1 the passphrase, 2 what is in it."""
+        return next(index for index, step in enumerate(self._steps) if not step.isHidden())
+
+    def choose(self) -> None:
+        """Begin again: ask where the mission comes from."""
+        self._source = self._mission = None
+        self._problem = ""
+        self.pin_row.hide()
+        self.pin.clear()
+        self.passphrase.clear()
+        self._show_step(0, "Read")
+        self.say("")
+
+    def _choose_file(self) -> None:
+        dialog = QFileDialog(self, "Open a mission", os.path.expanduser("~"), FILTER)
+        dialog.setObjectName("missionFileDialog")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self._file_chosen)
+        dialog.open()
+
+    def _file_chosen(self, name: str) -> None:
+        path = Path(name)
+        self.read(MissionSource(path.name, path))
+
+    def _paste(self) -> None:
+        source = from_mime(QGuiApplication.clipboard().mimeData())
+        if source is None:
+            self.say("There is no picture, link or text on the clipboard.", "bad")
+        else:
+            self.read(source)
+
+    def _go(self) -> None:
+        if self.step == 0:
+            self.read(MissionSource("The text", data=self.text.toPlainText()))
+        elif self.step == 1:
+            self._start(self._read(self.passphrase.text()))
+        else:
+            self._start(self._open())
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, source: MissionSource) -> None:
+        """Read a mission and show what is in it, whatever the dialog shows now."""
+        if self.busy:
+            return
+        self.choose()
+        self._source = source
+        self._start(self._read(None))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        """Do one thing at a time, and say what was wrong with it here."""
+        self._set_busy(True)
+        self._context.tasks.start(self._told(work))
+
+    async def _told(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except EngineError as error:
+            if self.gone:
+                self._context.say(str(error), "bad")
+            else:
+                self.say(str(error), "bad")
+        finally:
+            if not self.gone:
+                self._set_busy(False)
+
+    def _set_busy(self, on: bool) -> None:
+        self.busy = on
+        for part in (*self._steps, self.back):
+            part.setEnabled(not on)
+        self._update_go()
+        if not on:
+            self._focus()
+
+    async def _read(self, passphrase: str | None) -> None:
+        source = self._source
+        assert source is not None
+        self.say("Reading…")
+        try:
+            mission = await asyncio.to_thread(_load, source, passphrase)
+        except PassphraseWanted:
+            if not self.gone:
+                self._show_step(1, "Continue")
+                self.say("")
+            return
+        note = await self._against_open(mission)
+        if self.gone:
+            return
+        self._mission = mission
+        now = datetime.now(UTC)
+        view = missions.view(mission, now)
+        try:
+            missions.check_usable(mission, now)
+            self._problem = ""
+        except EngineError as error:
+            self._problem = str(error)
+        self.preview.show_mission(view, note, self._problem)
+        self._show_step(2, "Open")
+        self.resize(self.width(), max(self.height(), self.preview.sizeHint().height() + _AROUND))
+        self.say("There were several files: this is the first." if source.is_one_of_many else "")
+
+    async def _against_open(self, mission: Mission) -> str:
+        """Say what opening it would change, where it is open already."""
+        engine = self._context.engine
+        if engine is None:
+            return ""
+        if mission.id not in {info.id for info in await channels_of(engine).list()}:
+            return ""
+        return missions.against_open(mission, await channels_of(engine).mission(mission.id))
+
+    async def _open(self) -> None:
+        mission, engine = self._mission, self._context.engine
+        assert mission is not None
+        if engine is None:
+            raise EngineError("Parley is still starting: try again in a moment.")
+        pin = self.pin.text() if self.pin_row.isVisibleTo(self) else None
+        try:
+            if pin is not None:
+                await check_pin(self._context, mission, pin)
+            info = await channels_of(engine).open_mission(str(mission), pin=pin)
+        except PinWanted as error:
+            if self.gone:
+                return
+            self.pin_row.show()
+            self.say(str(error), "muted")
+            return
+        self._context.say(f"{info.name} is open: {counted(len(info.channels), 'channel')}.", "good")
+        if not self.gone:
+            self.opened.emit(info.id)
+            self.accept()
+
+
+def _step() -> tuple[QWidget, QVBoxLayout]:
+    step = QWidget()
+    box = QVBoxLayout(step)
+    box.setContentsMargins(0, 0, 0, 0)
+    box.setSpacing(6)
+    return step, box
+
+
+def _load(source: MissionSource, passphrase: str | None) -> Mission:
+    if source.path is not None:
+        return missions.read_file(source.path, passphrase)
+    return missions.read(source.data, passphrase)
