@@ -127,10 +127,16 @@ class FailoverLink:
 
     def _tell(self) -> None:
         rallypoint, multicast = self._rallypoint.state, self._multicast
-        is_up, words = rallypoint.is_up, rallypoint.words
+        is_up, words, by = rallypoint.is_up, rallypoint.words, rallypoint.kind
         if not is_up and multicast is not None:
             is_up, words = multicast.state.is_up, f"{multicast.state.words} {rallypoint.words}"
-        state = LinkState(LinkKind.FAILOVER, is_up, _WORDS[self._failover.state] + words, rallypoint.rtt_s)
+            by = multicast.state.kind
+        is_lost = self._failover.state is FailoverState.LOST
+        state = LinkState(
+            *(LinkKind.FAILOVER, is_up, _WORDS[self._failover.state] + words, rallypoint.rtt_s),
+            by=by if is_up else None,
+            failover_at=self._failover.next_timeout() if is_lost else None,
+        )
         if state != self._state and not self._is_closed:
             self._state = state
             self.on_state(state)

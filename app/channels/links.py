@@ -24,12 +24,18 @@ class LinkKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """How a link is now. `words` is one sentence; `rtt_s` the round trip to its server, where it has one."""
+    """How a link is now. `words` is one sentence; `rtt_s` the round trip to its server, where it has one.
+
+    Where there are two ways, `by` is the one that carries now, and `failover_at` when multicast takes over if the
+    rallypoint stays away, by the monotonic clock.
+    """
 
     kind: LinkKind
     is_up: bool
     words: str
     rtt_s: float | None = None
+    by: LinkKind | None = None
+    failover_at: float | None = None
 
 
 OnDatagram = Callable[[bytes, str, float], None]

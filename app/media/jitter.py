@@ -101,6 +101,11 @@ class Playout:
         """How much faster than ours the sender's clock runs; None until it is known."""
         return self._tracker.drift_ppm
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that came has been given to be played."""
+        return not self._waiting and not len(self._decoded)
+
     def hold_back(self, seconds: float) -> None:
         """Keep so much more delay than the packets need, for sound that has to wait for its picture; any thread."""
         self._held_back_s = self._tracker.held_back_s = seconds

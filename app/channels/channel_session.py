@@ -1,0 +1,487 @@
+"""One channel that is joined: what the microphone hears goes out by its link, and what comes in is heard.
+
+    microphone -> encoder (a worker) -> packet -> seal, once -> link
+    link -> open -> packet -> talkers -> a jitter buffer each -> mix -> speaker
+
+Everything here runs on the event loop but for `hear`, which is the microphone's thread's, and `play`, the speaker's.
+The sound itself is in `channel_sound.py`, loaded by `start` in a thread. Impure: the loop's timers and those threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from app.channel_events import ChannelFigures, ChannelId, ChannelLink, LastTalker, SendingInfo, TalkMode
+from app.channels.burst_record import BurstRecord
+from app.channels.channel_state import (
+    Cue,
+    Node,
+    Snapshot,
+    Wire,
+    channel_link,
+    cost_bps,
+    make_figures,
+    talker_info,
+    why_mute,
+)
+from app.channels.encoders import encoder_info
+from app.channels.errors import ChannelError, ReplayError
+from app.channels.finished_burst import MOST_KEPT_S, FinishedBurst
+from app.channels.heard_bursts import HeardBurst, HeardBursts
+from app.channels.links import Link
+from app.channels.mission import Group, Mission
+from app.channels.mission_parts import TxAudio
+from app.channels.own_bursts import OwnBurst
+from app.channels.packet import BurstFlags, BurstHeader, ChannelPacket, fit_alias
+from app.channels.sealing import protection
+from app.channels.talkers import BurstBegan, BurstEnded, Talkers
+from app.channels.talking import Action, Talking, TalkState
+
+if TYPE_CHECKING:
+    from app.channels.channel_sound import Encoded, Listening, Speaking
+    from app.media.speech import Sound
+
+logger = logging.getLogger(__name__)
+
+
+class ChannelSession:
+    """One channel of a mission; `key` as `channel_keys.channel_key` gives it, None for a clear channel.
+
+    `on_change`: `snapshot` gives something new. `on_burst`: a burst is over, or a piece of a long one. `on_cue`: what
+    the person at the key is to hear. `on_capture_wanted`: whether blocks of the microphone are wanted from now on. All
+    are called on the loop. `clock` never goes back; times of the snapshot are its own. `tone_s`: how long a burst
+    begins with silence, because a start tone is heard.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        mission: Mission,
+        node: Node,
+        link: Link,
+        key: bytes | None,
+        *,
+        on_change: Callable[[], None],
+        on_burst: Callable[[FinishedBurst], None] = lambda burst: None,
+        on_cue: Callable[[Cue], None] = lambda cue: None,
+        on_capture_wanted: Callable[[bool], None] = lambda is_wanted: None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        tone_s: float = 0.0,
+        random: Random | None = None,
+    ) -> None:
+        self.id = ChannelId(mission.id, group.id)
+        self._group = group
+        self._audio = group.tx_audio or TxAudio(enabled=False)
+        self._node = replace(node, alias=fit_alias(node.alias or group.alias))
+        self._link = link
+        self._protection = protection(group.id, key)
+        self._on_change, self._on_burst, self._on_cue = on_change, on_burst, on_cue
+        self._on_capture_wanted = on_capture_wanted
+        self._clock, self._wall = clock, wall
+        self._random = random or Random()
+        self._talkers = Talkers(node.node_id, is_full_duplex=self._audio.fdx)
+        limit_s = float(self._audio.max_tx_secs) or None
+        self._talking = Talking(self._talkers, priority=node.priority, limit_s=limit_s, tone_s=tone_s)
+        self._keeps = group.timeline.enabled and group.timeline.record_audio
+        self._longest_s = min(MOST_KEPT_S, group.timeline.max_audio_time_ms / 1_000 or MOST_KEPT_S)
+        self._heard = HeardBursts(self._keeps)
+        self._own: dict[int, OwnBurst] = {}  # by number, until their end packets are sent
+        self._current: OwnBurst | None = None  # the one that is on the air
+        self._began = 0
+        self._last: LastTalker | None = None
+        self._listening: Listening | None = None
+        self._speaking: Speaking | None = None
+        self._ends: set[asyncio.TimerHandle] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_ready, self._is_closed, self._was_wanted = True, False, False
+        self._volume, self._is_muted, self._ducking = 1.0, False, 1.0
+        self._trouble = ""  # with a talker's codec
+        self._packets_sent = self._packets_received = self._refused = 0
+        self._wire = Wire()
+        self.pan = 0.0
+        self.why_mute = why_mute(self._audio)
+
+    # What the person does
+
+    @property
+    def capturing(self) -> bool:
+        """Whether blocks of the microphone are wanted: while the key is ready, armed or down."""
+        return self._speaking is not None and (self._is_ready or self._talking.state is not TalkState.IDLE)
+
+    def set_ready(self, is_ready: bool) -> None:
+        """Let the microphone be open before the key goes down, or only from then on: opening one takes a second."""
+        self._is_ready = is_ready
+        self._tell_capture()
+
+    def press(self, emergency: bool = False) -> None:
+        """The talk key goes down."""
+        self._talking.blocked = self._blocked()
+        self._talking.press(self._clock(), emergency=emergency)
+        self._turn()
+
+    def release(self) -> None:
+        """The talk key goes up."""
+        self._talking.release(self._clock())
+        self._turn()
+
+    def set_mode(self, mode: TalkMode) -> None:
+        """Give the key another meaning; ends a burst."""
+        self._talking.set_mode(mode, self._clock())
+        self._turn()
+
+    def set_volume(self, volume: float) -> None:
+        """0 to 1.5; 1 leaves the sound alone."""
+        self._volume = max(0.0, min(1.5, volume))
+        self._set_gains()
+
+    def set_muted(self, is_muted: bool) -> None:
+        """Be silent here, emergencies too."""
+        self._is_muted = is_muted
+        self._set_gains()
+
+    def set_ducking(self, gain: float) -> None:
+        """Be as much quieter, 0 to 1, as a call asks for; an emergency is not."""
+        self._ducking = max(0.0, min(1.0, gain))
+        self._set_gains()
+
+    # The threads of sound
+
+    def hear(self, block: Sound) -> None:
+        """Take 10 ms of the microphone: 480 int16 samples at 48 kHz. Any one thread; copies, and returns."""
+        if self._speaking is not None:
+            self._speaking.hear(block)
+
+    def play(self, samples: int) -> Sound | None:
+        """Give what is heard in the next `samples` at 48 kHz, mono int16; None: nobody. Any one thread.
+
+        `pan` says where of left (-1) and right (1) it belongs.
+        """
+        return None if self._listening is None else self._listening.play(samples)
+
+    # Its life
+
+    async def start(self) -> None:
+        """Load what sound needs, and join."""
+        loop = asyncio.get_running_loop()
+        self._listening, self._speaking = await asyncio.to_thread(self._load, loop)
+        self._link.on_datagram = lambda datagram, source, now: self._received(datagram)
+        self._link.on_state = lambda state: self._on_change()
+        await self._link.start()
+        self._tell_capture()
+        self._on_change()
+
+    def _load(self, loop: asyncio.AbstractEventLoop) -> tuple[Listening, Speaking | None]:
+        from app.channels.channel_codecs import make_encoder
+        from app.channels.channel_sound import Listening, Speaking, playable
+
+        audio = self._audio
+        codecs = playable(audio.encoder, audio.custom_rtp_payload_type)
+        speaking = None
+        if not self.why_mute:
+            try:
+                speaking = Speaking(
+                    lambda: make_encoder(audio.encoder, audio.framing_ms, is_sealed=self._protection.is_sealed),
+                    loop,
+                    self._encoded,
+                    self._voice,
+                )
+            except ChannelError as error:
+                self.why_mute = str(error)
+        return Listening(codecs, self._clock), speaking
+
+    async def close(self) -> None:
+        """End a burst that goes on, and leave."""
+        if self._is_closed:
+            return
+        self._talking.stop(self._clock())
+        self._turn()
+        self._is_closed = True
+        speaking, self._speaking = self._speaking, None
+        if speaking is not None:
+            await asyncio.to_thread(speaking.close)
+            await asyncio.sleep(0)  # what it gave last has been handed on
+        if self._timer is not None:
+            self._timer.cancel()
+        for ending in self._ends:
+            ending.cancel()
+        await self._link.close()
+        for ssrc, burst in self._heard.items():
+            self._finish_heard(ssrc, burst)
+        self._tell_capture()
+
+    # Sending
+
+    def _blocked(self) -> str:
+        if self.why_mute:
+            return self.why_mute
+        return "" if self._link.state.is_up else f"Nobody would hear you. {self._link.state.words}"
+
+    def _voice(self, is_heard: bool) -> None:
+        self._talking.blocked = self._blocked()
+        self._talking.voice(is_heard, self._clock())
+        self._turn()
+
+    def _begin(self) -> None:
+        assert self._speaking is not None
+        flags = BurstFlags.EMERGENCY if self._talking.is_emergency else BurstFlags.NONE
+        node = self._node
+        header = None if self._audio.no_hdr_ext else BurstHeader(node.alias, node.node_id, node.priority, flags)
+        codec = encoder_info(self._audio.encoder).codec
+        assert codec is not None
+        custom = self._audio.custom_rtp_payload_type
+        self._began += 1
+        burst = OwnBurst(
+            *(self._began, self._audio, header, codec.payload_type if custom < 0 else custom, codec.clock_rate),
+            *(self._speaking.timestamp_step, self._random),
+            began_wall=self._wall(),
+            keeps=self._keeps,
+        )
+        self._own[burst.number] = self._current = burst
+        self._talkers.sending(burst.ssrc)
+        self._speaking.begin(burst.number)
+        self._on_cue(Cue.PERMIT)
+
+    def _encoded(self, encoded: Encoded) -> None:
+        burst = self._own.get(encoded.burst)
+        if burst is None:
+            return
+        burst.level_dbfs = encoded.level_dbfs
+        now = self._clock()
+        for payload in encoded.payloads:
+            self._send(burst.next(payload), now)
+        if encoded.is_last:
+            self._send_end(burst, list(burst.end()))
+            self._last = LastTalker(self._node.alias, self._wall(), True)
+            self._keep_own(burst, encoded.levels)
+            self._on_change()
+        elif burst.record.seconds >= self._longest_s:
+            self._keep_own(burst, ())
+
+    def _send(self, packet: ChannelPacket, now: float) -> None:
+        datagram = self._protection.seal(packet.to_bytes())
+        self._packets_sent += 1
+        self._wire.count(len(datagram), now)
+        self._link.send(datagram, now)
+
+    def _send_end(self, burst: OwnBurst, packets: list[ChannelPacket]) -> None:
+        """Send the first of them now and the others a packet's time apart; all at once where the channel is left."""
+        while packets:
+            self._send(packets.pop(0), self._clock())
+            if packets and not self._is_closed:
+                self._later(self._audio.framing_ms / 1_000, lambda: self._send_end(burst, packets))
+                return
+        del self._own[burst.number]
+
+    def _later(self, delay_s: float, what: Callable[[], None]) -> None:
+        def run() -> None:
+            self._ends.discard(handle)
+            what()
+
+        handle = asyncio.get_running_loop().call_later(delay_s, run)
+        self._ends.add(handle)
+
+    def _keep_own(self, burst: OwnBurst, levels: tuple[int, ...]) -> None:
+        record, began_wall = burst.take_record()
+        node = self._node
+        self._keep(record, began_wall, node.alias, node.node_id, True, burst.is_emergency, levels)
+
+    # Receiving
+
+    def _received(self, datagram: bytes) -> None:
+        now = self._clock()
+        self._wire.count(len(datagram), now)
+        try:
+            packet = ChannelPacket.parse(self._protection.open(datagram, now))
+        except ReplayError:
+            self._refused += 1
+            return
+        except ChannelError as error:
+            self._refused += 1
+            logger.debug("a datagram on %s: %s", self._group.name, error)
+            return
+        talker = self._talkers.receive(packet, now)
+        listening = self._listening
+        if talker is not None and listening is not None:
+            self._packets_received += 1
+            burst = self._heard.of(talker, now, self._wall())
+            was_unknown = burst.unknown
+            sequence = burst.take(packet, listening.codecs, now)
+            if sequence is not None:
+                listening.push(talker.ssrc, sequence, packet.timestamp, packet.payload_type, packet.payload, now)
+                if burst.record.seconds >= self._longest_s:
+                    self._keep_heard(talker.ssrc, burst)
+            elif burst.unknown is not None:
+                self._refused += 1
+                if was_unknown is None:
+                    name = talker.alias or "Somebody"
+                    self._trouble = f"{name} talks in a format that Parley cannot play (payload type {burst.unknown})."
+                    self._on_change()
+        self._turn()
+
+    def _finish_heard(self, ssrc: int, burst: HeardBurst) -> None:
+        self._look(ssrc, burst)
+        self._keep_heard(ssrc, burst)
+        if burst.unknown is not None:
+            self._trouble = ""
+            self._on_change()
+
+    def _keep_heard(self, ssrc: int, burst: HeardBurst) -> None:
+        assert self._listening is not None
+        record, began_wall = burst.take_record()
+        talker = burst.talker
+        levels = self._listening.take_levels(ssrc)
+        self._keep(record, began_wall, talker.alias, talker.node_id, False, talker.is_emergency, levels)
+
+    def _keep(
+        self,
+        record: BurstRecord,
+        began_wall: float,
+        alias: str,
+        node_id: bytes | None,
+        own: bool,
+        emergency: bool,
+        levels: tuple[int, ...],
+    ) -> None:
+        if record.is_empty:
+            return
+        self._on_burst(
+            FinishedBurst(
+                *((self.id,), alias, node_id, own, emergency, began_wall, record.seconds, record.packets, levels),
+                encoder=self._audio.encoder,
+                custom_payload_type=self._audio.custom_rtp_payload_type,
+            )
+        )
+
+    # What follows from all that
+
+    def _turn(self) -> None:
+        """Do what talkers, the key and the time ask for, and wake when they want to be woken."""
+        now = self._clock()
+        self._talkers.handle_timeout(now)
+        self._talking.handle_timeout(now)
+        events = self._talkers.take_events()
+        for event in events:
+            burst = self._heard.get(event.talker.ssrc)
+            if burst is not None:
+                burst.talker = event.talker
+            if isinstance(event, BurstBegan) and event.talker.is_emergency:
+                self._on_cue(Cue.EMERGENCY)
+            if isinstance(event, BurstEnded):
+                self._last = LastTalker(event.talker.alias, self._wall(), False)
+                if burst is not None and self._listening is not None:
+                    burst.ended_at = now
+                    self._listening.end(event.talker.ssrc, now)
+        if events:
+            self._talking.blocked = self._blocked()
+            self._talking.floor_changed(now)
+        actions = self._talking.take_actions()
+        for action in actions:
+            self._act(action)
+        if events or actions:
+            self._set_gains()
+            self._tell_capture()
+            self._on_change()
+        for ssrc, finished in self._heard.take_finished(now):
+            self._finish_heard(ssrc, finished)
+        self._wake_later(now)
+
+    def _act(self, action: Action) -> None:
+        speaking, burst = self._speaking, self._current
+        match action:
+            case Action.BEGIN:
+                self._begin()
+            case Action.OPEN if speaking is not None and burst is not None:
+                speaking.open(burst.number)
+            case Action.RAISE if burst is not None:
+                burst.raise_emergency()
+            case Action.END if speaking is not None and burst is not None:
+                speaking.end(burst.number)
+                self._current = None
+                self._on_cue(Cue.END)
+            case Action.REFUSE:
+                self._on_cue(Cue.REFUSED)
+            case Action.WARN:
+                self._on_cue(Cue.LIMIT)
+        if speaking is not None:
+            speaking.arm(self._talking.state in (TalkState.ARMED, TalkState.BY_VOICE))
+
+    def _wake_later(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        times = (self._talkers.next_timeout(), self._talking.next_timeout(), self._heard.next_timeout())
+        due = min((each for each in times if each is not None), default=None)
+        if due is not None and not self._is_closed:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._turn)
+
+    def _set_gains(self) -> None:
+        if self._listening is None:
+            return
+        is_deaf = self._talking.is_on_air and not self._audio.fdx
+        talking = {one.ssrc for one in self._talkers.talking}
+        heard = {one.ssrc for one in self._talkers.heard}
+        for ssrc, burst in self._heard.items():
+            if ssrc in talking:
+                burst.is_heard = ssrc in heard
+            is_heard = burst.is_heard and not is_deaf and not self._is_muted
+            ducking = 1.0 if burst.talker.is_emergency else self._ducking
+            self._listening.set_gain(ssrc, self._volume * ducking if is_heard else 0.0)
+
+    def _tell_capture(self) -> None:
+        if self.capturing != self._was_wanted:
+            self._was_wanted = self.capturing
+            self._on_capture_wanted(self._was_wanted)
+
+    # What is shown
+
+    def snapshot(self) -> Snapshot:
+        """Tell how the channel is now."""
+        talkers = tuple(talker_info(one) for one in self._talkers.talking)
+        talking, sending = self._talking, None
+        if talking.is_on_air and self._current is not None:
+            level = self._current.level_dbfs
+            sending = SendingInfo(talking.since, talking.limit_s, self._current.is_emergency, level)
+        return Snapshot(
+            self._channel_link(),
+            talkers,
+            sending,
+            talking.state is TalkState.ARMED,
+            talking.notice or self._trouble,
+            self._last,
+            self._protection.is_sealed,
+            self._audio.fdx,
+            encoder_info(self._audio.encoder).name,
+            self.why_mute,
+            any(one.emergency for one in talkers) or (sending is not None and sending.emergency),
+        )
+
+    def figures(self) -> ChannelFigures:
+        """Tell what the channel costs and how good it is; talkers of now, and the last burst of the others."""
+        for ssrc, burst in self._heard.items():
+            self._look(ssrc, burst)
+        is_sealed, carrier = self._protection.is_sealed, self._channel_link().carrier
+        return make_figures(
+            self.id,
+            self._heard.remembered(),
+            cost_bps=cost_bps(self._audio, is_sealed=is_sealed, alias=self._node.alias, carrier=carrier),
+            measured_bps=self._wire.bps(self._clock()),
+            rtt_s=self._link.state.rtt_s,
+            packets_sent=self._packets_sent,
+            packets_received=self._packets_received,
+            refused=self._refused,
+        )
+
+    def _channel_link(self) -> ChannelLink:
+        return channel_link(self._link.state, self._clock() - time.monotonic())
+
+    def _look(self, ssrc: int, burst: HeardBurst) -> None:
+        played = None if self._listening is None else self._listening.figures(ssrc)
+        if played is not None:
+            burst.concealed_ms, burst.delay_s = played.concealed_ms, played.delay_s
