@@ -37,7 +37,7 @@ check() {
 
 # What stands on packets and a clock of its own, or waits for a network, runs on both cores; what plays, films or paints
 # has the machine to itself. Three at a time: calls wait more than they work.
-side_by_side=(tests/sip tests/ice tests/home tests/people tests/diagnosis tests/calls tests/channels tests/engine)
+side_by_side=(tests/sip tests/ice tests/home tests/people tests/diagnosis tests/calls tests/channels tests/engine tests/satellites)
 
 unit() { # arguments…: with any, pytest chooses; without, everything in two parts
   if [ $# -gt 0 ]; then

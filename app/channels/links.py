@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Protocol
 
 MOST_BYTES = 4096  # of one datagram, either way: longer ones are no channel's
+STREAM_SUBJECTS = "parley.stream."  # what the subject of a channel begins with, on a rallypoint
 
 
 class LinkKind(Enum):

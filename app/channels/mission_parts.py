@@ -17,6 +17,7 @@ from app.channels.strict_json import Json
 
 MOST_RALLYPOINTS = 32
 MOST_CERTIFICATES = 32
+MOST_LOGIN = 256  # characters of a name, a password or a token
 MOST_CERTIFICATE = 32_768  # characters of PEM text
 _DAY_S = 86_400
 
@@ -215,7 +216,10 @@ class TimelineOptions:
 
 @dataclass(frozen=True, slots=True)
 class Rallypoint:
-    """A server that carries a channel. Certificates are PEM text, `@file`, or `@certstore://name`."""
+    """A server that carries a channel. Certificates are PEM text, `@file`, or `@certstore://name`.
+
+    `user` with `password`, or `token`: how members log in; `websocket`: by secure WebSocket. These four are Parley's.
+    """
 
     host: Address
     certificate: str = ""
@@ -228,6 +232,10 @@ class Rallypoint:
     disable_message_signing: bool = False
     tcp_tx_options: TxOptions = _TCP_OPTIONS
     sni: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    websocket: bool = False
     extra: Extra = field(default_factory=dict, hash=False, repr=False)
 
     @classmethod
@@ -244,6 +252,10 @@ class Rallypoint:
             disable_message_signing=fields.flag("disableMessageSigning", False),
             tcp_tx_options=fields.child_or("tcpTxOptions", _read_tcp_options, _TCP_OPTIONS),
             sni=fields.text("sni", "", most=253),
+            user=fields.text("user", "", most=MOST_LOGIN),
+            password=fields.text("password", "", most=MOST_LOGIN),
+            token=fields.text("token", "", most=MOST_LOGIN),
+            websocket=fields.flag("websocket", False),
             extra=fields.extra(),
         )
 

@@ -28,7 +28,7 @@ from nats.errors import Error as NatsError
 from nats.errors import StaleConnectionError, UnexpectedEOF
 
 from app.channels.errors import ChannelError
-from app.channels.links import MOST_BYTES
+from app.channels.links import MOST_BYTES, STREAM_SUBJECTS
 from app.owned_tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def subject_of(stream_id: str) -> str:
     stream_id = stream_id.strip("{}")
     if not _SUBJECT.match(stream_id):
         raise ChannelError(f"{stream_id[:60]!r} cannot name a stream: letters, digits, - and _ only, at most 64.")
-    return f"parley.stream.{stream_id}"
+    return f"{STREAM_SUBJECTS}{stream_id}"
 
 
 class _WatchedContext(ssl.SSLContext):

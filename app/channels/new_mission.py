@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.channels.encoders import EncoderId, check_sending
@@ -34,6 +34,9 @@ class MissionWishes:
 
     control: where presence and alerts go, under whatever name; None for a mission without.
     rallypoints: servers that carry every channel, tried in this order; none for multicast alone.
+    rallypoint_ca: the authority that signs them, as PEM text; "" for those that the system knows.
+    rallypoint_certificate, rallypoint_key: what members show them, as PEM text; "" where they ask for nothing.
+    rallypoint_user, rallypoint_password; rallypoint_token: how members log in there; "" where nobody must.
     failover_after_s: how long without a rallypoint until multicast takes over; None for never.
     """
 
@@ -46,6 +49,12 @@ class MissionWishes:
     framing_ms: int = 20
     full_duplex: bool = False
     rallypoints: tuple[Address, ...] = ()
+    rallypoint_ca: str = ""
+    rallypoint_certificate: str = ""
+    rallypoint_key: str = field(default="", repr=False)
+    rallypoint_user: str = ""
+    rallypoint_password: str = field(default="", repr=False)
+    rallypoint_token: str = field(default="", repr=False)
     failover_after_s: int | None = None
     expires: datetime | None = None
     pin: str | None = None
@@ -56,6 +65,12 @@ def new_mission(
 ) -> Mission:
     """Make the mission, checked as any that is read; ChannelError for wishes that make none, or none to talk on."""
     check_sending(wishes.encoder, wishes.framing_ms)
+    if bool(wishes.rallypoint_certificate) != bool(wishes.rallypoint_key):
+        raise MissionError("A certificate for rallypoints and its key belong together.")
+    if bool(wishes.rallypoint_user) != bool(wishes.rallypoint_password):
+        raise MissionError("A user of rallypoints and the password belong together.")
+    if wishes.rallypoint_user and wishes.rallypoint_token:
+        raise MissionError("Members log in at rallypoints as a user or with a token, not both.")
     wished = [(each, GroupType.AUDIO) for each in wishes.channels]
     if wishes.control is not None:
         wished.insert(0, (wishes.control, GroupType.MISSION_CONTROL))
@@ -85,7 +100,18 @@ def _group(
 ) -> Group:
     address = wish.address or own_address
     audio = TxAudio(wishes.encoder, framing_ms=wishes.framing_ms, fdx=wishes.full_duplex)
-    servers = tuple(Rallypoint(each) for each in wishes.rallypoints)
+    servers = tuple(
+        Rallypoint(
+            each,
+            certificate=wishes.rallypoint_certificate,
+            certificate_key=wishes.rallypoint_key,
+            ca_certificates=(wishes.rallypoint_ca,) if wishes.rallypoint_ca else (),
+            user=wishes.rallypoint_user,
+            password=wishes.rallypoint_password,
+            token=wishes.rallypoint_token,
+        )
+        for each in wishes.rallypoints
+    )
     return Group(
         type=kind,
         name=wish.name,

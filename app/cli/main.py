@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from app import VERSION
-from app.cli import channel_flags, flags, mission_flags
+from app.cli import channel_flags, flags, mission_flags, rallypoint_flags
 from app.cli.console import Console
 from app.engine.errors import EngineError
 
-COMMANDS = ("window", "call", "listen", "home", "doctor", "mission", "channel")
+COMMANDS = ("window", "call", "listen", "home", "rallypoint", "doctor", "mission", "channel")
 
 Command = Callable[[argparse.Namespace, Console, float], Coroutine[Any, Any, int]]
 
@@ -54,6 +54,10 @@ def _command(name: str) -> Command:
         from app.cli.serving import home
 
         return home
+    if name == "rallypoint":
+        from app.cli.rallypoint import rallypoint
+
+        return rallypoint
     if name == "doctor":
         from app.cli.doctor import doctor
 
@@ -135,6 +139,11 @@ def build_parser() -> argparse.ArgumentParser:
     home = commands.add_parser("home", help="serve others, e.g. parley home --listen 0.0.0.0 --user ada:secret")
     _home_flags(home)
     flags.add_always(home, again=True)
+    rallypoint = commands.add_parser(
+        "rallypoint", help="carry channels between networks, e.g. parley rallypoint --advertise rally.example.org:7443"
+    )
+    rallypoint_flags.add_flags(rallypoint)
+    flags.add_always(rallypoint, again=True)
     doctor = commands.add_parser("doctor", help="check devices, network, servers and a call, and name what is wrong")
     flags.add_account(doctor)
     flags.add_network(doctor)

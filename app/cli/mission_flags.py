@@ -12,6 +12,7 @@ from app.settings import HostPort
 
 QR_FORMS = {".png": "png", ".svg": "svg"}
 RALLYPOINT_PORT = 7443
+_MOST_PEM = 32_000
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -74,6 +75,18 @@ def _wish_flags(parser: argparse.ArgumentParser) -> None:
         help="repeatable, in the order of use; default port 7443",
     )
     group.add_argument(
+        "--rallypoint-ca", type=pem_text, default="", metavar="PEM", help="who signs them, e.g. authority.pem"
+    )
+    group.add_argument(
+        "--rallypoint-cert", type=pem_text, default="", metavar="PEM", help="what members show them, e.g. member.pem"
+    )
+    group.add_argument("--rallypoint-key", type=pem_text, default="", metavar="PEM", help="the key of it")
+    group.add_argument("--rallypoint-user", default="", metavar="NAME", help="who members are there, e.g. relief")
+    for flag, what in (("password", "of --rallypoint-user"), ("token", "instead of a user")):
+        group.add_argument(
+            f"--rallypoint-{flag}-from", type=flags.password_from, metavar="WHERE", help=f"{what}: env:NAME, file:PATH"
+        )
+    group.add_argument(
         "--failover-after", type=flags.count, metavar="S", help="multicast after S seconds without a rallypoint"
     )
     group.add_argument("--expires", type=moment, metavar="DATE", help="e.g. 2026-12-31 or 2026-12-31T18:00Z")
@@ -114,6 +127,20 @@ def moment(text: str) -> datetime:
     if _DAY.fullmatch(text):
         read = datetime.combine(read, time(23, 59, 59, 999_000))
     return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+
+
+def pem_text(text: str) -> str:
+    """The PEM text of a file: a mission carries it along."""
+    if not text:
+        return ""
+    try:
+        with open(text, encoding="ascii") as file:
+            read = file.read(_MOST_PEM + 1).strip()
+    except (OSError, UnicodeError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read: {error}") from error
+    if not read.startswith("-----BEGIN ") or len(read) > _MOST_PEM:
+        raise argparse.ArgumentTypeError(f"{text!r} is no PEM file of at most {_MOST_PEM} letters")
+    return read + "\n"
 
 
 def qr_file(text: str) -> Path:

@@ -172,3 +172,23 @@ def test_wrong_usage_is_2(parley, arguments: tuple[str, ...]) -> None:
     code, _, err = parley(*arguments)
     assert code == 2
     assert "usage:" in err
+
+
+def test_what_rallypoints_ask_for_travels_in_the_mission(
+    parley, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORD", "a long password")
+    authority = tmp_path / "authority.pem"
+    authority.write_text("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+    file = tmp_path / "relief.ice"
+    made = ("new", "Relief", "--channel", "Alpha", "--rallypoint", "rp.example.org", "-o", str(file), "--force")
+    login = ("--rallypoint-user", "relief", "--rallypoint-password-from", "env:WORD")
+    assert parley(*made, "--rallypoint-ca", str(authority), *login)[0] == 0
+    code, out, _ = parley("unpack", str(file))
+    (rallypoint,) = json.loads(out)["groups"][1]["rallypointCluster"]["rallypoints"]
+    assert rallypoint["caCertificates"] == [authority.read_text()]
+    assert (rallypoint["user"], rallypoint["password"]) == ("relief", "a long password")
+    code, _, err = parley(*made, "--rallypoint-cert", str(authority))
+    assert code == 1
+    assert "belong together" in err
+    assert parley(*made, "--rallypoint-ca", str(file))[0] == 2
