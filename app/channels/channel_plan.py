@@ -62,6 +62,10 @@ def rallypoint_target(rallypoint: Rallypoint) -> RallypointTarget:
         verify_peer=rallypoint.verify_peer,
         allow_self_signed=rallypoint.allow_self_signed_certificate,
         sni=rallypoint.sni,
+        token=rallypoint.token,
+        user=rallypoint.user,
+        password=rallypoint.password,
+        websocket=rallypoint.websocket,
     )
 
 

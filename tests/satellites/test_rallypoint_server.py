@@ -12,13 +12,18 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from app.channels import mission_file
+from app.channels.channel_plan import rallypoint_target
 from app.channels.cluster import ClusterPlan
 from app.channels.links import LinkState
+from app.channels.mission_parts import Address
 from app.channels.nats_link import RallypointTarget, subject_of
+from app.channels.new_mission import ChannelWish, MissionWishes, new_mission
 from app.channels.rallypoint import RallypointLink
 from app.engine.errors import EngineError
 from app.engine.rallypoint import (
@@ -80,16 +85,26 @@ def options_for(folder: Path, port: int, **more: object) -> RallypointOptions:
     return RallypointOptions(profile=folder, listen=HERE, port=port, **more)  # type: ignore[arg-type]
 
 
-def target_of(run: Run, **more: object) -> RallypointTarget:
-    """What a mission that was told of it has."""
+def target_of(run: Run, **login: str) -> RallypointTarget:
+    """What a mission that was told of it leads to."""
     line = run.line
     assert line is not None
     assert line.authority is not None
-    shown = {}
-    if line.certificate is not None and line.key is not None:
-        shown = {"certificate": line.certificate.read_text(), "certificate_key": line.key.read_text()}
-    authorities = (line.authority.read_text(),)
-    return RallypointTarget(line.place.host, line.place.port, ca_certificates=authorities, **{**shown, **more})  # type: ignore[arg-type]
+    wishes = MissionWishes(
+        "test",
+        (ChannelWish("Alpha"),),
+        control=None,
+        rallypoints=(Address(line.place.host, line.place.port),),
+        rallypoint_ca=line.authority.read_text(),
+        rallypoint_certificate=line.certificate.read_text() if line.certificate else "",
+        rallypoint_key=line.key.read_text() if line.key else "",
+        **login,  # type: ignore[arg-type]
+    )
+    packed = mission_file.pack(new_mission(wishes, datetime.now(UTC)), None)
+    mission = mission_file.unpack(packed, None)
+    cluster = mission.cluster_of(mission.groups[0])
+    assert cluster is not None
+    return rallypoint_target(cluster.rallypoints[0])
 
 
 class Phone:
@@ -138,7 +153,7 @@ async def test_only_members_come_in_and_only_to_channels(tmp_path: Path) -> None
         tmp_path, port, user="relief", password=lambda: password, require_client_certificate=True, websocket_port=None
     )
     async with running(options) as run:
-        target = target_of(run, user="relief", password=password)
+        target = target_of(run, rallypoint_user="relief", rallypoint_password=password)
         wrong = replace(target, password="another one")
         stranger = replace(target, certificate="", certificate_key="")
         async with phones(target, target, wrong, stranger) as (anna, ben, mallory, eve):
@@ -189,7 +204,7 @@ async def test_a_server_that_dies_is_started_again_and_a_new_password_counts_aft
     words = {"now": "first password"}
     options = options_for(tmp_path, port, user="relief", password=lambda: words["now"])
     async with running(options) as run:
-        target = target_of(run, user="relief", password=words["now"])
+        target = target_of(run, rallypoint_user="relief", rallypoint_password=words["now"])
         async with phones(target) as (anna,):
             await anna.until("Connected")
             os.kill(int((run.server.folder / "nats-server.pid").read_text()), signal.SIGKILL)
