@@ -76,6 +76,7 @@ def engine_options(args: argparse.Namespace, started_at: float, home: HomeMode =
         watch_presence=False,
         ring=False,
         take_calls=getattr(args, "takes_calls", False),
+        keep_missions=False,
         clock_zero=started_at,
         sip_trace_file=args.sip_trace,
         pcap_file=args.pcap,

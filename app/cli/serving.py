@@ -20,6 +20,7 @@ async def home(args: argparse.Namespace, console: Console, started_at: float) ->
     options = EngineOptions(
         profile=args.profile,
         home=HomeMode.SERVE,
+        keep_missions=False,
         home_options=HomeOptions(
             listen=args.listen,
             sip_port=args.sip_port,

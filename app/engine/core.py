@@ -21,6 +21,7 @@ from app.calls.services import CallServices
 from app.diagnosis.causes import explain_end, explain_registration
 from app.engine.calls import EngineCalls, monotonic_from
 from app.engine.capture import PacketCapture
+from app.engine.channels import EngineChannels
 from app.engine.devices import EngineDevices
 from app.engine.errors import EngineError
 from app.engine.examination import examine_devices, examine_names, examine_registration
@@ -77,10 +78,11 @@ class EngineCore:
 
     def __init__(self, options: EngineOptions, publish: Callable[[Event], None]) -> None:
         self._options = options
-        self._publish = publish
         self._zero = options.clock_zero if options.clock_zero is not None else time.monotonic()
         self._clock = monotonic_from(self._zero)
         self._kept = Kept(options)
+        self.channels = EngineChannels(self._kept, publish, keeps=options.keep_missions)
+        self._publish = publish = self.channels.overhear
         self._store = StoreThread(self._kept.profile.database_path)
         self._people = People(self._store, publish)
         self._sip: SipEndpoint | None = None
@@ -137,6 +139,7 @@ class EngineCore:
         if serves or (self._options.home is HomeMode.AUTO and self.account is None):
             await self._start_home()
         self._tasks.start(watch_network(self._network_changed), "watch the network")
+        self._tasks.start(self.channels.open(), "open missions")
         if self._options.ring:
             self.devices.watch()
         if self._options.take_calls and not serves:
@@ -152,6 +155,7 @@ class EngineCore:
             self._sip.network_changed(change.gone)
         if self._calls is not None:
             self._calls.network_changed(change)
+        self.channels.network_changed()
 
     def _open_files(self) -> None:
         """Open what this run writes down of the wire. Blocks."""
@@ -169,6 +173,7 @@ class EngineCore:
             self._opening.cancel()
             await self._open_done.wait()
         await self._tasks.close()
+        await self.channels.close()
         await self._stop_sip()
         await self.devices.close()
         if self._home is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from app.calls.errors import CallError
+from app.engine.channel_commands import ChannelCommands
 from app.engine.core import EngineCore
 from app.engine.errors import EngineError
 from app.engine.network_report import Examination
@@ -38,6 +39,7 @@ class Engine:
         self._started = False
         self._closed = False
         self.calls = CallCommands(self)
+        self.channels = ChannelCommands(self)
         self.media = MediaCommands(self)
         self.people = PeopleCommands(self)
         self.accounts = AccountCommands(self)

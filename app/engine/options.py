@@ -39,6 +39,7 @@ class EngineOptions:
     """`profile` None is the person's own folder. `adjust` lays the flags of a command over the kept settings.
 
     `alone`: no other such run may use the profile at the same time (the window).
+    `keep_missions`: channels of the missions in the profile are joined, and those that are opened are kept there.
     `passwords` answers for an account address or "turn USER" before the keyring is asked. `clock_zero` is the monotonic
     moment from which all times of events count; None means the start of the engine.
     """
@@ -53,6 +54,7 @@ class EngineOptions:
     watch_presence: bool = True
     ring: bool = True
     take_calls: bool = True
+    keep_missions: bool = True
     clock_zero: float | None = None
     sip_trace_file: Path | None = None
     pcap_file: Path | None = None

@@ -54,6 +54,11 @@ class Profile:
         return self.root / "secrets.key"
 
     @property
+    def channels_path(self) -> Path:
+        """The missions that are open, with their keys."""
+        return self.root / "channels.bin"
+
+    @property
     def timeline_path(self) -> Path:
         """The folder of what was said on channels."""
         return self.root / "timeline"

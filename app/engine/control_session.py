@@ -1,0 +1,190 @@
+"""A mission's control channel at work: mission control over its link, sealed, with its timer.
+
+Opened and decided elsewhere (`app.channels.sealing`, `app.channels.mission_control`); this brings them together on the
+engine's loop. What cannot be opened or understood is a stranger's and is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable
+
+from app.channels.channel_keys import channel_key
+from app.channels.distance import Location, Separation
+from app.channels.errors import ChannelError
+from app.channels.links import Link, LinkState
+from app.channels.mission import Group
+from app.channels.mission_control import ControlPlan, MissionControl, Node, Send, TextHeard
+from app.channels.presence import GroupAlias, Identity, Text
+from app.channels.sealing import Protection, protection
+from app.events import PersonHere
+
+log = logging.getLogger(__name__)
+
+
+class ControlSession:
+    """One mission's. `on_change`: the roster has; `on_text` gets each text once.
+
+    What cannot be said is a ChannelError.
+    """
+
+    def __init__(
+        self,
+        mission_id: str,
+        group: Group,
+        me: Identity,
+        link: Link,
+        on_change: Callable[[], None],
+        on_text: Callable[[Text], None],
+    ) -> None:
+        presence = group.presence
+        self.refused = 0
+        self._mission_id = mission_id
+        self._group = group
+        self._link = link
+        self._on_change = on_change
+        self._on_text = on_text
+        self._unix_offset_s = time.time() - time.monotonic()
+        plan = ControlPlan(unix_offset_s=self._unix_offset_s)
+        if presence is not None:
+            plan = ControlPlan(
+                presence.interval_secs, presence.min_interval_secs, presence.listen_only, self._unix_offset_s
+            )
+        self._control = MissionControl(me, plan, random.random, lambda: str(uuid.uuid4()))
+        self._protection: Protection | None = None
+        self._place: Location | None = None
+        self._was_up = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def link_state(self) -> LinkState:
+        return self._link.state
+
+    @property
+    def own_emergency(self) -> str | None:
+        """The words of this node's emergency, while it stands."""
+        emergency = self._control.emergency
+        return None if emergency is None else emergency.words
+
+    async def start(self) -> None:
+        """Join the channel; ChannelError when its key cannot be used."""
+        password = self._group.crypto_password
+        key = None if password is None else await channel_key(password)
+        self._protection = protection(self._group.id, key)
+        self._link.on_datagram = self._take
+        self._link.on_state = self._turned
+        await self._link.start()
+        self._turned(self._link.state)
+
+    async def close(self) -> None:
+        """Say goodbye and leave; a second time does nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._protection is not None:
+            self._control.leave(time.monotonic())
+            self._carry_out()
+            self._protection = None
+        await self._link.close()
+
+    def network_changed(self) -> None:
+        self._link.network_changed()
+
+    def set_status(self, words: str) -> None:
+        self._control.set_status(words, 0, time.monotonic())
+        self._carry_out()
+
+    def set_place(self, place: Location | None) -> None:
+        self._place = place
+        self._control.set_location(place, time.monotonic())
+        self._carry_out()
+        self._on_change()  # distances count from here
+
+    def set_channels(self, aliases: tuple[GroupAlias, ...]) -> None:
+        """Say on which channels this person is."""
+        self._control.set_aliases(aliases, time.monotonic())
+        self._carry_out()
+
+    def say(self, words: str, group_id: str) -> Text:
+        text = self._control.say(words, group_id, time.monotonic())
+        self._carry_out()
+        return text
+
+    def raise_emergency(self, words: str) -> None:
+        self._control.raise_emergency(words, time.monotonic())
+        self._carry_out()
+
+    def clear_emergency(self) -> None:
+        self._control.clear_emergency(time.monotonic())
+        self._carry_out()
+
+    def dismiss(self, node_id: str) -> None:
+        self._control.dismiss(node_id)
+        self._on_change()
+
+    def people(self) -> tuple[PersonHere, ...]:
+        """Everybody who is here, or is gone with an emergency that nobody has dismissed."""
+        return tuple(self._person(node) for node in self._control.roster)
+
+    def _person(self, node: Node) -> PersonHere:
+        said = node.presence
+        place = ""
+        if self._place is not None and said.location is not None:
+            place = str(Separation.between(self._place, said.location))
+        return PersonHere(
+            self._mission_id,
+            said.identity.node_id,
+            said.identity.display_name or said.identity.node_id[:8],
+            said.comment,
+            place,
+            None if said.power is None else max(0, min(100, said.power.level)),
+            tuple(one.group_id for one in said.aliases),
+            gone=not node.is_here,
+            emergency=None if said.emergency is None else said.emergency.words,
+            heard_wall=node.heard_at + self._unix_offset_s,
+        )
+
+    def _turned(self, state: LinkState) -> None:
+        """Announce this node, and ask for the others, whenever the link has come up."""
+        came_up, self._was_up = state.is_up and not self._was_up, state.is_up
+        if came_up and self._protection is not None:
+            self._control.start(time.monotonic())
+            self._carry_out()
+
+    def _take(self, datagram: bytes, source: str, now: float) -> None:
+        if self._protection is None:
+            return
+        try:
+            self._control.receive(self._protection.open(datagram, now), now)
+        except ChannelError as error:
+            self.refused += 1
+            log.debug("%s sent something for mission control that is not taken: %s", source, error)
+        self._carry_out()
+
+    def _time_is_up(self) -> None:
+        self._control.handle_timeout(time.monotonic())
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        has_changed = False
+        for output in self._control.take_outputs():
+            if isinstance(output, Send):
+                if self._protection is not None:
+                    self._link.send(self._protection.seal(output.datagram), time.monotonic())
+            elif isinstance(output, TextHeard):
+                self._on_text(output.text)
+            else:
+                has_changed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._control.next_timeout()
+        if due is not None and self._protection is not None:
+            pause_s = max(0.0, due - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(pause_s, self._time_is_up)
+        if has_changed:
+            self._on_change()

@@ -1,0 +1,214 @@
+"""One open mission: its channels, its control channel with roster and texts, and its end.
+
+What goes wrong with one channel is that channel's: it is told, and the others go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.channels.distance import Location
+from app.channels.errors import ChannelError
+from app.channels.links import Link
+from app.channels.mission import Group, GroupType, Mission
+from app.channels.presence import MOST_ALIASES, GroupAlias, Identity, Text
+from app.engine.control_session import ControlSession
+from app.engine.errors import EngineError
+from app.engine.mission_store import KeptChannel, KeptMission
+from app.engine.missions import check_usable
+from app.engine.open_channel import OpenChannel
+from app.events import ChannelId, ChannelInfo, MissionInfo, PersonHere, TextSeen
+
+MOST_TEXTS = 200  # of one mission, in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """Who we are on all channels, and what of that is told to every mission."""
+
+    node_id: bytes
+    name: str
+    status: str = ""
+    place: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissionHost:
+    """Who runs missions: how to make a link, and who is told what has changed."""
+
+    make_link: Callable[[Mission, Group], Awaitable[Link]]
+    channel_changed: Callable[[ChannelId], None]
+    mission_changed: Callable[[str], None]
+    roster_changed: Callable[[str], None]
+    text_seen: Callable[[TextSeen], None]
+
+
+class OpenMission:
+    """Used on the engine's loop."""
+
+    def __init__(self, mission: Mission, kept: KeptMission, me: Self, host: MissionHost) -> None:
+        self.mission = mission
+        self.channels = {
+            group.id: OpenChannel(mission.id, group, kept.channels.get(group.id, KeptChannel()))
+            for group in sorted(mission.groups, key=lambda one: (one.name.casefold(), one.id))
+            if group.type is GroupType.AUDIO
+        }
+        self.texts: deque[TextSeen] = deque(maxlen=MOST_TEXTS)
+        self.problem = ""
+        self._me = me
+        self._host = host
+        self._control_group = next((one for one in mission.groups if one.type is GroupType.MISSION_CONTROL), None)
+        self._control: ControlSession | None = None
+        self._is_running = False
+
+    @property
+    def id(self) -> str:
+        return self.mission.id
+
+    async def start(self) -> None:
+        """Join what is to be joined, unless the mission is over."""
+        try:
+            check_usable(self.mission, datetime.now(UTC))
+        except EngineError as error:
+            self.problem = str(error)
+            return
+        self._is_running = True
+        await self._start_control()
+
+    async def close(self) -> None:
+        """Leave everything."""
+        self._is_running = False
+        control, self._control = self._control, None
+        if control is not None:
+            await control.close()
+
+    async def close_if_over(self) -> bool:
+        """Leave everything once the mission's time is over; gives whether that was now."""
+        if not self._is_running or not self.mission.has_expired(datetime.now(UTC)):
+            return False
+        await self.close()
+        await self.start()
+        return True
+
+    def network_changed(self) -> None:
+        if self._control is not None:
+            self._control.network_changed()
+
+    async def join(self, channel: OpenChannel) -> None:
+        channel.keep(joined=True)
+        self._tell_channels()
+
+    async def leave(self, channel: OpenChannel) -> None:
+        channel.keep(joined=False)
+        self._tell_channels()
+
+    # Mission control ------------------------------------------------------------------------------------------
+
+    async def _start_control(self) -> None:
+        group = self._control_group
+        if group is None:
+            return
+        try:
+            me = Identity(self._me.node_id.hex(), _cut(self._me.name, 64))
+            link = await self._host.make_link(self.mission, group)
+            control = ControlSession(
+                self.id, group, me, link, lambda: self._host.roster_changed(self.id), self._text_heard
+            )
+            control.set_status(self._me.status)
+            control.set_place(self._me.place)
+            control.set_channels(self._aliases())
+            self._control = control
+            await control.start()
+        except ChannelError as error:
+            self.problem = f"Mission control cannot be joined: {error}"
+
+    def _aliases(self) -> tuple[GroupAlias, ...]:
+        joined = [one.group for one in self.channels.values() if one.kept.joined]
+        return tuple(GroupAlias(group.id, group.alias) for group in joined[:MOST_ALIASES])
+
+    def _tell_channels(self) -> None:
+        if self._control is not None:
+            self._control.set_channels(self._aliases())
+
+    def be(self, me: Self) -> None:
+        """Say another status or place."""
+        before, self._me = self._me, me
+        if self._control is not None and me.status != before.status:
+            self._control.set_status(me.status)
+        if self._control is not None and me.place != before.place:
+            self._control.set_place(me.place)
+
+    def say(self, words: str, channel: ChannelId | None) -> None:
+        text = self._running_control().say(words, "" if channel is None else channel.group)
+        self._keep_text(text, own=True)
+
+    def raise_emergency(self, words: str) -> None:
+        self._running_control().raise_emergency(words)
+
+    def clear_emergency(self) -> None:
+        if self._control is not None:
+            self._control.clear_emergency()
+
+    def dismiss(self, node_id: str) -> None:
+        if self._control is not None:
+            self._control.dismiss(node_id)
+
+    def people(self) -> tuple[PersonHere, ...]:
+        return () if self._control is None else self._control.people()
+
+    def _running_control(self) -> ControlSession:
+        if self._control is None:
+            why = self.problem or "it has no mission control channel"
+            raise EngineError(f"Nobody can be told anything in the mission {self.mission.name}: {why}")
+        return self._control
+
+    def _text_heard(self, text: Text) -> None:
+        self._keep_text(text, own=False)
+
+    def _keep_text(self, text: Text, *, own: bool) -> None:
+        channel = ChannelId(self.id, text.group_id) if text.group_id in self.channels else None
+        name = text.sender.display_name or text.sender.node_id[:8]
+        seen = TextSeen(self.id, channel, text.id, name, text.words, time.time(), own)
+        self.texts.append(seen)
+        self._host.text_seen(seen)
+
+    # What is shown ----------------------------------------------------------------------------------------------
+
+    def info(self, primary: ChannelId | None) -> MissionInfo:
+        people = [one for one in self.people() if not one.gone]
+        place = self._me.place
+        return MissionInfo(
+            self.id,
+            self.mission.name,
+            self.mission.description,
+            tuple(self.channel_info(one, primary, people) for one in self.channels.values()),
+            len(people),
+            has_control=self._control_group is not None,
+            has_pin=self.mission.pin_digest is not None,
+            expires_wall=None if self.mission.expires is None else self.mission.expires.timestamp(),
+            problem=self.problem,
+            own_emergency=None if self._control is None else self._control.own_emergency,
+            own_status=self._me.status,
+            own_place=None if place is None else (place.latitude, place.longitude),
+        )
+
+    def channel_info(
+        self, channel: OpenChannel, primary: ChannelId | None, people: list[PersonHere] | None = None
+    ) -> ChannelInfo:
+        if people is None:
+            people = [one for one in self.people() if not one.gone]
+        here = None if self._control is None else sum(channel.group.id in one.channels for one in people)
+        return channel.info(here=here, primary=channel.id == primary)
+
+    def kept(self) -> KeptMission:
+        """What the profile keeps of it."""
+        return KeptMission(str(self.mission), {id: channel.kept for id, channel in self.channels.items()})
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """The beginning of a text, whole characters, in at most so many bytes of UTF-8."""
+    return text.encode()[:most_bytes].decode(errors="ignore")

@@ -1,0 +1,310 @@
+"""All open missions of one engine: what the commands of channels do, what is published of them, what is kept.
+
+Loaded when the first mission is opened (`app.engine.channels`): an engine without missions never reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from app.channels.channel_plan import make_link
+from app.channels.distance import Location
+from app.channels.errors import ChannelError
+from app.channels.links import Link
+from app.channels.mission import Group, Mission
+from app.channels.presence import MOST_COMMENT_BYTES, check_length
+from app.engine import missions
+from app.engine.collated import Collated
+from app.engine.errors import EngineError
+from app.engine.kept import Kept
+from app.engine.mission_store import KeptChannels, KeptMission, MissionStore
+from app.engine.missions import PinWanted
+from app.engine.network_watch import present_addresses
+from app.engine.open_channel import OpenChannel
+from app.engine.open_mission import MissionHost, OpenMission, Self
+from app.events import (
+    ChannelChanged,
+    ChannelId,
+    Event,
+    MissionInfo,
+    MissionsChanged,
+    PersonHere,
+    RosterChanged,
+    TalkMode,
+    TextSeen,
+)
+from app.ice.interfaces import LocalAddress, choose_addresses
+from app.owned_tasks import OwnedTasks
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MOST_MISSIONS = 32
+LOOK_S = 1.0  # for missions whose time is over
+MOST_VOLUME = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """What is to be told: all missions, a mission's roster, or one channel."""
+
+    mission: str | None = None
+    channel: ChannelId | None = None
+
+
+class OpenMissions:
+    """Used on the engine's loop. Commands raise EngineError or ChannelError."""
+
+    def __init__(self, store: MissionStore, kept: Kept, publish: Callable[[Event], None]) -> None:
+        self._store = store
+        self._profile = kept
+        self._publish = publish
+        self._missions: dict[str, OpenMission] = {}
+        self._primary: ChannelId | None = None
+        self._me = Self(os.urandom(16), kept.own_name)
+        self._changes = Collated(self._tell)
+        self._tasks = OwnedTasks("missions")
+        self._changing = asyncio.Lock()  # opening and closing, one after the other
+        self._host = MissionHost(
+            make_link=self._make_link,
+            channel_changed=lambda channel: self._changes.changed(_Changed(channel=channel)),
+            mission_changed=lambda mission: self._changes.changed(_Changed()),
+            roster_changed=self._roster_changed,
+            text_seen=publish,
+        )
+
+    async def open(self) -> None:
+        """Open again what was open at the end of the run before."""
+        kept = await self._store.load()
+        self._me = replace(self._me, node_id=bytes.fromhex(kept.node_id), name=self._profile.own_name)
+        if kept.primary:
+            self._primary = ChannelId.parse(kept.primary)
+        for one in kept.missions[:MOST_MISSIONS]:
+            try:
+                mission = await asyncio.to_thread(Mission.parse, one.text)
+            except ChannelError as error:  # kept by another version
+                log.warning("a kept mission cannot be used: %s", error)
+                continue
+            await self._start(mission, one)
+        self._tasks.start(self._watch_time(), "watch the time")
+        self._all_changed()
+
+    async def close(self) -> None:
+        """Leave every channel and say goodbye."""
+        await self._tasks.close()
+        self._changes.close()
+        async with self._changing:
+            await asyncio.gather(*(one.close() for one in self._missions.values()))
+        await self._store.close()
+
+    def network_changed(self) -> None:
+        for one in self._missions.values():
+            one.network_changed()
+
+    async def settings_changed(self) -> None:
+        """Be known by another name: everybody is told by joining anew."""
+        name = self._profile.own_name
+        if name == self._me.name:
+            return
+        self._me = replace(self._me, name=name)
+        async with self._changing:
+            for before in list(self._missions.values()):
+                await before.close()
+                await self._start(before.mission, before.kept())
+        self._all_changed()
+
+    async def _make_link(self, mission: Mission, group: Group) -> Link:
+        interfaces = self._profile.settings.network.interfaces
+        named = interfaces[0] if len(interfaces) == 1 else ""
+        return await make_link(group, mission, self._addresses, interface=named)
+
+    def _addresses(self) -> list[LocalAddress]:
+        """Where multicast is joined now: the interfaces that calls use too."""
+        return choose_addresses(present_addresses(), self._profile.settings.network.interfaces)[0]
+
+    # Missions ---------------------------------------------------------------------------------------------------
+
+    def list(self) -> tuple[MissionInfo, ...]:
+        primary = self.primary
+        return tuple(one.info(primary) for one in self._missions.values())
+
+    async def open_mission(self, data: bytes | str, passphrase: str | None, pin: str | None) -> MissionInfo:
+        mission = await asyncio.to_thread(missions.read, data, passphrase)
+        missions.check_usable(mission, datetime.now(UTC))
+        if mission.pin_digest is not None:
+            if pin is None:
+                raise PinWanted(f"The mission {mission.name} asks for its PIN.")
+            if not await asyncio.to_thread(mission.pin_digest.matches, pin):
+                raise PinWanted("The PIN is wrong.")
+        async with self._changing:
+            before = self._missions.get(mission.id)
+            if before is None and len(self._missions) >= MOST_MISSIONS:
+                raise EngineError(f"{MOST_MISSIONS} missions are open, which is the most: close one first.")
+            settings = {} if before is None else before.kept().channels
+            if before is not None:
+                await before.close()
+            made = await self._start(mission, KeptMission("", settings))
+            self._all_changed()
+            await self._store.save(self._kept)
+        return made.info(self.primary)
+
+    async def close_mission(self, mission_id: str) -> None:
+        async with self._changing:
+            mission = self.mission(mission_id)
+            del self._missions[mission_id]
+            await mission.close()
+            for channel in mission.channels.values():
+                self._changes.forget(_Changed(channel=channel.id))
+            self._changes.forget(_Changed(mission_id))
+            self._all_changed()
+            await self._store.save(self._kept)
+
+    def mission(self, mission_id: str) -> OpenMission:
+        found = self._missions.get(mission_id)
+        if found is None:
+            raise EngineError("This mission is not open any more.")
+        return found
+
+    async def _start(self, mission: Mission, kept: KeptMission) -> OpenMission:
+        made = OpenMission(mission, kept, self._me, self._host)
+        self._missions[mission.id] = made  # in the place of the one before
+        await made.start()
+        return made
+
+    async def _watch_time(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            async with self._changing:
+                for one in self._missions.values():
+                    if await one.close_if_over():
+                        self._all_changed()
+
+    # Channels ---------------------------------------------------------------------------------------------------
+
+    @property
+    def primary(self) -> ChannelId | None:
+        """The channel of the talk key: the chosen one, or else the first that is joined."""
+        channels = [channel for mission in self._missions.values() for channel in mission.channels.values()]
+        if any(channel.id == self._primary for channel in channels):
+            return self._primary
+        return next((channel.id for channel in channels if channel.kept.joined), None)
+
+    async def join(self, channel_id: ChannelId) -> None:
+        mission, channel = self._find(channel_id)
+        await mission.join(channel)
+        self._set(channel_id)
+
+    async def leave(self, channel_id: ChannelId) -> None:
+        mission, channel = self._find(channel_id)
+        await mission.leave(channel)
+        self._set(channel_id)
+
+    def set_volume(self, channel_id: ChannelId, volume: float) -> None:
+        self._set(channel_id, volume=_within(volume, 0.0, MOST_VOLUME))
+
+    def set_muted(self, channel_id: ChannelId, on: bool) -> None:
+        self._set(channel_id, muted=on)
+
+    def set_pan(self, channel_id: ChannelId, pan: float) -> None:
+        self._set(channel_id, pan=_within(pan, -1.0, 1.0))
+
+    def set_talk_mode(self, channel_id: ChannelId, mode: TalkMode) -> None:
+        self._set(channel_id, talk_mode=mode)
+
+    def set_primary(self, channel_id: ChannelId) -> None:
+        self._find(channel_id)
+        before, self._primary = self.primary, channel_id
+        if before is not None:
+            self._changes.changed(_Changed(channel=before))
+        self._set(channel_id)
+
+    def _set(self, channel_id: ChannelId, **changes: object) -> None:
+        _, channel = self._find(channel_id)
+        channel.keep(**changes)
+        self._changes.changed(_Changed(channel=channel_id))
+        self._store.save_soon(self._kept)
+
+    def _find(self, channel_id: ChannelId) -> tuple[OpenMission, OpenChannel]:
+        mission = self.mission(channel_id.mission)
+        channel = mission.channels.get(channel_id.group)
+        if channel is None:
+            raise EngineError("The mission has no such channel any more.")
+        return mission, channel
+
+    # People -----------------------------------------------------------------------------------------------------
+
+    def roster(self, mission_id: str) -> tuple[PersonHere, ...]:
+        return self.mission(mission_id).people()
+
+    def texts(self, mission_id: str) -> tuple[TextSeen, ...]:
+        return tuple(self.mission(mission_id).texts)
+
+    def send_text(self, mission_id: str, channel_id: ChannelId | None, words: str) -> None:
+        if channel_id is not None:
+            self._find(channel_id)
+        self.mission(mission_id).say(words, channel_id)
+
+    def set_status(self, words: str) -> None:
+        check_length("A status", words, MOST_COMMENT_BYTES)
+        self._be(replace(self._me, status=words))
+
+    def set_place(self, latitude: float, longitude: float) -> None:
+        try:
+            self._be(replace(self._me, place=Location(latitude, longitude)))
+        except ValueError as error:
+            raise EngineError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+
+    def clear_place(self) -> None:
+        self._be(replace(self._me, place=None))
+
+    def raise_emergency(self, mission_id: str, words: str) -> None:
+        self.mission(mission_id).raise_emergency(words)
+        self._all_changed()
+
+    def clear_emergency(self, mission_id: str) -> None:
+        self.mission(mission_id).clear_emergency()
+        self._all_changed()
+
+    def dismiss(self, mission_id: str, node_id: str) -> None:
+        self.mission(mission_id).dismiss(node_id)
+
+    def _be(self, me: Self) -> None:
+        self._me = me
+        for one in self._missions.values():
+            one.be(me)
+        self._all_changed()
+
+    # What is told -----------------------------------------------------------------------------------------------
+
+    def _kept(self) -> KeptChannels:
+        primary = "" if self._primary is None else str(self._primary)
+        return KeptChannels(self._me.node_id.hex(), primary, tuple(one.kept() for one in self._missions.values()))
+
+    def _all_changed(self) -> None:
+        self._changes.changed(_Changed())
+
+    def _roster_changed(self, mission_id: str) -> None:
+        self._changes.changed(_Changed(mission_id))
+        self._all_changed()  # how many are here
+
+    def _tell(self, what: _Changed) -> None:
+        if what.channel is not None:
+            mission, channel = self._find(what.channel)
+            self._publish(ChannelChanged(mission.channel_info(channel, self.primary)))
+        elif what.mission is not None:
+            self._publish(RosterChanged(what.mission, self.roster(what.mission)))
+        else:
+            self._publish(MissionsChanged(self.list()))
+
+
+def _within(value: float, least: float, most: float) -> float:
+    if not least <= value <= most:  # NaN is neither
+        raise EngineError(f"{value:g} is not from {least:g} to {most:g}.")
+    return float(value)

@@ -1,0 +1,134 @@
+"""Channels through the face of the engine: two of them, with a profile each, over this machine's loopback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.channels.pin import PinDigest
+from app.engine import missions
+from app.engine.errors import EngineError
+from app.engine.facade import Engine
+from app.engine.missions import ChannelWish, Mission, MissionWishes, PassphraseWanted, PinWanted
+from app.events import ChannelId, ChannelInfo, MissionInfo, MissionsChanged, RosterChanged, TextSeen
+from app.settings import Settings
+from tests.engine.test_engine import Watch, engine, quiet
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast stays on the loopback interface of Linux")
+
+
+def fresh_mission(name: str, *channels: str) -> Mission:
+    """A mission whose packets stay on this machine."""
+    wishes = MissionWishes(name, tuple(ChannelWish(one) for one in channels or ("Alpha", "Bravo")))
+    made = missions.make(wishes, datetime(2026, 11, 22, tzinfo=UTC))
+    return replace(made, groups=tuple(replace(group, interface_name="lo") for group in made.groups)).canonical()
+
+
+def named(name: str):  # type: ignore[no-untyped-def]
+    def adjust(settings: Settings) -> Settings:
+        return replace(quiet(settings), display_name=name)
+
+    return adjust
+
+
+@asynccontextmanager
+async def two(tmp_path: Path) -> AsyncIterator[tuple[tuple[Engine, Watch], tuple[Engine, Watch]]]:
+    async with (
+        engine(tmp_path / "ada", adjust=named("Ada")) as ada,
+        engine(tmp_path / "ben", adjust=named("Ben")) as ben,
+    ):
+        yield ada, ben
+
+
+def channel(info: MissionInfo, name: str) -> ChannelInfo:
+    return next(one for one in info.channels if one.name == name)
+
+
+async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(tmp_path: Path) -> None:
+    mission = fresh_mission("Roster")
+    async with two(tmp_path) as ((ada, at_ada), (ben, at_ben)):
+        info = await ada.channels.open_mission(missions.pack(mission))
+        await ben.channels.open_mission(missions.pack(mission).encode())
+        assert [one.name for one in info.channels] == ["Alpha", "Bravo"]
+        assert (info.has_control, info.problem, channel(info, "Alpha").primary) == (True, "", True)
+
+        seen = await at_ada.first(RosterChanged, lambda event: len(event.people) == 1)
+        assert (seen.people[0].name, set(seen.people[0].channels)) == ("Ben", {one.id.group for one in info.channels})
+        await at_ada.first(MissionsChanged, lambda event: any(one.people == 1 for one in event.missions))
+
+        await ada.channels.set_place(52.0, 5.0)
+        await ben.channels.set_place(52.01, 5.0)
+        await ben.channels.set_status("on the roof")
+        alpha = channel(info, "Alpha").id
+        await ben.channels.send_text(info.id, alpha, "Come to the gate.")
+        text = await at_ada.first(TextSeen)
+        assert (text.name, text.words, text.channel, text.own) == ("Ben", "Come to the gate.", alpha, False)
+        assert [one.own for one in await ben.channels.texts(info.id)] == [True]
+
+        await ben.channels.raise_emergency(info.id, "Smoke on deck 3")
+        told = await at_ada.first(RosterChanged, lambda event: any(one.emergency for one in event.people))
+        assert [(one.emergency, one.comment, one.place) for one in told.people] == [
+            ("Smoke on deck 3", "on the roof", "1.1 km north")
+        ]
+        own = await at_ben.first(MissionsChanged, lambda event: any(one.own_emergency for one in event.missions))
+        assert (own.missions[0].own_emergency, own.missions[0].own_place) == ("Smoke on deck 3", (52.01, 5.0))
+        await ben.channels.clear_emergency(info.id)
+        await at_ada.first(RosterChanged, lambda event: event.people != told.people and len(event.people) == 1)
+        await ben.channels.close_mission(info.id)
+        assert await ben.channels.list() == ()
+        with pytest.raises(EngineError, match="not open any more"):
+            await ben.channels.send_text(info.id, None, "Anybody?")
+
+
+async def test_what_was_opened_is_there_after_a_restart_and_readable_by_nobody_else(tmp_path: Path) -> None:
+    mission = fresh_mission("Kept")
+    async with engine(tmp_path) as (parley, _):
+        info = await parley.channels.open_mission(missions.pack(mission))
+        bravo = channel(info, "Bravo").id
+        await parley.channels.set_volume(bravo, 0.5)
+        await parley.channels.set_primary(bravo)
+        await parley.channels.leave(channel(info, "Alpha").id)
+        with pytest.raises(EngineError, match=r"from 0 to 1\.5"):
+            await parley.channels.set_volume(bravo, float("nan"))
+    key = next(group.crypto_password for group in mission.groups if group.crypto_password)
+    kept = (tmp_path / "channels.bin").read_bytes()
+    assert key.encode() not in kept
+    assert b"Bravo" not in kept
+    async with engine(tmp_path) as (parley, watch):
+        told = (await watch.first(MissionsChanged, lambda event: bool(event.missions))).missions[0]
+        assert told == (await parley.channels.list())[0]
+        assert [(one.name, one.volume, one.primary, one.joined) for one in told.channels] == [
+            ("Alpha", 1.0, False, False),
+            ("Bravo", 0.5, True, True),
+        ]
+        assert str(await parley.channels.mission(told.id)) == str(mission)
+        await parley.channels.close_mission(told.id)
+    async with engine(tmp_path) as (parley, _):
+        assert await parley.channels.list() == ()
+
+
+async def test_a_mission_that_asks_for_something_is_opened_with_it_and_one_that_is_over_is_not(tmp_path: Path) -> None:
+    mission = replace(fresh_mission("Guarded"), pin_digest=PinDigest.of("4711"))
+    packed = missions.pack(mission, "correct horse battery")
+    async with engine(tmp_path) as (parley, _):
+        with pytest.raises(PassphraseWanted):
+            await parley.channels.open_mission(packed)
+        with pytest.raises(PinWanted, match="asks for its PIN"):
+            await parley.channels.open_mission(packed, passphrase="correct horse battery")
+        with pytest.raises(PinWanted, match="wrong"):
+            await parley.channels.open_mission(packed, passphrase="correct horse battery", pin="1234")
+        assert (await parley.channels.open_mission(packed, passphrase="correct horse battery", pin="4711")).has_pin
+        over = replace(fresh_mission("Over"), expires=datetime.now(UTC) - timedelta(days=1))
+        with pytest.raises(EngineError, match="ended on"):
+            await parley.channels.open_mission(missions.pack(over))
+        soon = replace(fresh_mission("Soon"), expires=datetime.now(UTC) + timedelta(seconds=0.5))
+        info = await parley.channels.open_mission(missions.pack(soon))
+        assert not info.problem
+        with pytest.raises(EngineError, match="no such channel"):
+            await parley.channels.set_muted(ChannelId(info.id, "none"), True)
