@@ -22,6 +22,7 @@ from app.events import (
     CallChanged,
     CallState,
     CallStep,
+    ChannelId,
     DevicesChanged,
     EndKind,
     EngineStarted,
@@ -41,7 +42,7 @@ from app.events import (
 from app.media.pattern import Pattern
 from app.media.ports import CapturedFrame
 from app.media.sinks import MailboxSink
-from tests.ui import scenes
+from tests.ui import channel_scenes, scenes
 from tests.ui.recorder import Recorder
 from ui.application import make_application
 from ui.bridge import EngineBridge
@@ -368,6 +369,19 @@ def sharing(stage: Stage) -> None:
     stage.shoot("narrowest-call")
 
 
+def channel_figures(stage: Stage) -> None:
+    """The tab of channels in the diagnostics pane: one that is well, one that is not, one without a link."""
+    stage.engine.answers["channels.figures"] = channel_scenes.figures()
+    stage.window.toggle_pane()
+    stage.pane.tabs.setCurrentWidget(stage.pane.channels)
+    stage.shoot("channel-figures-empty", stage.pane)
+    lost = channel_scenes.channel(ChannelId("m-1", "g-lost"), "Charlie", channel_scenes.LOST)
+    bravo = channel_scenes.channel(channel_scenes.BRAVO, "Bravo", channel_scenes.BY_RALLYPOINT)
+    stage.tell(channel_scenes.missions(channel_scenes.channel(), bravo, lost))
+    stage.settle()
+    stage.shoot("channel-figures")
+
+
 SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "idle": (idle, (1240, 780)),
     "empty": (empty, (1240, 780)),
@@ -383,6 +397,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], tuple[int, int]]] = {
     "network": (network, (1240, 780)),
     "keypad": (keypad, (1240, 780)),
     "sharing": (sharing, (1240, 780)),
+    "channel-figures": (channel_figures, (1240, 860)),
     "narrow": (narrow, (800, 700)),
 }
 

@@ -19,7 +19,11 @@ class Recorder:
 
     def __init__(self) -> None:
         self.given: list[tuple[str, tuple[Any, ...]]] = []
-        self.answers: dict[str, Any] = {"settings.get": Settings(), "accounts.password_kept": False}
+        self.answers: dict[str, Any] = {
+            "settings.get": Settings(),
+            "accounts.password_kept": False,
+            "channels.figures": (),
+        }
         self.mailboxes: dict[tuple[str, str], FrameMailbox] = {}
         self.calls = self._group(
             "calls", "place answer decline hang_up set_muted set_camera set_volume set_held send_digits sip_trace"
@@ -36,6 +40,7 @@ class Recorder:
         self.devices = self._group("devices", "list try_out stop_trial play_test_sound echo_test")
         self.devices.trial_picture = lambda: self.mailbox("", "trial")
         self.diagnosis = self._group("diagnosis", "examine")
+        self.channels = self._group("channels", "figures")
 
     async def _expect(self) -> None:
         self.expected += 1

@@ -10,6 +10,7 @@ from ui import words
 from ui.context import Context
 from ui.models.calls import CallRecord
 from ui.models.ladder import as_text
+from ui.panels.channels_tab import ChannelsTab
 from ui.panels.path_tab import PathTab
 from ui.panels.quality_tab import QualityTab
 from ui.panels.signalling_tab import SignallingTab
@@ -58,6 +59,8 @@ class DiagnosticsPane(QWidget):
         self.tabs.addTab(self.timeline, "Time line")
         self.tabs.addTab(self.quality, "Quality")
         self.tabs.addTab(self.signalling, "Signalling")
+        self.channels = ChannelsTab(context)
+        self.tabs.addTab(self.channels, "Channels")
         box.addWidget(self.tabs, 1)
         self._late = QTimer(self)
         self._late.setSingleShot(True)
@@ -71,9 +74,9 @@ class DiagnosticsPane(QWidget):
     def refresh(self) -> None:
         """Show the subject as it is now, in the tab that is seen."""
         record = self._context.book.subject
-        self.title.setText(self._title(record))
-        self.signalling.show_call(record)
         shown = self.tabs.currentWidget()
+        self.title.setText("Channels" if shown is self.channels else self._title(record))
+        self.signalling.show_call(record)
         if shown is self.path:
             self._show_path(record)
         elif shown is self.timeline or shown is self.quality:
@@ -103,7 +106,9 @@ class DiagnosticsPane(QWidget):
         self.timeline.show_call(record)
         self.quality.show_call(record)
         traces = record.traces if record else ()
-        parts = [self.title.text(), self.path.as_text(), self.timeline.as_text(), self.quality.as_text()]
+        parts = [self._title(record), self.path.as_text(), self.timeline.as_text(), self.quality.as_text()]
         parts += ["Messages", as_text(traces)]
+        if self.channels.blocks:
+            parts.append(self.channels.as_text())
         QGuiApplication.clipboard().setText("\n\n".join(parts))
         self._context.say("Everything shown here is on the clipboard.", "good")
