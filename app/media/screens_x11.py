@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from app.events import ShareChoice
 from app.media.screens import Grab, NotShared
-from app.media.x11 import X11, Area, Monitor, Window, X11Error
+from app.media.x11 import X11, Area, Monitor, Window
+from app.x11_wire import X11Error
 
 _GONE = "can no longer be seen: sharing has ended."
 

@@ -80,14 +80,13 @@ class Desk(X11):
 
     def _made(self, name: str) -> int:
         data = name.encode()
-        reply = self._ask(16, 0, struct.pack("<HH", len(data), 0) + data)
+        reply = self.ask(16, 0, struct.pack("<HH", len(data), 0) + data)
         return int(struct.unpack_from("<I", reply, 8)[0])
 
     def _do(self, opcode: int, detail: int, body: bytes) -> None:
         """Send a request that has no reply, and wait until the server is through with it."""
-        body += bytes(-len(body) % 4)
-        self._socket.sendall(struct.pack("<BBH", opcode, detail, 1 + len(body) // 4) + body)
-        self.window_area(self.root)
+        self.send(opcode, detail, body)
+        self.complaints()
 
     def _new(self) -> int:
         self._next += 1

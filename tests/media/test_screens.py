@@ -16,8 +16,9 @@ from app.media import screens
 from app.media.screen_source import ScreenSource
 from app.media.screens import NotShared, desktop, inside, share_choices
 from app.media.sources import open_video_source
-from app.media.x11 import X11, Display, X11Error, _cookie
+from app.media.x11 import X11
 from app.settings import MediaSettings
+from app.x11_wire import Display, X11Error, _cookie
 from tests.media.desktop import HEIGHT, WIDTH, Desk, a_desktop
 
 GREEN, RED = 0x00FF00, 0xFF0000
