@@ -11,7 +11,6 @@ import importlib
 from typing import TYPE_CHECKING
 
 from app.channels.cluster import ClusterPlan, Strategy
-from app.channels.errors import ChannelError
 from app.channels.links import Link
 from app.channels.mission import Group, Mission
 from app.channels.mission_parts import Rallypoint, RallypointCluster

@@ -122,19 +122,20 @@ class ChannelSession:
 
     def press(self, emergency: bool = False) -> None:
         """The talk key goes down."""
+        self.handle_timeout()  # who was silent for too long is nobody's reason to wait
         self._talking.blocked = self._blocked()
         self._talking.press(self._clock(), emergency=emergency)
-        self._turn()
+        self.handle_timeout()
 
     def release(self) -> None:
         """The talk key goes up."""
         self._talking.release(self._clock())
-        self._turn()
+        self.handle_timeout()
 
     def set_mode(self, mode: TalkMode) -> None:
         """Give the key another meaning; ends a burst."""
         self._talking.set_mode(mode, self._clock())
-        self._turn()
+        self.handle_timeout()
 
     def set_volume(self, volume: float) -> None:
         """0 to 1.5; 1 leaves the sound alone."""
@@ -201,7 +202,7 @@ class ChannelSession:
         if self._is_closed:
             return
         self._talking.stop(self._clock())
-        self._turn()
+        self.handle_timeout()
         self._is_closed = True
         speaking, self._speaking = self._speaking, None
         if speaking is not None:
@@ -226,7 +227,7 @@ class ChannelSession:
     def _voice(self, is_heard: bool) -> None:
         self._talking.blocked = self._blocked()
         self._talking.voice(is_heard, self._clock())
-        self._turn()
+        self.handle_timeout()
 
     def _begin(self) -> None:
         assert self._speaking is not None
@@ -323,7 +324,7 @@ class ChannelSession:
                     name = talker.alias or "Somebody"
                     self._trouble = f"{name} talks in a format that Parley cannot play (payload type {burst.unknown})."
                     self._on_change()
-        self._turn()
+        self.handle_timeout()
 
     def _finish_heard(self, ssrc: int, burst: HeardBurst) -> None:
         self._look(ssrc, burst)
@@ -361,8 +362,8 @@ class ChannelSession:
 
     # What follows from all that
 
-    def _turn(self) -> None:
-        """Do what talkers, the key and the time ask for, and wake when they want to be woken."""
+    def handle_timeout(self) -> None:
+        """Do what talkers, the key and the time ask for, and see to it that it is called again in time."""
         now = self._clock()
         self._talkers.handle_timeout(now)
         self._talking.handle_timeout(now)
@@ -419,7 +420,7 @@ class ChannelSession:
         times = (self._talkers.next_timeout(), self._talking.next_timeout(), self._heard.next_timeout())
         due = min((each for each in times if each is not None), default=None)
         if due is not None and not self._is_closed:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._turn)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self.handle_timeout)
 
     def _set_gains(self) -> None:
         if self._listening is None:

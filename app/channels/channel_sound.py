@@ -31,7 +31,7 @@ from app.media.worker import Worker, call_soon
 logger = logging.getLogger(__name__)
 
 MOST_BLOCKS = 100  # between the microphone and the encoder: a second
-HELD_BLOCKS = 30  # 300 ms: what a voice said before it was known to be one
+HELD_BLOCKS = 12  # 120 ms of what a voice said before it was known to be one: more would have to be played faster
 MOST_COMMANDS = 4_000  # between the loop and a speaker that does not play
 _STOP_S = 1.0
 
@@ -196,7 +196,7 @@ class Listening:
     def __init__(self, codecs: dict[int, CodecPlan], clock: Callable[[], float]) -> None:
         self.codecs = codecs
         self._clock = clock
-        self._receiving = Receiving(lambda: Playout(codecs, decoder_for=make_decoder))
+        self._receiving = Receiving(lambda: Playout(codecs, decoder_for=make_decoder, starts_at_once=False))
         self._commands: deque[Callable[[], None]] = deque(maxlen=MOST_COMMANDS)
         self._rest: Sound | None = None
 

@@ -65,6 +65,9 @@ class _Waiting:
 class Playout:
     """The receiving half of one audio source (one SSRC; `reset` for another).
 
+    `starts_at_once`: the first packet is played when it is there, and the delay grows while sound is heard; else it
+    waits for the delay that is aimed for, which is heard as nothing.
+
     Figures, all since the beginning and in samples at 48 kHz unless named otherwise: `concealed_samples` invented in
     place of lost or late ones, `recovered_samples` from redundancy, `accelerated_samples` cut out and
     `expanded_samples` repeated; packets: `late` came after their time, `dropped` were not played (late, too many, or
@@ -72,9 +75,14 @@ class Playout:
     """
 
     def __init__(
-        self, codecs: Mapping[int, CodecPlan], decoder_for: Callable[[CodecPlan], AudioDecoder] = make_decoder
+        self,
+        codecs: Mapping[int, CodecPlan],
+        decoder_for: Callable[[CodecPlan], AudioDecoder] = make_decoder,
+        *,
+        starts_at_once: bool = True,
     ) -> None:
         self._codecs = codecs
+        self._starts_at_once = starts_at_once
         self._decoder_for = decoder_for
         self.concealed_samples = 0
         self.recovered_samples = 0
@@ -248,12 +256,13 @@ class Playout:
         return sound
 
     def _may_start(self, now: float) -> bool:
-        """Begin at once the first time, so that no first word is late; else when a packet has waited for a while."""
+        """Begin at once the first time, where that is wished; else when a packet has waited for a while."""
         if not self._waiting:
             return False
         head = min(self._waiting)
         wanted = min(self._tracker.target_s, MOST_START_DELAY_S) - TOO_EARLY_S
-        if self.first_decoded_at is not None and self._tracker.delay_of(head / RATE, now) < wanted:
+        may_now = self._starts_at_once and self.first_decoded_at is None
+        if not may_now and self._tracker.delay_of(head / RATE, now) < wanted:
             return False
         self._next = head
         self._joins = True

@@ -60,6 +60,8 @@ class Radio:
 
     def __init__(self, air: Air, name: str, number: int, audio: TxAudio, key: str | None, **options: Any) -> None:
         self.name = name
+        self.audio, self.framing_ms = audio, audio.framing_ms
+        self.frames = self.others = 0  # of 20 ms in this burst; datagrams sent before it
         self.sent, self.came = _Count(), _Count()
         self.datagrams: list[bytes] = []
         self.drops: frozenset[int] = frozenset()
@@ -105,6 +107,19 @@ class Radio:
         self.link.send, self.link.on_datagram = sending, hearing  # type: ignore[method-assign]
         assert self.link.state.is_up, self.link.state.words
 
+    async def encoder_idle(self) -> None:
+        """Wait until what was heard has been looked at."""
+        assert self.session._speaking is not None
+        async with asyncio.timeout(5):
+            while self.session._speaking._queue.qsize():  # noqa: ASYNC110, a worker's queue tells nobody
+                await asyncio.sleep(0)
+
+    async def ended(self, sent: int) -> None:
+        """Wait until a burst that has sent so much is over, with the packets that say so."""
+        has_ends = not self.audio.no_hdr_ext
+        await self.sent.reach(sent + (self.audio.trailing_header_burst if has_ends else 0))
+        self.others, self.frames = self.sent.value, 0
+
     def play(self) -> None:
         sound = self.session.play(FRAME)
         self._played.append(np.zeros(FRAME, np.int16) if sound is None else sound)
@@ -146,17 +161,19 @@ class Air:
             await one.came.reach(sum(each.sent.value for each in self.radios))
 
     async def step(self, said: Mapping[Radio, Samples] | None = None) -> None:
-        """Let 20 ms pass. `said`: what microphones hear in them; who says something of 20 ms packets sends one."""
+        """Let 20 ms pass. `said`: what microphones hear in them; a burst sends each packet that they fill."""
         for radio, sound in (said or {}).items():
-            before = radio.sent.value
             for at in range(0, FRAME, BLOCK):
                 radio.session.hear(sound[at : at + BLOCK])
             if radio.session.snapshot().sending is not None:
-                await radio.sent.reach(before + 1)
+                radio.frames += 1
+                await radio.sent.reach(radio.frames * 20 // radio.framing_ms + radio.others)
         await self.settle()
         for one in self.radios:
             one.play()
         self.now += FRAME_S
+        for one in self.radios:
+            one.session.handle_timeout()
 
     async def talk(self, said: Mapping[Radio, Samples]) -> None:
         """Let microphones hear sounds, as long as the longest of them."""
@@ -166,11 +183,18 @@ class Air:
                 {radio: sound[at : at + FRAME] for radio, sound in said.items() if at + FRAME <= len(sound)}
             )
 
+    async def listen(self, radio: Radio, sound: Samples) -> None:
+        """Let a microphone whose voice is armed hear a sound, which may begin or end a burst."""
+        for at in range(0, len(sound) // FRAME * FRAME, FRAME):
+            for start in (at, at + BLOCK):
+                radio.session.hear(sound[start : start + BLOCK])
+            await radio.encoder_idle()
+            await self.step()
+
     async def release(self, radio: Radio) -> None:
         """Let the key go, and wait for the first packet that says so."""
-        before = radio.sent.value
         radio.session.release()
-        await radio.sent.reach(before + 1)
+        await radio.ended(radio.sent.value)
         await self.settle()
 
     async def pause(self, seconds: float) -> None:

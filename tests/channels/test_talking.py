@@ -1,0 +1,227 @@
+"""When a burst begins and ends: key, voice, talk-over rule and time limit, on a clock that the test moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.channel_events import TalkMode
+from app.channels.packet import BurstFlags
+from app.channels.talkers import Rank, Talker
+from app.channels.talking import NOTICE_S, ON_AIR, TABLE, Action, Input, Talking, TalkState
+
+BEGINS = [Action.BEGIN, Action.OPEN]
+
+
+@dataclass
+class Channel:
+    """A floor on which one other may talk."""
+
+    other: Talker | None = None
+    talking: Talking = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.talking = Talking(self, priority=5)
+
+    def in_the_way(self, rank: Rank) -> Talker | None:
+        return self.other if self.other is not None and self.other.rank >= rank else None
+
+    def interrupter(self, rank: Rank) -> Talker | None:
+        return self.other if self.other is not None and self.other.rank > rank else None
+
+    def comes(self, priority: int, now: float, *, emergency: bool = False) -> None:
+        flags = BurstFlags.EMERGENCY if emergency else BurstFlags.NONE
+        self.other = Talker(7, now, b"o" * 16, "Olga", priority, flags)
+        self.talking.floor_changed(now)
+
+    def goes(self, now: float) -> None:
+        self.other = None
+        self.talking.floor_changed(now)
+
+    def acts(self) -> list[Action]:
+        return [action for action in self.talking.take_actions() if action is not Action.TELL]
+
+
+def made(mode: TalkMode = TalkMode.HOLD, **options: float) -> tuple[Channel, Talking]:
+    channel = Channel()
+    channel.talking = Talking(channel, priority=5, **options)
+    channel.talking.set_mode(mode, 0.0)
+    return channel, channel.talking
+
+
+def test_holding_the_key_talks_until_it_is_let_go() -> None:
+    channel, talking = made()
+    talking.press(1.0)
+    assert channel.acts() == BEGINS
+    assert talking.is_on_air
+    talking.press(1.1)  # a key that repeats itself
+    assert channel.acts() == []
+    talking.release(2.0)
+    assert channel.acts() == [Action.END]
+    talking.release(2.1)
+    assert channel.acts() == []
+    assert talking.state is TalkState.IDLE
+
+
+def test_latched_one_press_begins_and_the_next_one_ends() -> None:
+    channel, talking = made(TalkMode.LATCH)
+    talking.press(1.0)
+    talking.release(1.1)
+    assert channel.acts() == BEGINS
+    talking.press(3.0)
+    assert channel.acts() == [Action.END]
+
+
+def test_armed_the_voice_begins_and_ends_bursts() -> None:
+    channel, talking = made(TalkMode.VOICE)
+    talking.voice(True, 0.5)
+    assert channel.acts() == []
+    talking.press(1.0)  # somebody already speaks
+    talking.release(1.1)
+    assert channel.acts() == BEGINS
+    talking.voice(False, 2.0)
+    assert channel.acts() == [Action.END]
+    assert talking.state is TalkState.ARMED
+    talking.voice(True, 3.0)
+    assert channel.acts() == BEGINS
+    talking.press(4.0)
+    assert channel.acts() == [Action.END]
+    assert talking.state is TalkState.IDLE
+
+
+def test_while_a_start_tone_is_heard_the_burst_holds_the_channel_with_silence() -> None:
+    channel, talking = made(tone_s=0.1)
+    talking.press(1.0)
+    assert channel.acts() == [Action.BEGIN]
+    assert talking.next_timeout() == pytest.approx(1.1)
+    talking.handle_timeout(1.1)
+    assert channel.acts() == [Action.OPEN]
+    talking.release(1.5)
+    talking.press(2.0)
+    talking.release(2.05)
+    assert channel.acts() == [Action.END, Action.BEGIN, Action.END]
+
+
+def test_a_burst_ends_at_the_time_limit_with_a_warning_before_it() -> None:
+    channel, talking = made(limit_s=30.0)
+    talking.press(1.0)
+    channel.acts()
+    assert talking.next_timeout() == 26.0
+    talking.handle_timeout(26.0)
+    assert channel.acts() == [Action.WARN]
+    assert talking.next_timeout() == 31.0
+    talking.handle_timeout(31.0)
+    assert channel.acts() == [Action.END]
+    assert talking.notice == "A burst on this channel may last 30 seconds: yours was ended."
+    talking.release(31.5)
+    assert channel.acts() == []
+    talking.handle_timeout(31.0 + NOTICE_S)
+    assert talking.notice == ""
+
+
+def test_a_voice_that_goes_on_after_the_limit_begins_nothing_until_it_has_paused() -> None:
+    channel, talking = made(TalkMode.VOICE, limit_s=1.0)
+    talking.press(0.0)
+    talking.voice(True, 0.0)
+    talking.handle_timeout(1.0)
+    assert channel.acts() == [*BEGINS, Action.END]
+    talking.floor_changed(1.5)
+    assert channel.acts() == []
+    talking.voice(False, 2.0)
+    talking.voice(True, 3.0)
+    assert channel.acts() == BEGINS
+
+
+@pytest.mark.parametrize("mode", [TalkMode.HOLD, TalkMode.LATCH])
+def test_the_key_is_refused_while_somebody_as_urgent_talks(mode: TalkMode) -> None:
+    channel, talking = made(mode)
+    channel.comes(5, 0.5)
+    talking.press(1.0)
+    talking.release(1.2)
+    assert channel.acts() == [Action.REFUSE]
+    assert talking.notice == "Olga is talking: wait until the channel is free."
+    channel.goes(2.0)
+    assert channel.acts() == []  # a key that was refused has to be pressed again
+    talking.press(3.0)
+    assert channel.acts() == BEGINS
+    assert talking.notice == ""
+
+
+def test_an_armed_voice_waits_for_its_turn() -> None:
+    channel, talking = made(TalkMode.VOICE)
+    talking.press(0.0)
+    channel.comes(5, 0.5)
+    talking.voice(True, 1.0)
+    assert channel.acts() == []
+    channel.goes(2.0)
+    assert channel.acts() == BEGINS
+
+
+def test_who_goes_first_ends_our_burst_and_an_emergency_goes_before_everybody() -> None:
+    channel, talking = made()
+    talking.press(1.0)
+    channel.comes(4, 1.5)
+    assert channel.acts() == BEGINS
+    channel.comes(6, 2.0)
+    assert channel.acts() == [Action.END]
+    assert talking.notice == "Olga goes first: your burst was ended."
+    talking.press(2.5, emergency=True)
+    assert channel.acts() == BEGINS
+    assert talking.is_emergency
+    channel.comes(255, 3.0)
+    assert channel.acts() == []
+    channel.comes(255, 3.5, emergency=True)
+    assert channel.acts() == [Action.END]
+    talking.press(4.0)
+    assert talking.notice == "Olga has an emergency: wait until the channel is free."
+
+
+@pytest.mark.parametrize("mode", list(TalkMode))
+def test_an_emergency_key_talks_in_every_mode(mode: TalkMode) -> None:
+    channel, talking = made(mode)
+    talking.press(1.0, emergency=True)
+    assert channel.acts() == BEGINS
+    if mode is TalkMode.LATCH:
+        talking.press(2.0, emergency=True)
+    else:
+        talking.release(2.0)
+    assert channel.acts() == [Action.END]
+    assert talking.state is TalkState.IDLE
+
+
+@pytest.mark.parametrize("mode", list(TalkMode))
+def test_a_burst_becomes_an_emergency_without_a_break(mode: TalkMode) -> None:
+    channel, talking = made(mode)
+    talking.press(1.0)
+    talking.voice(True, 1.0)
+    assert channel.acts() == BEGINS
+    talking.press(2.0, emergency=True)
+    assert channel.acts() == [Action.RAISE]
+    assert talking.is_emergency
+
+
+def test_nobody_talks_where_something_stands_against_it() -> None:
+    channel, talking = made()
+    talking.blocked = "This channel cannot be talked on."
+    talking.press(1.0, emergency=True)
+    assert channel.acts() == [Action.REFUSE]
+    assert talking.notice == "This channel cannot be talked on."
+
+
+@pytest.mark.parametrize("mode", list(TalkMode))
+def test_another_mode_or_leaving_ends_what_goes_on(mode: TalkMode) -> None:
+    channel, talking = made(mode)
+    talking.press(1.0)
+    talking.voice(True, 1.0)
+    talking.stop(2.0)
+    assert channel.acts() == [*BEGINS, Action.END]
+    assert talking.state is TalkState.IDLE
+
+
+def test_the_table_leaves_no_way_to_stay_on_the_air() -> None:
+    for state in ON_AIR:
+        for what in (Input.STOP, Input.TIME_OVER, Input.INTERRUPTED):
+            after, actions = TABLE[state, what]
+            assert after not in ON_AIR
+            assert Action.END in actions
