@@ -153,6 +153,12 @@ class MainWindow(QMainWindow):
 
         open_mission_dialog(self.context, self, source)
 
+    def edit_mission(self, mission_id: str | None) -> None:
+        """Edit an open mission; None makes a new one."""
+        from ui.dialogs.mission_edit import edit_mission_dialog
+
+        edit_mission_dialog(self.context, self, mission_id)
+
     def export_mission(self, mission_id: str) -> None:
         from ui.dialogs.mission_export import export_mission_dialog
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from app.engine.mission_drafts import ChannelCost, Group, Mission
     from app.engine.missions import ChannelView, MissionView
 
 _KINDS = {"audio": "speech", "control": "who is there, alerts", "raw": "datagrams of other programs"}
@@ -27,6 +28,26 @@ def sound_words(channel: ChannelView) -> str:
         return _KINDS[channel.kind]
     duplex = ", all may talk at once" if channel.full_duplex else ""
     return f"{channel.codec}, {channel.framing_ms} ms{duplex}"
+
+
+def draft_words(mission: Mission, group: Group) -> str:
+    """Say in one line what a channel of a draft is: whether it is encrypted, what it carries, and what it costs."""
+    from app.engine import mission_drafts
+
+    parts = ["encrypted" if group.is_encrypted else "clear"]
+    if group.tx_audio is not None and group.type is mission_drafts.GroupType.AUDIO:
+        parts.append(mission_drafts.encoder_name(group.tx_audio.encoder))
+        cost = mission_drafts.cost(mission, group)
+        return " · ".join([*parts, *([f"{cost.up_kbps:.0f} kb/s on the wire"] if cost else [])])
+    kind = "control" if group.type is mission_drafts.GroupType.MISSION_CONTROL else "raw"
+    return " · ".join([*parts, _KINDS[kind]])
+
+
+def cost_words(cost: ChannelCost) -> str:
+    """Say what a channel costs, and whom."""
+    if cost.down_kbps is None:
+        return f"{cost.up_kbps:.0f} kb/s for each who talks"
+    return f"{cost.up_kbps:.0f} kb/s up for each who talks, {cost.down_kbps:.0f} kb/s down to each who listens"
 
 
 def mission_line(view: MissionView) -> str:

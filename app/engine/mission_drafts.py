@@ -6,10 +6,12 @@ ids, the older list of rallypoints. Ids follow when it is finished. Call `finish
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from app.channels import strict_json
 from app.channels.costs import IPV4_BYTES, IPV6_BYTES, channel_stream, relayed_stream
@@ -33,10 +35,11 @@ from app.channels.mission import (
 )
 from app.channels.mission_fields import Fields
 from app.channels.mission_notices import notices
-from app.channels.mission_parts import MOST_RALLYPOINTS
+from app.channels.mission_parts import MOST_LOGIN, MOST_RALLYPOINTS
 from app.channels.new_mission import CONTROL_NAME, ChannelWish, MissionWishes, fresh_key, new_mission, own_address
 from app.channels.packet import MOST_ALIAS_BYTES
 from app.channels.pin import LEAST_DIGITS, MOST_DIGITS, PinDigest
+from app.channels.strict_json import Json
 from app.engine.missions import in_one_sentence
 
 __all__ = [
@@ -46,9 +49,11 @@ __all__ = [
     "MOST_DIGITS",
     "MOST_GROUPS",
     "MOST_GROUP_DESCRIPTION",
+    "MOST_LOGIN",
     "MOST_NAME",
     "MOST_RALLYPOINTS",
     "Address",
+    "ChannelCost",
     "ConnectionStrategy",
     "EncoderChoice",
     "FieldProblem",
@@ -59,8 +64,9 @@ __all__ = [
     "RallypointCluster",
     "TxPriority",
     "begun",
-    "cost_in_words",
+    "cost",
     "encoder_choices",
+    "encoder_name",
     "finished",
     "fresh_key",
     "has_control",
@@ -75,6 +81,13 @@ __all__ = [
 ]
 
 RALLYPOINT_PORT = 7443
+_MOST_PROBLEMS = 16  # told of one channel
+_GOOD: tuple[tuple[str, Json], ...] = (
+    ("name", "x"),
+    ("description", "x"),
+    ("address", "::"),
+    ("cryptoPassword", "0" * 64),
+)
 _LONGEST_NAME_SENT = "m" * MOST_ALIAS_BYTES  # what a talker's name costs at most
 
 
@@ -85,6 +98,14 @@ class EncoderChoice:
     id: int
     name: str
     why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelCost:
+    """kb/s on the wire for each who talks. `down_kbps`: from the rallypoint to each who listens; None by multicast."""
+
+    up_kbps: float
+    down_kbps: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,21 +201,25 @@ def encoder_choices(chosen: int) -> tuple[EncoderChoice, ...]:
     return tuple(EncoderChoice(info.id, info.name, info.why_not) for info in known)
 
 
-def cost_in_words(mission: Mission, group: Group) -> str:
-    """Say what one who talks there costs on the wire, "" for a channel without sound or with an unknown codec."""
+def encoder_name(encoder: int) -> str:
+    return encoder_info(encoder).name
+
+
+def cost(mission: Mission, group: Group) -> ChannelCost | None:
+    """What one who talks there costs; None for a channel without sound, or with a codec that is not known."""
     audio = group.tx_audio
     if group.type is not GroupType.AUDIO or audio is None or audio.framing_ms not in FRAMINGS_MS:
-        return ""
+        return None
     info = encoder_info(audio.encoder)
     if not info.frame_ms:
-        return ""
+        return None
     alias = None if audio.no_hdr_ext else _LONGEST_NAME_SENT
+    if mission.cluster_of(group) is not None:
+        relayed = relayed_stream(info, audio.framing_ms, is_sealed=group.is_encrypted, alias=alias)
+        return ChannelCost(relayed.up.kbps, relayed.down.kbps)
     ip_bytes = IPV6_BYTES if ":" in group.tx.address else IPV4_BYTES
-    if mission.cluster_of(group) is None:
-        stream = channel_stream(info, audio.framing_ms, is_sealed=group.is_encrypted, alias=alias, ip_bytes=ip_bytes)
-        return f"{stream.kbps:.0f} kb/s for each who talks"
-    relayed = relayed_stream(info, audio.framing_ms, is_sealed=group.is_encrypted, alias=alias)
-    return f"{relayed.up.kbps:.0f} kb/s up for each who talks, {relayed.down.kbps:.0f} kb/s down to each who listens"
+    stream = channel_stream(info, audio.framing_ms, is_sealed=group.is_encrypted, alias=alias, ip_bytes=ip_bytes)
+    return ChannelCost(stream.kbps)
 
 
 def problems(mission: Mission) -> tuple[FieldProblem, ...]:
@@ -214,15 +239,48 @@ def problems(mission: Mission) -> tuple[FieldProblem, ...]:
 
 
 def _problems(mission: Mission) -> Iterator[FieldProblem]:
+    if not mission.groups:
+        yield FieldProblem("groups", "is empty: add a channel")
+    ids: set[str] = set()
     try:
         Mission.parse(str(replace(mission, groups=())))
     except MissionError as error:
         yield FieldProblem(error.path, error.why)
     for index, group in enumerate(mission.groups):
+        own_id = group.id if group.id_override else group.computed_id
+        if own_id in ids:
+            yield FieldProblem(f"groups[{index}].name", "is there twice, with the same key and addresses")
+        ids.add(own_id)
+        yield from _problems_of_group(group, f"groups[{index}]")
+
+
+def _problems_of_group(group: Group, path: str) -> Iterator[FieldProblem]:
+    """Every field that is wrong: what was found is put right in a copy, and the rest looked through again."""
+    written = strict_json.read_object(strict_json.write(group.to_json()))
+    for _ in range(_MOST_PROBLEMS):
         try:
-            Group.read(Fields(strict_json.read_object(strict_json.write(group.to_json())), f"groups[{index}]"))
+            Group.read(Fields(written, path))
         except MissionError as error:
             yield FieldProblem(error.path, error.why)
+            if not _put_right(written, error.path.removeprefix(path).removeprefix(".")):
+                return
+        else:
+            return
+
+
+def _put_right(written: dict[str, Json], field: str) -> bool:
+    """Give a field that is wrong a value that is not; False for one whose value nobody here may invent."""
+    names = [int(name) if name.isdigit() else name for name in re.findall(r"\w+", field)]
+    if names[-1] not in _GOOD:
+        return False
+    place: Any = written
+    try:
+        for name in names[:-1]:
+            place = place[name]
+        place[names[-1]] = _GOOD[str(names[-1])]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
 
 
 def finished(mission: Mission, now: datetime) -> Mission:

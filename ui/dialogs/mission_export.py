@@ -18,7 +18,6 @@ from app.engine.missions import Mission
 from app.mission_links import MOST_LINK, SUFFIX, link_of
 from ui.context import Context
 from ui.dialogs.form import FormDialog
-from ui.dialogs.mission_pin import channels_of
 from ui.dialogs.shown import show_one
 from ui.widgets.basics import button, label
 from ui.widgets.qr_view import QrScreen, QrView
@@ -90,7 +89,7 @@ class ExportMissionDialog(FormDialog):
         engine = self._context.engine
         if engine is None:
             raise EngineError("Parley is still starting: try again in a moment.")
-        mission = await channels_of(engine).mission(self._mission_id)
+        mission = await engine.channels.mission(self._mission_id)
         if self.gone:
             return
         self._mission = mission

@@ -14,10 +14,10 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLay
 
 from app.engine import mission_drafts, missions
 from app.engine.errors import EngineError
-from app.engine.missions import Mission, PassphraseWanted, PinWanted
+from app.engine.missions import Mission, PassphraseWanted
 from ui.context import Context
 from ui.dialogs.form import FormDialog
-from ui.dialogs.mission_pin import channels_of, check_pin
+from ui.dialogs.mission_pin import check_pin
 from ui.dialogs.shown import show_one
 from ui.mission_sources import MissionDrops, MissionSource, from_mime
 from ui.mission_words import counted
@@ -235,6 +235,7 @@ class OpenMissionDialog(FormDialog):
         except EngineError as error:
             self._problem = str(error)
         self.preview.show_mission(view, note, self._problem)
+        self.pin_row.setVisible(view.has_pin and not self._problem)
         self._show_step(2, "Open")
         self.resize(self.width(), max(self.height(), self.preview.sizeHint().height() + _AROUND))
         self.say("There were several files: this is the first." if source.is_one_of_many else "")
@@ -244,26 +245,19 @@ class OpenMissionDialog(FormDialog):
         engine = self._context.engine
         if engine is None:
             return ""
-        if mission.id not in {info.id for info in await channels_of(engine).list()}:
+        if mission.id not in {info.id for info in await engine.channels.list()}:
             return ""
-        return missions.against_open(mission, await channels_of(engine).mission(mission.id))
+        return missions.against_open(mission, await engine.channels.mission(mission.id))
 
     async def _open(self) -> None:
         mission, engine = self._mission, self._context.engine
         assert mission is not None
         if engine is None:
             raise EngineError("Parley is still starting: try again in a moment.")
-        pin = self.pin.text() if self.pin_row.isVisibleTo(self) else None
-        try:
-            if pin is not None:
-                await check_pin(self._context, mission, pin)
-            info = await channels_of(engine).open_mission(str(mission), pin=pin)
-        except PinWanted as error:
-            if self.gone:
-                return
-            self.pin_row.show()
-            self.say(str(error), "muted")
-            return
+        pin = self.pin.text() or None
+        if mission.pin_digest is not None:
+            await check_pin(self._context, mission, pin)
+        info = await engine.channels.open_mission(str(mission), pin=pin)
         self._context.say(f"{info.name} is open: {counted(len(info.channels), 'channel')}.", "good")
         if not self.gone:
             self.opened.emit(info.id)

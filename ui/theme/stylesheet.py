@@ -42,6 +42,7 @@ QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 
 def _fields(t: Tokens) -> str:
     field = "QLineEdit, QComboBox, QPlainTextEdit, QSpinBox"
+    wrong = field.replace(",", '[wrong="true"],') + '[wrong="true"]'
     focus = "QLineEdit:focus, QComboBox:focus, QPlainTextEdit:focus, QSpinBox:focus"
     return f"""
 {field} {{ background: {t.background}; border: 1px solid {t.line_strong}; border-radius: 10px; padding: 7px 10px;
@@ -51,7 +52,7 @@ def _fields(t: Tokens) -> str:
 {field.replace(",", ":disabled,")}:disabled {{ color: {t.muted}; background: {t.card}; }}
 QLineEdit#searchField {{ padding-left: 2px; }}
 QLineEdit#searchField:focus {{ padding-left: 1px; }}
-QLineEdit[wrong="true"] {{ border: 2px solid {t.bad}; padding: 6px 9px; }}
+{wrong} {{ border: 2px solid {t.bad}; padding: 6px 9px; }}
 QComboBox::drop-down {{ border: none; width: 28px; }}
 QComboBox::down-arrow {{ width: 0; height: 0; }}
 QSpinBox::up-button, QSpinBox::down-button {{ border: none; background: transparent; width: 28px; }}
@@ -192,6 +193,10 @@ QListWidget#shareList {{ background: {t.card}; border: 2px solid transparent; bo
 QListWidget#shareList:focus {{ border-color: {t.line_strong}; }}
 QListWidget#shareList::item {{ border: 2px solid transparent; border-radius: 10px; padding: 4px; color: {t.text}; }}
 QListWidget#shareList::item:selected {{ background: {t.accent_soft}; border-color: {t.accent}; }}
+QListWidget#missionChannels {{ border: 1px solid {t.line}; border-radius: 10px; padding: 6px; }}
+QListWidget#missionChannels:focus {{ border-color: {t.accent}; }}
+QListWidget#missionChannels::item {{ border-radius: 8px; padding: 4px 6px; color: {t.text}; }}
+QListWidget#missionChannels::item:selected {{ background: {t.accent_soft}; }}
 QTableView {{ font-size: 12px; gridline-color: transparent; alternate-background-color: transparent; }}
 QTableView:focus, QListView#ladder:focus, QListView#momentList:focus {{ border: 1px solid {t.accent};
     border-radius: 6px; }}

@@ -61,7 +61,7 @@ class MissionPreview(QScrollArea):
         box.addWidget(label(view.name, "heading", "missionName", wrap=True, selectable=True))
         if view.description:
             box.addWidget(label(view.description, wrap=True, selectable=True))
-        line = mission_line(view) + (" · a PIN keeps it from being edited" if view.has_pin else "")
+        line = mission_line(view) + (" · opened and edited with a PIN" if view.has_pin else "")
         box.addWidget(label(line, "muted", "missionLine", wrap=True))
         if problem:
             box.addWidget(_card(problem, "badCard", "missionProblem"))
