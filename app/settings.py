@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.channel_events import CallRule
+
 
 class IcePolicy(StrEnum):
     """Which candidates may be used."""
@@ -207,6 +209,7 @@ class Settings:
     display_name: str = ""  # how neighbours and callees see this person; "" means the login name
     ring_volume: float = 0.8  # 0 to 1
     no_answer_after_s: float = 60.0  # an unanswered incoming call ends with 480 after this
+    call_rule: CallRule = CallRule.DUCK  # what becomes of channels while a call goes on
     reconnect_for_s: float = 60.0  # how long an interrupted call waits for a path before it ends
 
 

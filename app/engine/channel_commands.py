@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from app.events import ChannelId, MissionInfo, PersonHere, TalkMode, TextSeen
+from app.events import BurstInfo, CallRule, ChannelFigures, ChannelId, MissionInfo, PersonHere, TalkMode, TextSeen
 
 if TYPE_CHECKING:
     from app.engine.facade import Engine
@@ -48,6 +50,33 @@ class ChannelCommands:
     async def leave(self, channel: ChannelId) -> None:
         await self._wait_for(lambda missions: missions.leave(channel))
 
+    async def press(self, channel: ChannelId, *, emergency: bool = False) -> None:
+        """The talk key of a channel goes down; its TalkMode says what that means.
+
+        What keeps a burst from beginning on the channel is its `notice`; an EngineError is what has nothing to do with
+        the others on it. `emergency` talks by holding the key in any mode but LATCH, and over everybody.
+        """
+        await self._wait_for(lambda missions: missions.press(channel, emergency=emergency))
+
+    async def release(self, channel: ChannelId) -> None:
+        """The key goes up."""
+        await self._wait_for(lambda missions: missions.release(channel))
+
+    async def press_primary(self) -> None:
+        """The same for the primary channel: the chosen one, or else the first that is joined."""
+        await self._wait_for(lambda missions: missions.press_primary())
+
+    async def release_primary(self) -> None:
+        await self._wait_for(lambda missions: missions.release_primary())
+
+    async def set_call_rule(self, rule: CallRule) -> None:
+        """Say what becomes of channels while a call goes on; an emergency burst is heard whatever the rule."""
+        settings = await self._engine.settings.get()
+        await self._engine.settings.change(replace(settings, call_rule=rule))
+
+    async def call_rule(self) -> CallRule:
+        return (await self._engine.settings.get()).call_rule
+
     async def set_volume(self, channel: ChannelId, volume: float) -> None:
         """0 is silent, 1 as received, at most 1.5."""
         await self._use(lambda missions: missions.set_volume(channel, volume))
@@ -65,6 +94,29 @@ class ChannelCommands:
 
     async def set_talk_mode(self, channel: ChannelId, mode: TalkMode) -> None:
         await self._use(lambda missions: missions.set_talk_mode(channel, mode))
+
+    async def figures(self, mission_id: str) -> tuple[ChannelFigures, ...]:
+        """What the joined channels of a mission cost, and how good they are."""
+        return await self._use(lambda missions: missions.figures(mission_id))
+
+    async def bursts(self, channel: ChannelId | None = None, most: int = 100) -> tuple[BurstInfo, ...]:
+        """The last bursts of a channel, or of all, the newest first."""
+        return await self._wait_for(lambda missions: missions.timeline.bursts(channel, most))
+
+    async def play(self, burst_id: str) -> None:
+        """Play a burst, in place of another one that is played; PlaybackChanged says when it begins and ends."""
+        await self._wait_for(lambda missions: missions.timeline.play(burst_id))
+
+    async def stop_playing(self) -> None:
+        await self._wait_for(lambda missions: missions.timeline.stop_playing())
+
+    async def export_burst(self, burst_id: str, path: Path) -> None:
+        """Write a burst to a WAV file."""
+        await self._wait_for(lambda missions: missions.timeline.export(burst_id, path))
+
+    async def clear_bursts(self, channel: ChannelId | None = None) -> None:
+        """Delete what was said on a channel, or on all."""
+        await self._wait_for(lambda missions: missions.timeline.clear(channel))
 
     async def roster(self, mission_id: str) -> tuple[PersonHere, ...]:
         """Everybody who is here, or gone with an emergency that nobody has dismissed; those in one first."""

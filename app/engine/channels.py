@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from app.engine.errors import EngineError
 from app.engine.kept import Kept
-from app.events import Event, MissionInfo, MissionsChanged, Problem, SettingsChanged
+from app.events import CallChanged, CallRule, CallState, Event, MissionInfo, MissionsChanged, Problem, SettingsChanged
 from app.owned_tasks import OwnedTasks
 
 if TYPE_CHECKING:
@@ -24,8 +24,12 @@ T = TypeVar("T")
 class EngineChannels:
     """Used on the engine's loop. `keeps`: missions are kept in the profile, and those that are kept are opened."""
 
-    def __init__(self, kept: Kept, publish: Callable[[Event], None], *, keeps: bool) -> None:
+    def __init__(
+        self, kept: Kept, publish: Callable[[Event], None], clock: Callable[[], float], *, keeps: bool
+    ) -> None:
         self._kept = kept
+        self._clock = clock
+        self._calls: set[str] = set()  # that go on: connected, and not held
         self._publish = publish
         self._path = kept.profile.channels_path if keeps else None
         self._open: OpenMissions | None = None
@@ -58,13 +62,24 @@ class EngineChannels:
 
     def overhear(self, event: Event) -> None:
         """Publish an event of the engine's, and do what it means for channels."""
-        if isinstance(event, SettingsChanged) and self._open is not None:
-            self._tasks.start(self._open.settings_changed(), "other settings")
         self._publish(event)
+        if isinstance(event, CallChanged):
+            call = event.call
+            goes_on = call.connected_at is not None and call.end is None and call.state is not CallState.ENDING
+            (self._calls.add if goes_on and not call.held else self._calls.discard)(call.call_id)
+        if self._open is not None and isinstance(event, (CallChanged, SettingsChanged)):
+            self._open.hold_back(self._held_back)
+        if self._open is not None and isinstance(event, SettingsChanged):
+            self._tasks.start(self._open.settings_changed(), "other settings")
+
+    @property
+    def _held_back(self) -> CallRule | None:
+        """What the calls of now ask of channels; None where there is none."""
+        return self._kept.settings.call_rule if self._calls else None
 
     async def list(self) -> tuple[MissionInfo, ...]:
         await self._opened.wait()
-        return () if self._open is None else self._open.list()
+        return () if self._open is None else self._open.infos()
 
     async def use(self, work: Callable[[OpenMissions], T]) -> T:
         """Do something with the open missions; what channels cannot do becomes an EngineError."""
@@ -95,7 +110,10 @@ class EngineChannels:
                     store(self._kept, self._path, lambda words: self._publish(Problem("disk", words))),
                     self._kept,
                     self._publish,
+                    self._clock,
+                    keeps=self._path is not None,
                 )
+                missions.hold_back(self._held_back)
                 self._open = missions
                 await missions.open()
             return self._open

@@ -81,7 +81,7 @@ class EngineCore:
         self._zero = options.clock_zero if options.clock_zero is not None else time.monotonic()
         self._clock = monotonic_from(self._zero)
         self._kept = Kept(options)
-        self.channels = EngineChannels(self._kept, publish, keeps=options.keep_missions)
+        self.channels = EngineChannels(self._kept, publish, self._clock, keeps=options.keep_missions)
         self._publish = publish = self.channels.overhear
         self._store = StoreThread(self._kept.profile.database_path)
         self._people = People(self._store, publish)

@@ -5,23 +5,27 @@ What goes wrong with one channel is that channel's: it is told, and the others g
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from app.channels.channel_state import Node
 from app.channels.distance import Location
 from app.channels.errors import ChannelError
-from app.channels.links import Link
-from app.channels.mission import Group, GroupType, Mission
+from app.channels.mission import GroupType, Mission
 from app.channels.presence import MOST_ALIASES, GroupAlias, Identity, Text
 from app.engine.control_session import ControlSession
 from app.engine.errors import EngineError
 from app.engine.mission_store import KeptChannel, KeptMission
 from app.engine.missions import check_usable
-from app.engine.open_channel import OpenChannel
-from app.events import ChannelId, ChannelInfo, MissionInfo, PersonHere, TextSeen
+from app.engine.open_channel import ChannelHost, OpenChannel
+from app.events import CallRule, ChannelId, ChannelInfo, MissionInfo, PersonHere, TextSeen
+
+log = logging.getLogger(__name__)
 
 MOST_TEXTS = 200  # of one mission, in memory
 
@@ -38,11 +42,9 @@ class Self:
 
 @dataclass(frozen=True, slots=True)
 class MissionHost:
-    """Who runs missions: how to make a link, and who is told what has changed."""
+    """Who runs missions: what channels need, and who is told what has changed."""
 
-    make_link: Callable[[Mission, Group], Awaitable[Link]]
-    channel_changed: Callable[[ChannelId], None]
-    mission_changed: Callable[[str], None]
+    channels: ChannelHost
     roster_changed: Callable[[str], None]
     text_seen: Callable[[TextSeen], None]
 
@@ -53,7 +55,7 @@ class OpenMission:
     def __init__(self, mission: Mission, kept: KeptMission, me: Self, host: MissionHost) -> None:
         self.mission = mission
         self.channels = {
-            group.id: OpenChannel(mission.id, group, kept.channels.get(group.id, KeptChannel()))
+            group.id: OpenChannel(mission, group, kept.channels.get(group.id, KeptChannel()), host.channels)
             for group in sorted(mission.groups, key=lambda one: (one.name.casefold(), one.id))
             if group.type is GroupType.AUDIO
         }
@@ -77,14 +79,19 @@ class OpenMission:
             self.problem = str(error)
             return
         self._is_running = True
-        await self._start_control()
+        joined = [one for one in self.channels.values() if one.kept.joined]
+        await asyncio.gather(self._start_control(), *(one.start(self._node(one)) for one in joined))
 
     async def close(self) -> None:
         """Leave everything."""
         self._is_running = False
         control, self._control = self._control, None
+        leaving = [one.stop() for one in self.channels.values()]
         if control is not None:
-            await control.close()
+            leaving.append(control.close())
+        for failure in await asyncio.gather(*leaving, return_exceptions=True):
+            if isinstance(failure, Exception):
+                log.error("a channel of %s could not be left", self.mission.name, exc_info=failure)
 
     async def close_if_over(self) -> bool:
         """Leave everything once the mission's time is over; gives whether that was now."""
@@ -97,14 +104,27 @@ class OpenMission:
     def network_changed(self) -> None:
         if self._control is not None:
             self._control.network_changed()
+        for channel in self.channels.values():
+            channel.network_changed()
+
+    def hold_back(self, rule: CallRule | None) -> None:
+        """Do on all channels what a call asks for; None: there is none."""
+        for channel in self.channels.values():
+            channel.hold_back(rule)
 
     async def join(self, channel: OpenChannel) -> None:
         channel.keep(joined=True)
+        if self._is_running:
+            await channel.start(self._node(channel))
         self._tell_channels()
 
     async def leave(self, channel: OpenChannel) -> None:
         channel.keep(joined=False)
+        await channel.stop()
         self._tell_channels()
+
+    def _node(self, channel: OpenChannel) -> Node:
+        return Node(self._me.node_id, channel.group.alias or self._me.name)
 
     # Mission control ------------------------------------------------------------------------------------------
 
@@ -114,7 +134,7 @@ class OpenMission:
             return
         try:
             me = Identity(self._me.node_id.hex(), _cut(self._me.name, 64))
-            link = await self._host.make_link(self.mission, group)
+            link = await self._host.channels.make_link(self.mission, group)
             control = ControlSession(
                 self.id, group, me, link, lambda: self._host.roster_changed(self.id), self._text_heard
             )

@@ -16,25 +16,35 @@ from typing import TypeVar
 from app.channels.channel_plan import make_link
 from app.channels.distance import Location
 from app.channels.errors import ChannelError
+from app.channels.finished_burst import FinishedBurst
 from app.channels.links import Link
 from app.channels.mission import Group, Mission
 from app.channels.presence import MOST_COMMENT_BYTES, check_length
 from app.engine import missions
+from app.engine.channel_desk import ChannelDesk
+from app.engine.channel_timeline import ChannelTimeline
 from app.engine.collated import Collated
 from app.engine.errors import EngineError
 from app.engine.kept import Kept
 from app.engine.mission_store import KeptChannels, KeptMission, MissionStore
 from app.engine.missions import PinWanted
 from app.engine.network_watch import present_addresses
-from app.engine.open_channel import OpenChannel
+from app.engine.open_channel import ChannelHost, OpenChannel
 from app.engine.open_mission import MissionHost, OpenMission, Self
+from app.engine.talk_keys import TalkKeys
+from app.engine.trigger import Trigger
 from app.events import (
+    BurstInfo,
+    BurstKept,
+    CallRule,
     ChannelChanged,
+    ChannelFigures,
     ChannelId,
     Event,
     MissionInfo,
     MissionsChanged,
     PersonHere,
+    Problem,
     RosterChanged,
     TalkMode,
     TextSeen,
@@ -47,7 +57,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_MISSIONS = 32
-LOOK_S = 1.0  # for missions whose time is over
+LOOK_S, LOOK_ACTIVE_S = 1.0, 0.25  # for what no callback tells: levels, grades, devices, time that is over
 MOST_VOLUME = 1.5
 
 
@@ -62,23 +72,33 @@ class _Changed:
 class OpenMissions:
     """Used on the engine's loop. Commands raise EngineError or ChannelError."""
 
-    def __init__(self, store: MissionStore, kept: Kept, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        store: MissionStore,
+        kept: Kept,
+        publish: Callable[[Event], None],
+        clock: Callable[[], float],
+        *,
+        keeps: bool,
+    ) -> None:
         self._store = store
         self._profile = kept
-        self._publish = publish
+        self._publish_on = publish
+        self._timeline = ChannelTimeline(kept, publish, self._tell_disk) if keeps else None
+        self._desk = ChannelDesk(lambda: kept.settings.media)
+        self._keys = TalkKeys(self)
+        self._trigger = Trigger(kept.profile.root, self._keys)
+        self._held_back: CallRule | None = None
+        self._problems: tuple[str, ...] = ()
         self._missions: dict[str, OpenMission] = {}
         self._primary: ChannelId | None = None
+        self._pressed: ChannelId | None = None
         self._me = Self(os.urandom(16), kept.own_name)
         self._changes = Collated(self._tell)
         self._tasks = OwnedTasks("missions")
         self._changing = asyncio.Lock()  # opening and closing, one after the other
-        self._host = MissionHost(
-            make_link=self._make_link,
-            channel_changed=lambda channel: self._changes.changed(_Changed(channel=channel)),
-            mission_changed=lambda mission: self._changes.changed(_Changed()),
-            roster_changed=self._roster_changed,
-            text_seen=publish,
-        )
+        channels = ChannelHost(self._make_link, self._desk, self._channel_changed, self._burst, clock)
+        self._host = MissionHost(channels, self._roster_changed, publish)
 
     async def open(self) -> None:
         """Open again what was open at the end of the run before."""
@@ -93,15 +113,21 @@ class OpenMissions:
                 log.warning("a kept mission cannot be used: %s", error)
                 continue
             await self._start(mission, one)
-        self._tasks.start(self._watch_time(), "watch the time")
+        if self._timeline is not None:
+            self._timeline.start()
+        await self._trigger.open()
+        self._tasks.start(self._look(), "look at channels")
         self._all_changed()
 
     async def close(self) -> None:
         """Leave every channel and say goodbye."""
+        await self._trigger.close()
         await self._tasks.close()
-        self._changes.close()
         async with self._changing:
             await asyncio.gather(*(one.close() for one in self._missions.values()))
+        self._changes.close()
+        if self._timeline is not None:
+            await self._timeline.close()
         await self._store.close()
 
     def network_changed(self) -> None:
@@ -109,7 +135,8 @@ class OpenMissions:
             one.network_changed()
 
     async def settings_changed(self) -> None:
-        """Be known by another name: everybody is told by joining anew."""
+        """Use other devices; be known by another name: everybody is told by joining anew."""
+        await self._desk.settings_changed()
         name = self._profile.own_name
         if name == self._me.name:
             return
@@ -131,7 +158,7 @@ class OpenMissions:
 
     # Missions ---------------------------------------------------------------------------------------------------
 
-    def list(self) -> tuple[MissionInfo, ...]:
+    def infos(self) -> tuple[MissionInfo, ...]:
         primary = self.primary
         return tuple(one.info(primary) for one in self._missions.values())
 
@@ -165,6 +192,8 @@ class OpenMissions:
             self._changes.forget(_Changed(mission_id))
             self._all_changed()
             await self._store.save(self._kept)
+            if self._timeline is not None:
+                await self._timeline.forget_mission(mission_id)
 
     def mission(self, mission_id: str) -> OpenMission:
         found = self._missions.get(mission_id)
@@ -174,13 +203,21 @@ class OpenMissions:
 
     async def _start(self, mission: Mission, kept: KeptMission) -> OpenMission:
         made = OpenMission(mission, kept, self._me, self._host)
+        made.hold_back(self._held_back)
         self._missions[mission.id] = made  # in the place of the one before
         await made.start()
         return made
 
-    async def _watch_time(self) -> None:
+    async def _look(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            active = [channel.id for channel in self._channels() if channel.is_active]
+            for channel_id in active:
+                self._channel_changed(channel_id)
+            for problem in self._desk.problems:
+                if problem not in self._problems:
+                    self._publish(Problem("device", problem))
+            self._problems = self._desk.problems
+            await asyncio.sleep(LOOK_ACTIVE_S if active else LOOK_S)
             async with self._changing:
                 for one in self._missions.values():
                     if await one.close_if_over():
@@ -191,10 +228,42 @@ class OpenMissions:
     @property
     def primary(self) -> ChannelId | None:
         """The channel of the talk key: the chosen one, or else the first that is joined."""
-        channels = [channel for mission in self._missions.values() for channel in mission.channels.values()]
+        channels = self._channels()
         if any(channel.id == self._primary for channel in channels):
             return self._primary
         return next((channel.id for channel in channels if channel.kept.joined), None)
+
+    def _channels(self) -> list[OpenChannel]:
+        return [channel for mission in self._missions.values() for channel in mission.channels.values()]
+
+    async def press(self, channel: ChannelId, *, emergency: bool = False) -> None:
+        self._find(channel)[1].press(emergency=emergency)
+
+    async def release(self, channel: ChannelId) -> None:
+        self._find(channel)[1].release()
+
+    async def press_primary(self) -> None:
+        """Also remembers the channel: the key that goes up is that one's, whatever is chosen meanwhile."""
+        if self.primary is None:
+            raise EngineError("No channel is joined: open a mission first.")
+        self._pressed = self.primary
+        await self.press(self._pressed)
+
+    async def release_primary(self) -> None:
+        pressed, self._pressed = self._pressed, None
+        if pressed is not None and pressed.mission in self._missions:
+            await self.release(pressed)
+
+    def hold_back(self, rule: CallRule | None) -> None:
+        """Do on all channels what a call asks for; None: there is none."""
+        self._held_back = rule
+        for one in self._missions.values():
+            one.hold_back(rule)
+
+    def figures(self, mission_id: str) -> tuple[ChannelFigures, ...]:
+        """Of the channels that are joined."""
+        channels = self.mission(mission_id).channels.values()
+        return tuple(figures for one in channels if (figures := one.figures()) is not None)
 
     async def join(self, channel_id: ChannelId) -> None:
         mission, channel = self._find(channel_id)
@@ -222,13 +291,13 @@ class OpenMissions:
         self._find(channel_id)
         before, self._primary = self.primary, channel_id
         if before is not None:
-            self._changes.changed(_Changed(channel=before))
+            self._channel_changed(before)
         self._set(channel_id)
 
     def _set(self, channel_id: ChannelId, **changes: object) -> None:
         _, channel = self._find(channel_id)
         channel.keep(**changes)
-        self._changes.changed(_Changed(channel=channel_id))
+        self._channel_changed(channel_id)
         self._store.save_soon(self._kept)
 
     def _find(self, channel_id: ChannelId) -> tuple[OpenMission, OpenChannel]:
@@ -237,6 +306,24 @@ class OpenMissions:
         if channel is None:
             raise EngineError("The mission has no such channel any more.")
         return mission, channel
+
+    # Bursts -----------------------------------------------------------------------------------------------------
+
+    def _burst(self, burst: FinishedBurst, group: Group) -> None:
+        if self._timeline is not None:
+            self._timeline.take(burst, group.timeline)
+            return
+        info = BurstInfo(
+            *(os.urandom(8).hex(), burst.channels[0], burst.alias, burst.own, burst.emergency),
+            *(burst.began_wall, burst.seconds, burst.levels),
+        )
+        self._publish(BurstKept(info))
+
+    @property
+    def timeline(self) -> ChannelTimeline:
+        if self._timeline is None:
+            raise EngineError("This run of Parley keeps no bursts.")
+        return self._timeline
 
     # People -----------------------------------------------------------------------------------------------------
 
@@ -287,6 +374,16 @@ class OpenMissions:
         primary = "" if self._primary is None else str(self._primary)
         return KeptChannels(self._me.node_id.hex(), primary, tuple(one.kept() for one in self._missions.values()))
 
+    def _publish(self, event: Event) -> None:
+        self._keys.saw(event)
+        self._publish_on(event)
+
+    def _tell_disk(self, words: str) -> None:
+        self._publish(Problem("disk", words))
+
+    def _channel_changed(self, channel_id: ChannelId) -> None:
+        self._changes.changed(_Changed(channel=channel_id))
+
     def _all_changed(self) -> None:
         self._changes.changed(_Changed())
 
@@ -296,12 +393,15 @@ class OpenMissions:
 
     def _tell(self, what: _Changed) -> None:
         if what.channel is not None:
-            mission, channel = self._find(what.channel)
+            mission = self._missions.get(what.channel.mission)
+            channel = None if mission is None else mission.channels.get(what.channel.group)
+            if mission is None or channel is None:
+                return
             self._publish(ChannelChanged(mission.channel_info(channel, self.primary)))
-        elif what.mission is not None:
+        elif what.mission is not None and what.mission in self._missions:
             self._publish(RosterChanged(what.mission, self.roster(what.mission)))
-        else:
-            self._publish(MissionsChanged(self.list()))
+        elif what.mission is None:
+            self._publish(MissionsChanged(self.infos()))
 
 
 def _within(value: float, least: float, most: float) -> float:

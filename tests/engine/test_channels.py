@@ -16,9 +16,20 @@ from app.engine import missions
 from app.engine.errors import EngineError
 from app.engine.facade import Engine
 from app.engine.missions import ChannelWish, Mission, MissionWishes, PassphraseWanted, PinWanted
-from app.events import ChannelId, ChannelInfo, MissionInfo, MissionsChanged, RosterChanged, TextSeen
+from app.events import (
+    BurstKept,
+    ChannelChanged,
+    ChannelId,
+    ChannelInfo,
+    MissionInfo,
+    MissionsChanged,
+    PlaybackChanged,
+    RosterChanged,
+    TextSeen,
+)
 from app.settings import Settings
-from tests.engine.test_engine import Watch, engine, quiet
+from tests.engine.test_engine import WAIT_S, Watch, engine, quiet
+from tests.heard import read_wav, share_at
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast stays on the loopback interface of Linux")
 
@@ -44,6 +55,12 @@ async def two(tmp_path: Path) -> AsyncIterator[tuple[tuple[Engine, Watch], tuple
         engine(tmp_path / "ben", adjust=named("Ben")) as ben,
     ):
         yield ada, ben
+
+
+async def up(*watches: Watch) -> None:
+    """Wait until a channel can be talked on everywhere."""
+    for watch in watches:
+        await watch.first(ChannelChanged, lambda event: event.channel.link.up)
 
 
 def channel(info: MissionInfo, name: str) -> ChannelInfo:
@@ -102,11 +119,11 @@ async def test_what_was_opened_is_there_after_a_restart_and_readable_by_nobody_e
     assert b"Bravo" not in kept
     async with engine(tmp_path) as (parley, watch):
         told = (await watch.first(MissionsChanged, lambda event: bool(event.missions))).missions[0]
-        assert told == (await parley.channels.list())[0]
         assert [(one.name, one.volume, one.primary, one.joined) for one in told.channels] == [
             ("Alpha", 1.0, False, False),
             ("Bravo", 0.5, True, True),
         ]
+        assert [one.name for one in await parley.channels.list()] == ["Kept"]
         assert str(await parley.channels.mission(told.id)) == str(mission)
         await parley.channels.close_mission(told.id)
     async with engine(tmp_path) as (parley, _):
@@ -132,3 +149,54 @@ async def test_a_mission_that_asks_for_something_is_opened_with_it_and_one_that_
         assert not info.problem
         with pytest.raises(EngineError, match="no such channel"):
             await parley.channels.set_muted(ChannelId(info.id, "none"), True)
+
+
+async def test_who_presses_the_key_is_heard_and_seen_to_talk(tmp_path: Path) -> None:
+    mission = fresh_mission("Sound", "Alpha")
+    heard = tmp_path / "heard.wav"
+
+    def listening(settings: Settings) -> Settings:
+        media = replace(quiet(settings).media, audio_to=str(heard))
+        return replace(quiet(settings), media=media, display_name="Ben")
+
+    async with (
+        engine(tmp_path / "ada", adjust=named("Ada")) as (ada, at_ada),
+        engine(tmp_path / "ben", adjust=listening) as (ben, at_ben),
+    ):
+        info = await ada.channels.open_mission(missions.pack(mission))
+        await ben.channels.open_mission(missions.pack(mission))
+        alpha = info.channels[0].id
+        await up(at_ada, at_ben)
+
+        await ada.channels.press_primary()
+        sending = await at_ada.first(ChannelChanged, lambda event: event.channel.sending is not None)
+        assert sending.channel.notice == ""
+        talks = await at_ben.first(ChannelChanged, lambda event: bool(event.channel.talkers))
+        assert talks.channel.talkers[0].alias == "Ada"
+        assert 0 <= talks.channel.talkers[0].since_at < WAIT_S
+        level = await at_ada.first(
+            ChannelChanged,
+            lambda event: event.channel.sending is not None and event.channel.sending.level_dbfs is not None,
+        )
+        assert level.channel.sending is not None
+        assert level.channel.sending.level_dbfs == pytest.approx(-9, abs=1)
+        await ada.channels.release_primary()
+        kept = await at_ben.first(BurstKept)
+        own = await at_ada.first(BurstKept)
+        assert (kept.burst.alias, kept.burst.own, own.burst.own) == ("Ada", False, True)
+        assert kept.burst.seconds == pytest.approx(own.burst.seconds, abs=0.1)
+        idle = await at_ben.first(ChannelChanged, lambda event: event.channel.last is not None)
+        assert idle.channel.last is not None
+        assert idle.channel.last.alias == "Ada"
+        figures = (await ben.channels.figures(info.id))[0]
+        assert (figures.id, figures.packets_sent, figures.refused, figures.talkers[0].alias) == (alpha, 0, 0, "Ada")
+        assert figures.packets_received > 3
+
+        assert [burst.burst_id for burst in await ben.channels.bursts(alpha)] == [kept.burst.burst_id]
+        await ben.channels.play(kept.burst.burst_id)
+        await at_ben.first(PlaybackChanged, lambda event: event.burst_id == kept.burst.burst_id)
+        await at_ben.first(PlaybackChanged, lambda event: event.burst_id is None)
+        await ben.channels.clear_bursts()
+        assert await ben.channels.bursts() == ()
+    sound = read_wav(heard)
+    assert share_at(sound, 440.0) > 0.9

@@ -1,0 +1,271 @@
+"""The sound of all joined channels: one microphone for those that talk, one speaker for those that are heard.
+
+Both are what the settings name, as those of a call are, and shared with calls: the speaker's output mixes whatever
+plays on it, and a microphone is opened once for all who listen to it. The microphone is open while a burst goes out and
+for a while after, so that the next one does not wait for it; what a burst sends until it is there is silence. Impure:
+threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+import numpy as np
+
+from app.media.audio_send import FramePace
+from app.media.channel_tones import ChannelTone, channel_tone
+from app.media.mixer import Limiter
+from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSink, AudioSource, DeviceEnd, surplus_s
+from app.media.priority import before_others
+from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
+from app.media.sinks import open_audio_sink
+from app.media.sources import SILENCE, open_audio_source
+from app.media.worker import Worker
+from app.settings import MediaSettings
+
+READY_S = 30.0  # the microphone stays open for so long after a burst
+TICK_S, POLL_S = 0.020, 0.008
+MOST_BEHIND_S = 1.0  # a file keeps its time line over a stall of up to this
+CLOSE_S = 3.0
+_IDLE_S = 0.5
+_MOST_TONES = 4
+
+
+class ChannelSound(Protocol):
+    """A channel as far as sound goes; see app.channels.channel_session.ChannelSession."""
+
+    @property
+    def capturing(self) -> bool: ...
+
+    def hear(self, block: AudioFrame) -> None: ...
+
+    def play(self, samples: int) -> AudioFrame | None: ...
+
+
+class ChannelSounds:
+    """Opened with the first channel, closed by `close`; `add` and what else is public from the loop."""
+
+    def __init__(self, media: MediaSettings) -> None:
+        self._processor = VoiceProcessor(Switches.of(media))
+        self._capture = _Capture(media, self._processor)
+        self._player = _Player(media, self._processor)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each device that is not what was asked for."""
+        return tuple(one for one in (self._capture.problem, self._player.problem) if one)
+
+    def add(self, sound: ChannelSound) -> None:
+        self._capture.sounds = (*self._capture.sounds, sound)
+        self._player.sounds = (*self._player.sounds, sound)
+        self._player.start()
+
+    def remove(self, sound: ChannelSound) -> None:
+        self._capture.sounds = tuple(one for one in self._capture.sounds if one is not sound)
+        self._player.sounds = tuple(one for one in self._player.sounds if one is not sound)
+
+    def capture(self) -> None:
+        """Some channel wants to hear the microphone now."""
+        self._capture.start()
+
+    def tone(self, name: str) -> None:
+        """Let the person at the key hear a tone, by its name in ChannelTone."""
+        self._player.tone(ChannelTone[name])
+
+    def use(self, media: MediaSettings) -> None:
+        """Go on with other devices."""
+        self._processor.use(Switches.of(media))
+        self._capture.use(media)
+        self._player.use(media)
+
+    def close(self) -> None:
+        """Release the devices; blocks for as long as that takes."""
+        self._capture.close()
+        self._player.close()
+
+
+class _Capture:
+    """Reads the microphone, or what stands for it, while a channel wants to hear it."""
+
+    def __init__(self, media: MediaSettings, processor: VoiceProcessor) -> None:
+        self.sounds: tuple[ChannelSound, ...] = ()
+        self._media = media
+        self._processor = processor
+        self._source: AudioSource | None = None
+        self._worker: Worker | None = None
+        self._wanted = threading.Event()
+        self._starting = threading.Lock()
+
+    @property
+    def problem(self) -> str | None:
+        source = self._source
+        return None if source is None else source.problem
+
+    def start(self) -> None:
+        with self._starting:
+            self._wanted.set()
+            if self._worker is None:
+                self._worker = Worker("channel-capture", self._run)
+                self._worker.start()
+
+    def use(self, media: MediaSettings) -> None:
+        before, self._media = self._media, media
+        source = self._source
+        if before.audio_from != media.audio_from:
+            self.close()
+            if any(sound.capturing for sound in self.sounds):
+                self.start()
+        elif isinstance(source, ProcessedSource) and isinstance(source.source, DeviceEnd):
+            source.source.use(media.microphone)
+
+    def close(self) -> None:
+        with self._starting:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
+            self._wanted.set()
+            worker.join(CLOSE_S)
+
+    def _run(self, stopping: threading.Event) -> None:
+        before_others()
+        source, _ = open_audio_source(self._media)
+        is_device = hasattr(source, "delay_s")
+        if is_processed(source, self._media):
+            source = ProcessedSource(source, self._processor)
+        self._source = source
+        started = threading.Event()
+
+        def open_source(_: threading.Event) -> None:
+            source.start()
+            started.set()
+
+        opening = Worker("channel-capture-open", open_source)  # packets do not wait for a device
+        opening.start()
+        try:
+            self._pump(stopping, source, started, is_device)
+        finally:
+            opening.join(CLOSE_S)
+            self._source = None
+            source.close()
+
+    def _pump(self, stopping: threading.Event, source: AudioSource, started: threading.Event, is_device: bool) -> None:
+        pace, wanted_at = FramePace(time.monotonic()), time.monotonic()
+        while not stopping.wait(max(0.0, pace.due - time.monotonic())):
+            listening = [sound for sound in self.sounds if sound.capturing]
+            now = time.monotonic()
+            if listening:
+                wanted_at = now
+            elif is_device and now - wanted_at > READY_S:
+                if self._end(stopping):
+                    return
+                wanted_at = now
+            elif not is_device:  # a file goes on where the burst before has ended
+                self._wanted.clear()
+                if not any(sound.capturing for sound in self.sounds):
+                    self._wanted.wait(_IDLE_S)
+                    pace = FramePace(time.monotonic())
+                    continue
+            frame = source.read_frame() if started.is_set() else SILENCE
+            for sound in listening:
+                sound.hear(frame)
+            pace.advance(time.monotonic(), surplus_s(source) if started.is_set() else None)
+
+    def _end(self, stopping: threading.Event) -> bool:
+        """Nobody has talked for a while; False where somebody just began to."""
+        with self._starting:
+            if any(sound.capturing for sound in self.sounds):
+                return False
+            if not stopping.is_set():
+                self._worker = None
+            return True
+
+
+class _Player:
+    """Plays all channels together, at the pace of the sink."""
+
+    def __init__(self, media: MediaSettings, processor: VoiceProcessor) -> None:
+        self.sounds: tuple[ChannelSound, ...] = ()
+        self._media = media
+        self._processor = processor
+        self._sink: AudioSink | None = None
+        self._worker: Worker | None = None
+        self._tones: deque[AudioFrame] = deque(maxlen=_MOST_TONES)
+        self._tone: AudioFrame | None = None
+        self._limiter = Limiter()
+
+    @property
+    def problem(self) -> str | None:
+        sink = self._sink
+        return None if sink is None else sink.problem
+
+    def start(self) -> None:
+        if self._worker is None:
+            self._worker = Worker("channel-play", self._run)
+            self._worker.start()
+
+    def tone(self, kind: ChannelTone) -> None:
+        if self._media.audio_to == "speaker":  # a file is of what was heard on the channels
+            self._tones.append(channel_tone(kind))
+
+    def use(self, media: MediaSettings) -> None:
+        before, self._media = self._media, media
+        if before.audio_to != media.audio_to:
+            self.close()
+            if self.sounds:
+                self.start()
+        elif isinstance(self._sink, DeviceEnd):
+            self._sink.use(media.speaker)
+
+    def close(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
+            worker.join(CLOSE_S)
+
+    def _run(self, stopping: threading.Event) -> None:
+        before_others()
+        sink, _ = open_audio_sink(self._media)
+        if hasattr(sink, "on_played"):
+            sink.on_played = self._processor.played
+        self._sink = sink
+        try:
+            sink.start()
+            self._pump(sink, stopping)
+        finally:
+            self._sink = None
+            sink.close()
+
+    def _pump(self, sink: AudioSink, stopping: threading.Event) -> None:
+        due = time.monotonic()
+        while not stopping.is_set():
+            wanted, now = sink.frames_wanted(), time.monotonic()
+            if wanted is not None:
+                for _ in range(min(wanted, 10)):
+                    sink.write_frame(self._next())
+                due = now
+                sink.wait_wanted(POLL_S)
+            elif now < due:
+                stopping.wait(due - now)
+            else:
+                due = max(due, now - MOST_BEHIND_S)
+                sink.write_frame(self._next())
+                due += TICK_S
+
+    def _next(self) -> AudioFrame:
+        parts = [part for sound in self.sounds if (part := sound.play(FRAME_SAMPLES)) is not None]
+        tone = self._tone if self._tone is not None else self._tones.popleft() if self._tones else None
+        if tone is not None:
+            piece = tone[:FRAME_SAMPLES]
+            parts.append(np.pad(piece, (0, FRAME_SAMPLES - len(piece))))
+            self._tone = tone[FRAME_SAMPLES:] if len(tone) > FRAME_SAMPLES else None
+        if len(parts) == 1 and self._limiter.is_idle:
+            return parts[0]
+        if not parts and self._limiter.is_idle:
+            return SILENCE
+        together = np.zeros(FRAME_SAMPLES, np.float32)
+        for part in parts:
+            together += part
+        return self._limiter.apply(together)
