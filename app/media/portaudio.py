@@ -37,6 +37,7 @@ BLOCK_SAMPLES = 480  # 10 ms for each callback
 # What a device is asked to hold. PulseAudio moves sound in steps of 10 ms up to these, and of 20 ms and more above;
 # a speaker's is only room: `SpeakerPace` decides how much of it is used.
 _LATENCY_S: dict[Kind, float] = {"microphone": 0.02, "speaker": 0.03}
+_READS_PER_S = 50  # of a microphone: a call takes 20 ms at a time, and each read costs
 _MOST_WAITED_S = 0.1  # for room in a speaker: a device that stands still is left to PortAudio
 _MOST_BEGUN_S = 3.0  # for the first sound of a microphone
 _LOOK_S = 0.005
@@ -252,9 +253,10 @@ class AudioStream:
             self._converter = RateConverter(*rates)
 
     def move(self, callback: BlockCallback) -> None:
-        """Wait for the next 10 ms: hand over what was heard, or have a block filled and play it.
+        """Wait for the next 20 ms of a microphone and hand them over, or have a block of 10 ms filled and play it.
 
-        The callback gets shape (480,) and only copies. Raises AudioDeviceError when the device is lost.
+        The callback gets shape (480,), for a microphone twice, and only copies. Raises AudioDeviceError when the device
+        is lost.
         """
         sounddevice = _library()
         try:
@@ -268,13 +270,12 @@ class AudioStream:
     def _hear(self, callback: BlockCallback) -> None:
         if not self._has_begun:
             self._wait_for_sound()
-        data, _ = self._stream.read(self._rate_hz // 100)
+        data, _ = self._stream.read(self._rate_hz // _READS_PER_S)
         self.delay_s = self._stream.latency + self._stream.read_available / self._rate_hz
         heard = np.frombuffer(data, np.int16).reshape(-1, self._channels)[:, 0]
-        if self._converter is None:
-            callback(heard)
-            return
-        waiting = np.concatenate([self._rest, self._converter.convert(heard)])
+        if self._converter is not None:
+            heard = self._converter.convert(heard)
+        waiting = np.concatenate([self._rest, heard]) if self._rest.size else heard
         whole = waiting.size // BLOCK_SAMPLES * BLOCK_SAMPLES
         for start in range(0, whole, BLOCK_SAMPLES):
             callback(waiting[start : start + BLOCK_SAMPLES])
@@ -283,7 +284,7 @@ class AudioStream:
     def _wait_for_sound(self) -> None:
         """Wait for the first block: under a sound server that takes seconds, in which reading would use up a core."""
         end = time.monotonic() + _MOST_BEGUN_S
-        while self._stream.read_available < self._rate_hz // 100 and time.monotonic() < end:
+        while self._stream.read_available < self._rate_hz // _READS_PER_S and time.monotonic() < end:
             time.sleep(_LOOK_S)
         self._has_begun = True
 
@@ -306,10 +307,11 @@ class AudioStream:
         end = time.monotonic() + _MOST_WAITED_S
         while True:
             queued_s: float = max(0, self._capacity - self._stream.write_available) / self._rate_hz
-            wait_s = self._pace.wait_s(queued_s)
-            if wait_s <= 0 or time.monotonic() > end:
+            now = time.monotonic()
+            wait_s = self._pace.wait_s(queued_s, now)
+            if wait_s <= 0 or now > end:
                 return queued_s
-            time.sleep(max(wait_s, 0.001))
+            time.sleep(wait_s)
 
     def close(self, *, lost: bool = False) -> None:
         """Play what is queued and release the device, a lost one at once; may block while the sound server does."""

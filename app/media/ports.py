@@ -105,7 +105,7 @@ class AudioSink(Protocol):
         """Return when frames may be wanted, at the latest after `timeout_s`; for a sink with a clock of its own."""
 
     def frames_wanted(self) -> int | None:
-        """How many frames of 20 ms fit now so that the device does not run dry; asked about every 5 to 10 ms.
+        """How many frames of 20 ms fit now so that the device does not run dry; asked after each `wait_wanted`.
 
         A device answers from its own clock (0 when enough is queued; usually it keeps two to three frames). None
         means that there is no clock of its own (a file, nowhere): the caller then writes one frame every 20 ms.

@@ -27,9 +27,9 @@ _MOST_LOOKED_AT = 4_000  # … half as long again after each time without
 class SpeakerSink:
     """Fulfils `app.media.ports.AudioSink`; `device` is a name from the device list, "" follows the system.
 
-    Whoever writes is woken each time the device has taken a block, and keeps one block queued; more after each time the
-    device found too few, and less again when it never needed them. Without a device the sink wants frames at the pace
-    of a clock and swallows them, so that a call goes on.
+    Whoever writes is woken when the device has taken so much that a frame is wanted, and keeps one block queued; more
+    after each time the device found too few, and less again when it never needed them. Without a device the sink wants
+    frames at the pace of a clock and swallows them, so that a call goes on.
 
     `on_played`, where somebody sets it (an echo canceller does), is called on the device's thread with each block of
     10 ms, exactly as the device is about to play it, other sounds of the app included, and with how many seconds later
@@ -100,7 +100,7 @@ class SpeakerSink:
         return 1
 
     def wait_wanted(self, timeout_s: float) -> None:
-        self._taken.wait(timeout_s)
+        self._taken.wait(timeout_s if self._pulls() else min(timeout_s, max(0.0, self._silent_due - time.monotonic())))
         self._taken.clear()
 
     def write_frame(self, frame: AudioFrame) -> None:
@@ -128,7 +128,8 @@ class SpeakerSink:
             if len(self._ring) < block.size:
                 self._written.wait(_PATIENCE_S)
         count = self._ring.read_into(block)
-        self._taken.set()
+        if len(self._ring) < self._queued:
+            self._taken.set()
         before, self._last = self._last, int(block[-1])
         if count == block.size and self._playing:
             self._watch_spare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -18,12 +19,13 @@ from app.media.speaker import SpeakerSink
 from app.media.speaker_pace import BLOCK_S, LEAST_S, START_S, SpeakerPace
 
 
-def play(pace: SpeakerPace, blocks: int, late_s: Callable[[], float]) -> list[float]:
+def play(pace: SpeakerPace, blocks: int, late_s: Callable[[], float], now: float = 0.0) -> list[float]:
     """Let a device consume at its rate while a thread that wakes up late writes; give what was queued."""
     queued, after = BLOCK_S, []
     for _ in range(blocks):
-        wait = pace.wait_s(queued)
-        queued -= wait + late_s()
+        while wait := pace.wait_s(max(0.0, queued), now):
+            slept = wait + late_s()
+            queued, now = queued - slept, now + slept
         pace.wrote(max(0.0, queued), ran_dry=queued < 0)
         queued = max(0.0, queued) + BLOCK_S
         after.append(queued)
@@ -43,8 +45,31 @@ def test_late_wake_ups_are_made_room_for_and_forgotten_again() -> None:
     assert pace.underruns <= 2
     grown = pace.target_s
     assert 0.028 < grown <= 0.050
-    play(pace, 15_000, lambda: 0.0)
+    play(pace, 15_000, lambda: 0.0, now=100.0)
     assert pace.target_s < grown - 0.010
+
+
+@pytest.mark.parametrize("rate", [0.9997, 1.0, 1.0003])
+@pytest.mark.parametrize("step_s", [0.010, 0.020])
+def test_a_device_that_takes_its_sound_in_steps_is_looked_at_when_the_next_one_is_due(
+    step_s: float, rate: float
+) -> None:
+    pace, now, written, looks, late = SpeakerPace(0.040), 0.0, 2 * step_s, 0, []
+
+    def taken(at: float) -> float:
+        return math.floor(at * rate / step_s + 1e-9) * step_s
+
+    for _ in range(3_000):
+        waited = False
+        while wait := pace.wait_s(written - taken(now), now):
+            now, looks, waited = now + wait + 0.0001, looks + 1, True
+        if waited:
+            late.append(now - taken(now) / rate)
+        pace.wrote(written - taken(now), ran_dry=False)
+        written += BLOCK_S
+    assert looks < 1.5 * 3_000
+    assert max(late[20:]) < 0.0025
+    assert sum(late) / len(late) < 0.001
 
 
 def test_no_more_is_asked_for_than_the_device_holds() -> None:
