@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -31,7 +31,9 @@ from app.media.worker import Worker, call_soon
 logger = logging.getLogger(__name__)
 
 MOST_BLOCKS = 100  # between the microphone and the encoder: a second
-HELD_BLOCKS = 12  # 120 ms of what a voice said before it was known to be one: more would have to be played faster
+# 120 ms of what a voice said before it was known to be one. Such a burst stays so much later to its end: receivers
+# would have to play it faster otherwise, which is heard.
+HELD_BLOCKS = 12
 MOST_COMMANDS = 4_000  # between the loop and a speaker that does not play
 _STOP_S = 1.0
 
@@ -140,9 +142,7 @@ class Speaking:
                 case (_Order.BEGIN, burst):
                     encoding, self._ready = _Encoding(int(burst), self._ready or self._make()), None
                 case (_Order.OPEN, burst) if encoding is not None:
-                    encoding.is_open = True
-                    for block in held:
-                        self._give(encoding.add(block))
+                    encoding.open(held)
                     held.clear()
                 case (_Order.END, burst) if encoding is not None:
                     self._give(encoding.end())
@@ -175,11 +175,20 @@ class _Encoding:
         self._burst = burst
         self._encoder = encoder
         self._levels = LevelTrace()
-        self.is_open = False
+        self._is_open = False
+        self._held: deque[Sound] = deque()
+
+    def open(self, held: Iterable[Sound]) -> None:
+        """Let sound in, beginning with what was held back: the rest of the burst follows that much later."""
+        self._is_open = True
+        self._held.extend(held)
 
     def add(self, block: Sound) -> Encoded | None:
         """Take a block; silence takes its place before the burst is open."""
-        sound = block if self.is_open else np.zeros_like(block)
+        sound = block if self._is_open else np.zeros_like(block)
+        if self._held:
+            self._held.append(sound)
+            sound = self._held.popleft()
         square = mean_square(sound)
         self._levels.add(square)
         payloads = self._encoder.add(sound)

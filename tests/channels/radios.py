@@ -107,12 +107,20 @@ class Radio:
         self.link.send, self.link.on_datagram = sending, hearing  # type: ignore[method-assign]
         assert self.link.state.is_up, self.link.state.words
 
-    async def encoder_idle(self) -> None:
-        """Wait until what was heard has been looked at."""
-        assert self.session._speaking is not None
+    async def listen(self, blocks: list[Samples]) -> None:
+        """Let the encoder look at 20 ms of what the microphone hears, and send what a burst makes of it."""
+        speaking, sent, was_on_air = self.session._speaking, self.sent.value, self.is_on_air
+        assert speaking is not None
+        for block in blocks:
+            self.session.hear(block)
         async with asyncio.timeout(5):
-            while self.session._speaking._queue.qsize():  # noqa: ASYNC110, a worker's queue tells nobody
+            # A worker's queue tells nobody when it is empty, nor does a voice say that it goes on.
+            while speaking._queue.qsize() or (was_on_air and self.is_on_air and self.sent.value <= sent):  # noqa: ASYNC110
                 await asyncio.sleep(0)
+
+    @property
+    def is_on_air(self) -> bool:
+        return self.session.snapshot().sending is not None
 
     async def ended(self, sent: int) -> None:
         """Wait until a burst that has sent so much is over, with the packets that say so."""
@@ -165,7 +173,7 @@ class Air:
         for radio, sound in (said or {}).items():
             for at in range(0, FRAME, BLOCK):
                 radio.session.hear(sound[at : at + BLOCK])
-            if radio.session.snapshot().sending is not None:
+            if radio.is_on_air:
                 radio.frames += 1
                 await radio.sent.reach(radio.frames * 20 // radio.framing_ms + radio.others)
         await self.settle()
@@ -186,9 +194,7 @@ class Air:
     async def listen(self, radio: Radio, sound: Samples) -> None:
         """Let a microphone whose voice is armed hear a sound, which may begin or end a burst."""
         for at in range(0, len(sound) // FRAME * FRAME, FRAME):
-            for start in (at, at + BLOCK):
-                radio.session.hear(sound[start : start + BLOCK])
-            await radio.encoder_idle()
+            await radio.listen([sound[start : start + BLOCK] for start in (at, at + BLOCK)])
             await self.step()
 
     async def release(self, radio: Radio) -> None:

@@ -312,8 +312,8 @@ async def test_the_voice_begins_a_burst_with_what_it_said_first() -> None:
         await air.pause(0.7)
         assert anna.session.snapshot().armed
         (burst,) = ben.bursts
-        assert 2.3 < burst.seconds < 3.0  # with what came before it was known to be a voice, and a pause
-        assert speech_score(said, ben.heard) > 2.8
+        assert 2.3 < burst.seconds < 3.0  # a pause belongs to it
+        assert speech_score(said, ben.heard) > 3.3
 
 
 async def test_the_microphone_is_wanted_as_long_as_the_key_may_go_down() -> None:
