@@ -8,6 +8,7 @@ need a compiler and cost more than the few requests that are wanted. A leaf that
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -113,15 +114,13 @@ class XConnection:
     def events(self) -> list[bytes]:
         """Give what the server told unasked since the last time, each of 32 bytes or more."""
         try:
-            while data := self._socket.recv(65_536, socket.MSG_DONTWAIT):
+            while select.select((self._socket,), (), (), 0)[0]:
+                data = self._socket.recv(65_536)
+                if not data:
+                    raise X11Error("the X server closed the connection")
                 self._buffer += data
-            raise X11Error("the X server closed the connection")
-        except BlockingIOError:
-            pass
-        except X11Error:
-            raise
-        except OSError as error:
-            raise X11Error(f"the X server is gone ({error})") from error
+        except (OSError, ValueError) as error:
+            raise error if isinstance(error, X11Error) else X11Error(f"the X server is gone ({error})") from error
         while len(self._buffer) >= 32 and len(self._buffer) >= 32 + _more(self._buffer):
             self._put_by(self._packet())
         events = list(self._events)
@@ -148,10 +147,8 @@ class XConnection:
                 if not piece:
                     raise X11Error("the X server closed the connection")
                 self._buffer += piece
-        except X11Error:
-            raise
         except OSError as error:
-            raise X11Error(f"the X server is gone ({error})") from error
+            raise error if isinstance(error, X11Error) else X11Error(f"the X server is gone ({error})") from error
         data = bytes(self._buffer[:count])
         del self._buffer[:count]
         return data

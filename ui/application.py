@@ -163,6 +163,7 @@ class Session:
             self._place.keep(self.window)
         self.window.hide()
         self.window.call.let_go()
+        self.context.talk_key.close()
         self.bridge.close()
         await self.context.tasks.close()
         if self.engine is not None:

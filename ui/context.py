@@ -14,6 +14,7 @@ from app.events import CallState, DevicesChanged, HomeChanged, RegistrationChang
 from ui.bridge import EngineBridge
 from ui.models.calls import CallBook
 from ui.models.channels import ChannelBook
+from ui.talk_key import TalkKey
 from ui.tasks import TaskOwner
 from ui.theme.manager import Theme
 
@@ -40,6 +41,7 @@ class Context(QObject):
         self.book = CallBook(self)
         self.channels = ChannelBook(self)
         self.tasks = TaskOwner(lambda sentence: self.say(sentence, "bad"))
+        self.talk_key = TalkKey(self)
         self.engine: Engine | None = None
         self.pins = PinTries()
         self.registration: RegistrationChanged | None = None

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 SIZE_LIMIT_BYTES = 1_000_000
 TEXT_LIMIT = 1000
+TALK_KEY_LIMIT = 60
 _MAY_NAME_NO_PORT = ("a STUN server", "a TURN server")  # the DNS tells it
 
 
@@ -107,6 +108,8 @@ def _complaints(settings: Settings) -> Iterator[str]:
     ):
         if folder and (len(folder) > TEXT_LIMIT or "\0" in folder or not os.path.isabs(os.path.expanduser(folder))):
             yield f"{name} is {folder[:60]!r}, which is no whole path of a folder"
+    if len(settings.talk_key) > TALK_KEY_LIMIT:
+        yield f"talk_key is {settings.talk_key[:60]!r}, which is no key"
     for name, server in _servers(settings):
         if not server.host or len(server.host) > 255 or any(character.isspace() for character in server.host):
             yield f"{name} names no usable host: {server.host[:60]!r}"

@@ -40,7 +40,7 @@ class Recorder:
         self.devices = self._group("devices", "list try_out stop_trial play_test_sound echo_test")
         self.devices.trial_picture = lambda: self.mailbox("", "trial")
         self.diagnosis = self._group("diagnosis", "examine")
-        self.channels = self._group("channels", "figures")
+        self.channels = self._group("channels", "figures press_primary release_primary")
 
     async def _expect(self) -> None:
         self.expected += 1

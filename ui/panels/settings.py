@@ -105,6 +105,7 @@ class SettingsPanel(QWidget):
         self.device_notes = label("", "warn", "settingsDeviceNotes", wrap=True)
         devices.addWidget(self.device_notes)
         self._build_recording()
+        self._build_channels()
         network = self.page.sheet("Network")
         explain = "One a line: host or host:port. They tell this machine how it is seen from outside."
         self._add(network, "STUN servers", fields.stun, "settingsStun", explain, "stun")
@@ -135,6 +136,26 @@ class SettingsPanel(QWidget):
         explain = "In many places it is the law that everybody on the line knows of a recording."
         self._add(box, "Tell the other side", fields.tell_other, "settingsTellOther", explain)
         self._add_folder(box, "Folder for pictures of calls", "stills_folder", "settingsStillsFolder", "pictures")
+
+    def _build_channels(self) -> None:
+        """The talk key of the desktop, with why it is not had."""
+        field, box, key = self.fields.talk_key, self.page.sheet("Channels"), self._context.talk_key
+        explain = "Held down anywhere on the desktop, it talks on the primary channel. Taken while a mission is open."
+        self._add(box, "Talk key", field, "settingsTalkKey", explain, "talk_key")
+        self.key_note = label(key.problem, "warn", "settingsTalkKeyNote", wrap=True)
+        box.addWidget(self.key_note)
+        field.listening.connect(key.pause)
+        field.unfit.connect(self._show_unfit_key)
+        key.changed.connect(self._show_key_problem)
+        self._show_key_problem()
+
+    def _show_key_problem(self) -> None:
+        self.key_note.setText(self._context.talk_key.problem)
+        self.key_note.setVisible(bool(self.key_note.text()))
+
+    def _show_unfit_key(self, sentence: str) -> None:
+        self._wrong["talk_key"].setText(f"✕ {sentence}")
+        self._wrong["talk_key"].setVisible(bool(sentence))
 
     def _add_folder(self, box: QVBoxLayout, words: str, key: str, name: str, otherwise: str) -> None:
         """Add a field for a folder with a button to choose one; `otherwise`: whose folder an empty field means."""

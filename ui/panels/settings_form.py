@@ -13,6 +13,7 @@ from app.events import DeviceInfo
 from app.settings import Encryption, HostPort, IcePolicy, RecordedSound, Settings, TellOther, TrickleMode, TurnServer
 from ui.widgets.choice import Amount, Choice
 from ui.widgets.device_choice import CLEANING, DeviceChoice
+from ui.widgets.key_field import KeyField
 from ui.widgets.turn_rows import TurnRows
 
 POLICIES = (
@@ -83,6 +84,7 @@ class SettingsFields:
         self.tell_other = _choice([words for _, words in TELLS])
         self.ring = QSlider(Qt.Orientation.Horizontal)
         self.ring.setRange(0, 100)
+        self.talk_key = KeyField()
         self.stun = QPlainTextEdit()
         self.turn = TurnRows()
         self.proxy = QLineEdit()
@@ -130,6 +132,7 @@ class SettingsFields:
         self.recorded_sound.setCurrentIndex([kind for kind, _ in RECORDED].index(settings.recording.sound))
         self.tell_other.setCurrentIndex([way for way, _ in TELLS].index(settings.recording.tell))
         self.ring.setValue(round(settings.ring_volume * 100))
+        self.talk_key.set_key(settings.talk_key)
         self.stun.setPlainText("\n".join(str(server) for server in network.stun_servers))
         self.turn.fill(network.turn_servers)
         self.proxy.setText(network.proxy)
@@ -188,6 +191,7 @@ class SettingsFields:
             network=network,
             display_name=self.name.text().strip(),
             ring_volume=self.ring.value() / 100,
+            talk_key=self.talk_key.key,
             reconnect_for_s=float(self.reconnect.value()),
         )
 
