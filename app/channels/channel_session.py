@@ -40,7 +40,7 @@ from app.channels.mission_parts import TxAudio
 from app.channels.own_bursts import OwnBurst
 from app.channels.packet import BurstFlags, BurstHeader, ChannelPacket, fit_alias
 from app.channels.sealing import protection
-from app.channels.talkers import BurstBegan, BurstEnded, Talkers
+from app.channels.talkers import BurstEnded, Talkers
 from app.channels.talking import Action, Talking, TalkState
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class ChannelSession:
     # The threads of sound
 
     def hear(self, block: Sound) -> None:
-        """Take 10 ms of the microphone: 480 int16 samples at 48 kHz. Any one thread; copies, and returns."""
+        """Take 10 ms of the microphone, or multiples: int16 at 48 kHz, mono. Any one thread; copies, and returns."""
         if self._speaking is not None:
             self._speaking.hear(block)
 
@@ -171,7 +171,12 @@ class ChannelSession:
     async def start(self) -> None:
         """Load what sound needs, and join."""
         loop = asyncio.get_running_loop()
-        self._listening, self._speaking = await asyncio.to_thread(self._load, loop)
+        self._listening, speaking = await asyncio.to_thread(self._load, loop)
+        if self._is_closed:  # meanwhile
+            if speaking is not None:
+                await asyncio.to_thread(speaking.close)
+            return
+        self._speaking = speaking
         self._link.on_datagram = lambda datagram, source, now: self._received(datagram)
         self._link.on_state = lambda state: self._on_change()
         await self._link.start()
@@ -222,6 +227,8 @@ class ChannelSession:
     def _blocked(self) -> str:
         if self.why_mute:
             return self.why_mute
+        if self._speaking is None:
+            return "This channel is not joined."
         return "" if self._link.state.is_up else f"Nobody would hear you. {self._link.state.words}"
 
     def _voice(self, is_heard: bool) -> None:
@@ -258,8 +265,9 @@ class ChannelSession:
         for payload in encoded.payloads:
             self._send(burst.next(payload), now)
         if encoded.is_last:
-            self._send_end(burst, list(burst.end()))
-            self._last = LastTalker(self._node.alias, self._wall(), True)
+            if burst.packets_sent:
+                self._last = LastTalker(self._node.alias, self._wall(), True)
+            self._send_end(burst, list(burst.end()) if burst.packets_sent else [])
             self._keep_own(burst, encoded.levels)
             self._on_change()
         elif burst.record.seconds >= self._longest_s:
@@ -370,9 +378,7 @@ class ChannelSession:
         events = self._talkers.take_events()
         for event in events:
             burst = self._heard.get(event.talker.ssrc)
-            if burst is not None:
-                burst.talker = event.talker
-            if isinstance(event, BurstBegan) and event.talker.is_emergency:
+            if burst is not None and burst.alarms(event.talker):
                 self._on_cue(Cue.EMERGENCY)
             if isinstance(event, BurstEnded):
                 self._last = LastTalker(event.talker.alias, self._wall(), False)

@@ -21,7 +21,7 @@ import numpy as np
 from app.channels.burst_record import LevelTrace
 from app.channels.channel_codecs import BurstEncoder, make_decoder, receivable
 from app.channels.receiving import FRAME, Receiving, Sound, VoiceFigures
-from app.channels.voice_activity import VoiceActivity
+from app.channels.voice_activity import BLOCK_SAMPLES, VoiceActivity
 from app.media.errors import MediaError
 from app.media.jitter import Playout
 from app.media.levels import mean_square, to_dbfs
@@ -121,7 +121,7 @@ class Speaking:
             self._queue.put((_Order.ARM if is_armed else _Order.DISARM, 0))
 
     def hear(self, block: Sound) -> None:
-        """Take 10 ms of what the microphone hears: 480 int16 samples at 48 kHz. Copies, and returns."""
+        """Take 10 ms of what the microphone hears, or multiples: int16 at 48 kHz, mono. Copies, and returns."""
         if (self._is_on_air or self._is_armed) and self._queue.qsize() < MOST_BLOCKS:
             self._queue.put(block.copy())
 
@@ -155,13 +155,20 @@ class Speaking:
                     held.clear()
                 case np.ndarray() as block:
                     if voice is not None:
-                        heard = voice.hear(block)
-                        if encoding is None:
-                            held.extend(heard.blocks)
-                        if heard.began or heard.ended:
-                            call_soon(self._loop, functools.partial(self._on_voice, heard.talking))
+                        before = self._listen(voice, block)
+                        held.extend(before if encoding is None else ())
                     if encoding is not None:
                         self._give(encoding.add(block))
+
+    def _listen(self, voice: VoiceActivity, block: Sound) -> list[Sound]:
+        """Tell whether the block is speech; gives what belongs to it, so far."""
+        kept: list[Sound] = []
+        for at in range(0, len(block), BLOCK_SAMPLES):
+            heard = voice.hear(block[at : at + BLOCK_SAMPLES])
+            kept += heard.blocks
+            if heard.began or heard.ended:
+                call_soon(self._loop, functools.partial(self._on_voice, heard.talking))
+        return kept
 
     def _give(self, encoded: Encoded | None) -> None:
         if encoded is not None:

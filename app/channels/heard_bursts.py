@@ -25,6 +25,7 @@ class HeardBurst:
         self.began_at = now
         self.ended_at: float | None = None
         self.is_heard = False
+        self._is_alarmed = False  # that it is an emergency has been said
         self.unknown: int | None = None  # a payload type that cannot be decoded
         self.codec: CodecPlan | None = None
         self.record = BurstRecord(keeps)
@@ -49,6 +50,13 @@ class HeardBurst:
             return None
         self.record.add(sequence, packet.timestamp, packet.payload_type, codec.clock_rate, packet.payload)
         return sequence
+
+    def alarms(self, talker: Talker) -> bool:
+        """Learn what is known of the talker now; True once, where it is an emergency."""
+        self.talker = talker
+        is_new = talker.is_emergency and not self._is_alarmed
+        self._is_alarmed = self._is_alarmed or is_new
+        return is_new
 
     def take_record(self) -> tuple[BurstRecord, float]:
         """Give what was kept since this was asked last, and when that began (seconds since the Unix epoch)."""
