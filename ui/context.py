@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
@@ -21,6 +23,7 @@ from ui.theme.manager import Theme
 if TYPE_CHECKING:
     from app.engine.facade import Engine
 
+T = TypeVar("T")
 
 EXPECT_AGAIN_S = 30.0  # while somebody goes on typing; what was gathered is kept longer than that
 
@@ -75,6 +78,18 @@ class Context(QObject):
 
     def say(self, sentence: str, tone: str = "plain") -> None:
         self.said.emit(sentence, tone)
+
+    def ask(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> asyncio.Task[T] | None:
+        """Give the engine a command as a task of the window; None, and it is said why, where there is no engine."""
+        engine = self._engine()
+        return None if engine is None else self.tasks.start(work(engine))
+
+    def dismiss_emergency(self, mission_id: str, node_id: str) -> None:
+        """Tell of somebody's emergency no more; who is gone with it leaves the roster."""
+        person = next((person for person in self.channels.roster(mission_id) if person.node_id == node_id), None)
+        self.channels.dismiss(mission_id, node_id)
+        if person is not None and person.gone:
+            self.ask(lambda engine: engine.channels.dismiss(mission_id, node_id))
 
     # Calls, from wherever in the window they are asked for ------------------------------------------------------
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QWidget
 
 from app.events import Contact, FileKept, HistoryEntry, Problem
 from ui import words
+from ui.channels_part import ChannelsPart
 from ui.context import Context
 from ui.dialogs.shown import show_one
 from ui.folders import show_folder
@@ -57,6 +58,7 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self.shell)
         self.toasts = Toasts(context.theme, self.stage, self._room_below)
         self.incoming = IncomingCalls(context, self, self._name_of)
+        self.channels = ChannelsPart(context, self.rail, self.stage, self.shell, self)
         self.drops = MissionDrops(self, self.open_mission)
         self.drops.watch(self.column.field)
         self._connect()
@@ -72,6 +74,9 @@ class MainWindow(QMainWindow):
         self.column.called.connect(self._show_stage)
         self.column.people.chosen.connect(self._contact_chosen)
         self.column.people.edit_wanted.connect(self.open_contact)
+        self.column.channels.chosen.connect(self._show_channels)
+        self.column.channels.open_wanted.connect(self.open_mission)
+        self.column.channels.export_wanted.connect(self.export_mission)
         self.column.history.chosen.connect(self._entry_chosen)
         self.column.history.unseen_changed.connect(lambda count: self.rail.badge("history", count))
         self.welcome.edit_wanted.connect(self.open_contact)
@@ -94,6 +99,7 @@ class MainWindow(QMainWindow):
             ("Ctrl+K", self.focus_field),
             ("Ctrl+1", lambda: self._rail_chosen("people")),
             ("Ctrl+2", lambda: self._rail_chosen("history")),
+            ("Ctrl+3", lambda: self._rail_chosen("channels")),
             ("Ctrl+D", self.toggle_pane),
             ("Ctrl+,", self.toggle_settings),
             ("Ctrl+N", lambda: self.open_contact(None)),
@@ -115,7 +121,7 @@ class MainWindow(QMainWindow):
         """Bring the field to type into, from wherever one is."""
         if self.isFullScreen():
             self.toggle_full_screen()
-        self.column.show_people()
+        self._show_list("people")
         self.shell.open_list(True)
         self.column.field.setFocus()
         self.column.field.selectAll()
@@ -226,16 +232,33 @@ class MainWindow(QMainWindow):
         elif key == "settings":
             self.toggle_settings()
         else:
-            shown = "history" if self.column.lists.currentWidget() is self.column.history else "people"
-            again = shown == key and self.shell.narrow and self.shell.list_open
-            self.column.show_history() if key == "history" else self.column.show_people()
-            self.shell.open_list(not again)
+            again = self.column.shown == key and self.shell.narrow and self.shell.list_open
+            cards_first = key == "channels" and not self.channels.shown
+            self._show_list(key)
+            self.shell.open_list(not again and not (self.shell.narrow and cards_first))
+        self._mark()
+
+    def _show_list(self, key: str) -> None:
+        """Show a list, and the stage that goes with it where another one's is there."""
+        was_channels = self.channels.shown
+        if key == "channels":
+            self.column.show_channels()
+            self.channels.show()
+            return
+        self.column.show_history() if key == "history" else self.column.show_people()
+        if was_channels:
+            self._show_stage()
+
+    def _show_channels(self) -> None:
+        """A mission was chosen: its cards come to the stage."""
+        self.channels.show()
+        self.shell.slide_back()
         self._mark()
 
     def _mark(self) -> None:
-        history = self.column.lists.currentWidget() is self.column.history
-        self.rail.mark("people", self.shell.list_open and not history)
-        self.rail.mark("history", self.shell.list_open and history)
+        for key in ("people", "channels", "history"):
+            seen = self.shell.list_open and self.column.shown == key
+            self.rail.mark(key, seen or (key == "channels" and self.channels.shown))
         self.rail.mark("diagnose", self.shell.pane_open)
         self.rail.mark("settings", self._settings is not None and self.stage.currentWidget() is self._settings)
 
@@ -258,7 +281,10 @@ class MainWindow(QMainWindow):
 
     def _show_stage(self) -> None:
         record = self.context.book.stage
-        self.stage.setCurrentWidget(self.call if record is not None else self.welcome)
+        if record is None and self.column.shown == "channels":
+            self.channels.show()
+        else:
+            self.stage.setCurrentWidget(self.call if record is not None else self.welcome)
         if self.shell.narrow and record is not None:
             self.call.setFocus()
             self.shell.open_list(False)
@@ -331,6 +357,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         self.incoming.close()
         self.call.let_go()
+        self.channels.let_go()
         self.closed.emit()
         super().closeEvent(event)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from app.events import CallRule
 from app.frames import FrameMailbox
 from app.settings import Settings
 
@@ -39,8 +40,14 @@ class Recorder:
         self.settings = self._group("settings", "get change")
         self.devices = self._group("devices", "list try_out stop_trial play_test_sound echo_test")
         self.devices.trial_picture = lambda: self.mailbox("", "trial")
+        self.channels = self._group(
+            "channels",
+            "list open_mission close_mission mission join leave press release press_primary release_primary set_volume "
+            "set_muted set_pan set_primary set_talk_mode set_call_rule call_rule roster send_text set_status set_place "
+            "clear_place raise_emergency clear_emergency dismiss texts bursts play stop_playing clear_bursts figures",
+        )
+        self.answers.update({"channels.texts": (), "channels.bursts": (), "channels.call_rule": CallRule.PAUSE})
         self.diagnosis = self._group("diagnosis", "examine")
-        self.channels = self._group("channels", "figures press_primary release_primary")
 
     async def _expect(self) -> None:
         self.expected += 1

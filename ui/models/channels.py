@@ -30,6 +30,7 @@ class ChannelBook(QObject):
     """Follows the events of channels; tells panels what to show."""
 
     missions_changed = Signal()  # missions or channels came, went or changed as a whole
+    shown_changed = Signal()  # another mission is looked at
     channel_changed = Signal(object)  # ChannelId
     roster_changed = Signal(str)  # mission
     texts_changed = Signal(str)  # mission
@@ -46,8 +47,10 @@ class ChannelBook(QObject):
         self._texts: dict[str, deque[TextSeen]] = {}
         self._bursts: dict[ChannelId, deque[BurstInfo]] = {}
         self.playing: str | None = None
+        self._shown: str | None = None
         self._talking: frozenset[ChannelId] = frozenset()
         self._emergencies: tuple[PersonHere, ...] = ()
+        self._seen: set[tuple[str, str]] = set()  # emergencies that were dismissed here, by mission and node
 
     # What there is -------------------------------------------------------------------------------------------
 
@@ -58,6 +61,17 @@ class ChannelBook(QObject):
     @property
     def channels(self) -> tuple[ChannelInfo, ...]:
         return tuple(channel for mission in self._missions.values() for channel in mission.channels)
+
+    @property
+    def shown(self) -> MissionInfo | None:
+        """The mission that is looked at: the one chosen last, else the first."""
+        return self._missions.get(self._shown or "") or next(iter(self._missions.values()), None)
+
+    def show_mission(self, mission_id: str) -> None:
+        """Look at a mission; one that is not open yet is shown once it is."""
+        if mission_id != self._shown:
+            self._shown = mission_id
+            self.shown_changed.emit()
 
     def mission(self, mission_id: str | None) -> MissionInfo | None:
         return self._missions.get(mission_id) if mission_id is not None else None
@@ -92,6 +106,11 @@ class ChannelBook(QObject):
     def emergencies(self) -> tuple[PersonHere, ...]:
         """Everybody whose emergency nobody has dismissed here, of every mission."""
         return self._emergencies
+
+    def dismiss(self, mission_id: str, node_id: str) -> None:
+        """Tell of somebody's emergency no more; the roster shows it as long as it goes on."""
+        self._seen.add((mission_id, node_id))
+        self._look_around()
 
     # What is told --------------------------------------------------------------------------------------------
 
@@ -158,7 +177,9 @@ class ChannelBook(QObject):
             self._talking = talking
             self.talking_changed.emit()
         people = (person for mission_id in self._missions for person in self.roster(mission_id))
-        emergencies = tuple(person for person in people if person.emergency is not None)
+        going_on = tuple(person for person in people if person.emergency is not None)
+        self._seen &= {(person.mission, person.node_id) for person in going_on}
+        emergencies = tuple(person for person in going_on if (person.mission, person.node_id) not in self._seen)
         if emergencies != self._emergencies:
             self._emergencies = emergencies
             self.emergencies_changed.emit()

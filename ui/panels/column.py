@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 from app.events import RegistrationState
 from ui import words
 from ui.context import Context
+from ui.panels.channels_column import ChannelsColumn
 from ui.panels.history import HistoryPanel
 from ui.panels.people import PeoplePanel
 from ui.theme.icons import icon
@@ -23,7 +24,7 @@ _SHORT = {
 
 
 class ListColumn(QWidget):
-    """Holds the people and the history panel; the field above works on the one that is seen."""
+    """Holds the people, channels and history lists; the field above works on the one that is seen."""
 
     account_wanted = Signal()
     called = Signal()
@@ -43,9 +44,11 @@ class ListColumn(QWidget):
         top.addWidget(self.field)
         box.addLayout(top)
         self.people = PeoplePanel(context)
+        self.channels = ChannelsColumn(context)
         self.history = HistoryPanel(context)
         self.lists = QStackedWidget()
         self.lists.addWidget(self.people)
+        self.lists.addWidget(self.channels)
         self.lists.addWidget(self.history)
         box.addWidget(self.lists, 1)
         self.account = button("Starting…", "accountButton", self.account_wanted.emit)
@@ -54,7 +57,7 @@ class ListColumn(QWidget):
         self.field.textChanged.connect(self._typed)
         self.field.returnPressed.connect(self._enter)
         self.field.moved.connect(lambda step: self._shown().walk(step))
-        for panel in (self.people, self.history):
+        for panel in (self.people, self.channels, self.history):
             panel.called.connect(self._called)
         context.not_placed.connect(self._give_back)
         context.status_changed.connect(self._show_status)
@@ -64,17 +67,29 @@ class ListColumn(QWidget):
     def show_people(self) -> None:
         self.lists.setCurrentWidget(self.people)
 
+    def show_channels(self) -> None:
+        self.lists.setCurrentWidget(self.channels)
+
+    @property
+    def shown(self) -> str:
+        """The rail's key of the list that is seen."""
+        shown = self.lists.currentWidget()
+        return "history" if shown is self.history else "channels" if shown is self.channels else "people"
+
     def show_history(self) -> None:
         self.lists.setCurrentWidget(self.history)
         self.history.mark_seen()
 
-    def _shown(self) -> PeoplePanel | HistoryPanel:
-        return self.history if self.lists.currentWidget() is self.history else self.people
+    def _shown(self) -> PeoplePanel | ChannelsColumn | HistoryPanel:
+        panels: dict[str, PeoplePanel | ChannelsColumn | HistoryPanel]
+        panels = {"people": self.people, "channels": self.channels, "history": self.history}
+        return panels[self.shown]
 
     def _typed(self, text: str) -> None:
         if text.strip():
             self._context.expect_call()
         self.people.set_filter(text)
+        self.channels.set_filter(text)
         self.history.set_filter(text)
 
     def _enter(self) -> None:

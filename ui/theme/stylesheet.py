@@ -157,8 +157,17 @@ QWidget#listColumn, QWidget#pane, QWidget#rail {{ background: {t.background}; }}
 QWidget#listColumn {{ border-right: 1px solid {t.line}; }}
 QWidget#rail {{ border-right: 1px solid {t.line}; }}
 QWidget#pane {{ border-left: 1px solid {t.line}; }}
-QWidget#stage, QWidget#idlePage, QWidget#settingsPage, QWidget#settingsForm, QDialog#deviceDialog {{
-    background: {t.stage}; }}
+QWidget#stage, QWidget#idlePage, QWidget#settingsPage, QWidget#settingsForm, QDialog#deviceDialog,
+QWidget#channelsInside, QWidget#noMission {{ background: {t.stage}; }}
+QWidget#emergencyBanner {{ background: {t.background}; }}
+QFrame[look="channelCard"] {{ background: {t.background}; border: 2px solid {t.line}; border-radius: 16px; }}
+QFrame[look="channelCard"][mark="receiving"] {{ border-color: {t.good}; }}
+QFrame[look="channelCard"][mark="sending"], QFrame[look="channelCard"][mark="urgent"] {{ border-color: {t.bad}; }}
+QFrame[look="channelCard"][mark="limited"] {{ border-color: {t.warn_line}; }}
+QToolButton[look="mode"] {{ color: {t.muted}; font-size: 12px; padding: 4px 6px; }}
+QToolButton[look="mode"]::menu-indicator {{ image: none; width: 0; }}
+QPlainTextEdit#textsView {{ background: {t.card}; border-color: {t.card}; font-size: 13px; }}
+QPlainTextEdit#textsView:focus {{ border-color: {t.accent}; }}
 QLabel[look="limits"] {{ background: {t.warn_soft}; color: {t.warn}; border: 1px solid {t.warn_line};
     border-radius: {RADIUS}px; padding: 8px 12px; font-size: 13px; }}
 QFrame[look="tile"] {{ background: {t.card}; border-radius: {RADIUS}px; }}

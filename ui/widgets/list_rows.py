@@ -13,6 +13,7 @@ from ui.models.people import DIAL, HEADING, Row
 from ui.models.rows import ROW
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
+from ui.theme.tokens import Tokens
 from ui.widgets.avatar import paint_avatar, paint_presence
 
 Index = QModelIndex | QPersistentModelIndex
@@ -39,7 +40,7 @@ class RowDelegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         area = QRectF(option.rect)
         if is_heading(row):
-            self._paint_heading(painter, area, row.title)
+            paint_heading(painter, area, row.title, self._theme.tokens)
         else:
             self._paint_row(painter, area, option, row)
         painter.restore()
@@ -58,17 +59,6 @@ class RowDelegate(QStyledItemDelegate):
         return super().editorEvent(event, model, option, index)
 
     # ------------------------------------------------------------------------------------------------------------
-
-    def _paint_heading(self, painter: QPainter, area: QRectF, title: str) -> None:
-        font = QFont(painter.font())
-        font.setPixelSize(11)
-        font.setWeight(QFont.Weight.DemiBold)
-        font.setLetterSpacing(QFont.SpacingType.AbsoluteSpacing, 0.6)
-        painter.setFont(font)
-        painter.setPen(QColor(self._theme.tokens.muted))
-        painter.drawText(
-            area.adjusted(16, 8, -8, -2), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, title.upper()
-        )
 
     def _paint_row(self, painter: QPainter, area: QRectF, option: QStyleOptionViewItem, row: Row | HistoryRow) -> None:
         tokens = self._theme.tokens
@@ -153,6 +143,19 @@ class RowDelegate(QStyledItemDelegate):
         size = round(area.width())
         scale = painter.device().devicePixelRatioF()
         painter.drawPixmap(area.toAlignedRect().topLeft(), pixmap(name, colour, size, scale))
+
+
+def paint_heading(painter: QPainter, area: QRectF, title: str, tokens: Tokens) -> None:
+    """Paint the small words over a group of rows."""
+    font = QFont(painter.font())
+    font.setPixelSize(11)
+    font.setWeight(QFont.Weight.DemiBold)
+    font.setLetterSpacing(QFont.SpacingType.AbsoluteSpacing, 0.6)
+    painter.setFont(font)
+    painter.setPen(QColor(tokens.muted))
+    painter.drawText(
+        area.adjusted(16, 8, -8, -2), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, title.upper()
+    )
 
 
 def is_heading(row: Row | HistoryRow) -> bool:

@@ -12,6 +12,7 @@ from ui.widgets.basics import tint
 
 ENTRIES = (
     ("people", "People", "The people you can call (Ctrl+1)"),
+    ("channels", "Channels", "Push-to-talk channels of your missions (Ctrl+3)"),
     ("history", "History", "Past calls (Ctrl+2)"),
     ("diagnose", "Diagnose", "How the call travels and sounds (Ctrl+D)"),
     ("settings", "Settings", "Devices, name and network (Ctrl+,)"),
@@ -66,8 +67,8 @@ class Rail(QWidget):
     def mark(self, key: str, on: bool) -> None:
         self._buttons[key].setChecked(on)
 
-    def badge(self, key: str, count: int) -> None:
-        """Say how many new things wait behind an entry."""
+    def badge(self, key: str, count: int, said: str = "") -> None:
+        """Say how many new things wait behind an entry; `said` is what a screen reader hears of them."""
         words = next(words for name, words, _ in ENTRIES if name == key)
         badge = self._badges.get(key)
         if badge is None:
@@ -80,4 +81,4 @@ class Rail(QWidget):
         badge.ensurePolished()
         width = max(16, badge.sizeHint().width())
         badge.setGeometry(34, 4, width, 16)
-        self._buttons[key].setAccessibleName(f"{words}, {count} new" if count else words)
+        self._buttons[key].setAccessibleName(f"{words}, {said or f'{count} new'}" if count else words)

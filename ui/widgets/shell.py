@@ -25,6 +25,7 @@ class Shell(QWidget):
         self.setObjectName("shell")
         self._rail, self._column, self._stage = rail, column, stage
         self._pane: QWidget | None = None
+        self._banner: QWidget | None = None
         self._full_screen = False
         self._list_wanted = True  # in a narrow window: slid out
         self._pane_wanted = False
@@ -54,6 +55,15 @@ class Shell(QWidget):
         pane.setParent(self)
         pane.hide()
         self._rail.raise_()
+
+    def set_banner(self, banner: QWidget) -> None:
+        """Give what stands over list, stage and pane while it is not hidden; `arrange` after each of its changes."""
+        self._banner = banner
+        banner.setParent(self)
+
+    def arrange(self) -> None:
+        """Lay the parts out anew."""
+        self._arrange()
 
     def open_list(self, on: bool) -> None:
         """Show or hide the list; a wide window always shows it."""
@@ -93,20 +103,34 @@ class Shell(QWidget):
         self._rail.setVisible(not self._full_screen)
         left = 0 if self._full_screen else RAIL_WIDTH
         self._rail.setGeometry(0, 0, RAIL_WIDTH, height)
+        top = self._place_banner(left, width)
         if self.narrow:
-            self._arrange_narrow(left, width, height, slide=slide)
+            self._arrange_narrow(left, top, width, height - top, slide=slide)
         else:
-            self._arrange_wide(left, width, height)
+            self._arrange_wide(left, top, width, height - top)
         self.layout_changed.emit()
 
-    def _arrange_wide(self, left: int, width: int, height: int) -> None:
+    def _place_banner(self, left: int, width: int) -> int:
+        """Put the banner over everything beside the rail; give where the parts below it begin."""
+        banner = self._banner
+        if banner is None or banner.isHidden():
+            return 0
+        layout = banner.layout()
+        assert layout is not None
+        layout.activate()
+        height = layout.totalHeightForWidth(width - left) if layout.hasHeightForWidth() else layout.sizeHint().height()
+        banner.setGeometry(left, 0, width - left, height)
+        banner.raise_()
+        return height
+
+    def _arrange_wide(self, left: int, top: int, width: int, height: int) -> None:
         self._stop_slides()
         self._shade.hide()
         show_list = not self._full_screen
         self._list_wanted = True
         self._column.setVisible(show_list)
         if show_list:
-            self._column.setGeometry(left, 0, LIST_WIDTH, height)
+            self._column.setGeometry(left, top, LIST_WIDTH, height)
             left += LIST_WIDTH
         right = width
         if self._pane is not None:
@@ -114,24 +138,24 @@ class Shell(QWidget):
             if self._pane_wanted:
                 pane = min(PANE_WIDTH, max(400, width - left - 400))
                 right -= pane
-                self._pane.setGeometry(right, 0, pane, height)
-        self._stage.setGeometry(left, 0, right - left, height)
+                self._pane.setGeometry(right, top, pane, height)
+        self._stage.setGeometry(left, top, right - left, height)
 
-    def _arrange_narrow(self, left: int, width: int, height: int, *, slide: bool) -> None:
+    def _arrange_narrow(self, left: int, top: int, width: int, height: int, *, slide: bool) -> None:
         room = width - left
-        self._stage.setGeometry(left, 0, room, height)
+        self._stage.setGeometry(left, top, room, height)
         list_in = self._list_wanted and not self._full_screen
         shaded = list_in or self._pane_wanted
-        self._shade.setGeometry(left, 0, room, height)
+        self._shade.setGeometry(left, top, room, height)
         self._shade.setVisible(shaded)
         if shaded:
             self._shade.raise_()
         wide = min(LIST_WIDTH, room)
-        self._move(self._column, QRect(left, 0, wide, height), QPoint(left - wide, 0), list_in, slide=slide)
+        self._move(self._column, QRect(left, top, wide, height), QPoint(left - wide, top), list_in, slide=slide)
         if self._pane is not None:
             wide = min(PANE_WIDTH, room)
-            place = QRect(width - wide, 0, wide, height)
-            self._move(self._pane, place, QPoint(width, 0), self._pane_wanted, slide=slide)
+            place = QRect(width - wide, top, wide, height)
+            self._move(self._pane, place, QPoint(width, top), self._pane_wanted, slide=slide)
         self._rail.raise_()
 
     def _move(self, part: QWidget, place: QRect, away: QPoint, shown: bool, *, slide: bool) -> None:

@@ -1,0 +1,580 @@
+"""The channel panel by itself: what it shows of what the engine tells, and what each control asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import QEvent, QPoint, Qt
+from PySide6.QtGui import QKeyEvent, QPointingDevice
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.engine.errors import EngineError
+from app.events import (
+    BurstKept,
+    CallChanged,
+    CallRule,
+    CallState,
+    ChannelChanged,
+    LastTalker,
+    MissionsChanged,
+    PeopleChanged,
+    PlaybackChanged,
+    RosterChanged,
+    TalkMode,
+)
+from tests.ui import mission_scenes as missions
+from tests.ui import scenes
+from tests.ui.conftest import Tell
+from tests.ui.recorder import Recorder
+from ui import channel_words
+from ui.main_window import MainWindow
+from ui.panels.channel_self import read_place
+from ui.panels.channels import ChannelsPanel
+from ui.theme.manager import Theme
+from ui.theme.tokens import DARK, LIGHT
+from ui.widgets import hold_button
+
+LEFT = Qt.MouseButton.LeftButton
+ALPHA, BOATS, SHORE = missions.ALPHA, missions.BOATS, missions.SHORE
+
+
+@pytest.fixture
+def panel(window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot) -> ChannelsPanel:
+    tell(MissionsChanged((missions.harbour(), missions.stadium())), RosterChanged(missions.HARBOUR, missions.PEOPLE))
+    window.rail.chosen.emit("channels")
+    made = window.channels.panel
+    qtbot.waitUntil(lambda: made.isVisible() and not window.context.tasks.busy)
+    engine.given.clear()
+    return made
+
+
+def given(engine: Recorder) -> list[tuple[str, tuple[object, ...]]]:
+    """The commands of channels, and only those."""
+    return [(name[9:], arguments) for name, arguments in engine.given if name.startswith("channels.")]
+
+
+def part(panel: QWidget, name: str) -> QWidget:
+    found = panel.findChild(QWidget, name)
+    assert found is not None
+    return found
+
+
+def focused(window: MainWindow) -> QWidget:
+    found = window.focusWidget()
+    assert found is not None
+    return found
+
+
+def repeat(widget: QWidget, key: Qt.Key) -> None:
+    """What a held key sends again and again."""
+    for kind in (QEvent.Type.KeyRelease, QEvent.Type.KeyPress):
+        event = QKeyEvent(kind, key, Qt.KeyboardModifier.NoModifier, " ", True)
+        QApplication.sendEvent(widget, event)
+
+
+# What is shown ----------------------------------------------------------------------------------------------------
+
+
+def test_a_card_for_each_channel_with_its_key_and_its_facts(panel: ChannelsPanel) -> None:
+    assert [panel.card(key).name.text() for key in (ALPHA, BOATS, SHORE)] == ["Alpha", "Boats", "Shore"]
+    assert [panel.card(key).hint.text() for key in (ALPHA, BOATS, SHORE)] == ["primary · Space", "F2", "F3"]
+    assert panel.card(ALPHA).chips.words == ("encrypted", "rallypoint · 42 ms", "6 listening · ideal")
+    assert panel.card(SHORE).chips.words == ("clear", "multicast", "2 listening")
+    assert panel.card(SHORE).talk.accessibleName() == "Shore: Hold to talk"
+    assert panel.card(SHORE).talk.face.text == "last: Boat two, 2 min ago"
+
+
+def test_who_talks_and_for_how_long(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
+    now = window.context.book.engine_now()
+    assert now is not None
+    tell(ChannelChanged(missions.alpha(talkers=(missions.talker("Harbour office", now - 6.3),))))
+    talk = panel.card(ALPHA).talk
+    assert (talk.face.title, talk.face.text, talk.face.state) == ("Harbour office", "talking for 0:06", "receiving")
+    tell(ChannelChanged(missions.boats(sending=missions.sending(now - 3.4))))
+    talk = panel.card(BOATS).talk
+    assert (talk.face.title, talk.face.text) == ("You are talking", "release to listen · 0:03 of 1:00")
+    row = window.column.channels.model.rows[1]
+    assert (row.subtitle, row.tone) == ("Harbour office talks on Alpha", "good")
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "text"),
+    [
+        ({"joined": False}, "Join", "You neither hear nor talk here."),
+        ({"why_mute": "Its codec cannot be sent."}, "Listen only", "Its codec cannot be sent."),
+        ({"notice": "Somebody more urgent talks."}, "Hold to talk", "Somebody more urgent talks."),
+        ({"talk_mode": TalkMode.LATCH}, "Press to talk", "nobody has talked yet"),
+        (
+            {"talk_mode": TalkMode.VOICE, "armed": True},
+            "Speak to talk",
+            "your voice begins a burst · press to end it",
+        ),
+        ({"held_back": CallRule.PAUSE}, "Paused by a call", "What is said is kept among the last bursts."),
+        ({"held_back": CallRule.DUCK}, "Hold to talk", "quieter during a call · nobody has talked yet"),
+        ({"last": LastTalker("", 1_000.0, True)}, "Hold to talk", "last: you, 2 min ago"),
+        ({"talkers": tuple(missions.talker(name, 0) for name in "ABCDE")}, "5 are talking", "A, B and 3 others"),
+        ({"talkers": (missions.talker("A", 0, emergency=True),)}, "Emergency: A", "talking for 0:05"),
+    ],
+)
+def test_what_a_button_says(changes: dict[str, object], title: str, text: str) -> None:
+    face = channel_words.face(missions.boats(**changes), 5.0, 1_120.0)
+    assert (face.title, face.text) == (title, text)
+
+
+def test_a_limited_channel_says_so_and_when_it_fails_over(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
+    now = window.context.book.engine_now()
+    assert now is not None
+    link = missions.link_limited(now + 9.5)
+    tell(ChannelChanged(missions.shore(link=link)))
+    assert panel.card(SHORE).chips.words == ("clear", "limited", "failover in 10 s")
+    assert panel.card(SHORE).property("mark") == "limited"
+    down = replace(link, up=False, limited=False, failover_at=None, words="No network.")
+    tell(ChannelChanged(missions.shore(link=down)))
+    assert (panel.card(SHORE).talk.face.title, panel.card(SHORE).talk.face.text) == ("Not connected", "No network.")
+
+
+def test_who_is_here_stands_at_the_left(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
+    rows = window.column.channels.model.rows
+    assert [(row.title, row.subtitle) for row in rows] == [
+        ("Missions", ""),
+        ("Harbour rescue", "3 channels · 7 people"),
+        ("Stadium", "ends in 3 days · 5 channels"),
+        ("Open a mission", "file, QR code or link"),
+        ("Here now", ""),
+        ("Boat two", "4.1 km west · on the way back · on 3 channels"),
+        ("Front desk", "1.2 km north-east · 82 %"),
+        ("Harbour office", "300 m south · on Alpha"),
+    ]
+    tell(RosterChanged(missions.HARBOUR, ()))
+    assert window.column.channels.model.rows[-1].title == "No one else is here yet."
+    tell(MissionsChanged((missions.harbour(has_control=False),)))
+    assert "no mission control" in window.column.channels.model.rows[-1].title
+    assert not panel.texts.isVisible()
+    assert not panel.head.emergency.isVisible()
+
+
+def test_without_a_mission_the_panel_says_what_one_is(window: MainWindow, tell: Tell, qtbot: QtBot) -> None:
+    window.rail.chosen.emit("channels")
+    panel = window.channels.panel
+    assert panel.none_title.text() == "Starting…"
+    tell(MissionsChanged(()))
+    assert panel.none_title.text() == "No mission open"
+    assert "set of channels" in panel.none_words.text()
+    panel.open.click()
+    assert window.findChild(QWidget, "openMission") is not None
+
+
+def test_another_mission_is_looked_at_with_a_click(panel: ChannelsPanel, window: MainWindow, qtbot: QtBot) -> None:
+    column = window.column.channels
+    qtbot.mouseClick(column.view.viewport(), LEFT, pos=column.row_area(missions.STADIUM).center())
+    assert panel.head.name.text() == "Stadium"
+    assert "Space talks on Alpha of Harbour rescue" in panel.head.line.text()
+    assert len(panel.grid.findChildren(QWidget, "channelCard", Qt.FindChildOption.FindDirectChildrenOnly)) >= 5
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=lambda tokens: tokens.name)
+def test_cards_flow_and_nothing_is_cut_at_480_pixels(
+    panel: ChannelsPanel, window: MainWindow, theme: Theme, qtbot: QtBot, tokens: object
+) -> None:
+    theme.force(tokens)  # type: ignore[arg-type]
+    cards = [panel.card(key) for key in (ALPHA, BOATS, SHORE)]
+    window.resize(1320, 820)
+    qtbot.waitUntil(lambda: len({card.y() for card in cards}) == 1)
+    window.resize(480, 700)
+    qtbot.waitUntil(lambda: len({card.x() for card in cards}) == 1 and window.shell.narrow)
+    area = part(panel, "channelsInside")
+    qtbot.waitUntil(lambda: area.width() <= 408)
+    for card in (*cards, panel.bursts, panel.texts, panel.own):
+        assert card.mapTo(area, QPoint(card.width(), 0)).x() <= area.width()
+    assert not window.grab().toImage().isNull()
+    theme.force(None)
+
+
+def test_every_control_has_a_name_and_is_reached_by_tab(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot
+) -> None:
+    tell(BurstKept(missions.burst(1, "Front desk", 3, 5)))
+    panel.card(ALPHA).tune.click()
+    for control in panel.findChildren(QAbstractButton) + panel.findChildren(QLineEdit):
+        if not control.objectName().startswith("qt_"):
+            assert control.objectName(), control.text()
+            assert control.accessibleName(), control.objectName()
+    seen = set()
+    panel.setFocus()
+    for _ in range(60):
+        qtbot.keyClick(focused(window), Qt.Key.Key_Tab)
+        seen.add(focused(window).objectName())
+    assert {
+        "talkButton",
+        "channelMute",
+        "channelTune",
+        "channelPrimary",
+        "channelRecent",
+        "channelMode",
+        "channelVolume",
+        "channelPan",
+        "channelLeave",
+        "emergencyButton",
+        "missionMenuButton",
+        "burstsList",
+        "clearBursts",
+        "textField",
+        "sendText",
+        "ownStatus",
+        "ownPlace",
+        "callRule",
+        "channelsList",
+    } <= seen
+
+
+# Talking ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_button_is_held_with_the_mouse(panel: ChannelsPanel, engine: Recorder, qtbot: QtBot) -> None:
+    talk = panel.card(BOATS).talk
+    qtbot.mousePress(talk, LEFT)
+    qtbot.waitUntil(lambda: given(engine) == [("press", (BOATS, False))])
+    qtbot.mouseMove(panel.card(SHORE).talk)  # whoever slips off the button goes on talking
+    qtbot.mouseRelease(talk, LEFT)
+    qtbot.waitUntil(lambda: given(engine)[1:] == [("release", (BOATS,))])
+    qtbot.mouseClick(talk, Qt.MouseButton.RightButton)
+    assert len(given(engine)) == 2
+
+
+def test_the_button_is_held_with_a_finger(panel: ChannelsPanel, engine: Recorder, qtbot: QtBot) -> None:
+    talk = panel.card(BOATS).talk
+    device = QTest.createTouchDevice()
+    assert isinstance(device, QPointingDevice)
+    window, where = talk.window(), talk.mapTo(talk.window(), QPoint(20, 20))
+    QTest.touchEvent(window, device).press(1, where, window).commit()
+    qtbot.waitUntil(lambda: given(engine) == [("press", (BOATS, False))])
+    QTest.touchEvent(talk.window(), device).release(
+        1, talk.mapTo(talk.window(), QPoint(20, 20)), talk.window()
+    ).commit()
+    qtbot.waitUntil(lambda: given(engine)[1:] == [("release", (BOATS,))])
+
+
+def test_space_is_the_primary_channels_key_and_repeats_are_nothing(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    qtbot.mouseClick(panel.card(BOATS).mute, LEFT)  # a click takes no focus: Space stays the talk key
+    qtbot.waitUntil(lambda: given(engine) == [("set_muted", (BOATS, True))])
+    engine.given.clear()
+    focus = focused(window)
+    qtbot.keyPress(focus, Qt.Key.Key_Space)
+    for _ in range(3):
+        repeat(focus, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: given(engine) == [("press", (ALPHA, False))])
+    qtbot.keyRelease(focus, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: given(engine)[1:] == [("release", (ALPHA,))])
+
+
+def test_function_keys_talk_on_their_cards_also_from_a_field(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    panel.texts.field.setFocus()
+    qtbot.keyPress(panel.texts.field, Qt.Key.Key_F3)
+    qtbot.waitUntil(lambda: given(engine) == [("press", (SHORE, False))])
+    qtbot.keyRelease(panel.texts.field, Qt.Key.Key_F3)
+    qtbot.waitUntil(lambda: given(engine)[1:] == [("release", (SHORE,))])
+    qtbot.keyClicks(panel.texts.field, "a b")
+    assert panel.texts.field.text() == "a b"
+    qtbot.keyClick(panel.texts.field, Qt.Key.Key_F9)  # no such card
+    assert len(given(engine)) == 2
+
+
+def test_space_from_the_list_talks_and_from_a_focused_button_presses_it(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    window.column.channels.view.setFocus()
+    qtbot.keyClick(window.column.channels.view, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: given(engine) == [("press", (ALPHA, False)), ("release", (ALPHA,))])
+    talk = panel.card(SHORE).talk
+    talk.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.keyPress(talk, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: given(engine)[2:] == [("press", (SHORE, False))])
+    qtbot.keyRelease(talk, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: given(engine)[3:] == [("release", (SHORE,))])
+
+
+def test_what_takes_the_keyboard_or_the_panel_away_ends_the_burst(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    qtbot.keyPress(focused(window), Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: len(given(engine)) == 1)
+    window.open_contact(None)  # another window has the keyboard now
+    qtbot.waitUntil(lambda: given(engine)[1:] == [("release", (ALPHA,))])
+    dialog = window.findChild(QWidget, "contactDialog")
+    assert dialog is not None
+    dialog.close()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.mousePress(panel.card(BOATS).talk, LEFT)
+    qtbot.waitUntil(lambda: given(engine)[2:] == [("press", (BOATS, False))])
+    window.rail.chosen.emit("people")
+    qtbot.waitUntil(lambda: given(engine)[3:] == [("release", (BOATS,))])
+    assert window.stage.currentWidget() is window.welcome
+
+
+def test_a_menu_that_opens_ends_the_burst(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    qtbot.keyPress(focused(window), Qt.Key.Key_Space)
+    menu = panel.card(BOATS).mode.menu()
+    menu.popup(panel.mapToGlobal(QPoint(10, 10)))
+    qtbot.waitUntil(lambda: [name for name, _ in given(engine)] == ["press", "release"])
+    menu.close()
+
+
+def test_two_holds_of_one_channel_are_one_burst(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    qtbot.keyPress(focused(window), Qt.Key.Key_Space)
+    qtbot.mousePress(panel.card(ALPHA).talk, LEFT)
+    qtbot.keyRelease(focused(window), Qt.Key.Key_Space)
+    qtbot.mouseRelease(panel.card(ALPHA).talk, LEFT)
+    qtbot.waitUntil(lambda: [name for name, _ in given(engine)] == ["press", "release"])
+
+
+def test_nobody_talks_where_one_cannot_and_who_has_left_joins(
+    panel: ChannelsPanel, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(
+        ChannelChanged(missions.boats(why_mute="Its codec cannot be sent.")),
+        ChannelChanged(missions.shore(joined=False)),
+    )
+    qtbot.mouseClick(panel.card(BOATS).talk, LEFT)
+    qtbot.mouseClick(panel.card(SHORE).talk, LEFT)
+    qtbot.waitUntil(lambda: given(engine) == [("join", (SHORE,))])
+
+
+def test_a_primary_channel_is_asked_for_where_there_is_none(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot
+) -> None:
+    tell(ChannelChanged(missions.alpha(primary=False)))
+    assert "choose one with its star" in panel.head.line.text()
+    qtbot.keyClick(focused(window), Qt.Key.Key_Space)
+    assert "choose it with the star" in window.toasts.sentences[0]
+
+
+# What each control asks for -------------------------------------------------------------------------------------
+
+
+def test_what_can_be_set_for_a_channel(panel: ChannelsPanel, tell: Tell, engine: Recorder, qtbot: QtBot) -> None:
+    card = panel.card(BOATS)
+    qtbot.mouseClick(card.primary, LEFT)
+    card.mode.menu().actions()[1].trigger()
+    card.tune.click()
+    assert card.sound.isVisible()
+    card.volume.setValue(40)
+    card.pan.setValue(-60)
+    qtbot.waitUntil(lambda: len(given(engine)) == 4)
+    assert given(engine) == [
+        ("set_primary", (BOATS,)),
+        ("set_talk_mode", (BOATS, TalkMode.LATCH)),
+        ("set_volume", (BOATS, 0.4)),
+        ("set_pan", (BOATS, -0.6)),
+    ]
+    tell(ChannelChanged(missions.boats(volume=0.4, pan=-0.6, primary=True, muted=True)))
+    assert card.pan.accessibleName() == "Left or right for Boats, 60 % left"
+    assert card.mute.accessibleName() == "Unmute Boats"
+    assert card.primary.accessibleName() == "Boats is the primary channel"
+    card.leave.click()
+    qtbot.waitUntil(lambda: given(engine)[4:] == [("leave", (BOATS,))])
+
+
+def test_the_last_bursts_are_played_stopped_and_cleared(
+    panel: ChannelsPanel, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    assert panel.bursts.title.text() == "Alpha, last bursts"
+    assert panel.bursts.none.isVisible()
+    tell(*(BurstKept(burst) for burst in missions.bursts()))
+    assert [row.title for row in panel.bursts.model.rows] == ["Harbour office", "Front desk", "You"]
+    part(panel, "channelsScroll").ensureWidgetVisible(panel.bursts)  # type: ignore[attr-defined]
+    qtbot.mouseClick(panel.bursts.view.viewport(), LEFT, pos=panel.bursts.button_centre("b2"))
+    qtbot.waitUntil(lambda: given(engine) == [("play", ("b2",))])
+    tell(PlaybackChanged("b2"))
+    assert "Enter stops it" in panel.bursts.model.rows[1].spoken()
+    qtbot.mouseClick(panel.bursts.view.viewport(), LEFT, pos=panel.bursts.button_centre("b2"))
+    qtbot.waitUntil(lambda: given(engine)[1:] == [("stop_playing", ())])
+    panel.bursts.clear.click()
+    assert len(given(engine)) == 2
+    panel.bursts.sure.click()
+    qtbot.waitUntil(lambda: given(engine)[2:] == [("clear_bursts", (ALPHA,))])
+    qtbot.waitUntil(lambda: not panel.bursts.model.rows)
+    panel.card(BOATS).recent.click()
+    qtbot.waitUntil(lambda: panel.bursts.title.text() == "Boats, last bursts")
+
+
+def test_messages_are_read_and_written(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(*missions.texts())
+    lines = panel.texts.view.toPlainText().splitlines()
+    assert lines[1].endswith("Boat two on Boats: Two people on board, both well.")
+    assert lines[2].endswith("You: Understood, the ambulance waits at the pier.")
+    panel.texts.to.setCurrentText("To Shore")
+    qtbot.keyClicks(panel.texts.field, "All well")
+    qtbot.keyClick(panel.texts.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: given(engine) == [("send_text", (missions.HARBOUR, SHORE, "All well"))])
+    assert panel.texts.field.text() == ""
+    engine.answers["channels.send_text"] = EngineError("Too many messages at once: wait a moment.")
+    panel.texts.field.setText("Again")
+    panel.texts.send.click()
+    qtbot.waitUntil(lambda: panel.texts.field.text() == "Again" and bool(window.toasts.sentences))
+    assert window.toasts.sentences == ["Too many messages at once: wait a moment."]
+
+
+def test_an_emergency_is_raised_by_holding_or_by_saying_yes(
+    panel: ChannelsPanel, tell: Tell, engine: Recorder, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    button = panel.head.emergency
+    qtbot.mouseClick(button, LEFT)
+    assert panel.head.question.isVisible()
+    assert given(engine) == []
+    qtbot.keyClicks(panel.head.words, "fire")
+    qtbot.keyClick(panel.head.words, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: given(engine) == [("raise_emergency", (missions.HARBOUR, "fire"))])
+    assert not panel.head.question.isVisible()
+    monkeypatch.setattr(hold_button, "HOLD_MS", 40)
+    qtbot.mousePress(button, LEFT)
+    qtbot.waitUntil(lambda: given(engine)[1:] == [("raise_emergency", (missions.HARBOUR, ""))])
+    qtbot.mouseRelease(button, LEFT)
+    tell(MissionsChanged((missions.harbour(own_emergency="fire"),)))
+    assert not button.isVisible()
+    qtbot.keyClick(focused(panel.window()), Qt.Key.Key_Space)  # type: ignore[arg-type]
+    qtbot.waitUntil(lambda: given(engine)[2:3] == [("press", (ALPHA, True))])
+
+
+def test_ones_own_place_and_status_and_the_rule_for_calls(panel: ChannelsPanel, engine: Recorder, qtbot: QtBot) -> None:
+    own = panel.own
+    own.status.setText("on watch")
+    own.set_status.click()
+    own.place.setText("54.3 N 10.1 W")
+    own.set_place.click()
+    own.rule.setCurrentIndex(1)
+    own.rule.activated.emit(1)
+    qtbot.waitUntil(lambda: len(given(engine)) == 3)
+    assert given(engine) == [
+        ("set_status", ("on watch",)),
+        ("set_place", (54.3, -10.1)),
+        ("set_call_rule", (CallRule.DUCK,)),
+    ]
+    own.place.setText("somewhere")
+    own.set_place.click()
+    assert "degrees north" in own.answer.text()
+    assert own.place.property("wrong") is True
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("54.3233, 10.1394", (54.3233, 10.1394)),
+        ("-33.9 18.4", (-33.9, 18.4)),
+        ("33.9° S, 18.4° E", (-33.9, 18.4)),
+        ("N54 W3.5", (54.0, -3.5)),
+        ("91, 0", None),
+        ("0, 181", None),
+        ("54", None),
+        ("54, 10, 3", None),
+        ("10 E, 54 N", None),
+        ("x", None),
+    ],
+)
+def test_a_place_is_read_as_maps_write_it(text: str, place: tuple[float, float] | None) -> None:
+    assert read_place(text) == place
+
+
+# Wherever one is --------------------------------------------------------------------------------------------------
+
+
+def test_the_rail_tells_who_talks_while_another_panel_is_shown(window: MainWindow, tell: Tell) -> None:
+    heard = missions.alpha(talkers=(missions.talker("Front desk", 0),))
+    tell(MissionsChanged((missions.harbour(heard, missions.boats()),)), *missions.texts()[:1])
+    entry = part(window, "rail-channels")
+    badge = part(entry, "railBadge")
+    assert badge.isVisible()
+    assert entry.accessibleName() == "Channels, somebody talks, 1 new message"
+    window.rail.chosen.emit("channels")
+    assert not badge.isVisible()
+    window.rail.chosen.emit("people")
+    assert entry.accessibleName() == "Channels, somebody talks"
+    tell(ChannelChanged(missions.alpha()))
+    assert not badge.isVisible()
+
+
+def test_an_emergency_is_told_wherever_one_is_until_it_is_dismissed(
+    window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    calls = missions.person("Boat two", "4.1 km west", emergency="man overboard")
+    tell(MissionsChanged((missions.harbour(),)), PeopleChanged(scenes.PEOPLE))
+    tell(RosterChanged(missions.HARBOUR, (calls,)))
+    banner = window.channels.banner
+    assert banner is not None
+    assert banner.isVisible()
+    assert banner.sentences == ["Emergency: Boat two in Harbour rescue: man overboard · 4.1 km west"]
+    assert window.stage.y() == banner.height()
+    part(banner, "showEmergency").click()  # type: ignore[attr-defined]
+    assert window.channels.shown
+    part(banner, "dismissEmergency").click()  # type: ignore[attr-defined]
+    assert not banner.isVisible()
+    assert window.stage.y() == 0
+    assert "channels.dismiss" not in engine.names()  # they are here: the roster shows it as long as it goes on
+    tell(RosterChanged(missions.HARBOUR, ()), RosterChanged(missions.HARBOUR, (calls,)))
+    assert banner.isVisible()  # a new one
+    tell(RosterChanged(missions.HARBOUR, (replace(calls, gone=True),)))
+    column = window.column.channels
+    qtbot.mouseClick(column.view.viewport(), LEFT, pos=column.dismiss_centre("person:n-Boat two"))
+    qtbot.waitUntil(lambda: given(engine)[-1:] == [("dismiss", (missions.HARBOUR, "n-Boat two"))])
+    assert not banner.isVisible()
+
+
+def test_ones_own_emergency_is_ended_from_the_banner(
+    window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(MissionsChanged((missions.harbour(own_emergency=""),)))
+    banner = window.channels.banner
+    assert banner is not None
+    assert banner.sentences == ["Your emergency is raised in Harbour rescue"]
+    part(banner, "dismissEmergency").click()  # type: ignore[attr-defined]
+    qtbot.waitUntil(lambda: given(engine) == [("clear_emergency", (missions.HARBOUR,))])
+    tell(MissionsChanged((missions.harbour(),)))
+    assert not banner.isVisible()
+
+
+def test_a_call_comes_to_the_stage_and_channels_come_back_after_it(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell
+) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    assert window.stage.currentWidget() is window.call
+    window.rail.chosen.emit("channels")
+    assert window.channels.shown
+    window.rail.chosen.emit("people")
+    assert window.stage.currentWidget() is window.call
+    window.rail.chosen.emit("channels")
+    tell(CallChanged(scenes.call(CallState.ENDED)))
+    window.context.book.put_away()
+    assert window.channels.shown
+
+
+def test_a_mission_is_closed_from_its_menu(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    panel.head.menu.click()
+    menu = part(panel, "missionMenu")
+    closing = part(menu, "closeMissionMenu")
+    closing.actions()[0].trigger()
+    menu.close()
+    qtbot.waitUntil(lambda: given(engine) == [("close_mission", (missions.HARBOUR,))])
+    qtbot.waitUntil(lambda: "closed and forgotten" in "".join(window.toasts.sentences))
+
+
+def test_nothing_a_stranger_sends_is_read_as_markup(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
+    tell(missions.text(9, "<b>x</b>", "<img src=x>\nSecond line", 1))
+    assert "<b>x</b>: <img src=x> Second line" in panel.texts.view.toPlainText()
+    tell(MissionsChanged((missions.harbour(missions.boats(name="<i>B</i>"), name="<h1>M</h1>"),)))
+    assert panel.head.name.textFormat() is Qt.TextFormat.PlainText
+    assert panel.card(BOATS).name.textFormat() is Qt.TextFormat.PlainText

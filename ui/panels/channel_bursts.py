@@ -1,0 +1,124 @@
+"""The last bursts of one channel: to look at, to play again, to clear."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QRectF
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QVBoxLayout
+
+from app.events import ChannelId
+from ui.context import Context
+from ui.models.bursts import BurstRow, BurstsModel
+from ui.models.rows import ROW
+from ui.widgets.basics import button, label
+from ui.widgets.burst_rows import BURST_HEIGHT, BurstDelegate
+from ui.widgets.list_rows import list_view
+
+_MOST_SEEN = 8
+
+
+class ChannelBursts(QFrame):
+    """Shows the channel that it is told to."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.setObjectName("channelBursts")
+        self.setProperty("look", "sheet")
+        self._context = context
+        self._book = context.channels
+        self.channel: ChannelId | None = None
+        self.model = BurstsModel()
+        box = QVBoxLayout(self)
+        box.setContentsMargins(16, 12, 16, 12)
+        box.setSpacing(6)
+        top = QHBoxLayout()
+        self.title = label("", "heading", "burstsTitle")
+        self.clear = button("Clear…", "clearBursts", self._ask_clear, look="link")
+        self.sure = button("Clear them all", "clearBurstsYes", self._clear)
+        self.keep = button("Keep them", "clearBurstsNo", self._ask_over)
+        top.addWidget(self.title, 1)
+        for part in (self.clear, self.sure, self.keep):
+            top.addWidget(part)
+        box.addLayout(top)
+        self.view = list_view("burstsList", "Last bursts")
+        self._delegate = BurstDelegate(context.theme, self._play, self.view)
+        self.view.setItemDelegate(self._delegate)
+        self.view.setModel(self.model)
+        self.view.setSelectionMode(QListView.SelectionMode.NoSelection)
+        self.view.activated.connect(lambda index: self._play(index.data(ROW)))
+        box.addWidget(self.view)
+        self.none = label("", "muted", "burstsNone", wrap=True)
+        box.addWidget(self.none)
+        box.addStretch(1)
+        self._ask_over()
+        self._book.bursts_changed.connect(self._bursts_changed)
+        self._book.playback_changed.connect(self._refresh)
+
+    def show_channel(self, channel_id: ChannelId | None) -> None:
+        """Show a channel's bursts; those that are kept from before are asked for."""
+        if channel_id == self.channel:
+            self._refresh()
+            return
+        self.channel = channel_id
+        self._ask_over()
+        self._refresh()
+        if channel_id is not None and self._context.engine is not None:
+            self._context.ask(lambda engine: self._load(channel_id))
+
+    async def _load(self, channel_id: ChannelId) -> None:
+        engine = self._context.engine
+        assert engine is not None
+        self._book.take_bursts(channel_id, await engine.channels.bursts(channel_id))
+
+    def button_centre(self, burst_id: str) -> QPoint:
+        """Say where the play button of a burst is, in the list's viewport."""
+        number = self.model.row_of(burst_id)
+        area = QRectF(self.view.visualRect(self.model.index(number or 0)))
+        return self._delegate.button_area(area).center().toPoint()
+
+    def _bursts_changed(self, channel_id: ChannelId) -> None:
+        if channel_id == self.channel:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        channel = self._book.channel(self.channel)
+        bursts = self._book.bursts(self.channel) if self.channel is not None else ()
+        name = channel.name if channel is not None else ""
+        self.title.setText(f"{name}, last bursts")
+        self.view.setAccessibleName(f"Last bursts of {name}")
+        self.model.show(bursts, self._book.playing)
+        self.view.setFixedHeight(min(len(bursts), _MOST_SEEN) * BURST_HEIGHT)
+        self.view.setVisible(bool(bursts))
+        self.none.setVisible(not bursts)
+        self.none.setText("Nothing yet. What is said here is kept for a while, to be played again.")
+        self.clear.setEnabled(bool(bursts))
+
+    def _play(self, row: BurstRow) -> None:
+        if row.playing:
+            self._context.ask(lambda engine: engine.channels.stop_playing())
+        else:
+            self._context.ask(lambda engine: engine.channels.play(row.burst.burst_id))
+
+    def _ask_clear(self) -> None:
+        self.clear.hide()
+        self.sure.show()
+        self.keep.show()
+        self.keep.setFocus()
+
+    def _ask_over(self) -> None:
+        self.sure.hide()
+        self.keep.hide()
+        self.clear.show()
+
+    def _clear(self) -> None:
+        self._ask_over()
+        channel_id = self.channel
+        if channel_id is None:
+            return
+
+        async def clear() -> None:
+            engine = self._context.engine
+            assert engine is not None
+            await engine.channels.clear_bursts(channel_id)
+            self._book.forget_bursts(channel_id)
+
+        self._context.ask(lambda engine: clear())

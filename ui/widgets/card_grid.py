@@ -1,0 +1,64 @@
+"""Cards of one width that flow into as many columns as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QRect
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QWidget
+
+_LEAST, _MOST, GAP = 264, 520, 16
+
+
+class CardGrid(QWidget):
+    """All cards of a line are as high as its highest."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self._cards: list[QWidget] = []
+
+    def set_cards(self, cards: Sequence[QWidget]) -> None:
+        """Take the cards in their order; one that is no longer among them is deleted."""
+        for card in self._cards:
+            if card not in cards:
+                card.hide()
+                card.deleteLater()
+        self._cards = list(cards)
+        for card in cards:
+            if card.parent() is not self:
+                card.setParent(self)
+            card.show()
+        self.arrange()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.arrange()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.LayoutRequest:
+            self.arrange()
+        return super().event(event)
+
+    def columns(self, width: int) -> int:
+        return max(1, min(len(self._cards), (width + GAP) // (_LEAST + GAP)))
+
+    def arrange(self) -> None:
+        columns = self.columns(self.width())
+        wide = min(_MOST, (self.width() - (columns - 1) * GAP) // columns)
+        top = 0
+        for first in range(0, len(self._cards), columns):
+            line = self._cards[first : first + columns]
+            high = max(_height(card, wide) for card in line)
+            for number, card in enumerate(line):
+                card.setGeometry(QRect(number * (wide + GAP), top, wide, high))
+            top += high + GAP
+        self.setFixedHeight(max(0, top - GAP))
+
+
+def _height(card: QWidget, width: int) -> int:
+    layout = card.layout()
+    if layout is not None and layout.hasHeightForWidth():
+        return layout.totalHeightForWidth(width)
+    return card.sizeHint().height()

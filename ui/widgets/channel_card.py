@@ -1,0 +1,276 @@
+"""One channel as a card: its talk button, its facts, and below them what can be set for it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QActionGroup, QMouseEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.events import ChannelInfo, TalkMode
+from ui import channel_words
+from ui.channel_words import MODE_SHORT, MODES
+from ui.theme.icons import icon
+from ui.theme.manager import Theme
+from ui.widgets.basics import button, icon_button, label, restyle
+from ui.widgets.chip_row import ChipRow
+from ui.widgets.talk_button import TalkButton
+
+_SETTLE_MS = 80  # a slider that is dragged asks for its newest place only
+
+
+class ChannelCard(QFrame):
+    """Emits what is wanted for its channel; `show_channel` sets it to what is."""
+
+    pressed = Signal()
+    released = Signal()
+    join_wanted = Signal(bool)
+    mute_wanted = Signal(bool)
+    volume_wanted = Signal(float)
+    pan_wanted = Signal(float)
+    mode_wanted = Signal(object)
+    primary_wanted = Signal()
+    chosen = Signal()
+
+    def __init__(self, theme: Theme, info: ChannelInfo) -> None:
+        super().__init__()
+        self.setObjectName("channelCard")
+        self.setProperty("look", "channelCard")
+        self._theme = theme
+        self.info = info
+        self._key = ""
+        self._pressing = False
+        box = QVBoxLayout(self)
+        box.setContentsMargins(14, 10, 14, 10)
+        box.setSpacing(8)
+        top = QHBoxLayout()
+        self.name = QLabel()
+        self.name.setTextFormat(Qt.TextFormat.PlainText)
+        self.name.setProperty("tone", "heading")
+        self.name.setObjectName("channelName")
+        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.hint = label("", "small", "channelKey")
+        top.addWidget(self.name, 1)
+        top.addWidget(self.hint)
+        box.addLayout(top)
+        self.talk = TalkButton(theme, info.name)
+        self.talk.went_down.connect(self._went_down)
+        self.talk.came_up.connect(self._came_up)
+        box.addWidget(self.talk)
+        self.chips = ChipRow(theme, "channelChips")
+        box.addWidget(self.chips)
+        box.addStretch(1)
+        box.addWidget(self._tools())
+        box.addWidget(self._sound())
+        theme.changed.connect(self._tint)
+
+    # What it is built of ------------------------------------------------------------------------------------------
+
+    def _tools(self) -> QWidget:
+        tools = QWidget()
+        row = QHBoxLayout(tools)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
+        self.mute = self._tool("channelMute", "volume", self._mute_clicked)
+        self.tune = self._tool("channelTune", "sliders", self._tune_clicked)
+        self.primary = self._tool("channelPrimary", "star", self._primary_clicked)
+        self.recent = self._tool("channelRecent", "history", self.chosen.emit)
+        self.mode = QToolButton()
+        self.mode.setObjectName("channelMode")
+        self.mode.setProperty("look", "mode")
+        self.mode.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.mode.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.mode.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        self.mode.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.mode.setMenu(self._mode_menu())
+        for part in (self.mute, self.tune, self.primary, self.recent):
+            row.addWidget(part)
+        row.addStretch(1)
+        row.addWidget(self.mode)
+        return tools
+
+    def _tool(self, name: str, icon_name: str, clicked: object) -> QToolButton:
+        made = icon_button(self._theme, icon_name, name, name, clicked, size=18)  # type: ignore[arg-type]
+        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        return made
+
+    def _mode_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setObjectName("channelModeMenu")
+        group = QActionGroup(menu)
+        self._modes: dict[TalkMode, QAction] = {}
+        for mode, (words, hint) in MODES.items():
+            action = menu.addAction(words)
+            action.triggered.connect(partial(self.mode_wanted.emit, mode))
+            action.setToolTip(hint)
+            action.setCheckable(True)
+            group.addAction(action)
+            self._modes[mode] = action
+        menu.setToolTipsVisible(True)
+        return menu
+
+    def _sound(self) -> QWidget:
+        """The part that opens below: volume, where it is heard, and leaving."""
+        self.sound = QWidget()
+        self.sound.setObjectName("channelSound")
+        box = QVBoxLayout(self.sound)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(2)
+        self._volume_words = label("", "small")
+        self.volume = self._slider("channelVolume", 0, 150)
+        self.volume.valueChanged.connect(self._sound_moved)
+        self._pan_words = label("", "small")
+        self.pan = self._slider("channelPan", -100, 100)
+        self.pan.valueChanged.connect(self._sound_moved)
+        for words, slider in ((self._volume_words, self.volume), (self._pan_words, self.pan)):
+            box.addWidget(words)
+            box.addWidget(slider)
+        self.leave = button("Leave this channel", "channelLeave", lambda: self.join_wanted.emit(False), look="link")
+        self.leave.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        box.addWidget(self.leave, 0, Qt.AlignmentFlag.AlignLeft)
+        self.sound.hide()
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(_SETTLE_MS)
+        self._settle.timeout.connect(self._send_sound)
+        return self.sound
+
+    def _slider(self, name: str, least: int, most: int) -> QSlider:
+        made = QSlider(Qt.Orientation.Horizontal)
+        made.setObjectName(name)
+        made.setRange(least, most)
+        made.setPageStep(10)
+        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        return made
+
+    # What is shown ------------------------------------------------------------------------------------------------
+
+    def show_channel(self, info: ChannelInfo, key: str, *, chosen: bool, now: float | None, wall: float) -> None:
+        """Show a channel; `key` talks there ("" for none), `chosen`: its last bursts are shown."""
+        self.info, self._key = info, key
+        self._elide_name()
+        self.name.setToolTip(info.description or info.name)
+        self.hint.setText(" · ".join(part for part in ("primary" if info.primary else "", key) if part))
+        self.tick(now, wall)
+        for part in (self.mute, self.tune, self.primary, self.recent, self.mode):
+            part.setVisible(info.joined or part is self.recent)
+        if not info.joined:
+            self.sound.hide()
+        self._say(self.mute, f"Unmute {info.name}" if info.muted else f"Mute {info.name}")
+        self._say(self.tune, f"Volume and side of {info.name}, leave it")
+        primary = f"{info.name} is the primary channel" if info.primary else f"Make {info.name} the primary channel"
+        self._say(self.primary, primary)
+        self._say(self.recent, f"Show the last bursts of {info.name}")
+        restyle(self.recent, chosen="yes" if chosen else "no")
+        self.mode.setText(f"{MODE_SHORT[info.talk_mode]} ▾")
+        self._say(self.mode, f"How to talk on {info.name}: {MODES[info.talk_mode][0].lower()}")
+        self._modes[info.talk_mode].setChecked(True)
+        self.mode.setVisible(info.joined and not info.why_mute)
+        self._show_sound(info)
+        self._tint()
+
+    def tick(self, now: float | None, wall: float) -> None:
+        """Go on with the running times; `now` on the engine's clock."""
+        info = self.info
+        face = channel_words.face(info, now, wall)
+        self.talk.show_face(info.name, face, self._key)
+        self.talk.setCursor(
+            Qt.CursorShape.PointingHandCursor if channel_words.can_press(info) else Qt.CursorShape.ArrowCursor
+        )
+        self.chips.show_chips(channel_words.chips(info), channel_words.state_of_link(info, now))
+        mark = "urgent" if face.urgent else face.state
+        restyle(self, mark="limited" if mark == "idle" and info.joined and info.link.limited else mark)
+
+    def _show_sound(self, info: ChannelInfo) -> None:
+        if not (self.volume.isSliderDown() or self.pan.isSliderDown() or self._settle.isActive()):
+            for slider, value in ((self.volume, info.volume), (self.pan, info.pan)):
+                blocked = slider.blockSignals(True)
+                slider.setValue(round(value * 100))
+                slider.blockSignals(blocked)
+        self._say_sound()
+
+    def _say_sound(self) -> None:
+        pan = self.pan.value()
+        side = "in the middle" if pan == 0 else f"{abs(pan)} % {'left' if pan < 0 else 'right'}"
+        self._volume_words.setText(f"Volume {self.volume.value()} %")
+        self._pan_words.setText(f"Heard {side}")
+        self.volume.setAccessibleName(f"Volume of {self.info.name}")
+        self.pan.setAccessibleName(f"Left or right for {self.info.name}, {side}")
+
+    def _say(self, part: QWidget, words: str) -> None:
+        part.setAccessibleName(words)
+        part.setToolTip(words)
+
+    def _tint(self) -> None:
+        tokens, info = self._theme.tokens, self.info
+        for part, name, colour in (
+            (self.mute, "volume-off" if info.muted else "volume", tokens.warn if info.muted else tokens.muted),
+            (self.tune, "sliders", tokens.muted),
+            (self.primary, "star-full" if info.primary else "star", tokens.accent if info.primary else tokens.muted),
+            (self.recent, "history", tokens.accent if self.recent.property("chosen") == "yes" else tokens.muted),
+        ):
+            part.setIcon(icon(name, colour, 18))
+
+    def _elide_name(self) -> None:
+        metrics = self.name.fontMetrics()
+        room = max(40, self.name.width())
+        self.name.setText(metrics.elidedText(self.info.name, Qt.TextElideMode.ElideRight, room))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._elide_name()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(200, 120)
+
+    # What is wanted -----------------------------------------------------------------------------------------------
+
+    def _went_down(self) -> None:
+        if not self.info.joined or not channel_words.can_press(self.info):
+            return
+        self._pressing = True
+        self.pressed.emit()
+
+    def _came_up(self) -> None:
+        if self._pressing:
+            self._pressing = False
+            self.released.emit()
+        elif not self.info.joined:
+            self.join_wanted.emit(True)
+
+    def _mute_clicked(self) -> None:
+        self.mute_wanted.emit(not self.info.muted)
+
+    def _tune_clicked(self) -> None:
+        self.sound.setVisible(not self.sound.isVisible())
+
+    def _primary_clicked(self) -> None:
+        if not self.info.primary:
+            self.primary_wanted.emit()
+
+    def _sound_moved(self) -> None:
+        self._say_sound()
+        if not self._settle.isActive():
+            self._settle.start()
+
+    def _send_sound(self) -> None:
+        if self.volume.value() != round(self.info.volume * 100):
+            self.volume_wanted.emit(self.volume.value() / 100)
+        if self.pan.value() != round(self.info.pan * 100):
+            self.pan_wanted.emit(self.pan.value() / 100)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            self.chosen.emit()
+        super().mousePressEvent(event)
