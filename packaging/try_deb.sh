@@ -80,6 +80,11 @@ assert [call[0] for call in calls] == ["outgoing"] and "nobody@127.0.0.1:9" in c
 PYTHON
 }
 
+knows_missions() {
+  grep -q 'x-scheme-handler/parley;application/x-parley-mission' /usr/share/applications/parley.desktop || return 1
+  [ ! -e /usr/share/mime/globs2 ] || grep -F 'application/x-parley-mission:*.ice' /usr/share/mime/globs2
+}
+
 leaves_nothing() {
   local left=""
   while read -r path; do
@@ -97,6 +102,7 @@ expect "its window opens" opens_its_window
 expect "a sip: link given to it dials" dials_a_link
 expect "sip:, sips: and tel: links are its own" grep -q \
   'x-scheme-handler/sip;x-scheme-handler/sips;x-scheme-handler/tel' /usr/share/applications/parley.desktop
+expect "missions and links that hold one are its own" knows_missions
 expect "it is removed" dpkg --purge parley-desktop
 expect "nothing of it is left" leaves_nothing
 echo "$checked passed, $failures failed"

@@ -26,6 +26,7 @@ from app.settings import Settings
 from ui.bridge import EngineBridge
 from ui.context import Context
 from ui.main_window import MainWindow
+from ui.mission_sources import from_argument
 from ui.single_instance import SingleInstance
 from ui.tasks import UNEXPECTED
 from ui.theme.manager import Theme
@@ -42,19 +43,20 @@ _CLOSE_LIMIT_S = 12.0
 def run(
     *,
     target: str | None = None,
+    mission: str | None = None,
     profile: Path | None = None,
     adjust: Callable[[Settings], Settings] | None = None,
     passwords: dict[str, str] | None = None,
     started_at: float | None = None,
 ) -> int:
-    """Open the window and stay until it is closed; gives the exit code. `target` is dialled at once."""
+    """Open the window and stay until it is closed; gives the exit code. `target` is dialled, `mission` is shown."""
     if not has_display():
         print("parley: there is no display to open a window on; `parley call echo` works without one.", file=sys.stderr)
         return 1
     app = QApplication.instance() or make_application()
     assert isinstance(app, QApplication)
     instance = SingleInstance(profile)
-    taken = instance.hand_over(target)
+    taken = instance.hand_over(target, mission)
     if taken is not None:
         if not taken:
             print("parley: another Parley runs with this profile but does not answer; end it first.", file=sys.stderr)
@@ -64,7 +66,7 @@ def run(
     asyncio.set_event_loop(loop)
     try:
         session = Session(app, instance, profile, adjust, passwords or {})
-        loop.run_until_complete(session.run(target, started_at))
+        loop.run_until_complete(session.run(target, started_at, mission))
     finally:
         instance.close()
         loop.close()
@@ -112,8 +114,9 @@ class Session:
         self._ready = False
         self.window.closed.connect(self._closed)
         instance.asked.connect(self._asked)
+        instance.opening.connect(self._opening)
 
-    async def run(self, target: str | None, started_at: float | None) -> None:
+    async def run(self, target: str | None, started_at: float | None, mission: str | None = None) -> None:
         """Show the window, bring the engine, wait for the end, and take everything down."""
         with _Hooks(self), _QuitSignals(self.end):
             self.window.show()
@@ -121,7 +124,7 @@ class Session:
                 log.info("window shown after %.3f s", time.monotonic() - started_at)
             if target:
                 self._pending.append(target)
-            self.context.tasks.start(self._bring_engine())
+            self.context.tasks.start(self._bring_engine(mission))
             try:
                 await self._ended
             finally:
@@ -136,7 +139,7 @@ class Session:
         if not self._ended.done():
             self._ended.set_result(None)
 
-    async def _bring_engine(self) -> None:
+    async def _bring_engine(self, mission: str | None) -> None:
         # Let the window paint before the interpreter is busy with imports.
         await asyncio.sleep(0.05)
         engine = await asyncio.to_thread(self._make_engine)
@@ -148,6 +151,8 @@ class Session:
         for target in self._pending:
             self.context.place(target)
         self._pending.clear()
+        if mission is not None:
+            self.window.open_mission(from_argument(mission))
 
     def _make_engine(self) -> Engine:
         from app.engine.facade import Engine
@@ -182,6 +187,11 @@ class Session:
             self.context.place(target)
         else:
             self._pending = [*self._pending, target][-4:]
+
+    def _opening(self, mission: str) -> None:
+        """A later start handed over a mission: show what is in it."""
+        self.window.come_forward()
+        self.window.open_mission(from_argument(mission))
 
     def unexpected(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Log what nobody foresaw and say one sentence."""

@@ -10,35 +10,47 @@ import hashlib
 import json
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
+from app.mission_links import MOST_LINK
+
 log = logging.getLogger(__name__)
 
 VERSION = 1
-_LONGEST_LINE = 8192
+OPENING_VERSION = 2  # of a request that brings a mission: an older Parley says that it does not understand it
+_LONGEST_LINE = 1 << 18  # a link may hold a whole mission
+_MOST_DIALLED = 512
 _CONNECT_MS, _ANSWER_MS = 400, 3000
 
 
 class SingleInstance(QObject):
-    """`asked` carries the target to dial, "" when the window is only to come forward."""
+    """`asked` carries the target to dial, "" when the window is only to come forward; `opening` a mission to open."""
 
     asked = Signal(str)
+    opening = Signal(str)  # a file's whole path, or a link
 
     def __init__(self, profile: Path | None) -> None:
         super().__init__()
         self._name = server_name(profile)
         self._server: QLocalServer | None = None
 
-    def hand_over(self, target: str | None) -> bool | None:
-        """Give the target to a running Parley: True when it took it, False when it did not answer, None: none runs."""
+    def hand_over(self, target: str | None, mission: str | None = None) -> bool | None:
+        """Give the target or the mission to a running Parley.
+
+        True when it took it, False when it did not answer or understand, None: none runs.
+        """
         socket = QLocalSocket()
         socket.connectToServer(self._name)
         if not socket.waitForConnected(_CONNECT_MS):
             return None
-        line = json.dumps({"version": VERSION, "dial": target or ""}) + "\n"
+        request = {"version": VERSION, "dial": target or ""}
+        if mission:
+            request = {"version": OPENING_VERSION, "open": mission}
+        line = json.dumps(request) + "\n"
         socket.write(line.encode())
         socket.flush()
         answered = socket.waitForReadyRead(_ANSWER_MS)
@@ -78,12 +90,16 @@ class SingleInstance(QObject):
             if socket.bytesAvailable() > _LONGEST_LINE:
                 socket.abort()
             return
-        target = read_request(bytes(socket.readLine(_LONGEST_LINE).data()))
-        answer = {"version": VERSION, "ok": target is not None}
+        request = read_request(bytes(socket.readLine(_LONGEST_LINE).data()))
+        answer = {"version": VERSION, "ok": request is not None}
         socket.write((json.dumps(answer) + "\n").encode())
         socket.flush()
-        if target is not None:
-            self.asked.emit(target)
+        if request is None:
+            return
+        if request.mission:
+            self.opening.emit(request.mission)
+        else:
+            self.asked.emit(request.target)
 
 
 def server_name(profile: Path | None) -> str:
@@ -93,13 +109,26 @@ def server_name(profile: Path | None) -> str:
     return "parley-" + hashlib.sha256(f"{user}\n{place}".encode()).hexdigest()[:20]
 
 
-def read_request(line: bytes) -> str | None:
-    """Give the target of a request, "" for none; None when it is not one of ours."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a later start hands over: a target to dial, or a mission to open, or neither to come forward only."""
+
+    target: str = ""
+    mission: str = ""
+
+
+def read_request(line: bytes) -> Request | None:
+    """Read a request; None when it is not one of ours."""
     try:
         request = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(request, dict) or request.get("version") != VERSION:
+    if not isinstance(request, dict):
         return None
+    if request.get("version") == OPENING_VERSION:
+        mission = request.get("open")
+        return Request(mission=mission) if isinstance(mission, str) and 0 < len(mission) <= MOST_LINK else None
     target = request.get("dial", "")
-    return target.strip()[:512] if isinstance(target, str) else None
+    if request.get("version") != VERSION or not isinstance(target, str):
+        return None
+    return Request(target=target.strip()[:_MOST_DIALLED])

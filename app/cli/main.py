@@ -13,6 +13,7 @@ from app import VERSION
 from app.cli import channel_flags, flags, mission_flags, rallypoint_flags
 from app.cli.console import Console
 from app.engine.errors import EngineError
+from app.mission_links import names_mission, whole
 
 COMMANDS = ("window", "call", "listen", "home", "rallypoint", "doctor", "mission", "channel")
 
@@ -39,13 +40,18 @@ def run(arguments: list[str] | None, started_at: float) -> int:
 
 
 def _name_the_window(arguments: list[str]) -> None:
-    """A link that the desktop hands over, with or without flags before it, is for the window to dial."""
+    """A link or a mission that the desktop hands over, with or without flags before it, is for the window."""
     for index, argument in enumerate(arguments):
         if argument in COMMANDS:
             return
-        if argument.lower().startswith(("sip:", "sips:", "tel:")):
+        if argument.lower().startswith(("sip:", "sips:", "tel:")) or _is_mission(arguments, index):
             arguments.insert(index, "window")
             return
+
+
+def _is_mission(arguments: list[str], index: int) -> bool:
+    """Whether an argument names a mission rather than the value of a flag before it, such as --log-to."""
+    return names_mission(arguments[index]) and not (index and arguments[index - 1].startswith("--"))
 
 
 def _command(name: str) -> Command:
@@ -85,8 +91,10 @@ def _window(args: argparse.Namespace, started_at: float) -> int:
     except ImportError as error:
         print(f"parley: the window cannot be opened ({error}); `parley call echo` works without one.", file=sys.stderr)
         return 1
+    mission = whole(args.target) if args.target is not None and names_mission(args.target) else None
     return run_window(
-        target=args.target,
+        target=args.target if mission is None else None,
+        mission=mission,
         profile=args.profile,
         adjust=flags.settings_adjuster(args),
         passwords=flags.passwords_of(args),
@@ -107,7 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
     window = commands.add_parser(
         "window", help="open the window (the same as no command), e.g. parley window sip:ada@…"
     )
-    window.add_argument("target", nargs="?", metavar="TARGET", help="dial this, e.g. sip:ada@example.org")
+    window.add_argument("target", nargs="?", metavar="TARGET", help="dial sip:ada@example.org, or open relief.ice")
     flags.add_always(window, again=True)
     call = commands.add_parser("call", help="call somebody, e.g. parley call sip:ada@example.org --for 10")
     call.add_argument("target", metavar="TARGET", help="sip:…, sips:…, tel:…, or a contact's name; echo calls yourself")

@@ -82,12 +82,7 @@ __all__ = [
 
 RALLYPOINT_PORT = 7443
 _MOST_PROBLEMS = 16  # told of one channel
-_GOOD: tuple[tuple[str, Json], ...] = (
-    ("name", "x"),
-    ("description", "x"),
-    ("address", "::"),
-    ("cryptoPassword", "0" * 64),
-)
+_GOOD: dict[str, Json] = {"name": "x", "description": "x", "address": "::", "cryptoPassword": "0" * 64}
 _LONGEST_NAME_SENT = "m" * MOST_ALIAS_BYTES  # what a talker's name costs at most
 
 
@@ -270,14 +265,14 @@ def _problems_of_group(group: Group, path: str) -> Iterator[FieldProblem]:
 
 def _put_right(written: dict[str, Json], field: str) -> bool:
     """Give a field that is wrong a value that is not; False for one whose value nobody here may invent."""
-    names = [int(name) if name.isdigit() else name for name in re.findall(r"\w+", field)]
-    if names[-1] not in _GOOD:
+    *way, name = re.findall(r"\w+", field) or [""]
+    if name not in _GOOD:
         return False
     place: Any = written
     try:
-        for name in names[:-1]:
-            place = place[name]
-        place[names[-1]] = _GOOD[str(names[-1])]
+        for step in way:
+            place = place[int(step) if step.isdigit() else step]
+        place[name] = _GOOD[name]
     except (KeyError, IndexError, TypeError):
         return False
     return True
