@@ -73,9 +73,7 @@ def _command(name: str) -> Command:
 
         return mission
     if name == "channel":
-        from app.cli.channel_talk import talk
-
-        return talk
+        return _channel
     if name == "listen":
         from app.cli.listening import listen
 
@@ -83,6 +81,16 @@ def _command(name: str) -> Command:
     from app.cli.calling import call
 
     return call
+
+
+async def _channel(args: argparse.Namespace, console: Console, started_at: float) -> int:
+    if args.channel_command == "join":
+        from app.cli.channel_join import join
+
+        return await join(args, console, started_at)
+    from app.cli.channel_talk import talk
+
+    return await talk(args, console, started_at)
 
 
 def _window(args: argparse.Namespace, started_at: float) -> int:
@@ -158,7 +166,7 @@ def build_parser() -> argparse.ArgumentParser:
     flags.add_always(doctor, again=True)
     mission = commands.add_parser("mission", help="make, show, check and convert the files that channels come from")
     mission_flags.add_commands(mission)
-    channel = commands.add_parser("channel", help="talk on the channels of the Parley that runs")
+    channel = commands.add_parser("channel", help="join a mission's channels; talk on those of the Parley that runs")
     channel_flags.add_commands(channel)
     return parser
 

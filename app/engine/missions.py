@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from app.channels.errors import ChannelError, MissionError, PassphraseNeeded
 from app.channels.mission import Group, GroupType, Mission
 from app.channels.mission_fields import format_instant
 from app.channels.mission_notices import notices
-from app.channels.mission_parts import Address
+from app.channels.mission_parts import Address, Rallypoint, RallypointCluster
 from app.channels.new_mission import CONTROL_NAME, ChannelWish, MissionWishes, new_mission
 from app.engine.errors import EngineError
 from app.media.errors import MediaError
@@ -43,6 +43,7 @@ __all__ = [
     "as_json",
     "check_usable",
     "fits_qr",
+    "for_this_run",
     "in_one_sentence",
     "make",
     "pack",
@@ -188,6 +189,41 @@ def check_usable(mission: Mission, now: datetime) -> None:
     """EngineError for a mission whose time is over."""
     if mission.has_expired(now) and mission.expires is not None:
         raise EngineError(f"The mission {mission.name} ended on {format_instant(mission.expires)}.")
+
+
+def for_this_run(
+    mission: Mission, *, channel: str | None = None, rallypoint: tuple[str, int] | None = None, interface: str = ""
+) -> Mission:
+    """The mission as one run wants it: one channel alone, by another rallypoint or interface; ids stay as they are.
+
+    `channel` is a name or an id; control channels stay. The rallypoint that is named is trusted as the mission's first
+    one is. EngineError where there is no such channel.
+    """
+    names = [group.name for group in mission.groups if group.type is GroupType.AUDIO]
+    if channel is not None and not any(_is_named(group, channel) for group in mission.groups):
+        raise EngineError(
+            f"{mission.name} has no channel {channel!r}; there are: {', '.join(sorted(names)) or 'none'}."
+        )
+    kept = [
+        each
+        for each in mission.groups
+        if channel is None or each.type is not GroupType.AUDIO or _is_named(each, channel)
+    ]
+    return replace(mission, groups=tuple(_carried(mission, each, rallypoint, interface) for each in kept))
+
+
+def _is_named(group: Group, channel: str) -> bool:
+    return group.type is GroupType.AUDIO and channel.casefold() in (group.name.casefold(), group.id)
+
+
+def _carried(mission: Mission, group: Group, rallypoint: tuple[str, int] | None, interface: str) -> Group:
+    group = replace(group, id_override=True, interface_name=interface or group.interface_name)
+    if rallypoint is None:
+        return group
+    cluster = mission.cluster_of(group)
+    host = Address(*rallypoint)
+    server = Rallypoint(host) if cluster is None else replace(cluster.rallypoints[0], host=host)
+    return replace(group, rallypoints=(), rallypoint_cluster=RallypointCluster((server,)))
 
 
 def against_open(mission: Mission, mine: Mission) -> str:

@@ -212,7 +212,7 @@ class OpenMissions:
         while True:
             active = [channel.id for channel in self._channels() if channel.is_active]
             for channel_id in active:
-                self._channel_changed(channel_id)
+                self._changes.changed(_Changed(channel=channel_id))
             for problem in self._desk.problems:
                 if problem not in self._problems:
                     self._publish(Problem("device", problem))
@@ -382,7 +382,7 @@ class OpenMissions:
         self._publish(Problem("disk", words))
 
     def _channel_changed(self, channel_id: ChannelId) -> None:
-        self._changes.changed(_Changed(channel=channel_id))
+        self._changes.changed(_Changed(channel=channel_id), urgent=True)
 
     def _all_changed(self) -> None:
         self._changes.changed(_Changed())
