@@ -40,7 +40,7 @@ from app.channels.mission_parts import TxAudio
 from app.channels.own_bursts import OwnBurst
 from app.channels.packet import BurstFlags, BurstHeader, ChannelPacket, fit_alias
 from app.channels.sealing import protection
-from app.channels.talkers import BurstEnded, Talkers
+from app.channels.talkers import BurstBegan, BurstEnded, Talkers
 from app.channels.talking import Action, Talking, TalkState
 
 if TYPE_CHECKING:
@@ -380,7 +380,11 @@ class ChannelSession:
             burst = self._heard.get(event.talker.ssrc)
             if burst is not None and burst.alarms(event.talker):
                 self._on_cue(Cue.EMERGENCY)
-            if isinstance(event, BurstEnded):
+            if isinstance(event, BurstBegan):
+                if burst is not None and self._listening is not None:
+                    burst.ended_at = None  # after a silence that was taken for its end it goes on
+                    self._listening.begin(event.talker.ssrc)
+            elif isinstance(event, BurstEnded):
                 self._last = LastTalker(event.talker.alias, self._wall(), False)
                 if burst is not None and self._listening is not None:
                     burst.ended_at = now

@@ -226,6 +226,10 @@ class Listening:
         """Let a talker be as loud as this."""
         self._commands.append(functools.partial(self._receiving.set_gain, ssrc, gain))
 
+    def begin(self, ssrc: int) -> None:
+        """A burst begins, or goes on after a silence that was taken for its end."""
+        self._commands.append(functools.partial(self._receiving.begin, ssrc))
+
     def end(self, ssrc: int, now: float) -> None:
         """A burst is over."""
         self._commands.append(functools.partial(self._receiving.end, ssrc, now))

@@ -21,6 +21,7 @@ Sound = npt.NDArray[np.int16]
 
 FRAME = 960  # samples: 20 ms at 48 kHz
 MOST_VOICES = 2 * MOST_TALKERS  # some have ended and are still heard
+MOST_GAINS = 4 * MOST_VOICES
 KEPT_S = 1.0  # after the end of a burst
 UNHEARD_S = 5.0  # without packets and without an end
 
@@ -50,11 +51,11 @@ class VoiceFigures:
 class _Voice:
     __slots__ = ("buffer", "ended_at", "gain", "heard_at", "levels", "volume")
 
-    def __init__(self, buffer: Buffer, now: float) -> None:
+    def __init__(self, buffer: Buffer, now: float, gain: float) -> None:
         self.buffer = buffer
         self.volume = Volume()
         self.levels = LevelTrace()
-        self.gain = 0.0
+        self.gain = gain
         self.heard_at = now
         self.ended_at: float | None = None
 
@@ -65,6 +66,7 @@ class Receiving:
     def __init__(self, make_buffer: Callable[[], Buffer]) -> None:
         self._make_buffer = make_buffer
         self._voices: dict[int, _Voice] = {}
+        self._gains: dict[int, float] = {}  # of voices that are or were: one that goes on is as loud as before
         self._limiter = Limiter()
 
     def __len__(self) -> int:
@@ -77,9 +79,15 @@ class Receiving:
         if voice is None:
             if len(self._voices) >= MOST_VOICES:
                 del self._voices[min(self._voices, key=lambda one: self._voices[one].heard_at)]
-            voice = self._voices[ssrc] = _Voice(self._make_buffer(), now)
+            voice = self._voices[ssrc] = _Voice(self._make_buffer(), now, self._gains.get(ssrc, 0.0))
         voice.heard_at = now
         voice.buffer.push(sequence, timestamp, payload_type, payload, now)
+
+    def begin(self, ssrc: int) -> None:
+        """The burst begins, or goes on after a silence that was taken for its end."""
+        voice = self._voices.get(ssrc)
+        if voice is not None:
+            voice.ended_at = None
 
     def end(self, ssrc: int, now: float) -> None:
         """The burst is over: what waits is still played."""
@@ -89,6 +97,10 @@ class Receiving:
 
     def set_gain(self, ssrc: int, gain: float) -> None:
         """Let a talker be as loud as this; 0: not heard, but kept in step."""
+        self._gains.pop(ssrc, None)
+        self._gains[ssrc] = gain
+        if len(self._gains) > MOST_GAINS:
+            del self._gains[next(iter(self._gains))]
         voice = self._voices.get(ssrc)
         if voice is not None:
             voice.gain = gain

@@ -219,6 +219,24 @@ async def test_a_talker_who_vanishes_is_let_go() -> None:
         assert len(ben.session._listening._receiving) == 0
 
 
+@pytest.mark.parametrize("lost_s", [0.6, 1.2, 2.6])
+async def test_a_burst_that_comes_again_after_a_lost_link_is_heard_to_its_end(lost_s: float) -> None:
+    async with on_the_air() as air:
+        anna, ben = await air.radio("Anna"), await air.radio("Ben")
+        said = tone(440, 3.0, 0.25)
+        anna.session.press()
+        await air.talk({anna: said[:14_400]})
+        ben.drops = frozenset(range(ben.came.value, ben.came.value + round(lost_s * 50)))
+        await air.talk({anna: tone(440, lost_s, 0.25)})
+        ben.forget()
+        await air.talk({anna: said})
+        assert ben.talkers == ["Anna"]
+        for from_s in (0.4, 1.4, 2.4):
+            heard = part(ben.heard, from_s, from_s + 0.6)
+            assert abs(level_dbfs(heard) - level_dbfs(said)) < 1.5
+        assert gaps_ms(part(ben.heard, 0.4)) == []
+
+
 async def test_a_format_that_nobody_can_play_is_said_once_and_counted() -> None:
     async with on_the_air() as air:
         anna, ben = await air.radio("Anna"), await air.radio("Ben")
