@@ -41,6 +41,7 @@ class ChannelsPart(QObject):
             panel = self._panel = ChannelsPanel(self._context)
             panel.open_wanted.connect(self._window.open_mission)  # type: ignore[attr-defined]
             panel.export_wanted.connect(self._window.export_mission)  # type: ignore[attr-defined]
+            panel.edit_wanted.connect(self._window.edit_mission)  # type: ignore[attr-defined]
             self._stage.addWidget(panel)
         return self._panel
 

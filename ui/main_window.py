@@ -77,6 +77,7 @@ class MainWindow(QMainWindow):
         self.column.channels.chosen.connect(self._show_channels)
         self.column.channels.open_wanted.connect(self.open_mission)
         self.column.channels.export_wanted.connect(self.export_mission)
+        self.column.channels.edit_wanted.connect(self.edit_mission)
         self.column.history.chosen.connect(self._entry_chosen)
         self.column.history.unseen_changed.connect(lambda count: self.rail.badge("history", count))
         self.welcome.edit_wanted.connect(self.open_contact)
@@ -157,13 +158,21 @@ class MainWindow(QMainWindow):
         """Ask for a mission to open, or show what is in one that is in hand."""
         from ui.dialogs.mission_open import open_mission_dialog
 
-        open_mission_dialog(self.context, self, source)
+        dialog = open_mission_dialog(self.context, self, source)
+        dialog.opened.connect(self._mission_opened)
+        dialog.new_wanted.connect(lambda: self.edit_mission(None))
 
     def edit_mission(self, mission_id: str | None) -> None:
         """Edit an open mission; None makes a new one."""
         from ui.dialogs.mission_edit import edit_mission_dialog
 
-        edit_mission_dialog(self.context, self, mission_id)
+        edit_mission_dialog(self.context, self, mission_id, self._mission_opened)
+
+    def _mission_opened(self, mission_id: str) -> None:
+        """Look at a mission that was opened or made; a call stays on the stage."""
+        self.context.channels.show_mission(mission_id)
+        if self.context.book.stage is None and not self.channels.shown:
+            self._rail_chosen("channels")
 
     def export_mission(self, mission_id: str) -> None:
         from ui.dialogs.mission_export import export_mission_dialog

@@ -152,6 +152,7 @@ def test_a_dropped_file_is_shown_then_opened_and_a_newer_one_by_its_picture_repl
     desk.open()
     assert desk.names() == ["Relief"]
     assert "Relief is open: 2 channels." in desk.window.toasts.sentences
+    assert desk.window.channels.shown
 
     desk.drop(texts(str(relief)))
     assert "You have this mission already." in desk.shown()
@@ -273,7 +274,9 @@ def editor(desk: Desk, mission_id: str | None) -> EditMissionDialog:
 
 
 def test_the_editor_makes_a_mission_that_others_can_use(desk: Desk, tmp_path: Path, capsys: Any) -> None:
-    dialog = editor(desk, None)
+    desk.window.open_mission()
+    desk.opening.make.click()
+    dialog = desk.window.findChildren(EditMissionDialog)[-1]
     page = dialog.page
     assert page is not None
     dialog.save.click()

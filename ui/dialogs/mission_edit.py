@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,8 +35,13 @@ _SERVER = re.compile(r"(?:rallypointCluster\.)?rallypoints\[(\d+)\]\.(.*)")
 Page = MissionPage | ChannelPage | RallypointPage
 
 
-def edit_mission_dialog(context: Context, parent: QWidget | None, mission_id: str | None) -> EditMissionDialog:
-    """Show the editor of an open mission, or of a new one; one that holds unsaved changes is shown instead."""
+def edit_mission_dialog(
+    context: Context, parent: QWidget | None, mission_id: str | None, saved: Callable[[str], object]
+) -> EditMissionDialog:
+    """Show the editor of an open mission, or of a new one; one that holds unsaved changes is shown instead.
+
+    `saved` is called with the id of the mission once it is saved and open.
+    """
     if parent is not None:
         for other in parent.findChildren(EditMissionDialog, options=Qt.FindChildOption.FindDirectChildrenOnly):
             if other.is_changed:
@@ -45,6 +50,7 @@ def edit_mission_dialog(context: Context, parent: QWidget | None, mission_id: st
                 other.say("Save this one first, or close it.", "warn")
                 return other
     dialog = EditMissionDialog(context, mission_id, parent)
+    dialog.saved.connect(saved)
     show_one(dialog)
     return dialog
 

@@ -32,7 +32,10 @@ _AROUND = 200  # pixels: title, answer and buttons above and below what is in a 
 def open_mission_dialog(
     context: Context, parent: QWidget | None, source: MissionSource | None = None
 ) -> OpenMissionDialog:
-    """Show the dialog; with a source it is read at once. Its `opened` tells the id of the mission that was opened."""
+    """Show the dialog; with a source it is read at once.
+
+    Its `opened` tells the id of the mission that was opened, `new_wanted` that the person wants to make one.
+    """
     dialog = OpenMissionDialog(context, parent)
     show_one(dialog)
     if source is not None:
@@ -44,6 +47,7 @@ class OpenMissionDialog(FormDialog):
     """Shown, not executed. One step after the other: where from, the passphrase if there is one, what is in it."""
 
     opened = Signal(str)
+    new_wanted = Signal()
 
     def __init__(self, context: Context, parent: QWidget | None) -> None:
         super().__init__(parent, "openMission", "Open a mission", "")
@@ -72,10 +76,12 @@ class OpenMissionDialog(FormDialog):
         self.file = button(
             "Choose a file…", "missionFile", self._choose_file, hint="A mission, or a picture of its QR code"
         )
+        self.make = button("Make a new one…", "missionNew", self._make_new, look="link")
         self.paste = button("Paste", "missionPaste", self._paste, hint="A picture, a link or text from the clipboard")
         row.addWidget(self.file)
         row.addWidget(self.paste)
         row.addStretch(1)
+        row.addWidget(self.make)
         box.addLayout(row)
         box.addWidget(label("Or a link, or the mission's text:", "small"))
         self.text = QPlainTextEdit()
@@ -168,6 +174,10 @@ class OpenMissionDialog(FormDialog):
             self.say("There is no picture, link or text on the clipboard.", "bad")
         else:
             self.read(source)
+
+    def _make_new(self) -> None:
+        self.new_wanted.emit()
+        self.accept()
 
     def _go(self) -> None:
         if self.step == 0:

@@ -35,6 +35,7 @@ class ChannelsPanel(QStackedWidget):
 
     open_wanted = Signal()
     export_wanted = Signal(str)
+    edit_wanted = Signal(str)
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -211,7 +212,7 @@ class ChannelsPanel(QStackedWidget):
     def _show_menu(self, below: QWidget) -> None:
         mission = self._book.shown
         if mission is not None:
-            menu = mission_menu(self._context, mission.id, self.export_wanted.emit, self)
+            menu = mission_menu(self._context, mission.id, self.export_wanted.emit, self.edit_wanted.emit, self)
             menu.popup(below.mapToGlobal(QPoint(0, below.height())))
 
     # Talking ------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ class ChannelsColumn(QWidget):
     chosen = Signal()
     open_wanted = Signal()
     export_wanted = Signal(str)
+    edit_wanted = Signal(str)
     called = Signal()  # as the other lists of the column have it; nobody is called from here
 
     def __init__(self, context: Context) -> None:
@@ -139,16 +140,23 @@ class ChannelsColumn(QWidget):
         if not isinstance(row, ChannelRow) or row.kind != MISSION:
             return
         self._choose(row)
-        menu = mission_menu(self._context, row.mission, self.export_wanted.emit, self)
+        menu = mission_menu(self._context, row.mission, self.export_wanted.emit, self.edit_wanted.emit, self)
         menu.popup(self.view.viewport().mapToGlobal(where))
 
 
-def mission_menu(context: Context, mission_id: str, export: Callable[[str], object], parent: QWidget) -> QMenu:
-    """Make the menu of one mission; `export` is called to give it to others."""
+def mission_menu(
+    context: Context,
+    mission_id: str,
+    export: Callable[[str], object],
+    edit: Callable[[str], object],
+    parent: QWidget,
+) -> QMenu:
+    """Make the menu of one mission; `export` is called to give it to others, `edit` to change it."""
     menu = QMenu(parent)
     menu.setObjectName("missionMenu")
     menu.aboutToHide.connect(menu.deleteLater)
     menu.addAction("Give it to others…", lambda: export(mission_id))
+    menu.addAction("Edit it…", lambda: edit(mission_id))
     forget = menu.addMenu("Close this mission")
     forget.setObjectName("closeMissionMenu")
     forget.addAction("Close it and forget its keys here", lambda: close_mission(context, mission_id))
