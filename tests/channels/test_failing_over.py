@@ -76,11 +76,15 @@ def test_an_outage_from_end_to_end() -> None:
         await asyncio.sleep(60)
         await channel.say(b"by the rallypoint")
         channel.rallypoint.turn(False)
+        due = channel.link.state.failover_at
+        assert due == pytest.approx(asyncio.get_running_loop().time() + 10)
+        assert channel.link.state.by is None
         await asyncio.sleep(9.9)
         assert not channel.multicasts
         await asyncio.sleep(0.2)
         (multicast,) = channel.multicasts
         assert multicast.is_open
+        assert (channel.link.state.by, channel.link.state.failover_at) == (LinkKind.MULTICAST, None)
         await channel.say(b"by multicast")
         channel.link.network_changed()
         assert (channel.rallypoint.changes, multicast.changes) == (1, 1)
@@ -93,6 +97,7 @@ def test_an_outage_from_end_to_end() -> None:
         assert multicast.is_open
         await asyncio.sleep(2)
         assert not multicast.is_open
+        assert channel.link.state.by is LinkKind.RALLYPOINT
         await channel.say(b"by the rallypoint again")
         assert channel.rallypoint.sent == [b"by the rallypoint", b"by both", b"by the rallypoint again"]
         assert multicast.sent == [b"by multicast", b"by both"]
