@@ -108,7 +108,7 @@ class Talking:
         self._notice_until = 0.0
         self._is_voice = False
         self._is_warned = False
-        self._must_fall_silent = False  # after the time limit: a voice that goes on begins nothing
+        self._must_fall_silent = False  # a voice that was refused or ended begins nothing until it has paused
         self._actions: list[Action] = []
 
     @property
@@ -170,8 +170,8 @@ class Talking:
             reason = "goes first" if other.rank > rank else "began at the same moment"
             urgent = " with an emergency" if other.is_emergency and not self.is_emergency else ""
             self._say(f"{_name(other)} {reason}{urgent}: your burst was ended.", now)
+            self._must_fall_silent = self._is_voice
             self._put(Input.INTERRUPTED)
-        self._follow_voice(now)
 
     def next_timeout(self) -> float | None:
         """Tell when `handle_timeout` has something to do."""
@@ -228,6 +228,8 @@ class Talking:
             return
         if self._is_free(False, now):
             self._begin(Input.VOICE, False, now)
+        else:
+            self._must_fall_silent = True  # it may be the other's own, out of our speaker
 
     def _begin(self, what: Input, emergency: bool, now: float) -> None:
         self.since, self.is_emergency, self.notice, self._is_warned = now, emergency, "", False

@@ -148,14 +148,20 @@ def test_the_key_is_refused_while_somebody_as_urgent_talks(mode: TalkMode) -> No
     assert talking.notice == ""
 
 
-def test_an_armed_voice_waits_for_its_turn() -> None:
+def test_a_voice_that_speaks_while_another_talks_begins_nothing_until_it_has_paused() -> None:
     channel, talking = made(TalkMode.VOICE)
     talking.press(0.0)
     channel.comes(5, 0.5)
-    talking.voice(True, 1.0)
-    assert channel.acts() == []
+    talking.voice(True, 1.0)  # it may be what our speaker plays
+    assert talking.notice == "Olga is talking: wait until the channel is free."
     channel.goes(2.0)
+    assert channel.acts() == []
+    talking.voice(False, 3.0)
+    talking.voice(True, 4.0)
     assert channel.acts() == BEGINS
+    channel.comes(6, 5.0)
+    channel.goes(6.0)
+    assert channel.acts() == [Action.END]
 
 
 def test_who_goes_first_ends_our_burst_and_an_emergency_goes_before_everybody() -> None:
