@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from app.media.device_keeper import DeviceKeeper
+from app.media import inputs
 from app.media.portaudio import Block
 from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
 from app.media.sample_ring import SampleRing
@@ -35,46 +35,49 @@ class MicrophoneSource:
         self._arrived_at = 0.0
         self._device = device
         self._switching = threading.Lock()  # another device may be chosen while one is being opened or closed
-        self._is_started = self._is_closed = False
-        self._keeper = self._new_keeper(device)
+        self._is_closed = False
+        self._input: inputs.Input | None = None
+        self._listener: inputs.Listener | None = None  # of the input of now
         self._flowing = False
 
     @property
     def description(self) -> str:
-        return self._keeper.device_name or "no microphone"
+        name = self._input.keeper.device_name if self._input is not None else None
+        return name or "no microphone"
 
     @property
     def problem(self) -> str | None:
-        return self._keeper.problem
+        return self._input.keeper.problem if self._input is not None else None
 
     @property
     def delay_s(self) -> float:
         """How long ago the first sample of the frame that was read last was heard, as far as the device tells."""
-        return self._keeper.delay_s + (len(self._ring) + FRAME_SAMPLES) / SAMPLE_RATE_HZ
+        device_s = self._input.keeper.delay_s if self._input is not None else 0.0
+        return device_s + (len(self._ring) + FRAME_SAMPLES) / SAMPLE_RATE_HZ
 
     def use(self, device: str) -> None:
         """Go on with another device, "" the system's; returns at once, even where the present one hangs."""
         with self._switching:
             if device == self._device or self._is_closed:
                 return
-            self._device, before = device, self._keeper
-            self._keeper = self._new_keeper(device)
-            if self._is_started:
-                self._keeper.start()
-        before.close(wait=False)
+            self._device, before, listener = device, self._input, self._listener
+            if before is None or listener is None:
+                return
+            self._join()
+        before.leave(listener, wait=False)
 
     def start(self) -> None:
         """Begin to open the device and return at once: until it is open there is silence."""
         with self._switching:
-            self._is_started = True
-            self._keeper.start()
+            if self._input is None and not self._is_closed:
+                self._join()
 
     def read_frame(self) -> AudioFrame:
         waited_s = self._wait() if self._flowing and len(self._ring) < FRAME_SAMPLES else 0.0
         waiting = len(self._ring)
         self.surplus_s = None
         if waiting < FRAME_SAMPLES:
-            if self._flowing and self._keeper.running:
+            if self._flowing and self._runs():
                 self.underruns += 1
             self._flowing = False
             return _SILENCE
@@ -87,13 +90,16 @@ class MicrophoneSource:
         self.surplus_s = -waited_s if waited_s > 0 else len(self._ring) / SAMPLE_RATE_HZ + since_s
         return frame
 
-    def _new_keeper(self, device: str) -> DeviceKeeper:
+    def _join(self) -> None:
         def take(block: Block) -> None:
-            if self._keeper is keeper:  # not from one that was left
+            if self._listener is take:  # not from one that was left
                 self._take(block)
 
-        keeper = DeviceKeeper("microphone", device, take)
-        return keeper
+        self._listener = take
+        self._input = inputs.join(self._device, take)
+
+    def _runs(self) -> bool:
+        return self._input is not None and self._input.keeper.running
 
     def _take(self, block: Block) -> None:
         """Runs in the device's thread."""
@@ -104,7 +110,7 @@ class MicrophoneSource:
     def _wait(self) -> float:
         """Wait a little for the rest of a frame; give how long it took."""
         began = time.monotonic()
-        while len(self._ring) < FRAME_SAMPLES and self._keeper.running:
+        while len(self._ring) < FRAME_SAMPLES and self._runs():
             left_s = began + _PATIENCE_S - time.monotonic()
             self._arrived.clear()
             if left_s <= 0 or (len(self._ring) < FRAME_SAMPLES and not self._arrived.wait(left_s)):
@@ -113,5 +119,6 @@ class MicrophoneSource:
 
     def close(self) -> None:
         with self._switching:
-            self._is_closed, keeper = True, self._keeper
-        keeper.close()
+            self._is_closed, before, listener = True, self._input, self._listener
+        if before is not None and listener is not None:
+            before.leave(listener)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.media import device_keeper, outputs, portaudio, session
+from app.media import device_keeper, inputs, outputs, portaudio, session
 from app.media.microphone import MicrophoneSource
 from app.media.speaker import SpeakerSink
 from app.settings import MediaSettings
@@ -66,6 +66,21 @@ async def test_a_device_that_comes_back_while_another_one_opens_in_its_place_is_
     hanging.release.set()
     await eventually(lambda: microphone.description == SECOND, 20.0)
     await asyncio.to_thread(microphone.close)
+
+
+async def test_a_microphone_is_opened_once_for_all_who_listen_and_closed_with_the_last(hanging: Hanging) -> None:
+    in_call, on_channels = MicrophoneSource(FIRST), MicrophoneSource(FIRST)
+    in_call.start()
+    on_channels.start()
+    await eventually(lambda: in_call.description == on_channels.description == FIRST, 20.0)
+    assert portaudio._open_streams == len(inputs._inputs) == 1
+    await asyncio.to_thread(in_call.close)
+    assert (portaudio._open_streams, on_channels.description) == (1, FIRST)
+    in_call.start()  # too late: it is closed
+    on_channels.use(SECOND)
+    await eventually(lambda: on_channels.description == SECOND and portaudio._open_streams == 1, 20.0)
+    await asyncio.to_thread(on_channels.close)
+    assert (portaudio._open_streams, inputs._inputs) == (0, {})
 
 
 async def test_whoever_starts_an_output_at_the_same_moment_opens_it_once(hanging: Hanging) -> None:

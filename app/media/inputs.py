@@ -1,0 +1,58 @@
+"""One open microphone for all who listen to it: calls, channels and a trial of the devices share a device by its name.
+
+The first listener opens it, and it is released when the last one is gone. Some systems let a microphone be opened once
+only; and what is open once is one light, one entry in the system's list, and half the work.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from app.media.device_keeper import DeviceKeeper
+from app.media.portaudio import Block
+
+Listener = Callable[[Block], None]
+"""Called on the device's thread with each 10 ms; only copies."""
+
+
+class Input:
+    """A microphone; made by `join`."""
+
+    def __init__(self, device: str) -> None:
+        self.keeper = DeviceKeeper("microphone", device, self._fill)
+        self._device = device
+        self._listeners: tuple[Listener, ...] = ()
+
+    def leave(self, listener: Listener, *, wait: bool = True) -> None:
+        """Listen no more. The last one releases the device: with `wait` now (may take seconds), else soon."""
+        with _lock:
+            self._listeners = tuple(one for one in self._listeners if one is not listener)
+            if self._listeners:
+                return
+            if _inputs.get(self._device) is self:
+                del _inputs[self._device]
+        self.keeper.close(wait=wait)
+
+    def _listen(self, listener: Listener) -> None:
+        self._listeners = (*self._listeners, listener)
+
+    def _fill(self, block: Block) -> None:
+        """Runs in the device's thread."""
+        for listener in self._listeners:
+            listener(block)
+
+
+_lock = threading.Lock()
+_inputs: dict[str, Input] = {}
+
+
+def join(device: str, listener: Listener) -> Input:
+    """Listen to a device ("" follows the system) as soon as it is open; returns at once."""
+    with _lock:
+        found = _inputs.get(device)
+        if found is None:
+            found = _inputs[device] = Input(device)
+        found._listen(listener)
+    found.keeper.start()
+    return found
