@@ -32,7 +32,7 @@ run_packages="libportaudio2 libegl1 libgl1 libdbus-1-3 libfontconfig1 libglib2.0
 # Peers and servers to call, networks to break, and a screen, a sound card and a voice made of software.
 test_packages="coturn nats-server kamailio kamailio-tls-modules kamailio-websocket-modules kamailio-utils-modules
   kamailio-outbound-modules baresip-core baresip-ffmpeg sip-tester nftables iproute2 tcpdump ethtool conntrack procps
-  pulseaudio pulseaudio-utils libasound2-plugins alsa-utils xvfb openbox xdotool imagemagick sox espeak-ng
+  pulseaudio pulseaudio-utils libasound2-plugins alsa-utils dbus-daemon xvfb openbox xdotool imagemagick sox espeak-ng
   pocketsphinx-testdata tinyproxy"
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }

@@ -1,25 +1,25 @@
 """The talk key for whoever is no window: says by name which channel is meant, and what pressing it came to.
 
 A channel's talk mode gives its key different meanings; a program that presses from outside only wants to talk, or to
-stop. What is known of the channels comes from the events that the engine publishes.
+stop.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from app.channel_events import ChannelChanged, ChannelId, ChannelInfo, MissionInfo, MissionsChanged, TalkMode
 from app.engine.errors import EngineError
 from app.events import Event
 
-ANSWER_S = 1.5  # so long a press may take until it shows
+_MOST_NAMES = 8
 
 
 class PressedChannels(Protocol):
-    """The engine's channels, as far as keys go; both raise EngineError."""
+    """The engine's channels, as far as keys go; what a key does is done, and to be seen in `infos`, when it returns."""
+
+    def infos(self) -> tuple[MissionInfo, ...]: ...
 
     async def press(self, channel: ChannelId, *, emergency: bool = False) -> None: ...
 
@@ -31,22 +31,14 @@ class TalkKeys:
 
     def __init__(self, channels: PressedChannels) -> None:
         self._channels = channels
-        self._missions: tuple[MissionInfo, ...] = ()
-        self._known: dict[ChannelId, ChannelInfo] = {}
         self._changed = asyncio.Event()
+        self._pressed: ChannelId | None = None  # as the primary one: it stays meant, whatever is chosen meanwhile
 
     def saw(self, event: Event) -> None:
         """Hear what the engine publishes."""
-        match event:
-            case MissionsChanged(missions):
-                self._missions = missions
-                self._known = {channel.id: channel for mission in missions for channel in mission.channels}
-            case ChannelChanged(channel):
-                self._known[channel.id] = channel
-            case _:
-                return
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if isinstance(event, (ChannelChanged, MissionsChanged)):
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     async def press(self, channel: str | None) -> str:
         """Begin to talk on a channel (None: the primary one); gives one sentence. EngineError says why it is not."""
@@ -57,8 +49,7 @@ class TalkKeys:
             raise EngineError(info.why_mute)
         if not _is_down(info):
             await self._channels.press(info.id)
-            before = info
-            info = await self._until(info.id, lambda now: _is_down(now) or (now is not before and bool(now.notice)))
+            info = self._seen(info.id)
         if not _is_down(info):
             raise EngineError(info.notice or f"Nothing is sent on {info.name}: {info.link.words}")
         if info.sending is None:
@@ -74,7 +65,6 @@ class TalkKeys:
             await self._channels.release(info.id)
         else:
             await self._channels.press(info.id)
-        await self._until(info.id, lambda now: not _is_down(now))
         return f"No longer talking on {info.name}."
 
     async def ended(self, channel: str | None) -> str:
@@ -86,47 +76,41 @@ class TalkKeys:
 
     def _find(self, name: str | None) -> ChannelInfo:
         """The channel of this name, of MISSION/NAME or of an id; None: the primary one."""
-        if not self._known:
+        missions = self._channels.infos()
+        known = [(mission, channel) for mission in missions for channel in mission.channels]
+        if not known:
             raise EngineError("No mission is open: open one first.")
         if name is None:
-            primary = next((channel for channel in self._known.values() if channel.primary), None)
-            if primary is None:
+            pressed = [channel for _, channel in known if channel.id == self._pressed and _is_down(channel)]
+            primary = pressed or [channel for _, channel in known if channel.primary]
+            if not primary:
                 raise EngineError("There is no primary channel: choose one, or say --channel NAME.")
-            return primary
+            self._pressed = primary[0].id
+            return primary[0]
         found = [
-            self._known[channel.id]
-            for mission in self._missions
-            for channel in mission.channels
+            channel
+            for mission, channel in known
             if name.casefold() in (channel.name.casefold(), f"{mission.name}/{channel.name}".casefold())
             or name == str(channel.id)
         ]
         if not found:
-            raise EngineError(f"There is no channel {name!r}; there are: {self._names()}.")
+            names = sorted({channel.name for _, channel in known})
+            more = " …" if len(names) > _MOST_NAMES else ""
+            raise EngineError(f"There is no channel {name!r}; there are: {', '.join(names[:_MOST_NAMES])}{more}.")
         if len(found) > 1:
             raise EngineError(f"Several missions have a channel {name!r}: say MISSION/{name}.")
         return found[0]
-
-    def _names(self) -> str:
-        names = sorted({channel.name for channel in self._known.values()})
-        return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
-
-    async def _until(self, channel: ChannelId, done: Callable[[ChannelInfo], bool]) -> ChannelInfo:
-        """Wait until a channel is as it should be, for a moment; give how it is then."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_S):
-                while not done(self._seen(channel)):
-                    await self._change()
-        return self._seen(channel)
 
     async def _change(self) -> None:
         """Wait for the next event of a channel; several may wait."""
         await self._changed.wait()
 
     def _seen(self, channel: ChannelId) -> ChannelInfo:
-        info = self._known.get(channel)
-        if info is None:
-            raise EngineError("The channel was closed.")
-        return info
+        for mission in self._channels.infos():
+            for info in mission.channels:
+                if info.id == channel:
+                    return info
+        raise EngineError("The channel was closed.")
 
 
 def _is_down(info: ChannelInfo) -> bool:

@@ -21,14 +21,15 @@ from app.channel_events import (
     ChannelInfo,
     ChannelLink,
     MissionInfo,
-    MissionsChanged,
     SendingInfo,
     TalkMode,
 )
-from app.engine import trigger
+from app.engine import missions, trigger
 from app.engine.errors import EngineError
 from app.engine.talk_keys import TalkKeys
 from app.engine.trigger import Trigger
+from tests.engine.test_channels import fresh_mission
+from tests.engine.test_engine import engine
 
 LINK = ChannelLink(Carrier.MULTICAST, True, False, "Multicast.")
 
@@ -46,8 +47,9 @@ class Channels:
         self.busy = ""
         self.changed = asyncio.Event()
         self.keys = TalkKeys(self)
-        missions = dict.fromkeys(each.mission for each in self.now)
-        self.keys.saw(MissionsChanged(tuple(self._mission(mission) for mission in missions)))
+
+    def infos(self) -> tuple[MissionInfo, ...]:
+        return tuple(self._mission(mission) for mission in dict.fromkeys(each.mission for each in self.now))
 
     def _mission(self, mission: str) -> MissionInfo:
         channels = tuple(each for each in self.now.values() if each.id.mission == mission)
@@ -70,7 +72,7 @@ class Channels:
             changes = {"notice": f"{self.busy} is talking."}
         elif info.talk_mode is TalkMode.VOICE:
             changes = {"armed": not info.armed}
-        asyncio.get_running_loop().call_soon(lambda: self.change(channel, **changes))
+        self.change(channel, **changes)
 
     async def release(self, channel: ChannelId) -> None:
         self.change(channel, sending=None)
@@ -132,9 +134,19 @@ async def test_why_nothing_is_sent_is_said(door: Trigger, channels: Channels, tm
         channels.change(info.id, primary=False)
     with pytest.raises(EngineError, match="no primary channel"):
         await trigger.talk(tmp_path, True)
-    channels.keys.saw(MissionsChanged(()))
+    channels.now.clear()
     with pytest.raises(EngineError, match="No mission is open"):
         await trigger.talk(tmp_path, True)
+
+
+async def test_another_primary_channel_leaves_no_key_down(door: Trigger, channels: Channels, tmp_path: Path) -> None:
+    alpha, bravo, _ = channels.now
+    async with trigger.held(tmp_path):
+        channels.change(alpha, primary=False)
+        channels.change(bravo, primary=True)
+        assert await trigger.talk(tmp_path, True) == "Talking on Alpha."
+    await channels.until()
+    assert await trigger.talk(tmp_path, True) == "Talking on Bravo."
 
 
 async def test_a_held_key_is_let_go_with_its_holder(door: Trigger, channels: Channels, tmp_path: Path) -> None:
@@ -251,3 +263,31 @@ async def test_the_command_as_programs_use_it(channels: Channels, tmp_path: Path
         await channels.until("Alpha")
     finally:
         await door.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="multicast stays on the loopback interface of Linux")
+async def test_a_running_engine_is_talked_on_from_outside(tmp_path: Path) -> None:
+    mission = missions.pack(fresh_mission("Relief"))
+    async with engine(tmp_path) as (parley, watch):
+        with pytest.raises(EngineError, match="No Parley with this profile has channels open"):
+            await trigger.talk(tmp_path, True)
+        info = await parley.channels.open_mission(mission)
+        await watch.first(ChannelChanged, lambda event: event.channel.link.up)
+        for mode in TalkMode:
+            await parley.channels.set_talk_mode(info.channels[0].id, mode)
+            said = await trigger.talk(tmp_path, True)
+            assert said in ("Talking on Alpha.", "Whoever speaks now talks on Alpha.")
+            (now,) = await parley.channels.list()
+            assert (now.channels[0].sending is not None, now.channels[0].armed) == (
+                mode is not TalkMode.VOICE,
+                mode is TalkMode.VOICE,
+            )
+            assert await trigger.talk(tmp_path, False) == "No longer talking on Alpha."
+        await parley.channels.set_talk_mode(info.channels[0].id, TalkMode.HOLD)
+        async with trigger.held(tmp_path, "Bravo") as (said, ended):
+            assert said == "Talking on Bravo."
+            await parley.channels.leave(info.channels[1].id)
+            assert "Bravo" in await ended
+        with pytest.raises(EngineError, match="Bravo is not joined"):
+            await trigger.talk(tmp_path, True, "Relief/Bravo")
+    assert not list((tmp_path / "talk").iterdir())
