@@ -10,23 +10,27 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.engine.errors import EngineError
 from app.events import DeviceInfo, DevicesChanged, Event, TrialChanged
 from app.frames import FrameMailbox
+from app.media.errors import MediaError
 from app.media.worker import Worker, call_soon
 from app.owned_tasks import OwnedTasks
-from app.settings import MediaSettings
+from app.settings import MediaSettings, is_shared
 
 Found = tuple[tuple[DeviceInfo, ...], tuple[str, ...]]
 
 if TYPE_CHECKING:
     from app.media.device_watch import DeviceWatch
+    from app.media.qr_camera import QrCamera
     from app.media.trial import DeviceTrial
 
 TELL_EVERY_S = 0.1
 READ_LIMIT_S = 8.0
+_SCAN_SIZE = 1280, 720  # a large code has four points a module then
 NO_ANSWER = "The sound devices of this machine do not answer."
 
 
@@ -35,6 +39,7 @@ class EngineDevices:
 
     def __init__(self, publish: Callable[[Event], None]) -> None:
         self.picture = FrameMailbox()
+        self.scanned_picture = FrameMailbox()
         self._publish = publish
         self._tasks = OwnedTasks("devices")
         self._changed = asyncio.Event()
@@ -107,6 +112,27 @@ class EngineDevices:
             if trial is not None:
                 await asyncio.to_thread(trial.close)
 
+    async def scan_qr(self, media: MediaSettings) -> str:
+        """Look through the camera until a QR code is seen; cancelled, the camera is released."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[str | MediaError] = loop.create_future()
+
+        def settle(end: str | MediaError) -> None:
+            if not ended.done():
+                ended.set_result(end)
+
+        camera = await asyncio.to_thread(
+            _new_qr_camera, media, self.scanned_picture, lambda end: call_soon(loop, lambda: settle(end))
+        )
+        try:
+            camera.start()
+            end = await ended
+        finally:
+            await asyncio.to_thread(camera.close)
+        if isinstance(end, MediaError):
+            raise EngineError(str(end)) from end
+        return end
+
     async def play_test_sound(self, device: str, volume: float) -> None:
         self._running_trial().play_test_sound(device, volume)
 
@@ -172,6 +198,16 @@ def _new_watch(loop: asyncio.AbstractEventLoop, on_change: Callable[[], None]) -
     watch = DeviceWatch(lambda: call_soon(loop, on_change))
     watch.start()
     return watch
+
+
+def _new_qr_camera(media: MediaSettings, picture: FrameMailbox, on_end: Callable[[str | MediaError], None]) -> QrCamera:
+    from app.media.qr_camera import QrCamera
+    from app.media.sources import open_video_source
+
+    if media.video_from in ("pattern", "none") or is_shared(media.video_from):
+        media = replace(media, video_from="camera")  # what a call would send is no camera now
+    wide = replace(media, width=_SCAN_SIZE[0], height=_SCAN_SIZE[1])
+    return QrCamera(open_video_source(wide)[0], picture, on_end)
 
 
 def _new_trial(picture: FrameMailbox) -> DeviceTrial:

@@ -250,6 +250,17 @@ class DeviceCommands(_Commands):
         """Release what `try_out` opened."""
         await self._engine.run(self._core.devices.stop_trial())
 
+    async def scan_qr(self, media: MediaSettings) -> str:
+        """Give the text of the first QR code that the camera sees; cancelled, the camera is released.
+
+        What it sees is in `scanned_picture`.
+        """
+        return await self._engine.run(self._core.devices.scan_qr(media))
+
+    def scanned_picture(self) -> FrameMailbox:
+        """What the camera sees that looks for a QR code."""
+        return self._core.devices.scanned_picture
+
     async def play_test_sound(self, device: str, volume: float = 0.8) -> None:
         """Play a short sound on a speaker, "" the system's."""
         await self._engine.run(self._core.devices.play_test_sound(device, volume))

@@ -10,6 +10,7 @@ from app.media.errors import MediaError
 MOST_BYTES = 16 << 20
 _MOST_SIDE = 2_400  # more detail than a code has costs time and finds nothing
 _LEAST_SIDE = 600
+_NO_OPENCV = "QR pictures cannot be read here: OpenCV is missing."
 _STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8")
 
 
@@ -24,7 +25,7 @@ def read_qr(data: bytes) -> str:
         raise MediaError(f"The picture is larger than {MOST_BYTES >> 20} MiB.")
     cv2 = opencv.load()
     if cv2 is None:
-        raise MediaError("QR pictures cannot be read here: OpenCV is missing.")
+        raise MediaError(_NO_OPENCV)
     try:
         grey = cv2.imdecode(_as_array(data), cv2.IMREAD_GRAYSCALE)
         if grey is None:
@@ -38,6 +39,20 @@ def read_qr(data: bytes) -> str:
     except (cv2.error, UnicodeDecodeError):
         raise MediaError("The picture cannot be read.") from None
     raise MediaError("No QR code can be read in the picture: it must be whole, sharp and large enough.")
+
+
+def find_qr(grey: Any) -> str:
+    """The text of a QR code in one picture of a camera, rows of 8-bit grey; "" when none is read. Blocks.
+
+    MediaError when there is nothing to read it with.
+    """
+    cv2 = opencv.load()
+    if cv2 is None:
+        raise MediaError(_NO_OPENCV)
+    try:
+        return str(cv2.QRCodeDetectorAruco().detectAndDecode(grey)[0])
+    except (cv2.error, UnicodeDecodeError):
+        return ""
 
 
 def _as_array(data: bytes) -> Any:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
@@ -39,7 +41,8 @@ MADE = datetime(2026, 11, 20, tzinfo=UTC)
 
 def alone(settings: Settings) -> Settings:
     """No device, loopback only."""
-    media = replace(settings.media, audio_from="silence", audio_to="null", video_from="none", video_to="null")
+    media = replace(settings.media, audio_from="silence", audio_to="null", video_from="camera", video_to="null")
+    media = replace(media, camera="no such camera")
     network = replace(settings.network, interfaces=("127.0.0.1",), sip_port=0, find_neighbours=False)
     return replace(settings, media=media, network=network)
 
@@ -165,6 +168,36 @@ def test_a_dropped_file_is_shown_then_opened_and_a_newer_one_by_its_picture_repl
     assert "encrypted" in shown
     desk.open()
     assert [len(info.channels) for info in desk.do(desk.engine.channels.list())] == [1]
+
+
+def filmed(picture: bytes, path: Path) -> Path:
+    """A film of a picture that stands still, as a camera that looks at it gives it."""
+    shown = QImage.fromData(picture).scaled(640, 640).convertToFormat(QImage.Format.Format_Grayscale8)
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (1280, 720))
+    frame = np.full((720, 1280, 3), 255, np.uint8)
+    frame[40:680, 320:960] = np.frombuffer(shown.constBits(), np.uint8).reshape(640, shown.bytesPerLine(), 1)[:, :640]
+    for _ in range(10):
+        film.write(frame)
+    film.release()
+    return path
+
+
+def test_a_picture_before_the_camera_is_read_and_the_camera_released(desk: Desk, tmp_path: Path) -> None:
+    film = filmed(missions.qr_picture(missions.pack(mission("Seen")), "png"), tmp_path / "seen.avi")
+    settings = desk.do(desk.engine.settings.get())
+    desk.window.open_mission()
+    dialog = desk.opening
+    dialog.scan.click()
+    desk.wait(lambda: "No camera can be used here" in dialog.answer.text())
+    assert dialog.step == 0
+    media = replace(settings.media, video_from=str(film))
+    desk.do(desk.engine.settings.change(replace(settings, media=media)))
+    dialog.scan.click()
+    desk.wait(lambda: dialog.step == 2 and not dialog.busy)
+    assert "Seen" in dialog.preview.words
+    dialog.scan.click()
+    dialog.reject()
+    desk.wait(lambda: not desk.window.context.tasks.busy)
 
 
 def test_passphrase_and_pin_are_asked_for_and_a_wrong_one_is_said(desk: Desk) -> None:

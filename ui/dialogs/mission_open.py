@@ -7,6 +7,7 @@ import os
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
@@ -24,8 +25,13 @@ from ui.mission_words import counted
 from ui.widgets.basics import button, label
 from ui.widgets.mission_preview import MissionPreview
 from ui.widgets.secret_field import SecretField
+from ui.widgets.video_view import VideoView
+
+if TYPE_CHECKING:
+    from app.engine.facade import Engine
 
 FILTER = "Missions and pictures (*.ice *.json *.txt *.png *.jpg *.jpeg *.bmp *.gif *.webp);;All files (*)"
+_CAMERA = 3  # the step
 _AROUND = 200  # pixels: title, answer and buttons above and below what is in a mission
 
 
@@ -56,7 +62,8 @@ class OpenMissionDialog(FormDialog):
         self._mission: Mission | None = None
         self._problem = ""
         self.busy = False
-        self._steps = (self._make_choice(), self._make_passphrase(), self._make_preview())
+        self._scanning: asyncio.Task[None] | None = None
+        self._steps = (self._make_choice(), self._make_passphrase(), self._make_preview(), self._make_camera())
         for step in self._steps:
             self._box.addWidget(step, 1)
         self.back = button("Another", "missionBack", self.choose, hint="Choose another file, picture or text")
@@ -64,6 +71,7 @@ class OpenMissionDialog(FormDialog):
         self.go = button("Read", "missionGo", self._go, look="primary")
         self.go.setDefault(True)
         self.add_buttons(self.cancel, self.go, first=self.back)
+        self.finished.connect(self._stop_camera)
         MissionDrops(self, self.read).watch(self.text)
         self.choose()
         self.resize(520, 320)
@@ -79,7 +87,9 @@ class OpenMissionDialog(FormDialog):
         self.make = button("Make a new one…", "missionNew", self._make_new, look="link")
         self.paste = button("Paste", "missionPaste", self._paste, hint="A picture, a link or text from the clipboard")
         row.addWidget(self.file)
+        self.scan = button("Camera", "missionScan", self.look_through_camera, hint="Read a QR picture")
         row.addWidget(self.paste)
+        row.addWidget(self.scan)
         row.addStretch(1)
         row.addWidget(self.make)
         box.addLayout(row)
@@ -122,10 +132,19 @@ class OpenMissionDialog(FormDialog):
         box.addWidget(self.pin_row)
         return step
 
+    def _make_camera(self) -> QWidget:
+        step, box = _step()
+        self.camera = VideoView("missionCamera", "What the camera sees", radius=8)
+        self.camera.setMinimumHeight(240)
+        box.addWidget(label("Hold the QR picture before the camera: whole, sharp, and large.", "muted", wrap=True))
+        box.addWidget(self.camera, 1)
+        return step
+
     def _show_step(self, number: int, go: str) -> None:
         for index, step in enumerate(self._steps):
             step.setVisible(index == number)
         self.back.setVisible(number > 0)
+        self.go.setVisible(number != _CAMERA)
         self.go.setText(go)
         self.go.setAccessibleName(go)
         self._update_go()
@@ -135,19 +154,20 @@ class OpenMissionDialog(FormDialog):
     def _focus(self) -> None:
         """Put the cursor where the person goes on."""
         last = self.pin if not self.pin_row.isHidden() else self.go if self.go.isEnabled() else self.back
-        (self.file, self.passphrase, last)[self.step].setFocus()
+        (self.file, self.passphrase, last, self.back)[self.step].setFocus()
 
     def _update_go(self) -> None:
-        ready = (bool(self.text.toPlainText().strip()), True, not self._problem)
+        ready = (bool(self.text.toPlainText().strip()), True, not self._problem, False)
         self.go.setEnabled(ready[self.step] and not self.busy)
 
     @property
     def step(self) -> int:
-        """Which step is shown: 0 where from, 1 the passphrase, 2 what is in it."""
+        """Which step is shown: 0 where from, 1 the passphrase, 2 what is in it, 3 the camera."""
         return next(index for index, step in enumerate(self._steps) if not step.isHidden())
 
     def choose(self) -> None:
         """Begin again: ask where the mission comes from."""
+        self._stop_camera()
         self._source = self._mission = None
         self._problem = ""
         self.pin_row.hide()
@@ -174,6 +194,35 @@ class OpenMissionDialog(FormDialog):
             self.say("There is no picture, link or text on the clipboard.", "bad")
         else:
             self.read(source)
+
+    def look_through_camera(self) -> None:
+        """Look for a QR picture through the camera, until one is seen or the person goes back."""
+        engine = self._context.engine
+        if engine is None:
+            self.say("Parley is still starting: try again in a moment.", "bad")
+            return
+        self._show_step(_CAMERA, "Read")
+        self.say("")
+        self.camera.show_mailbox(engine.devices.scanned_picture())
+        self._scanning = self._context.tasks.start(self._scan(engine))
+
+    async def _scan(self, engine: Engine) -> None:
+        try:
+            text = await engine.devices.scan_qr((await engine.settings.get()).media)
+        except EngineError as error:
+            if not self.gone:
+                self.choose()
+                self.say(str(error), "bad")
+            return
+        if not self.gone:
+            self._scanning = None
+            self.read(MissionSource("The QR picture", data=text))
+
+    def _stop_camera(self) -> None:
+        self.camera.show_mailbox(None)
+        if self._scanning is not None:
+            self._scanning.cancel()
+            self._scanning = None
 
     def _make_new(self) -> None:
         self.new_wanted.emit()
