@@ -1,14 +1,16 @@
-"""Channels: what a received stream costs of the processor, and what a talker costs on the wire."""
+"""Channels: mouth to ear beside mumble, what a received stream costs of the processor, and a talker on the wire."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import statistics
 import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -25,14 +27,24 @@ from app.channels.mission_parts import TxAudio
 from app.channels.packet import BurstHeader, extension_bytes
 from app.channels.sealing import derive_key, protection
 from app.media.opus import OpusDecoder
+from tests.bench.peers.all import need_stage
+from tests.bench.peers.mumble import MumbleCall
+from tests.bench.peers.parley_channel import ParleyChannel
+from tests.bench.peers.stage import Ear, play, stage
+from tests.bench.programs import cpu_s
+from tests.bench.sound import chirp_delays, chirps
 from tests.bench.table import Table
 from tests.channels.radios import GROUP, KEY, linux_only, on_the_air
 from tests.heard import recorded_speech
 
 COST = "Channels: processor seconds per second of a received stream, Opus 24 kb/s, 20 ms, sealed"
 WIRE = "Channels: one talker on the wire, Ethernet frames"
+EAR = "Channels: mouth to ear of a talker, PulseAudio's virtual devices, 20 ms each way"
+LISTENING = "Channels: processor seconds per second of listening to one talker, the whole program"
+MOST_MS = 150.0
 FRAME, FRAME_S = 960, 0.02
 _BELOW = ETHERNET_BYTES + IPV4_BYTES + UDP_BYTES
+_SETTLE_S, _WATCH_S = 5.0, 12.0
 _OPUS = TxAudio(encoder=EncoderId.OPUS_24, framing_ms=20)
 
 
@@ -138,6 +150,51 @@ async def test_cpu_of_a_received_stream(table: Table, is_long: bool, channels: i
     )
     # Twenty talkers on twenty channels into one of two processors, with as much again for all else
     assert min(ours for ours, _ in found) * 20 < 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How late what was said was heard, milliseconds, and what hearing it cost."""
+
+    delays_ms: list[float]
+    cpu_share: float
+
+
+def hear_talker(radio: type[ParleyChannel] | type[MumbleCall], folder: Path) -> Heard:
+    with stage(folder) as set_, radio(set_.a, set_.b) as pair:
+        time.sleep(_SETTLE_S)
+        with Ear(set_.a.pulse, "micfeed", 5) as mouth, Ear(set_.b.pulse, "spk", 5) as ear:
+            used, began = cpu_s(pair.listener_pid), time.monotonic()
+            play(set_.a.pulse, chirps(_WATCH_S))
+            time.sleep(0.5)
+            share = (cpu_s(pair.listener_pid) - used) / (time.monotonic() - began)
+    found = chirp_delays(mouth.recording, ear.recording)
+    print(f"{radio.name}: {[round(1000 * late) for _, late in found]} ms, {share:.3f} s/s")
+    assert len(found) > 0.8 * _WATCH_S / 0.7, f"not all that {radio.name} was told came out at its other end"
+    return Heard([1000 * late for _, late in found], share)
+
+
+@pytest.mark.timeout(900)
+def test_mouth_to_ear_of_a_talker(table: Table, tmp_path: Path) -> None:
+    need_stage()
+    found: dict[str, list[Heard]] = {}
+    for number in range(3):
+        for radio in (ParleyChannel, MumbleCall):
+            if radio.missing() is None:  # without Mumble Parley is still held to its own mark
+                found.setdefault(radio.name, []).append(hear_talker(radio, tmp_path / f"{number}-{radio.name}"))
+    told = MumbleCall.missing()
+    if told is not None:
+        print(told)
+    ours, theirs = found["parley"], found.get("mumble", [])
+    delays = {name: [statistics.median(one.delays_ms) for one in each] for name, each in found.items()}
+    worst = ", ".join(
+        f"{name} at most {max(max(one.delays_ms) for one in each):.0f} ms" for name, each in found.items()
+    )
+    base = ("mumble", delays["mumble"]) if theirs else None
+    table.add(EAR, "parley by multicast", "ms", delays["parley"], base=base, note=worst, by_median=True)
+    base = ("mumble", [one.cpu_share for one in theirs]) if theirs else None
+    table.add(LISTENING, "parley channel join", "s/s", [one.cpu_share for one in ours], base=base)
+    assert statistics.median(delays["parley"]) < MOST_MS
 
 
 @contextlib.contextmanager
