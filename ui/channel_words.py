@@ -10,6 +10,7 @@ from ui import words
 
 NAMELESS = "Somebody"
 _DAY_S = 86_400.0
+_QUIET_DB = 60.0  # below full scale: a level of nothing
 
 MODES = {
     TalkMode.HOLD: ("Hold to talk", "Talk while the button or the key is down"),
@@ -35,6 +36,7 @@ class Face:
     icon: str = ""
     warns: bool = False  # the second line says what went wrong
     urgent: bool = False  # an emergency
+    level: float | None = None  # how loud one's own voice is, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,10 @@ def _sending(channel: ChannelInfo, now: float | None) -> Face:
     title = "Emergency: you are talking" if sending.emergency else "You are talking"
     if channel.full_duplex and channel.talkers:
         how = f"with {_names(channel.talkers)}"
-    return Face(title, " · ".join(part for part in (how, time_) if part), "sending", "mic", urgent=sending.emergency)
+    level = sending.level_dbfs
+    loud = None if level is None else min(1.0, max(0.0, 1.0 + level / _QUIET_DB))
+    text = " · ".join(part for part in (how, time_) if part)
+    return Face(title, text, "sending", "mic", urgent=sending.emergency, level=loud)
 
 
 def _receiving(channel: ChannelInfo, now: float | None) -> Face:

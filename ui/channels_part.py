@@ -91,7 +91,7 @@ class ChannelsPart(QObject):
             from ui.widgets.emergency_banner import EmergencyBanner
 
             banner = self._banner = EmergencyBanner(self._context.theme)
-            banner.show_wanted.connect(self._show_mission)
+            banner.show_wanted.connect(self._window.show_mission)  # type: ignore[attr-defined]
             banner.dismissed.connect(self._context.dismiss_emergency)
             banner.own_over.connect(
                 lambda mission: self._context.ask(lambda engine: engine.channels.clear_emergency(mission))
@@ -102,7 +102,3 @@ class ChannelsPart(QObject):
         self._shell.arrange()
         if set(self._banner.sentences) - fresh:
             QApplication.alert(self._window)
-
-    def _show_mission(self, mission_id: str) -> None:
-        self._book.show_mission(mission_id)
-        self._rail.chosen.emit("channels")

@@ -74,7 +74,7 @@ class MainWindow(QMainWindow):
         self.column.called.connect(self._show_stage)
         self.column.people.chosen.connect(self._contact_chosen)
         self.column.people.edit_wanted.connect(self.open_contact)
-        self.column.channels.chosen.connect(self._show_channels)
+        self.column.channels.chosen.connect(self.show_mission)
         self.column.channels.open_wanted.connect(self.open_mission)
         self.column.channels.export_wanted.connect(self.export_mission)
         self.column.channels.edit_wanted.connect(self.edit_mission)
@@ -174,6 +174,13 @@ class MainWindow(QMainWindow):
         if self.context.book.stage is None and not self.channels.shown:
             self._rail_chosen("channels")
 
+    def show_mission(self, mission_id: str) -> None:
+        """Bring a mission's cards to the stage."""
+        self.context.channels.show_mission(mission_id)
+        self._show_list("channels")
+        self.shell.slide_back()
+        self._mark()
+
     def export_mission(self, mission_id: str) -> None:
         from ui.dialogs.mission_export import export_mission_dialog
 
@@ -257,12 +264,6 @@ class MainWindow(QMainWindow):
         self.column.show_history() if key == "history" else self.column.show_people()
         if was_channels:
             self._show_stage()
-
-    def _show_channels(self) -> None:
-        """A mission was chosen: its cards come to the stage."""
-        self.channels.show()
-        self.shell.slide_back()
-        self._mark()
 
     def _mark(self) -> None:
         for key in ("people", "channels", "history"):

@@ -107,9 +107,7 @@ def others(stage: Stage) -> None:
         scenes.boats(why_mute=silent, muted=True),
         scenes.shore(joined=False),
         more("d", "Pilots", full_duplex=True, talkers=two),
-        scenes.channel(
-            scenes.ChannelId("m1", "e"), "Tower with a long name that is cut", held_back=scenes.CallRule.PAUSE
-        ),
+        scenes.channel(ChannelId(scenes.HARBOUR, "e"), "Tower with a long name that is cut", held_back=CallRule.PAUSE),
         more("f", "Voice", talk_mode=TalkMode.VOICE, armed=True),
         more("g", "Ducked", held_back=CallRule.DUCK, pan=-0.6, volume=0.4),
         name="channels-others",

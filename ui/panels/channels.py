@@ -6,7 +6,7 @@ import time
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from app.events import ChannelId, ChannelInfo, MissionInfo
 from ui.channel_keys import TalkKeys, key_name
@@ -26,7 +26,7 @@ _BESIDE_FROM = 860  # pixels; from here on bursts and messages stand side by sid
 WHAT_IT_IS = (
     "A mission is a set of channels that a group shares: who has it can hear and talk on them, without an account and "
     "without a server. Open one that somebody gave you, from a file, a QR picture or a link, or drop the file on this "
-    "window."
+    "window. Or make one of your own and give it to the others."
 )
 
 
@@ -35,7 +35,7 @@ class ChannelsPanel(QStackedWidget):
 
     open_wanted = Signal()
     export_wanted = Signal(str)
-    edit_wanted = Signal(str)
+    edit_wanted = Signal(object)  # the mission's id; None: a new one
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -73,7 +73,13 @@ class ChannelsPanel(QStackedWidget):
         box.addWidget(self.none_title)
         box.addWidget(self.none_words)
         box.addSpacing(6)
-        box.addWidget(self.open, 0, Qt.AlignmentFlag.AlignLeft)
+        self.make = button("Make a new one…", "makeMissionButton", lambda: self.edit_wanted.emit(None))
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.open)
+        row.addWidget(self.make)
+        row.addStretch(1)
+        box.addLayout(row)
         box.addStretch(2)
         return page
 
@@ -135,6 +141,7 @@ class ChannelsPanel(QStackedWidget):
         self.none_title.setText("No mission open" if told else "Starting…")
         self.none_words.setText(WHAT_IT_IS if told else "Your missions appear in a moment.")
         self.open.setVisible(told)
+        self.make.setVisible(told)
         self.texts.show_mission(None)
         self.bursts.show_channel(None)
 

@@ -18,12 +18,12 @@ _AGAIN_MS = 15_000  # "2 min ago" and "ends in 5 min" go on
 
 
 class ChannelsColumn(QWidget):
-    """`chosen`: a mission was chosen to be looked at; `open_wanted`: another one is to be opened."""
+    """`chosen`: a mission (its id) was chosen to be looked at; `open_wanted`: another one is to be opened."""
 
-    chosen = Signal()
+    chosen = Signal(str)
     open_wanted = Signal()
     export_wanted = Signal(str)
-    edit_wanted = Signal(str)
+    edit_wanted = Signal(object)  # the mission's id; None: a new one
     called = Signal()  # as the other lists of the column have it; nobody is called from here
 
     def __init__(self, context: Context) -> None:
@@ -121,7 +121,7 @@ class ChannelsColumn(QWidget):
                 self._select(self.model.row_of(shown.id))
         elif row.kind == MISSION:
             self._book.show_mission(row.mission)
-            self.chosen.emit()
+            self.chosen.emit(row.mission)
 
     def _activate(self, row: object) -> None:
         """Enter: as a click does; whoever is gone with an emergency leaves the list."""
@@ -148,15 +148,18 @@ def mission_menu(
     context: Context,
     mission_id: str,
     export: Callable[[str], object],
-    edit: Callable[[str], object],
+    edit: Callable[[str | None], object],
     parent: QWidget,
 ) -> QMenu:
-    """Make the menu of one mission; `export` is called to give it to others, `edit` to change it."""
+    """Make the menu of one mission; `export` is called to give it to others, `edit` to
+    change it, or with None to make a new one."""
     menu = QMenu(parent)
     menu.setObjectName("missionMenu")
     menu.aboutToHide.connect(menu.deleteLater)
     menu.addAction("Give it to others…", lambda: export(mission_id))
     menu.addAction("Edit it…", lambda: edit(mission_id))
+    menu.addAction("Make a new mission…", lambda: edit(None))
+    menu.addSeparator()
     forget = menu.addMenu("Close this mission")
     forget.setObjectName("closeMissionMenu")
     forget.addAction("Close it and forget its keys here", lambda: close_mission(context, mission_id))

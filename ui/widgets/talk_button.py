@@ -159,7 +159,20 @@ class TalkButton(QAbstractButton):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(title if face.state == "sending" else tokens.accent), 2))
             painter.drawRoundedRect(area.adjusted(3, 3, -3, -3), RADIUS - 3, RADIUS - 3)
+        if face.level is not None:
+            self._paint_level(painter, area, face.level)
         self._paint_words(painter, area.adjusted(12, 8, -12, -8), title, text)
+
+    def _paint_level(self, painter: QPainter, area: QRectF, level: float) -> None:
+        """Show at the lower edge that the microphone hears something."""
+        groove = QRectF(area.left() + 16, area.bottom() - 12, area.width() - 32, 4)
+        painter.setPen(Qt.PenStyle.NoPen)
+        for share, opacity in ((1.0, 0.3), (level, 1.0)):
+            painter.setOpacity(opacity)
+            painter.setBrush(QColor("#ffffff"))
+            if share > 0:
+                painter.drawRoundedRect(QRectF(groove.left(), groove.top(), groove.width() * share, 4), 2, 2)
+        painter.setOpacity(1.0)
 
     def _paint_words(self, painter: QPainter, area: QRectF, title: str, text: str) -> None:
         large = QFont(self.font())
