@@ -275,6 +275,10 @@ def test_a_mission_is_given_as_file_picture_and_link_and_nothing_is_replaced_una
     assert missions.read_file(picture) == relief
 
     dialog.packed = ""
+    dialog.passphrase.setText("short")
+    desk.wait(lambda: "A passphrase for a mission has 8 to 1,024 characters." in dialog.answer.text())
+    assert dialog.qr.modules.isNull()  # never the one without a passphrase
+    assert not dialog.copy_link.isEnabled()
     dialog.passphrase.setText(WORDS)
     desk.wait(lambda: bool(dialog.packed))
     file = tmp_path / "relief.ice"

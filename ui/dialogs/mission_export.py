@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QGridLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QFileDialog, QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.engine import missions
 from app.engine.errors import EngineError
@@ -60,8 +60,13 @@ class ExportMissionDialog(FormDialog):
         self.qr.clicked.connect(lambda: QrScreen(self, self.qr.modules).showFullScreen())
         self.too_large = label("", "value", "exportTooLarge", wrap=True)
         self.too_large.hide()
-        self.add_widget(self.too_large)
-        self._box.addWidget(self.qr, 1)
+        shown = QWidget()
+        column = QVBoxLayout(shown)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.too_large)
+        column.addWidget(self.qr, 100)
+        column.addStretch(1)
+        self._box.addWidget(shown, 1)
         self.question = Question("exportQuestion")
         self.add_widget(self.question)
         self.save_file = button("Save as file…", "exportFile", self._save_file, look="primary")
@@ -134,6 +139,8 @@ class ExportMissionDialog(FormDialog):
     def _ready(self, on: bool) -> None:
         for part in (self.save_file, self.save_qr, self.copy_link, self.copy_text):
             part.setEnabled(on)
+        if not on:
+            self.qr.clear()  # it is not what stands in the fields any more
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._context.tasks.start(self._told(work))

@@ -66,15 +66,21 @@ class OpenMissionDialog(FormDialog):
         self._steps = (self._make_choice(), self._make_passphrase(), self._make_preview(), self._make_camera())
         for step in self._steps:
             self._box.addWidget(step, 1)
-        self.back = button("Another", "missionBack", self.choose, hint="Choose another file, picture or text")
+        self.back = button("Back", "missionBack", self.choose, hint="Choose another file, picture or text")
+        self.make = button("Make a new one…", "missionNew", self._make_new, look="link")
+        left = QWidget()
+        row = QHBoxLayout(left)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.back)
+        row.addWidget(self.make)
         self.cancel = button("Cancel", "missionCancel", self.reject)
         self.go = button("Read", "missionGo", self._go, look="primary")
         self.go.setDefault(True)
-        self.add_buttons(self.cancel, self.go, first=self.back)
+        self.add_buttons(self.cancel, self.go, first=left)
         self.finished.connect(self._stop_camera)
         MissionDrops(self, self.read).watch(self.text)
         self.choose()
-        self.resize(520, 320)
+        self.resize(520, 360)
 
     # The steps ----------------------------------------------------------------------------------------------------
 
@@ -84,14 +90,12 @@ class OpenMissionDialog(FormDialog):
         self.file = button(
             "Choose a file…", "missionFile", self._choose_file, hint="A mission, or a picture of its QR code"
         )
-        self.make = button("Make a new one…", "missionNew", self._make_new, look="link")
         self.paste = button("Paste", "missionPaste", self._paste, hint="A picture, a link or text from the clipboard")
         row.addWidget(self.file)
         self.scan = button("Camera", "missionScan", self.look_through_camera, hint="Read a QR picture")
         row.addWidget(self.paste)
         row.addWidget(self.scan)
         row.addStretch(1)
-        row.addWidget(self.make)
         box.addLayout(row)
         box.addWidget(label("Or a link, or the mission's text:", "small"))
         self.text = QPlainTextEdit()
@@ -144,6 +148,7 @@ class OpenMissionDialog(FormDialog):
         for index, step in enumerate(self._steps):
             step.setVisible(index == number)
         self.back.setVisible(number > 0)
+        self.make.setVisible(number == 0)
         self.go.setVisible(number != _CAMERA)
         self.go.setText(go)
         self.go.setAccessibleName(go)

@@ -35,6 +35,11 @@ class QrView(QWidget):
         self.updateGeometry()
         self.update()
 
+    def clear(self) -> None:
+        """Show nothing, and keep the room for the next one."""
+        self.modules = QImage()
+        self.update()
+
     def sizeHint(self) -> QSize:
         side = max(self.modules.width() * _LEAST, 300)
         return QSize(side, side)
@@ -58,11 +63,11 @@ class QrView(QWidget):
         return made
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if event.button() is Qt.MouseButton.LeftButton:
+        if event.button() is Qt.MouseButton.LeftButton and not self.modules.isNull():
             self.clicked.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter) and not self.modules.isNull():
             self.clicked.emit()
         else:
             super().keyPressEvent(event)
