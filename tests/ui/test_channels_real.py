@@ -27,6 +27,7 @@ from ui.bridge import EngineBridge
 from ui.context import Context
 from ui.main_window import MainWindow
 from ui.panels.channels import ChannelsPanel
+from ui.panels.diagnostics import DiagnosticsPane
 from ui.theme.manager import Theme
 from ui.widgets.talk_button import TalkButton
 
@@ -162,6 +163,18 @@ def test_a_mission_is_dropped_talked_on_with_mouse_and_key_and_replayed(
     qtbot.mouseClick(ben.panel.bursts.view.viewport(), LEFT, pos=ben.panel.bursts.button_centre(burst.burst_id))
     ben.wait(lambda: ben.window.context.channels.playing == burst.burst_id)
     ben.wait(lambda: ben.window.context.channels.playing is None)
+
+    ben.window.toggle_pane()
+    pane = ben.window.findChild(DiagnosticsPane, "pane")
+    assert isinstance(pane, DiagnosticsPane)
+    pane.tabs.setCurrentWidget(pane.channels)
+    figures = pane.channels.blocks[boats]
+    ben.wait(lambda: bool(figures.talkers.rows))
+    assert figures.talkers.rows[0].cells[0] == ("Ada", "opus")
+    assert figures.story.title.text().startswith("Multicast")
+    assert figures.cost.figure.text() == "58.3 kb/s"
+    assert int(figures.heard.figure.text()) > 0
+    ben.window.toggle_pane()
 
     qtbot.keyClicks(ben.panel.texts.field, "All well")
     qtbot.keyClick(ben.panel.texts.field, Qt.Key.Key_Return)
