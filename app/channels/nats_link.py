@@ -38,6 +38,7 @@ CONFIRM_EACH = 10
 MOST_WAITING = 64  # datagrams that came and were not handed on yet
 CLOSE_LIMIT_S = 2.0
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_OVER = (UnexpectedEOF, StaleConnectionError, ConnectionResetError, BrokenPipeError)
 _NEVER_S = 1e6  # nats-py's own pings: the cluster's take their place
 
 
@@ -152,7 +153,7 @@ def reason(error: BaseException) -> str:
         return "it does not answer"
     if isinstance(error, ImportError):
         return "WebSocket needs the Python package aiohttp, which is not installed"
-    if isinstance(error, (UnexpectedEOF, StaleConnectionError, ConnectionResetError, BrokenPipeError)):
+    if isinstance(error, _OVER):
         return "it ended the connection"
     if isinstance(error, NatsError):
         words = str(error).removeprefix("nats: ").strip("'\" ")
@@ -237,6 +238,7 @@ class NatsConnection:
             closed_cb=self._ended,
             allow_reconnect=False,
             max_reconnect_attempts=1,
+            reconnect_time_wait=0,  # else it sleeps for it where leaving and a refusal come together
             connect_timeout=connect_timeout_s,  # type: ignore[arg-type]
             ping_interval=_NEVER_S,  # type: ignore[arg-type]
             no_echo=True,
@@ -261,6 +263,10 @@ class NatsConnection:
                 self._failed.set_result(error)
         elif _is_forbidden(error):  # said after the first datagram: the server has no earlier word for it
             self._lose(error)
+        elif isinstance(error, _OVER):
+            # Where something waits to be written, nats-py would stumble over it and never say that it has closed.
+            self._client._pending, self._client._pending_data_size = [], 0
+            self._lose(error)
 
     async def _ended(self) -> None:
         self._lose(self._client.last_error)
@@ -280,6 +286,8 @@ class NatsConnection:
             await self._client.publish(self._subject, datagram)
         except (NatsError, OSError) as error:
             log.debug("rallypoint %s: sending: %s", self._target, error)
+            if self._client.is_closed:
+                self._lose(self._client.last_error or error)
             return
         self._sent += 1
         if self._sent % CONFIRM_EACH == 0:

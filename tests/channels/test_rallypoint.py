@@ -150,6 +150,30 @@ async def _heard(speaker: Phone, listener: Phone) -> None:
 
 
 @needs_server
+async def test_the_loss_of_a_node_is_known_at_once_in_mid_burst(
+    authority: Authority, servers: list[Rallypoint], tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    servers.append(Rallypoint(tmp_path, port, tls(authority.issue("mid-burst"))))
+    target = RallypointTarget("127.0.0.1", port, ca_certificates=(authority.pem,))
+    for _ in range(5):  # something of the burst waits to be written when the end comes, nearly always
+        await servers[0].run()
+        anna = Phone([target])
+        await anna.link.start()
+        await anna.until(True)
+        for number in range(400):
+            if number == 200:
+                servers[0].kill()
+            anna.send(number.to_bytes(2, "big"))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(3):  # a ping would know it after 15
+            while anna.link.state.is_up:
+                anna.send(b"more")
+                await asyncio.sleep(0.001)
+        await anna.link.close()
+
+
+@needs_server
 async def test_what_a_stuck_rallypoint_cannot_take_is_dropped_and_not_said_later(
     authority: Authority, servers: list[Rallypoint], tmp_path: Path
 ) -> None:
