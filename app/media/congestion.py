@@ -30,6 +30,10 @@ from app.media.twcc import TransportFeedback
 
 FLUSH_S = 0.005
 SOONER_S = 0.005  # a timer for feedback is only set anew where that is so much sooner
+# Feedback leaves with sound or a picture that is sent about when it is due: then both ends wake up once for both, and a
+# wake-up costs more than what is done in it.
+ALONG_S, ALONG_SHARE = 0.005, 0.2  # so much before it is due, or such a share of the time since the last one, …
+WAITS_S = 0.004  # … and it waits so long for that; not where packets come late
 LEAST_LIMIT_BPS = 10_000
 
 
@@ -115,6 +119,7 @@ class _Transport:
         self._kept_to: dict[str, Limit] = {}  # limits that the peer is still to be told of, by stream
         self._flush_timer: asyncio.TimerHandle | None = None
         self._feedback_timer: asyncio.TimerHandle | None = None
+        self._feedback_from = 0.0  # with something else
         self._feedback_at = 0.0  # monotonic; not every loop's handles know their time
 
     def configure(self, streams: list[RtpStream]) -> None:
@@ -131,7 +136,11 @@ class _Transport:
     # Sending ------------------------------------------------------------------------------------------------
 
     def send(self, packets: list[Outgoing]) -> None:
-        self.sends.put(packets, time.monotonic())
+        now = time.monotonic()
+        self.sends.put(packets, now)
+        if self._feedback_timer is not None and now >= self._feedback_from:
+            self._feedback_timer.cancel()
+            self._tell()
         self._arm_flush()
 
     def _flush(self) -> None:
@@ -174,7 +183,9 @@ class _Transport:
                 return
             timer.cancel()
         self._feedback_at = due
-        self._feedback_timer = asyncio.get_running_loop().call_later(due - now, self._tell)
+        self._feedback_from = due - max(ALONG_S, ALONG_SHARE * (due - self._feedback.told_at))
+        wait_s = due - now if is_late else due - now + WAITS_S
+        self._feedback_timer = asyncio.get_running_loop().call_later(wait_s, self._tell)
 
     def _tell(self) -> None:
         self._feedback_timer = None

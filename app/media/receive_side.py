@@ -86,7 +86,7 @@ class Feedback:
     def __init__(self) -> None:
         self._log = ArrivalLog()
         self._rate = RateMeter(RATE_WINDOW_S)
-        self._told_at = 0.0
+        self.told_at = 0.0  # the last time
         self._media_ssrc = 0
         self._hurried_until = 0.0
 
@@ -104,15 +104,15 @@ class Feedback:
             return None
         rate = self._rate.per_second(now)
         if rate is None:
-            return self._told_at + FIRST_PAUSE_S
+            return self.told_at + FIRST_PAUSE_S
         is_hurried = now < self._hurried_until and rate * 8 > HURRIED_FROM_BPS
         share = HURRIED_SHARE if is_hurried else FEEDBACK_SHARE
         pause = FEEDBACK_BITS / (share * rate * 8) if rate > 0 else MOST_PAUSE_S
-        return self._told_at + min(MOST_PAUSE_S, max(LEAST_PAUSE_S, pause))
+        return self.told_at + min(MOST_PAUSE_S, max(LEAST_PAUSE_S, pause))
 
     def take(self, ssrc: int, now: float) -> list[TransportFeedback]:
         """Make what there is to tell."""
-        self._told_at = now
+        self.told_at = now
         return self._log.take(ssrc, self._media_ssrc, now)
 
 

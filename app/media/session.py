@@ -31,7 +31,7 @@ from app.media.routing import Router
 from app.media.rtcp import Bye, ReceiverReport
 from app.media.stream import RtpStream, StreamHost
 from app.media.transport import MediaTransport
-from app.media.worker import Worker
+from app.media.worker import Worker, join_all
 from app.owned_tasks import OwnedTasks
 from app.settings import MediaSettings
 
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.020
+ALONG_S = 0.004  # earlier or later than that: with what is sent, for one wake-up less
 REPORT_S = 1.0
 _DEVICES_AND_SWITCHES = (
     *("microphone", "speaker", "ring_device", "camera"),
     *("echo_cancellation", "noise_suppression", "gain_control"),
 )
-JOIN_S = 5.0
 
 
 class MediaSession:
@@ -99,6 +99,7 @@ class MediaSession:
         self._taps: MediaTaps | None = None
         self._volume = 1.0
         self._timer: asyncio.TimerHandle | None = None
+        self._tick_at = 0.0
         self._next_report = 0.0
         self._arrived_at: float | None = None  # of the datagram that is being taken
         self._closed = False
@@ -353,7 +354,7 @@ class MediaSession:
         await self._tasks.close()
         workers, self._retired = self._retired, []
         if workers:
-            await asyncio.get_running_loop().run_in_executor(None, _join, workers)
+            await asyncio.get_running_loop().run_in_executor(None, join_all, workers)
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -429,6 +430,8 @@ class MediaSession:
     def _send_rtp(self, transport: str, packets: list[Outgoing]) -> None:
         if self._gate_open and not self._closed:
             self._congestion.send(transport, packets)
+            if time.monotonic() >= self._tick_at - ALONG_S:
+                self._tick()
 
     def _send_packet(self, transport: str, packet: bytes) -> bool:
         return self._gate_open and not self._closed and self._transport(transport).send_rtp((packet,)) == 1
@@ -445,10 +448,13 @@ class MediaSession:
 
     def _set_timer(self) -> None:
         if self._timer is None and not self._closed:
-            self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+            self._tick_at = time.monotonic() + TICK_S
+            self._timer = asyncio.get_running_loop().call_later(TICK_S + ALONG_S, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._tick_at = None, float("inf")  # what is sent in it calls for no other one
         now = time.monotonic()
         for stream in self._streams.values():
             stream.tick(now)
@@ -488,11 +494,3 @@ class MediaSession:
     def _retire(self, worker: Worker) -> None:
         worker.stop()
         self._retired.append(worker)
-
-
-def _join(workers: list[Worker]) -> None:
-    """Wait for the threads of a closed call; a device driver that hangs is left behind."""
-    deadline = time.monotonic() + JOIN_S
-    for worker in workers:
-        if not worker.join(max(0.01, deadline - time.monotonic())):
-            logger.warning("a media thread did not end within %.0f seconds", JOIN_S)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 logger = logging.getLogger(__name__)
 
+JOIN_S = 5.0
 MOST_QUEUED = 2_000  # packets between a worker and a loop that does not run
 
 
@@ -53,6 +55,14 @@ class Worker:
             self._body(self.stopping)
         except Exception:
             logger.exception("the worker %s failed", self._thread.name)
+
+
+def join_all(workers: Iterable[Worker]) -> None:
+    """Wait for threads that were told to stop, five seconds in all; a device driver that hangs is left behind."""
+    deadline = time.monotonic() + JOIN_S
+    for worker in workers:
+        if not worker.join(max(0.01, deadline - time.monotonic())):
+            logger.warning("a media thread did not end within %.0f seconds", JOIN_S)
 
 
 class Outbox:
