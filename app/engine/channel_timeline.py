@@ -82,18 +82,24 @@ class ChannelTimeline:
 
     async def bursts(self, channel: ChannelId | None = None, most: int = 100) -> tuple[BurstInfo, ...]:
         """Give the last bursts of a channel, or of all, the newest first."""
+        if not await self._is_there():
+            return ()
         store = await self._opened()
         return await self._in_thread(lambda: store.bursts(channel, most))
 
     async def clear(self, channel: ChannelId | None = None) -> None:
         """Delete everything of a channel, or of all."""
+        if not await self._is_there():
+            return
         store = await self._opened()
         await self._in_thread(lambda: store.clear(channel))
 
     async def forget_mission(self, mission: str) -> None:
         """Delete everything of a mission that is closed; waits for what is being kept of it."""
-        store = await self._opened()
         await self._writing.finish()
+        if not await self._is_there():
+            return
+        store = await self._opened()
         await self._in_thread(lambda: store.forget_mission(mission))
 
     async def export(self, burst_id: str, path: Path) -> None:
@@ -154,7 +160,7 @@ class ChannelTimeline:
     # Files ----------------------------------------------------------------------------------------------------
 
     async def _look_after(self) -> None:
-        if not await asyncio.to_thread(self._kept.profile.timeline_path.is_dir):
+        if not await self._is_there():
             return
         try:
             store = await self._opened()
@@ -163,6 +169,10 @@ class ChannelTimeline:
                 await asyncio.to_thread(store.tidy)
         except EngineError as error:
             self._tell(str(error))
+
+    async def _is_there(self) -> bool:
+        """Tell whether anything was ever kept: until then there is neither a folder nor a key."""
+        return self._store is not None or await asyncio.to_thread(self._kept.profile.timeline_path.exists)
 
     async def _keep(self, burst: FinishedBurst, options: TimelineOptions) -> None:
         try:

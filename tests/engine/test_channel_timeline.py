@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import wave
 from collections.abc import AsyncIterator
@@ -72,6 +73,14 @@ async def test_a_burst_is_kept_told_of_and_there_after_a_restart(tmp_path: Path)
         await timeline.forget_mission(ALPHA.mission)
         assert await timeline.bursts() == ()
     assert files(tmp_path / "timeline") == []
+
+
+async def test_until_something_is_said_there_is_neither_a_folder_nor_a_key(tmp_path: Path) -> None:
+    async with a_timeline(tmp_path) as (timeline, _):
+        assert await timeline.bursts() == ()
+        await timeline.clear()
+        await timeline.forget_mission("m-1")
+    assert os.listdir(tmp_path) == []
 
 
 async def test_a_burst_is_played_and_its_end_is_told(tmp_path: Path) -> None:
