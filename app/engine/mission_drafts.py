@@ -55,6 +55,7 @@ __all__ = [
     "Address",
     "ChannelCost",
     "ConnectionStrategy",
+    "DraftCheck",
     "EncoderChoice",
     "FieldProblem",
     "Group",
@@ -74,7 +75,6 @@ __all__ = [
     "new_rallypoint",
     "notices",
     "pin_is_right",
-    "problems",
     "servers_of",
     "with_pin",
     "with_servers",
@@ -217,47 +217,52 @@ def cost(mission: Mission, group: Group) -> ChannelCost | None:
     return ChannelCost(stream.kbps)
 
 
-def problems(mission: Mission) -> tuple[FieldProblem, ...]:
-    """What is wrong with a draft: of the mission and of each channel the first field, and then what they are together.
+class DraftCheck:
+    """Says what is wrong with a draft. What was found of a channel is kept until that channel is another object."""
 
-    The channels are numbered in the draft's own order.
-    """
-    found = list(_problems(mission))
-    if found:
-        return tuple(found)
-    try:
-        # Not `checked`: that sorts the channels, and the path's number would be another one's.
-        Mission.parse(str(mission))
-    except MissionError as error:
-        return (FieldProblem(error.path, error.why),)
-    return ()
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Group, tuple[FieldProblem, ...]]] = {}
 
+    def problems(self, mission: Mission) -> tuple[FieldProblem, ...]:
+        """Every field that is wrong, by its path; the channels are numbered in the draft's own order."""
+        known, self._known = self._known, {}
+        for group in mission.groups:
+            before = known.get(id(group))
+            is_same = before is not None and before[0] is group
+            self._known[id(group)] = before if is_same and before else (group, tuple(_problems_of_group(group)))
+        return tuple(self._found(mission))
 
-def _problems(mission: Mission) -> Iterator[FieldProblem]:
-    if not mission.groups:
-        yield FieldProblem("groups", "is empty: add a channel")
-    ids: set[str] = set()
-    try:
-        Mission.parse(str(replace(mission, groups=())))
-    except MissionError as error:
-        yield FieldProblem(error.path, error.why)
-    for index, group in enumerate(mission.groups):
-        own_id = group.id if group.id_override else group.computed_id
-        if own_id in ids:
-            yield FieldProblem(f"groups[{index}].name", "is there twice, with the same key and addresses")
-        ids.add(own_id)
-        yield from _problems_of_group(group, f"groups[{index}]")
-
-
-def _problems_of_group(group: Group, path: str) -> Iterator[FieldProblem]:
-    """Every field that is wrong: what was found is put right in a copy, and the rest looked through again."""
-    written = strict_json.read_object(strict_json.write(group.to_json()))
-    for _ in range(_MOST_PROBLEMS):
+    def _found(self, mission: Mission) -> Iterator[FieldProblem]:
         try:
-            Group.read(Fields(written, path))
+            Mission.parse(str(replace(mission, groups=())))
         except MissionError as error:
             yield FieldProblem(error.path, error.why)
-            if not _put_right(written, error.path.removeprefix(path).removeprefix(".")):
+        if not mission.groups:
+            yield FieldProblem("groups", "is empty: add a channel")
+        ids: set[str] = set()
+        for index, group in enumerate(mission.groups):
+            path = f"groups[{index}]"
+            own_id = group.id if group.id_override else group.computed_id
+            if own_id in ids:
+                yield FieldProblem(f"{path}.name", "is there twice, with the same key and addresses")
+            ids.add(own_id)
+            for problem in self._known[id(group)][1]:
+                yield FieldProblem(f"{path}.{problem.path}", problem.why)
+
+
+def _problems_of_group(group: Group) -> Iterator[FieldProblem]:
+    """Every field that is wrong: what was found is put right in a copy, and the rest looked through again."""
+    try:
+        written = strict_json.read_object(strict_json.write(group.to_json()))
+    except MissionError as error:
+        yield FieldProblem("name", error.why)
+        return
+    for _ in range(_MOST_PROBLEMS):
+        try:
+            Group.read(Fields(written))
+        except MissionError as error:
+            yield FieldProblem(error.path, error.why)
+            if not _put_right(written, error.path):
                 return
         else:
             return

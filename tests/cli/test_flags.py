@@ -187,6 +187,10 @@ def test_a_flag_before_the_command_counts_as_one_after_it() -> None:
         (["--profile", "x", "tel:+4930"], ["--profile", "x", "window", "tel:+4930"]),
         (["call", "sip:ada@example.org"], ["call", "sip:ada@example.org"]),
         (["--json", "listen"], ["--json", "listen"]),
+        (["relief.ice"], ["window", "relief.ice"]),
+        (["--profile", "x", "parley:mission/??a"], ["--profile", "x", "window", "parley:mission/??a"]),
+        (["--profile", "x.ice", "relief.ice"], ["--profile", "x.ice", "window", "relief.ice"]),
+        (["mission", "show", "relief.ice"], ["mission", "show", "relief.ice"]),
     ],
 )
 def test_a_bare_link_is_for_the_window(given: list[str], understood: list[str]) -> None:

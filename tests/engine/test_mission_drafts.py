@@ -9,7 +9,7 @@ import pytest
 
 from app.engine import mission_drafts, missions
 from app.engine.errors import EngineError
-from app.engine.mission_drafts import Address, ConnectionStrategy, GroupType, Mission, Rallypoint
+from app.engine.mission_drafts import Address, ConnectionStrategy, DraftCheck, GroupType, Mission, Rallypoint
 from app.engine.mission_pins import PinTries
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -36,7 +36,7 @@ def test_each_wrong_field_is_named_in_the_drafts_own_order() -> None:
     bad = replace(made.groups[0], name="", rx=Address("300.1.1.1", 1), crypto_password="xyz")
     bad = mission_drafts.with_servers(bad, (Rallypoint(Address("no host", 1)), Rallypoint(Address("fine", 1))))
     made = replace(made, name="", groups=(*made.groups, bad))
-    paths = [problem.path for problem in mission_drafts.problems(made)]
+    paths = [problem.path for problem in DraftCheck().problems(made)]
     assert paths == [
         "name",
         "groups[2].name",
@@ -44,14 +44,14 @@ def test_each_wrong_field_is_named_in_the_drafts_own_order() -> None:
         "groups[2].rx.address",
         "groups[2].rallypointCluster.rallypoints[0].host.address",
     ]
-    assert mission_drafts.problems(draft()) == ()
+    assert DraftCheck().problems(draft()) == ()
 
 
 def test_the_same_channel_twice_and_no_channel_are_wrong() -> None:
     made = draft()
-    (problem,) = mission_drafts.problems(replace(made, groups=(*made.groups, made.groups[1])))
+    (problem,) = DraftCheck().problems(replace(made, groups=(*made.groups, made.groups[1])))
     assert (problem.path, problem.why) == ("groups[2].name", "is there twice, with the same key and addresses")
-    (problem,) = mission_drafts.problems(replace(made, groups=()))
+    (problem,) = DraftCheck().problems(replace(made, groups=()))
     assert (problem.path, problem.why) == ("groups", "is empty: add a channel")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.engine.mission_drafts import FieldProblem, Group, GroupType, Mission, new_channel, problems
+from app.engine.mission_drafts import DraftCheck, FieldProblem, Group, GroupType, Mission, new_channel
 
 
 class Draft(QObject):
@@ -21,6 +21,7 @@ class Draft(QObject):
         self.mission = mission
         self.pin: str | None = None  # a new one that was typed
         self.drop_pin = False
+        self._check = DraftCheck()
 
     @property
     def is_changed(self) -> bool:
@@ -51,7 +52,7 @@ class Draft(QObject):
         self.changed.emit()
 
     def problems(self) -> tuple[FieldProblem, ...]:
-        return problems(self.mission)
+        return self._check.problems(self.mission)
 
     def _put(self, mission: Mission) -> None:
         if mission != self.mission:

@@ -326,10 +326,11 @@ class EditMissionDialog(QDialog):
             made = await asyncio.to_thread(mission_drafts.with_pin, made, pin)
         made = await asyncio.to_thread(mission_drafts.finished, made, datetime.now(UTC))
         channels = engine.channels
-        if made.id != self._mission_id and made.id in {info.id for info in await channels.list()}:
+        there = {info.id for info in await channels.list()}
+        if made.id != self._mission_id and made.id in there:
             raise EngineError(f"There is a mission named {made.name} already: choose another name.")
         info = await channels.open_mission(str(made), pin=pin)
-        if self._mission_id is not None and self._mission_id != info.id:
+        if self._mission_id is not None and self._mission_id in there - {info.id}:
             await channels.close_mission(self._mission_id)
         self._context.say(f"{info.name} is saved: {counted(len(info.channels), 'channel')}.", "good")
         if isValid(self):

@@ -17,3 +17,4 @@ def show_one(dialog: QWidget) -> None:
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.show()
     dialog.raise_()
+    dialog.activateWindow()
