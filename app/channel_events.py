@@ -123,7 +123,7 @@ class ChannelInfo:
     primary: bool = False
     talk_mode: TalkMode = TalkMode.HOLD
     held_back: CallRule | None = None  # a call pauses or ducks it now
-    grade: str = ""  # how good it is in one or two words ("ideal", "not acceptable"); "" where nothing was measured
+    grade: str = ""  # a sentence that begins with how good it is, as "Ideal."; "" where nothing was measured
 
 
 @dataclass(frozen=True, slots=True)

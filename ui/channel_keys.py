@@ -22,9 +22,12 @@ from PySide6.QtWidgets import (
 )
 
 from app.events import ChannelId
+from ui.widgets.talk_button import TalkButton
 
 _WATCH_MS = 150
+_REPEAT_MS = 40  # X11 tells a repeating key as released and pressed again; Qt does not always see that it is one
 _FUNCTION = {int(Qt.Key.Key_F1) + number: number for number in range(12) if number != 10}  # F11 is full screen
+_BUTTON_KEYS = frozenset({Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter})
 _PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier)
 
 
@@ -34,7 +37,10 @@ def key_name(number: int) -> str:
 
 
 class TalkKeys(QObject):
-    """`press` and `release` are called in pairs with the channel that a key stands for when it goes down."""
+    """`press` and `release` are called in pairs with the channel that a key stands for when it goes down.
+
+    Space and Enter on a talk button that has the focus hold that button instead.
+    """
 
     def __init__(
         self,
@@ -47,7 +53,8 @@ class TalkKeys(QObject):
         super().__init__(panel)
         self._panel, self._channel_of = panel, channel_of
         self._press, self._release = press, release
-        self._held: dict[int, ChannelId] = {}
+        self._held: dict[int, Callable[[], object]] = {}  # by key: what ends it
+        self._ending: dict[int, QTimer] = {}
         self._watched: QWidget | None = None
         self._watch = QTimer(self)  # a menu or another window may take the keyboard without the focus going anywhere
         self._watch.setInterval(_WATCH_MS)
@@ -56,20 +63,25 @@ class TalkKeys(QObject):
         assert isinstance(app, QApplication)
         app.focusChanged.connect(self._focus_changed)
 
-    @property
-    def held(self) -> frozenset[ChannelId]:
-        return frozenset(self._held.values())
-
     def follow(self) -> None:
         """Begin to hear keys: the panel is shown."""
         self._hear(self._panel.window().focusWidget() or self._panel.window())
 
     def let_go(self) -> None:
         """End every burst that a key holds."""
-        held, self._held = self._held, {}
-        self._watch.stop()
-        for channel_id in held.values():
-            self._release(channel_id)
+        for key in list(self._held):
+            self._end(key)
+
+    def _end(self, key: int) -> None:
+        ending = self._ending.pop(key, None)
+        if ending is not None:
+            ending.stop()
+            ending.deleteLater()
+        release = self._held.pop(key, None)
+        if not self._held:
+            self._watch.stop()
+        if release is not None:
+            release()
 
     def stop(self) -> None:
         """Hear no more keys: the panel is hidden."""
@@ -109,29 +121,42 @@ class TalkKeys(QObject):
         if event.type() is QEvent.Type.KeyPress:
             return self._key_down(event, watched)
         if event.type() is QEvent.Type.KeyRelease and key in self._held:
-            if not event.isAutoRepeat():
-                self._release(self._held.pop(key))
-                if not self._held:
-                    self._watch.stop()
+            if not event.isAutoRepeat() and key not in self._ending:
+                ending = self._ending[key] = QTimer(self)
+                ending.setSingleShot(True)
+                ending.timeout.connect(lambda: self._end(key))
+                ending.start(_REPEAT_MS)
             return True
         return False
 
     def _key_down(self, event: QKeyEvent, watched: QObject) -> bool:
         key = event.key()
         if key in self._held:
+            ending = self._ending.pop(key, None)
+            if ending is not None:
+                ending.stop()
+                ending.deleteLater()
+            return True
+        if event.modifiers() not in _PLAIN:
+            return False
+        if isinstance(watched, TalkButton) and key in _BUTTON_KEYS:
+            if not event.isAutoRepeat():
+                watched.hold()
+                self._hold(key, watched.let_go)
             return True
         if key not in _FUNCTION and (key != Qt.Key.Key_Space or _wants_space(watched)):
-            return False
-        if event.modifiers() not in _PLAIN:
             return False
         channel_id = self._channel_of(_FUNCTION.get(key))
         if channel_id is None:
             return False
         if not event.isAutoRepeat():
-            self._held[key] = channel_id
-            self._watch.start()
             self._press(channel_id)
+            self._hold(key, lambda: self._release(channel_id))
         return True
+
+    def _hold(self, key: int, release: Callable[[], object]) -> None:
+        self._held[key] = release
+        self._watch.start()
 
 
 def _wants_space(widget: QObject) -> bool:

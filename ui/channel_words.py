@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from app.events import CallRule, Carrier, ChannelInfo, LastTalker, MissionInfo, PersonHere, TalkerInfo, TalkMode
@@ -199,8 +200,13 @@ def state_of_link(channel: ChannelInfo, now: float | None) -> str:
     if channel.here is not None:
         parts.append("nobody listens" if channel.here == 0 else f"{channel.here} listening")
     if channel.grade:
-        parts.append(channel.grade)
+        parts.append(grade_word(channel.grade))
     return " · ".join(parts)
+
+
+def grade_word(grade: str) -> str:
+    """Give "acceptable" for "Acceptable: a jitter of 19 ms; …"."""
+    return re.split(r"[:.]", grade, maxsplit=1)[0].strip().lower()
 
 
 def people_words(count: int) -> str:

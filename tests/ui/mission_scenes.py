@@ -52,7 +52,7 @@ def channel(channel_id: ChannelId, name: str, **changes: object) -> ChannelInfo:
 
 def alpha(**changes: object) -> ChannelInfo:
     last = LastTalker("Harbour office", time.time() - 20, False)
-    kept = {"primary": True, "link": RALLYPOINT, "last": last, "grade": "ideal", "here": 6, **changes}
+    kept = {"primary": True, "link": RALLYPOINT, "last": last, "grade": "Ideal.", "here": 6, **changes}
     return channel(ALPHA, "Alpha", **kept)
 
 
@@ -70,7 +70,7 @@ def talker(name: str, since_at: float, **changes: object) -> TalkerInfo:
 
 
 def sending(since_at: float, **changes: object) -> SendingInfo:
-    return replace(SendingInfo(since_at, 60.0, False), **changes)  # type: ignore[arg-type]
+    return replace(SendingInfo(since_at, 60.0, False, -21.0), **changes)  # type: ignore[arg-type]
 
 
 def harbour(*channels: ChannelInfo, **changes: object) -> MissionInfo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
@@ -27,6 +29,7 @@ from ui.widgets.basics import button, icon_button, label, restyle
 from ui.widgets.chip_row import ChipRow
 from ui.widgets.talk_button import TalkButton
 
+_NOTICE_S = 6.0  # a refusal is said for as long; then the card says again what can be done
 _SETTLE_MS = 80  # a slider that is dragged asks for its newest place only
 
 
@@ -51,6 +54,7 @@ class ChannelCard(QFrame):
         self.info = info
         self._key = ""
         self._pressing = False
+        self._notice_from = 0.0  # on the monotonic clock
         box = QVBoxLayout(self)
         box.setContentsMargins(14, 10, 14, 10)
         box.setSpacing(8)
@@ -158,6 +162,8 @@ class ChannelCard(QFrame):
 
     def show_channel(self, info: ChannelInfo, key: str, *, chosen: bool, now: float | None, wall: float) -> None:
         """Show a channel; `key` talks there ("" for none), `chosen`: its last bursts are shown."""
+        if info.notice != self.info.notice:
+            self._notice_from = time.monotonic()
         self.info, self._key = info, key
         self._elide_name()
         self.name.setToolTip(info.description or info.name)
@@ -183,14 +189,20 @@ class ChannelCard(QFrame):
     def tick(self, now: float | None, wall: float) -> None:
         """Go on with the running times; `now` on the engine's clock."""
         info = self.info
+        if info.notice and time.monotonic() > self._notice_from + _NOTICE_S:
+            info = replace(info, notice="")
         face = channel_words.face(info, now, wall)
         self.talk.show_face(info.name, face, self._key)
         self.talk.setCursor(
             Qt.CursorShape.PointingHandCursor if channel_words.can_press(info) else Qt.CursorShape.ArrowCursor
         )
-        self.chips.show_chips(channel_words.chips(info), channel_words.state_of_link(info, now))
+        self.chips.show_chips(channel_words.chips(info), channel_words.state_of_link(info, now), info.grade)
         mark = "urgent" if face.urgent else face.state
         restyle(self, mark="limited" if mark == "idle" and info.joined and info.link.limited else mark)
+
+    def key_went_down(self) -> None:
+        """Somebody tries to talk: a refusal in the same words as before is said again."""
+        self._notice_from = time.monotonic()
 
     def _show_sound(self, info: ChannelInfo) -> None:
         if not (self.volume.isSliderDown() or self.pan.isSliderDown() or self._settle.isActive()):

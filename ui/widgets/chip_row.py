@@ -22,18 +22,19 @@ class ChipRow(QWidget):
         self.setObjectName(name)
         self._theme = theme
         self._chips: tuple[Chip, ...] = ()
-        self._text = ""
+        self._text = self._detail = ""
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
         theme.changed.connect(self.update)
 
-    def show_chips(self, chips: tuple[Chip, ...], text: str) -> None:
-        if (chips, text) == (self._chips, self._text):
+    def show_chips(self, chips: tuple[Chip, ...], text: str, detail: str = "") -> None:
+        """Show chips and the text; `detail` is what hovering the text tells."""
+        if (chips, text, detail) == (self._chips, self._text, self._detail):
             return
-        self._chips, self._text = chips, text
+        self._chips, self._text, self._detail = chips, text, detail
         self.setAccessibleName(", ".join([chip.text for chip in chips] + ([text] if text else [])))
-        self.setAccessibleDescription(" ".join(chip.detail for chip in chips))
+        self.setAccessibleDescription(" ".join([*(chip.detail for chip in chips), detail]).strip())
         self.updateGeometry()
         self.update()
 
@@ -63,7 +64,7 @@ class ChipRow(QWidget):
                 if area.contains(event.pos()):
                     QToolTip.showText(event.globalPos(), chip.detail, self)
                     return True
-            QToolTip.hideText()
+            QToolTip.showText(event.globalPos(), self._detail, self)  # an empty one hides what is shown
             return True
         return super().event(event)
 

@@ -9,7 +9,6 @@ from PySide6.QtGui import (
     QFont,
     QFontMetricsF,
     QHideEvent,
-    QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -23,15 +22,14 @@ from ui.theme.manager import Theme
 from ui.theme.tokens import RADIUS, Tokens
 
 _HEIGHT = 112
-_ENTER = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter})
 _TOUCH_ENDS = frozenset({QEvent.Type.TouchEnd, QEvent.Type.TouchCancel})
 
 
 class TalkButton(QAbstractButton):
     """`went_down` and `came_up` come in pairs, whatever holds the button and however that ends.
 
-    The mouse may leave the button while it holds it. What takes the window's place (another window, another panel)
-    lets go of it.
+    Keys are the part of ui.channel_keys. The mouse may leave the button while it holds it. What takes the window's
+    place (another window, another panel) lets go of it.
     """
 
     went_down = Signal()
@@ -50,7 +48,7 @@ class TalkButton(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAttribute(Qt.WidgetAttribute.WA_AcceptTouchEvents)
-        self.pressed.connect(self._go_down)  # Space with the focus, and what a screen reader does
+        self.pressed.connect(self._go_down)  # what a screen reader does
         self.released.connect(self._come_up)
         theme.changed.connect(self.update)
 
@@ -68,6 +66,11 @@ class TalkButton(QAbstractButton):
     @property
     def held(self) -> bool:
         return self._held
+
+    def hold(self) -> None:
+        """Go down until `let_go`."""
+        self.setDown(True)
+        self._go_down()
 
     def let_go(self) -> None:
         """End what holds the button."""
@@ -93,8 +96,7 @@ class TalkButton(QAbstractButton):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
-            self.setDown(True)
-            self._go_down()
+            self.hold()
         event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -105,26 +107,10 @@ class TalkButton(QAbstractButton):
             self.let_go()
         event.accept()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in _ENTER:
-            if not event.isAutoRepeat():
-                self.setDown(True)
-                self._go_down()
-            return
-        super().keyPressEvent(event)
-
-    def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if event.key() in _ENTER:
-            if not event.isAutoRepeat():
-                self.let_go()
-            return
-        super().keyReleaseEvent(event)
-
     def event(self, event: QEvent) -> bool:
         kind = event.type()
         if kind is QEvent.Type.TouchBegin:
-            self.setDown(True)
-            self._go_down()
+            self.hold()
             event.accept()
             return True
         if kind is QEvent.Type.TouchUpdate:
