@@ -162,11 +162,11 @@ class OpenChannel:
     def figures(self) -> ChannelFigures | None:
         return None if self._session is None else self._session.figures()
 
-    def info(self, *, here: int | None, primary: bool) -> ChannelInfo:
+    def info(self, *, here: int | None, primary: bool, problem: str = "") -> ChannelInfo:
+        """What its card shows; `problem`: why none of the mission's channels can be joined, or ""."""
         kept, session = self.kept, self._session
-        words = self._problem or "You have left this channel."
-        if kept.joined and not self._problem:
-            words = "Not joined yet."
+        words = "Not joined yet." if kept.joined else "You have left this channel."
+        words = problem or self._problem or words
         info = ChannelInfo(
             self.id,
             self.group.name,

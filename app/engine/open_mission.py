@@ -61,6 +61,8 @@ class OpenMission:
         }
         self.texts: deque[TextSeen] = deque(maxlen=MOST_TEXTS)
         self.problem = ""
+        self._over = ""  # once its time is
+        self._emergency: str | None = None  # that stood when it was closed, or stands from the start
         self._me = me
         self._host = host
         self._control_group = next((one for one in mission.groups if one.type is GroupType.MISSION_CONTROL), None)
@@ -76,7 +78,7 @@ class OpenMission:
         try:
             check_usable(self.mission, datetime.now(UTC))
         except EngineError as error:
-            self.problem = str(error)
+            self.problem = self._over = str(error)
             return
         self._is_running = True
         joined = [one for one in self.channels.values() if one.kept.joined]
@@ -86,12 +88,26 @@ class OpenMission:
         """Leave everything."""
         self._is_running = False
         control, self._control = self._control, None
+        if control is not None:
+            self._emergency = control.own_emergency
         leaving = [one.stop() for one in self.channels.values()]
         if control is not None:
             leaving.append(control.close())
         for failure in await asyncio.gather(*leaving, return_exceptions=True):
             if isinstance(failure, Exception):
                 log.error("a channel of %s could not be left", self.mission.name, exc_info=failure)
+
+    def take_over(self, before: OpenMission) -> None:
+        """Go on in the place of what was open before, once started: texts stay, and an emergency stands."""
+        self.texts.extend(before.texts)
+        self._emergency = before._emergency
+
+    @property
+    def ends_in_s(self) -> float | None:
+        """How long its time lasts; None without an end, and after it."""
+        if self.mission.expires is None or not self._is_running:
+            return None
+        return (self.mission.expires - datetime.now(UTC)).total_seconds()
 
     async def close_if_over(self) -> bool:
         """Leave everything once the mission's time is over; gives whether that was now."""
@@ -141,6 +157,8 @@ class OpenMission:
             control.set_status(self._me.status)
             control.set_place(self._me.place)
             control.set_channels(self._aliases())
+            if self._emergency is not None:
+                control.raise_emergency(self._emergency)
             self._control = control
             await control.start()
         except ChannelError as error:
@@ -222,7 +240,7 @@ class OpenMission:
         if people is None:
             people = [one for one in self.people() if not one.gone]
         here = None if self._control is None else sum(channel.group.id in one.channels for one in people)
-        return channel.info(here=here, primary=channel.id == primary)
+        return channel.info(here=here, primary=channel.id == primary, problem=self._over)
 
     def kept(self) -> KeptMission:
         """What the profile keeps of it."""

@@ -90,7 +90,9 @@ class OpenMissions:
         self._trigger = Trigger(kept.profile.root, self._keys)
         self._held_back: CallRule | None = None
         self._problems: tuple[str, ...] = ()
+        self._interfaces = kept.settings.network.interfaces
         self._missions: dict[str, OpenMission] = {}
+        self._unused: list[KeptMission] = []
         self._primary: ChannelId | None = None
         self._pressed: ChannelId | None = None
         self._me = Self(os.urandom(16), kept.own_name)
@@ -110,7 +112,8 @@ class OpenMissions:
             try:
                 mission = await asyncio.to_thread(Mission.parse, one.text)
             except ChannelError as error:  # kept by another version
-                log.warning("a kept mission cannot be used: %s", error)
+                self._unused.append(one)
+                self._publish(Problem("disk", f"A kept mission cannot be opened, and stays kept: {error}"))
                 continue
             await self._start(mission, one)
         if self._timeline is not None:
@@ -135,26 +138,24 @@ class OpenMissions:
             one.network_changed()
 
     async def settings_changed(self) -> None:
-        """Use other devices; be known by another name: everybody is told by joining anew."""
+        """Use other devices. Another name, and other interfaces, need the channels to be joined anew."""
         await self._desk.settings_changed()
-        name = self._profile.own_name
-        if name == self._me.name:
+        name, interfaces = self._profile.own_name, self._profile.settings.network.interfaces
+        if (name, interfaces) == (self._me.name, self._interfaces):
             return
-        self._me = replace(self._me, name=name)
         async with self._changing:
+            self._me, self._interfaces = replace(self._me, name=name), interfaces
             for before in list(self._missions.values()):
-                await before.close()
-                await self._start(before.mission, before.kept())
+                await self._replace(before, before.mission)
         self._all_changed()
 
     async def _make_link(self, mission: Mission, group: Group) -> Link:
-        interfaces = self._profile.settings.network.interfaces
-        named = interfaces[0] if len(interfaces) == 1 else ""
+        named = self._interfaces[0] if len(self._interfaces) == 1 else ""
         return await make_link(group, mission, self._addresses, interface=named)
 
     def _addresses(self) -> list[LocalAddress]:
         """Where multicast is joined now: the interfaces that calls use too."""
-        return choose_addresses(present_addresses(), self._profile.settings.network.interfaces)[0]
+        return choose_addresses(present_addresses(), self._interfaces)[0]
 
     # Missions ---------------------------------------------------------------------------------------------------
 
@@ -174,10 +175,7 @@ class OpenMissions:
             before = self._missions.get(mission.id)
             if before is None and len(self._missions) >= MOST_MISSIONS:
                 raise EngineError(f"{MOST_MISSIONS} missions are open, which is the most: close one first.")
-            settings = {} if before is None else before.kept().channels
-            if before is not None:
-                await before.close()
-            made = await self._start(mission, KeptMission("", settings))
+            made = await (self._start(mission, KeptMission("")) if before is None else self._replace(before, mission))
             self._all_changed()
             await self._store.save(self._kept)
         return made.info(self.primary)
@@ -201,12 +199,19 @@ class OpenMissions:
             raise EngineError("This mission is not open any more.")
         return found
 
-    async def _start(self, mission: Mission, kept: KeptMission) -> OpenMission:
+    async def _start(self, mission: Mission, kept: KeptMission, before: OpenMission | None = None) -> OpenMission:
         made = OpenMission(mission, kept, self._me, self._host)
         made.hold_back(self._held_back)
+        if before is not None:
+            made.take_over(before)
         self._missions[mission.id] = made  # in the place of the one before
         await made.start()
         return made
+
+    async def _replace(self, before: OpenMission, mission: Mission) -> OpenMission:
+        """Open a mission in the place of one with the same id; channels are left as the person had them."""
+        await before.close()
+        return await self._start(mission, before.kept(), before)
 
     async def _look(self) -> None:
         while True:
@@ -217,7 +222,8 @@ class OpenMissions:
                 if problem not in self._problems:
                     self._publish(Problem("device", problem))
             self._problems = self._desk.problems
-            await asyncio.sleep(LOOK_ACTIVE_S if active else LOOK_S)
+            ends = [ends_s for one in self._missions.values() if (ends_s := one.ends_in_s) is not None]
+            await asyncio.sleep(max(0.0, min([LOOK_ACTIVE_S if active else LOOK_S, *ends])))
             async with self._changing:
                 for one in self._missions.values():
                     if await one.close_if_over():
@@ -372,7 +378,9 @@ class OpenMissions:
 
     def _kept(self) -> KeptChannels:
         primary = "" if self._primary is None else str(self._primary)
-        return KeptChannels(self._me.node_id.hex(), primary, tuple(one.kept() for one in self._missions.values()))
+        return KeptChannels(
+            self._me.node_id.hex(), primary, (*(one.kept() for one in self._missions.values()), *self._unused)
+        )
 
     def _publish(self, event: Event) -> None:
         self._keys.saw(event)

@@ -15,7 +15,7 @@ from app.channels.pin import PinDigest
 from app.engine import missions
 from app.engine.errors import EngineError
 from app.engine.facade import Engine
-from app.engine.missions import ChannelWish, Mission, MissionWishes, PassphraseWanted, PinWanted
+from app.engine.missions import Address, ChannelWish, Mission, MissionWishes, PassphraseWanted, PinWanted
 from app.events import (
     BurstKept,
     CallChanged,
@@ -47,7 +47,7 @@ def fresh_mission(name: str, *channels: str) -> Mission:
 
 def named(name: str):  # type: ignore[no-untyped-def]
     def adjust(settings: Settings) -> Settings:
-        return replace(quiet(settings), display_name=name)
+        return replace(quiet(settings), display_name=settings.display_name or name)
 
     return adjust
 
@@ -99,8 +99,18 @@ async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(tmp_p
         ]
         own = await at_ben.first(MissionsChanged, lambda event: any(one.own_emergency for one in event.missions))
         assert (own.missions[0].own_emergency, own.missions[0].own_place) == ("Smoke on deck 3", (52.01, 5.0))
+        # Under another name, and with the mission edited, an emergency stands and what was written is there.
+        await ben.settings.change(replace(await ben.settings.get(), reconnect_for_s=50.0, display_name="Benno"))
+        await ben.channels.open_mission(str(replace(mission, description="edited")))
+        renamed = await at_ada.first(RosterChanged, lambda event: any(one.name == "Benno" for one in event.people))
+        again = await at_ada.first(
+            RosterChanged, lambda event: any(one.name == "Benno" and one.emergency for one in event.people)
+        )
+        assert [len(one.people) for one in (renamed, again)] == [1, 1]
+        assert len(await ben.channels.texts(info.id)) == 1
+        at_ada.events.clear()
         await ben.channels.clear_emergency(info.id)
-        await at_ada.first(RosterChanged, lambda event: event.people != told.people and len(event.people) == 1)
+        await at_ada.first(RosterChanged, lambda event: [one.emergency for one in event.people] == [None])
         await ben.channels.close_mission(info.id)
         assert await ben.channels.list() == ()
         with pytest.raises(EngineError, match="not open any more"):
@@ -137,7 +147,7 @@ async def test_what_was_opened_is_there_after_a_restart_and_readable_by_nobody_e
 async def test_a_mission_that_asks_for_something_is_opened_with_it_and_one_that_is_over_is_not(tmp_path: Path) -> None:
     mission = replace(fresh_mission("Guarded"), pin_digest=PinDigest.of("4711"))
     packed = missions.pack(mission, "correct horse battery")
-    async with engine(tmp_path) as (parley, _):
+    async with engine(tmp_path) as (parley, watch):
         with pytest.raises(PassphraseWanted):
             await parley.channels.open_mission(packed)
         with pytest.raises(PinWanted, match="asks for its PIN"):
@@ -151,8 +161,24 @@ async def test_a_mission_that_asks_for_something_is_opened_with_it_and_one_that_
         soon = replace(fresh_mission("Soon"), expires=datetime.now(UTC) + timedelta(seconds=0.5))
         info = await parley.channels.open_mission(missions.pack(soon))
         assert not info.problem
+        told = await watch.first(MissionsChanged, lambda event: any(one.problem for one in event.missions))
+        ended = next(one for one in told.missions if one.id == info.id)
+        assert ended.problem == ended.channels[0].link.words
+        assert "ended on" in ended.problem
         with pytest.raises(EngineError, match="no such channel"):
             await parley.channels.set_muted(ChannelId(info.id, "none"), True)
+
+
+async def test_a_channel_that_cannot_be_joined_says_why_and_stops_no_other(tmp_path: Path) -> None:
+    mission = fresh_mission("Partly")
+    there = Address("192.0.2.1", 18000)
+    groups = tuple(replace(one, rx=there, tx=there) if one.name == "Bravo" else one for one in mission.groups)
+    async with engine(tmp_path) as (parley, watch):
+        info = await parley.channels.open_mission(str(replace(mission, groups=groups).canonical()))
+        assert "no multicast address" in channel(info, "Bravo").link.words
+        await watch.first(ChannelChanged, lambda event: event.channel.name == "Alpha" and event.channel.link.up)
+        with pytest.raises(EngineError, match="no multicast address"):
+            await parley.channels.press(channel(info, "Bravo").id)
 
 
 async def test_who_presses_the_key_is_heard_and_seen_to_talk(tmp_path: Path) -> None:
