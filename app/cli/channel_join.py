@@ -102,20 +102,15 @@ class _Joined:
             self._fail(f"Nobody would hear you. {self._channels[channel].link.words}")
             return
         await self._run.engine.channels.press(channel, emergency=self._args.emergency)
-        now = self._channels[channel]
-        await self._until(
-            lambda: self._channels[channel].sending is not None or self._is_refused(channel), TALK_SHOWS_S
-        )
-        now = self._channels[channel]
-        if now.sending is None:
-            self._fail(now.notice or now.why_mute or "Nothing is sent.")
+        await self._until(lambda: self._is_sending(channel) or self._is_refused(channel), TALK_SHOWS_S)
+        if not self._is_sending(channel) and not self._over:
+            self._fail_on(channel)
             return
         began = self._loop.time()
-        self._console.event("talking", f"talking on {now.name}", **self._of(channel))
-        await self._until(lambda: self._channels[channel].sending is None, seconds)
+        self._console.event("talking", f"talking on {self._channels[channel].name}", **self._of(channel))
+        if await self._until(lambda: not self._is_sending(channel), seconds):
+            self._fail_on(channel)  # somebody went first, or it was as long as it may be
         self._talked = self._loop.time() - began
-        if self._channels[channel].sending is None:
-            self._fail(self._channels[channel].notice or "The burst was ended.")
         await self._run.engine.channels.release(channel)
         await self._last_words()
         self._console.event(
@@ -132,8 +127,15 @@ class _Joined:
             else:
                 await asyncio.sleep(0.02)  # told to stop: what comes now is still waited for
 
+    def _is_sending(self, channel: ChannelId) -> bool:
+        return self._channels[channel].sending is not None
+
     def _is_refused(self, channel: ChannelId) -> bool:
         return bool(self._channels[channel].notice or self._channels[channel].why_mute)
+
+    def _fail_on(self, channel: ChannelId) -> None:
+        now = self._channels[channel]
+        self._fail(now.notice or now.why_mute or "Nothing is sent any more.")
 
     def _fail(self, sentence: str) -> None:
         self._has_failed = True
@@ -185,9 +187,9 @@ class _Joined:
             before.link.words,
         ):
             self._tell_link(channel)
-        talked = {one.node_id or one.alias for one in before.talkers}
-        for talker in channel.talkers:
-            if (talker.node_id or talker.alias) not in talked:
+        talked = {(one.node_id, one.alias, one.emergency) for one in before.talkers}
+        for talker in channel.talkers:  # again once the name is known, where we came into a burst
+            if (talker.node_id, talker.alias, talker.emergency) not in talked:
                 words = f"{talker.alias or 'somebody'} talks on {channel.name}"
                 self._console.event("talker", words, **self._of(channel.id), **asdict(talker))
         if channel.notice and channel.notice != before.notice:

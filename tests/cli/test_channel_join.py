@@ -57,6 +57,8 @@ def test_one_command_talks_and_the_other_hears_it_and_both_report(mission_file: 
     ada = joined(mission_file, tmp_path / "ada", *tone, "--emergency")
     try:
         talker = lines(ben.stdout, "talker")[-1]
+        while not talker["alias"]:  # Ben came into the burst: who it is, is in every tenth packet
+            talker = lines(ben.stdout, "talker")[-1]
         assert (talker["alias"], talker["channel"], talker["emergency"]) == ("Ada", "Alpha", True)
         ada.terminate()
         sent = lines(ada.stdout, "report")[-1]["report"]

@@ -220,7 +220,7 @@ async def test_who_presses_the_key_is_heard_and_seen_to_talk(tmp_path: Path) -> 
         assert idle.channel.last.alias == "Ada"
         figures = (await ben.channels.figures(info.id))[0]
         assert (figures.id, figures.packets_sent, figures.refused, figures.talkers[0].alias) == (alpha, 0, 0, "Ada")
-        assert figures.packets_received > 3
+        assert figures.packets_received > 0
 
         assert [burst.burst_id for burst in await ben.channels.bursts(alpha)] == [kept.burst.burst_id]
         await ben.channels.play(kept.burst.burst_id)
