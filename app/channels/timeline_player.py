@@ -21,6 +21,7 @@ from app.media.worker import Worker
 AHEAD_SAMPLES = RATE // 2
 _RING_SAMPLES = 2 * RATE
 _STALLED_AFTER_S = 0.2
+_OPENING_S = 5.0  # a speaker that is being opened is waited for
 
 
 class TimelinePlayer:
@@ -40,8 +41,8 @@ class TimelinePlayer:
         self._shape = Volume()
         self._ring = SampleRing(_RING_SAMPLES)
         self._taken = threading.Event()
-        self._pulled_at = -_STALLED_AFTER_S
-        self._silent_since = 0.0
+        self._pulled_at: float | None = None
+        self._began = self._silent_since = 0.0
         self._output: outputs.Output | None = None
         self._stopping = threading.Event()
         self._worker = Worker("play-burst", lambda _: self._work(self._stopping))
@@ -78,7 +79,7 @@ class TimelinePlayer:
         if self._device is not None:
             self._output = outputs.join(self._device, self)
         try:
-            self._silent_since = time.monotonic()
+            self._began = self._silent_since = time.monotonic()
             for piece in self._sound:
                 for start in range(0, len(piece), RATE):
                     self._ring.write(piece[start : start + RATE])
@@ -96,13 +97,20 @@ class TimelinePlayer:
         while len(self._ring) > samples and not stopping.is_set():
             self._taken.clear()
             now = time.monotonic()
-            if now - self._pulled_at < _STALLED_AFTER_S:
+            if self._is_awaited(now):
                 self._silent_since = now
             elif now - self._silent_since >= _STALLED_AFTER_S:
                 passed = int((now - self._silent_since) * RATE)
                 self._ring.drop_to(max(0, len(self._ring) - passed))
                 self._silent_since = now
             self._taken.wait(0.02)
+
+    def _is_awaited(self, now: float) -> bool:
+        """Tell whether a device takes what is played, or soon will."""
+        if self._pulled_at is not None:
+            return now - self._pulled_at < _STALLED_AFTER_S
+        output = self._output
+        return output is not None and output.keeper.problem is None and now - self._began < _OPENING_S
 
 
 def write_wav(path: Path, sound: Iterable[Sound]) -> None:

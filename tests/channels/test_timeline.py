@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import wave
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from app.channels.timeline import MOST_LEVELS, Bounds, fold_levels
 from app.channels.timeline_player import TimelinePlayer, write_wav
 from app.channels.timeline_records import TimelineError
 from app.channels.timeline_store import TimelineStore
-from tests.heard import frequency_hz, gaps_ms, level_dbfs, tone
+from app.media import portaudio
+from tests.heard import first_sound_s, frequency_hz, gaps_ms, level_dbfs, part, tone
+from tests.media.pulse import private_pulse
 
 KEY = bytes(range(32))
 ALPHA, BRAVO = ChannelId("m-1", "g-alpha"), ChannelId("m-1", "g-bravo")
@@ -270,6 +273,22 @@ def test_a_burst_is_played_at_its_speed_and_says_when_it_is_over() -> None:
     assert abs(frequency_hz(heard) - 440) < 5
     assert 9_500 <= len(heard) <= 9_600
     assert player.join(5)
+
+
+def test_a_burst_is_heard_whole_though_its_speaker_opens_late(tmp_path: Path) -> None:
+    ended = threading.Event()
+    with private_pulse(tmp_path) as pulse, pulse.recorded() as recorded:
+        player = TimelinePlayer(sound_of(burst(seconds=0.4)), "", ended.set)
+        with portaudio._lock:  # no device can open meanwhile
+            player.start()
+            assert not ended.wait(0.7)
+        assert ended.wait(15)
+        time.sleep(0.3)  # what the server still has to play
+    heard = recorded[0]
+    began = first_sound_s(heard)
+    assert began is not None
+    assert abs(frequency_hz(part(heard, began, began + 0.35)) - 440) < 5
+    assert level_dbfs(part(heard, began + 0.3, began + 0.38)) > -20
 
 
 def test_a_stopped_burst_ends_once() -> None:
