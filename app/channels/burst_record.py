@@ -8,6 +8,9 @@ from app.channels.finished_burst import KeptPacket
 from app.media.rtp import timestamp_difference
 
 MOST_PACKETS = 12_000  # of one piece: 2 minutes in packets of 10 ms
+MOST_BYTES = 4 << 20  # of one piece: 2 minutes of any codec here
+# Between two packets, whatever their timestamps say. A pause ends a burst sooner; a clock that jumps would make hours.
+MOST_STEP_S = 1.0
 MOST_LEVELS = 64
 _QUIETEST_DB = -60.0
 _FULL_SCALE = 32_768.0
@@ -20,33 +23,34 @@ class BurstRecord:
     def __init__(self, keeps: bool) -> None:
         self._keeps = keeps
         self._kept: dict[int, KeptPacket] = {}
-        self._first: tuple[int, int] | None = None  # timestamp, clock rate
-        self._last = 0  # timestamp
+        self._bytes = 0
+        self._last: int | None = None  # timestamp
+        self._passed_s = 0.0
         self._step_s = 0.0
 
     def add(self, sequence: int, timestamp: int, payload_type: int, clock_rate: int, payload: bytes) -> None:
         """Take one packet with sound; one that came before changes nothing."""
-        if self._first is None:
-            self._first, self._last = (timestamp, clock_rate), timestamp
+        if self._last is None:
+            self._last = timestamp
         step = timestamp_difference(timestamp, self._last)
         if step > 0:
             self._last = timestamp
-            step_s = step / clock_rate
+            step_s = min(step / clock_rate, MOST_STEP_S)
+            self._passed_s += step_s
             self._step_s = min(self._step_s or step_s, step_s)
-        if self._keeps and sequence not in self._kept and len(self._kept) < MOST_PACKETS:
+        has_room = len(self._kept) < MOST_PACKETS and self._bytes + len(payload) <= MOST_BYTES
+        if self._keeps and sequence not in self._kept and has_room:
             self._kept[sequence] = KeptPacket(timestamp, payload_type, payload)
+            self._bytes += len(payload)
 
     @property
     def is_empty(self) -> bool:
-        return self._first is None
+        return self._last is None
 
     @property
     def seconds(self) -> float:
         """How long it is so far, by its timestamps."""
-        if self._first is None:
-            return 0.0
-        first, clock_rate = self._first
-        return max(0, timestamp_difference(self._last, first)) / clock_rate + (self._step_s or _USUAL_S)
+        return 0.0 if self.is_empty else self._passed_s + (self._step_s or _USUAL_S)
 
     @property
     def packets(self) -> tuple[KeptPacket, ...]:

@@ -42,6 +42,7 @@ MAX_OVERTAKEN_MS = 60_000  # by how much an announcement may be older than one t
 MOST_NODES = 500
 MOST_TEXTS_KNOWN = 512
 MOST_TEXTS_AT_ONCE = 8
+MOST_TEXTS_HEARD, TEXTS_HEARD_A_S = 40, 4.0  # at once, and from then on: more than anybody can read
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,9 @@ class MissionControl:
         self._last_unix_ms = 0
         self._announce_at: float | None = None
         self._outputs: list[Output] = []
-        self.refused = 0  # nodes that found the roster full
+        self._texts_left = float(MOST_TEXTS_HEARD)
+        self._texts_left_at = float("-inf")
+        self.refused = 0  # nodes that found the roster full, and texts that were too many
 
     @property
     def roster(self) -> list[Node]:
@@ -243,8 +246,8 @@ class MissionControl:
         """Take what came on the channel, opened already; PacketError when it is not what it should be."""
         message = parse(data)
         if isinstance(message, Text):
-            if message.sender.node_id != self._me.node_id and self._know(message.id):
-                self._outputs.append(TextHeard(message))
+            if message.sender.node_id != self._me.node_id and message.id not in self._texts:
+                self._take_text(message, now)
         elif message.identity.node_id != self._me.node_id:
             self._take_presence(message, now)
 
@@ -329,14 +332,22 @@ class MissionControl:
         assert isinstance(said, Send)
         self._repeats.append(_Repeat([now + after_s for after_s in REPEATS_AFTER_S], said.datagram))
 
-    def _know(self, text_id: str) -> bool:
-        """Remember a text; False when it is known."""
-        if text_id in self._texts:
-            return False
+    def _know(self, text_id: str) -> None:
+        """Remember a text."""
         self._texts[text_id] = None
         if len(self._texts) > MOST_TEXTS_KNOWN:
             self._texts.popitem(last=False)
-        return True
+
+    def _take_text(self, text: Text, now: float) -> None:
+        passed = min(now - self._texts_left_at, MOST_TEXTS_HEARD / TEXTS_HEARD_A_S)
+        self._texts_left = min(MOST_TEXTS_HEARD, self._texts_left + passed * TEXTS_HEARD_A_S)
+        self._texts_left_at = now
+        if self._texts_left < 1:  # it is said again, when there may be room
+            self.refused += 1
+            return
+        self._texts_left -= 1
+        self._know(text.id)
+        self._outputs.append(TextHeard(text))
 
     def _take_presence(self, said: Presence, now: float) -> None:
         known = self._roster.get(said.identity.node_id)
@@ -348,7 +359,7 @@ class MissionControl:
                 self._tell_emergency(known.presence, said)
                 self._remove(replace(known, presence=said), said_goodbye=True)
             return
-        if known is None and len(self._roster) >= MOST_NODES:
+        if known is None and len(self._roster) >= MOST_NODES and not self._forget_gone():
             self.refused += 1
             log.debug("the roster is full: %s is left out", said.identity.node_id)
             return
@@ -360,6 +371,13 @@ class MissionControl:
         self._tell_emergency(None if known is None else known.presence, said)
         if said.announce_on_receive:
             self._announce_soon(now + self._chance() * ANSWER_SPREAD_S, now)
+
+    def _forget_gone(self) -> bool:
+        """Make room at the cost of who is gone for longest: who is here must not be kept out by them."""
+        gone = [node for node in self._roster.values() if not node.is_here]
+        if gone:
+            del self._roster[min(gone, key=lambda node: node.heard_at).presence.identity.node_id]
+        return bool(gone)
 
     def _tell_emergency(self, before: Presence | None, said: Presence) -> None:
         old = None if before is None else before.emergency

@@ -12,6 +12,7 @@ from app.channels.errors import ChannelError, PacketError
 from app.channels.mission_control import (
     MOST_NODES,
     MOST_TEXTS_AT_ONCE,
+    MOST_TEXTS_HEARD,
     ControlPlan,
     EmergencyCleared,
     EmergencyRaised,
@@ -22,7 +23,7 @@ from app.channels.mission_control import (
     Send,
     TextHeard,
 )
-from app.channels.presence import GroupAlias, Identity, Presence, parse
+from app.channels.presence import Emergency, GroupAlias, Identity, Presence, Text, parse
 
 PLAN = ControlPlan(unix_offset_s=1_700_000_000.0)
 
@@ -247,6 +248,33 @@ def test_a_roster_has_an_end() -> None:
         anna.receive(str(Presence(Identity(f"n{number}", "N"), 1, 30.0)).encode(), field.now)
     assert len(anna.roster) == MOST_NODES
     assert anna.refused == 5
+
+
+def test_ghosts_in_an_emergency_keep_nobody_out() -> None:
+    anna = Field("Anna").nodes["Anna"]
+    alarm = Emergency("e", 1, "Help")
+    for number in range(MOST_NODES):
+        anna.receive(str(Presence(Identity(f"n{number}", "N"), 1, 5.0, emergency=alarm)).encode(), number / 100)
+    anna.handle_timeout(100.0)
+    anna.receive(str(Presence(Identity("ben", "Ben"), 1, 30.0)).encode(), 100.0)
+    assert len(anna.roster) == MOST_NODES
+    ids = {node.presence.identity.node_id for node in anna.roster}
+    assert "ben" in ids
+    assert "n0" not in ids
+
+
+def test_a_flood_of_texts_is_cut_off_and_what_is_said_again_later_is_heard() -> None:
+    anna, sender = Field("Anna").nodes["Anna"], Identity("ben", "Ben")
+    texts = [str(Text(f"t{number}", sender, 1, "Hello")).encode() for number in range(1_000)]
+
+    def heard(now: float) -> int:
+        for text in texts:
+            anna.receive(text, now)
+        return sum(isinstance(output, TextHeard) for output in anna.take_outputs())
+
+    assert heard(1.0) == MOST_TEXTS_HEARD
+    assert anna.refused == 1_000 - MOST_TEXTS_HEARD
+    assert heard(3.0) == 8
 
 
 def test_what_was_overtaken_is_not_believed_and_a_clock_set_back_is() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.channels.burst_record import MOST_LEVELS, BurstRecord, LevelTrace
+from app.channels.burst_record import MOST_LEVELS, MOST_STEP_S, BurstRecord, LevelTrace
 from app.channels.receiving import KEPT_S, MOST_VOICES, UNHEARD_S, Receiving, Sound
 
 
@@ -115,3 +115,15 @@ def test_a_record_is_in_order_each_packet_once_and_knows_how_long_it_is() -> Non
     silent.add(2, 480, 0, 8_000, b"x")
     assert silent.packets == ()
     assert silent.seconds == 0.12
+
+
+def test_a_record_is_bounded_whatever_a_stranger_sends() -> None:
+    jumping = BurstRecord(True)
+    for number in range(3):
+        jumping.add(number, number << 30, 0, 8_000, b"x")  # 37 hours on, each
+    assert jumping.seconds <= 3 * MOST_STEP_S
+    heavy = BurstRecord(True)
+    for number in range(2_000):
+        heavy.add(number, 160 * number, 0, 8_000, bytes(4_000))
+    assert sum(len(kept.payload) for kept in heavy.packets) <= 1 << 22
+    assert abs(heavy.seconds - 40.0) < 1e-6
