@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from app.media.audio_send import FramePace
 from app.media.channel_tones import ChannelTone, channel_tone
-from app.media.mixer import Limiter
+from app.media.mixer import Limiter, Place, limited_halves
 from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSink, AudioSource, DeviceEnd, surplus_s
 from app.media.priority import before_others
 from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
@@ -36,6 +37,8 @@ _MOST_TONES = 4
 
 class ChannelSound(Protocol):
     """A channel as far as sound goes; see app.channels.channel_session.ChannelSession."""
+
+    pan: float
 
     @property
     def capturing(self) -> bool: ...
@@ -195,6 +198,7 @@ class _Player:
         self._tones: deque[AudioFrame] = deque(maxlen=_MOST_TONES)
         self._tone: AudioFrame | None = None
         self._limiter = Limiter()
+        self._places: dict[ChannelSound, Place] = {}
 
     @property
     def problem(self) -> str | None:
@@ -244,23 +248,46 @@ class _Player:
             wanted, now = sink.frames_wanted(), time.monotonic()
             if wanted is not None:
                 for _ in range(min(wanted, 10)):
-                    sink.write_frame(self._next())
+                    self._write(sink)
                 due = now
                 sink.wait_wanted(POLL_S)
             elif now < due:
                 stopping.wait(due - now)
             else:
                 due = max(due, now - MOST_BEHIND_S)
-                sink.write_frame(self._next())
+                self._write(sink)
                 due += TICK_S
 
-    def _next(self) -> AudioFrame:
-        parts = [part for sound in self.sounds if (part := sound.play(FRAME_SAMPLES)) is not None]
+    def _write(self, sink: AudioSink) -> None:
+        """Write the next 20 ms: between left and right where a channel was put there and the sink has both."""
+        places, self._places = self._places, {}
+        parts = []
+        for sound in self.sounds:
+            place = self._places[sound] = places.get(sound) or Place()
+            part = sound.play(FRAME_SAMPLES)
+            if part is not None:
+                parts.append((part, place, sound.pan))
+        tone = self._next_of_tone()
+        write_wide: Callable[[AudioFrame, AudioFrame], None] | None = getattr(sink, "write_wide", None)
+        if write_wide is not None and any(pan or not place.is_middle for _, place, pan in parts):
+            wide = np.zeros((FRAME_SAMPLES, 2), np.float32)
+            for part, place, pan in parts:
+                wide += place.shape(part, pan)
+            if tone is not None:
+                wide += tone[:, None]
+            write_wide(*limited_halves(wide, self._limiter))
+        else:
+            sink.write_frame(self._mixed([part for part, _, _ in parts] + ([] if tone is None else [tone])))
+
+    def _next_of_tone(self) -> AudioFrame | None:
         tone = self._tone if self._tone is not None else self._tones.popleft() if self._tones else None
-        if tone is not None:
-            piece = tone[:FRAME_SAMPLES]
-            parts.append(np.pad(piece, (0, FRAME_SAMPLES - len(piece))))
-            self._tone = tone[FRAME_SAMPLES:] if len(tone) > FRAME_SAMPLES else None
+        if tone is None:
+            return None
+        self._tone = tone[FRAME_SAMPLES:] if len(tone) > FRAME_SAMPLES else None
+        piece = tone[:FRAME_SAMPLES]
+        return np.pad(piece, (0, FRAME_SAMPLES - len(piece)))
+
+    def _mixed(self, parts: list[AudioFrame]) -> AudioFrame:
         if len(parts) == 1 and self._limiter.is_idle:
             return parts[0]
         if not parts and self._limiter.is_idle:

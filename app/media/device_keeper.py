@@ -41,6 +41,7 @@ class DeviceKeeper:
         self.delay_s = 0.0  # of what a speaker is given now, as far as PortAudio knows
         self._wanted = wanted
         self._callback = callback
+        self._is_wide = False
         self._stopping = threading.Event()
         self._device: AudioDevice | None = None
         self._changed = threading.Event()  # another device is the right one
@@ -64,6 +65,13 @@ class DeviceKeeper:
         if is_stuck or (opening_since is not None and now - opening_since > OPENING_S):
             return f"The {self.kind} does not answer: {_MEANS[self.kind]}."
         return self._problem
+
+    def widen(self) -> None:
+        """Open the device in stereo from now on, where it has both; on the device's thread, and once is enough."""
+        if not self._is_wide:
+            self._is_wide = True
+            if self._device is not None and self._device.channels > 1:
+                self._changed.set()
 
     @property
     def running(self) -> bool:
@@ -142,7 +150,7 @@ class DeviceKeeper:
             self._problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
             return None
         try:
-            stream = AudioStream(self.kind, device)
+            stream = AudioStream(self.kind, device, is_wide=self._is_wide)
         except AudioDeviceError as error:
             self._problem = f"{str(error)[:1].upper()}{str(error)[1:]}: {_MEANS[self.kind]}."
             return None

@@ -1,6 +1,7 @@
 """Adding sounds up for one device: volumes that move without a click, and loudness that never wraps. Pure.
 
-All sound is 48 kHz mono int16.
+All sound is 48 kHz int16, mono, or as two halves where sounds are placed between left and right: the middle, which is
+what mono is, and the side, by which left is louder and right is softer than that. A side that is None is silence.
 """
 
 from __future__ import annotations
@@ -48,24 +49,29 @@ class Limiter:
 
 
 class Volume:
-    """One sound's volume: 1 leaves it alone, more may be limited. A change takes 10 ms, the beginning too."""
+    """One sound's volume: 1 leaves it alone, more may be limited. A change takes 10 ms, that from `now` too."""
 
-    def __init__(self) -> None:
-        self._now = 0.0
+    def __init__(self, now: float = 0.0) -> None:
+        self._now = now
         self._limiter = Limiter()
 
     @property
     def is_silent(self) -> bool:
         return self._now == 0.0
 
+    @property
+    def is_full(self) -> bool:
+        return self._now == 1.0
+
     def shape(self, sound: Sound, volume: float) -> Sound | _Floats:
-        """Give the sound at a volume; it may be louder than full scale then."""
+        """Give the sound, shape (samples,) or (samples, channels), at a volume; it may exceed full scale then."""
         before, self._now = self._now, volume
         if before == volume:
             return sound if volume == 1.0 else sound * np.float32(volume)
         shaped = sound * np.float32(volume)
         count = min(RAMP_SAMPLES, len(sound))
-        shaped[:count] = sound[:count] * (before + (volume - before) * _STEPS[:count])
+        gains = before + (volume - before) * _STEPS[:count]
+        shaped[:count] = sound[:count] * (gains if sound.ndim == 1 else gains[:, None])
         return shaped
 
     def apply(self, sound: Sound, volume: float) -> Sound:
@@ -74,3 +80,40 @@ class Volume:
         if shaped.dtype == np.int16 and self._limiter.is_idle:
             return sound
         return self._limiter.apply(shaped.astype(np.float32, copy=False))
+
+
+class Place:
+    """Where between left and right one sound is heard; in the middle at first. A change takes 10 ms."""
+
+    def __init__(self) -> None:
+        self._left, self._right = Volume(1.0), Volume(1.0)
+
+    @property
+    def is_middle(self) -> bool:
+        return self._left.is_full and self._right.is_full
+
+    def shape(self, sound: Sound, pan: float) -> _Floats:
+        """Give left and right, shape (samples, 2); `pan` -1 is left alone, 0 both as loud as mono, 1 right alone."""
+        left = self._left.shape(sound, min(1.0, 1.0 - pan))
+        right = self._right.shape(sound, min(1.0, 1.0 + pan))
+        return np.stack((left, right), axis=1).astype(np.float32, copy=False)
+
+
+def limited_halves(wide: _Floats, limiter: Limiter) -> tuple[Sound, Sound]:
+    """Give middle and side of left and right, shape (samples, 2), both turned down alike while one is too loud."""
+    limited = limiter.apply(wide.reshape(-1)).reshape(-1, 2).astype(np.int32)
+    left, right = limited[:, 0], limited[:, 1]
+    return ((left + right) // 2).astype(np.int16), ((left - right) // 2).astype(np.int16)
+
+
+def to_channels(middle: Sound, side: Sound | None, channels: int) -> Sound:
+    """Give what a device with so many channels plays, interleaved: the first two are left and right."""
+    if channels == 1:
+        return middle
+    if side is None:
+        return np.repeat(middle, channels)
+    wide = np.repeat(middle[:, None].astype(np.int32), channels, axis=1)
+    wide[:, 0] += side
+    wide[:, 1] -= side
+    played: Sound = np.clip(wide, -32_768, 32_767).astype(np.int16).reshape(-1)
+    return played

@@ -11,17 +11,21 @@ from typing import Protocol
 import numpy as np
 
 from app.media.device_keeper import DeviceKeeper
-from app.media.mixer import Limiter, Volume
+from app.media.mixer import Limiter, Volume, limited_halves
 from app.media.portaudio import BLOCK_SAMPLES, Block
 from app.media.worker import Worker
 
 SERVER_S = 0.010  # what a sound server and a converter add to what PortAudio knows, about
 LINGER_S = 0.5  # with nothing to play: a call that is answered begins where its ring ended
+_NO_SIDE: Block = np.zeros(BLOCK_SAMPLES, np.int16)
 _FADE_OUT_S = 0.1  # longer than a block takes to be asked for
 
 
 class Playing(Protocol):
-    """Something that plays on an output; both are called on the device's thread and only copy."""
+    """Something that plays on an output; both are called on the device's thread and only copy.
+
+    Where it has an attribute `side`, that is the side (app.media.mixer) of the block that was pulled last.
+    """
 
     def pull(self, block: Block) -> None:
         """Fill the next 10 ms; may wait a few milliseconds for them."""
@@ -38,6 +42,11 @@ class _Seat:
         self.volume = Volume()
         self.leaves = False
         self.gone = threading.Event()
+
+    @property
+    def side(self) -> Block | None:
+        side: Block | None = getattr(self.playing, "side", None)
+        return side
 
 
 class Output:
@@ -88,31 +97,42 @@ class Output:
                 del _outputs[self._device]
         self.keeper.close(wait=wait)
 
-    def _fill(self, block: Block) -> None:
+    def _fill(self, block: Block) -> Block | None:
         """Runs in the device's thread."""
-        seats = self._seats
+        seats, side = self._seats, None
         if len(seats) == 1 and not seats[0].leaves and not seats[0].volume.is_silent and self._limiter.is_idle:
             seats[0].playing.pull(block)
+            side = seats[0].side
         elif seats:
-            block[:] = self._mixed(seats)
+            block[:], side = self._mixed(seats)
         else:
             block[:] = 0
         delay_s = self.delay_s
         for seat in seats:
             seat.playing.played(block, delay_s)
+        if side is not None:
+            self.keeper.widen()
+        return side
 
-    def _mixed(self, seats: tuple[_Seat, ...]) -> Block:
-        together = np.zeros(BLOCK_SAMPLES, np.float32)
+    def _mixed(self, seats: tuple[_Seat, ...]) -> tuple[Block, Block | None]:
+        halves = np.zeros((BLOCK_SAMPLES, 2), np.float32)  # middle and side
+        is_wide = False
         for seat in seats:
             seat.playing.pull(self._one)
-            together += seat.volume.shape(self._one, 0.0 if seat.leaves else 1.0)
+            side = seat.side
+            is_wide = is_wide or side is not None
+            both = np.stack((self._one, _NO_SIDE if side is None else side), axis=1)
+            halves += seat.volume.shape(both, 0.0 if seat.leaves else 1.0)
         if any(seat.leaves for seat in seats):
             with _lock:
                 self._seats = tuple(seat for seat in self._seats if not seat.leaves or seat not in seats)
             for seat in seats:
                 if seat.leaves:
                     seat.gone.set()
-        return self._limiter.apply(together)
+        if not is_wide:
+            return self._limiter.apply(halves[:, 0]), None
+        sides = np.stack((halves[:, 0] + halves[:, 1], halves[:, 0] - halves[:, 1]), axis=1)
+        return limited_halves(sides, self._limiter)
 
 
 _lock = threading.Lock()

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.media import pulse, pulse_route
+from app.media.mixer import to_channels
 from app.media.ports import SAMPLE_RATE_HZ
 from app.media.rates import RateConverter
 from app.media.speaker_pace import SpeakerPace
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["microphone", "speaker"]
 Block = NDArray[np.int16]
-BlockCallback = Callable[[Block], None]
+BlockCallback = Callable[[Block], Block | None]  # of a speaker: gives the side (app.media.mixer), None is silence
 
 BLOCK_SAMPLES = 480  # 10 ms for each callback
 # What a device is asked to hold. PulseAudio moves sound in steps of 10 ms up to these, and of 20 ms and more above;
@@ -41,6 +42,7 @@ _READS_PER_S = 50  # of a microphone: a call takes 20 ms at a time, and each rea
 _MOST_WAITED_S = 0.1  # for room in a speaker: a device that stands still is left to PortAudio
 _MOST_BEGUN_S = 3.0  # for the first sound of a microphone
 _LOOK_S = 0.005
+_NO_SIDE: Block = np.zeros(BLOCK_SAMPLES, np.int16)
 _LOCK_TIMEOUT_S = 3.0
 _INVALID_CHANNEL_COUNT = -9998  # paInvalidChannelCount
 _INVALID_SAMPLE_RATE = -9997  # paInvalidSampleRate
@@ -225,15 +227,17 @@ def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:
 class AudioStream:
     """One open stream, moved in blocks of 10 ms by the thread that calls `move`. Raises AudioDeviceError.
 
+    `is_wide`: a speaker has something to the left or right to play; mono is a little less work.
+
     PortAudio's own callback thread is not used: when a sound server dies, ALSA's spins in C without end, and the only
     way to stop it is to cancel the thread, which takes Python's lock with it when it is cancelled inside a callback.
     """
 
-    def __init__(self, kind: Kind, device: AudioDevice) -> None:
+    def __init__(self, kind: Kind, device: AudioDevice, *, is_wide: bool = False) -> None:
         global _open_streams
         self._kind = kind
         with _lock:
-            self._stream, channels, rate_hz = _open(kind, _as_listed_now(kind, device))
+            self._stream, channels, rate_hz = _open(kind, _as_listed_now(kind, device), is_wide)
             _open_streams += 1
         self.delay_s = 0.0  # how long sound waits in the device, as far as PortAudio knows
         self._rate_hz = rate_hz
@@ -248,9 +252,12 @@ class AudioStream:
         self._rest = np.zeros(0, np.int16)  # of a microphone at another rate: less than a block
         self._has_begun = False  # to hear
         self._converter: RateConverter | None = None
+        self._side_converter: RateConverter | None = None
         if rate_hz != SAMPLE_RATE_HZ:
             rates = (rate_hz, SAMPLE_RATE_HZ) if kind == "microphone" else (SAMPLE_RATE_HZ, rate_hz)
             self._converter = RateConverter(*rates)
+            if kind == "speaker" and channels > 1:
+                self._side_converter = RateConverter(*rates)
 
     def move(self, callback: BlockCallback) -> None:
         """Wait for the next 20 ms of a microphone and hand them over, or have a block of 10 ms filled and play it.
@@ -291,10 +298,12 @@ class AudioStream:
     def _play(self, callback: BlockCallback) -> None:
         self.delay_s = queued_s = self._wait_for_room()
         asked_at = time.monotonic()
-        callback(self._block)
+        side = callback(self._block)
         queued_s -= time.monotonic() - asked_at
-        mono = self._block if self._converter is None else self._converter.convert(self._block)
-        samples = mono if self._channels == 1 else np.repeat(mono, self._channels)
+        middle = self._block if self._converter is None else self._converter.convert(self._block)
+        if self._side_converter is not None:  # always fed, so that it keeps step
+            side = self._side_converter.convert(_NO_SIDE if side is None else side)
+        samples = to_channels(middle, side, self._channels)
         self._pace.wrote(queued_s, ran_dry=bool(self._stream.write(np.ascontiguousarray(samples))))
 
     @property
@@ -338,11 +347,12 @@ def _as_listed_now(kind: Kind, device: AudioDevice) -> AudioDevice:
     return device if device.index in index or not index else replace(device, index=min(index))
 
 
-def _open(kind: Kind, device: AudioDevice) -> tuple[Any, int, int]:
-    """Open and start, mono at 48 kHz where the device can; give the stream, its channels and its rate."""
+def _open(kind: Kind, device: AudioDevice, is_wide: bool) -> tuple[Any, int, int]:
+    """Open and start, at 48 kHz and in mono where the device can, or in stereo; give stream, channels and rate."""
+    widths = tuple(count for count in ((2, 1) if is_wide else (1, 2)) if count <= device.channels)
     last_error: Exception | None = None
     for rate_hz in dict.fromkeys((SAMPLE_RATE_HZ, device.rate_hz)):
-        for channels in dict.fromkeys((*range(1, min(device.channels, 2) + 1), min(device.channels, _MOST_CHANNELS))):
+        for channels in dict.fromkeys((*widths, min(device.channels, _MOST_CHANNELS))):
             try:
                 return _open_as(kind, device, channels, rate_hz), channels, rate_hz
             except (_library().PortAudioError, ValueError) as error:

@@ -7,19 +7,20 @@ oldest samples, an empty one gives what it has.
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-Samples = NDArray[np.int16]
+Samples = NDArray[Any]
 
 
 class SampleRing:
-    """Holds at most `capacity` int16 samples, oldest out first."""
+    """Holds at most `capacity` samples, oldest out first; all that is written and read is of one `dtype`."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, dtype: DTypeLike = np.int16) -> None:
         self._lock = threading.Lock()
-        self._buffer: Samples = np.zeros(capacity, np.int16)
+        self._buffer: Samples = np.zeros(capacity, dtype)
         self._start = 0
         self._fill = 0
 

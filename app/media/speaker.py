@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.media import outputs
 from app.media.portaudio import BLOCK_SAMPLES, Block
@@ -43,7 +44,9 @@ class SpeakerSink:
         self._output: outputs.Output | None = None
         self._switching = threading.Lock()  # another device may be chosen while one is being opened or closed
         self._is_closed = False
-        self._ring = SampleRing(SAMPLE_RATE_HZ // 2)
+        self._ring = SampleRing(SAMPLE_RATE_HZ // 2, np.int32)  # the middle in the upper half, the side in the lower
+        self._packed = np.zeros(BLOCK_SAMPLES, np.int32)
+        self.side: Block | None = None  # of the block that was pulled last
         self._taken = threading.Event()
         self._written = threading.Event()
         self._queued = _LEAST_QUEUED
@@ -51,7 +54,7 @@ class SpeakerSink:
         self._looked_at = 0
         self._look_at = _LOOK_AT_BLOCKS
         self._playing = False
-        self._last = 0  # sample of the block before
+        self._last = 0, 0  # samples of the block before: middle and side
         self._silent_due = 0.0
         self._pulled_at = -_STALLED_AFTER_S  # the monotonic clock may begin at 0
 
@@ -104,8 +107,15 @@ class SpeakerSink:
         self._taken.clear()
 
     def write_frame(self, frame: AudioFrame) -> None:
+        self._write(frame.astype(np.int32) << 16)
+
+    def write_wide(self, middle: AudioFrame, side: AudioFrame) -> None:
+        """The same for sound that is placed between left and right (app.media.mixer)."""
+        self._write(middle.astype(np.int32) << 16 | side.astype(np.int32) & 0xFFFF)
+
+    def _write(self, packed: NDArray[np.int32]) -> None:
         if self._pulls():
-            self._ring.write(frame)
+            self._ring.write(packed)
             self._written.set()
         else:
             self._ring.clear()
@@ -127,25 +137,35 @@ class SpeakerSink:
             self._written.clear()
             if len(self._ring) < block.size:
                 self._written.wait(_PATIENCE_S)
-        count = self._ring.read_into(block)
+        packed = self._packed[: block.size]
+        count = self._ring.read_into(packed)
         if len(self._ring) < self._queued:
             self._taken.set()
-        before, self._last = self._last, int(block[-1])
+        packed[count:] = 0
+        block[:] = packed >> 16
+        side = packed.astype(np.int16)  # its lower half
+        before, self._last = self._last, (int(block[-1]), int(side[-1]))
         if count == block.size and self._playing:
             self._watch_spare()
-            return
+        else:
+            for half, last in ((block, before[0]), (side, before[1])):
+                self._soften(half, last, count)
+            if count < block.size:
+                if self._playing:
+                    self._ran_dry()
+                self._last = 0, 0
+            self._playing = count == block.size
+        self.side = side if side.any() else None
+
+    def _soften(self, half: Block, before: int, count: int) -> None:
+        """Let sound begin, or break off after `count` samples; `before` is what was played last."""
         if count and not self._playing:
             soft = min(_SOFT, count)
-            block[:soft] = block[:soft] * (1.0 - _FADE[:soft])
-        if count < block.size:
-            last = int(block[count - 1]) if count else before
-            block[count:] = 0
-            soft = min(_SOFT, block.size - count)
-            block[count : count + soft] = last * _FADE[:soft]
-            if self._playing:
-                self._ran_dry()
-            self._last = 0
-        self._playing = count == block.size
+            half[:soft] = half[:soft] * (1.0 - _FADE[:soft])
+        if count < half.size:
+            last = int(half[count - 1]) if count else before
+            soft = min(_SOFT, half.size - count)
+            half[count : count + soft] = last * _FADE[:soft]
 
     def played(self, block: Block, delay_s: float) -> None:
         """Runs in the device's thread: hear what it plays."""

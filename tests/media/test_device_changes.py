@@ -265,6 +265,25 @@ def test_a_speaker_at_another_rate_with_more_channels(odd: AudioDevice) -> None:
     assert np.argmax(spectrum) * 44_100 / (sound.size - 4410) == pytest.approx(1000, abs=3)
 
 
+def test_a_speaker_with_more_channels_plays_left_and_right(odd: AudioDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide: list[np.ndarray] = []
+    monkeypatch.setattr(OddDevice, "write", lambda self, samples: bool(wide.append(samples.reshape(-1, 4).copy())))
+    stream = AudioStream("speaker", odd)
+    sound = (10_000 * np.sin(2 * np.pi * 1000 * np.arange(48_000) / 48_000)).astype(np.int16).reshape(-1, 480)
+    pieces = iter(sound // 2)
+
+    def fill(block: np.ndarray) -> np.ndarray:
+        block[:] = next(pieces)
+        return block.copy()
+
+    for _ in range(100):
+        stream.move(fill)
+    stream.close()
+    left, right = np.concatenate(wide)[4410:, 0], np.concatenate(wide)[4410:, 1]
+    assert level_dbfs(left) == pytest.approx(level_dbfs(sound.reshape(-1)), abs=0.2)
+    assert np.abs(right).max() <= 1
+
+
 def test_rates_are_turned_without_a_seam_whatever_the_pieces() -> None:
     sound = tone(1000, 1)
     whole = RateConverter(48_000, 16_000).convert(sound)

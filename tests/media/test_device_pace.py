@@ -127,6 +127,21 @@ def test_a_speaker_that_ran_dry_again_and_again_is_back_at_little_delay_within_t
     assert sink.frames_wanted() == 1
 
 
+def test_a_speaker_keeps_what_is_left_and_right_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speaker, "_STALLED_AFTER_S", 1e6)
+    sink, block = SpeakerSink(), np.zeros(BLOCK_SAMPLES, np.int16)
+    middle, side = np.full(FRAME_SAMPLES, -1_000, np.int16), np.full(FRAME_SAMPLES, -300, np.int16)
+    pull(sink, 5, writing=True)
+    sink.write_wide(middle, side)
+    played = []
+    for _ in range(6):
+        sink.pull(block)
+        assert sink.side is None or sink.side.shape == block.shape
+        played.append((int(block[0]), 0 if sink.side is None else int(sink.side[0])))
+    assert [one for one in played if one[0] < 0] == [(-1_000, -300)] * 3  # 20 ms, and its end fades in the next block
+    assert played[-1] == (0, 0)
+
+
 class Desk:
     """A microphone whose thread and whose reader are both held up at times, on a virtual clock."""
 

@@ -1,0 +1,86 @@
+"""All joined channels on one speaker: each where the person put it, between left and right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.engine.channel_sounds import _Player
+from app.media.mixer import to_channels
+from app.media.ports import AudioFrame
+from app.media.processing import Switches, VoiceProcessor
+from app.settings import MediaSettings
+from tests.heard import frequency_hz, level_dbfs, tone
+
+
+class Heard:
+    """A channel on which a tone is heard."""
+
+    capturing = False
+
+    def __init__(self, hz: float, pan: float) -> None:
+        self.pan = pan
+        self._sound, self._at = tone(hz, 1.0, 0.25), 0
+
+    def hear(self, block: AudioFrame) -> None: ...
+
+    def play(self, samples: int) -> AudioFrame | None:
+        self._at += samples
+        return self._sound[self._at - samples : self._at]
+
+
+class Ears:
+    """A sink with left and right."""
+
+    def __init__(self) -> None:
+        self.written: list[np.ndarray] = []
+
+    def write_frame(self, frame: AudioFrame) -> None:
+        self.written.append(to_channels(frame, None, 2))
+
+    def write_wide(self, middle: AudioFrame, side: AudioFrame) -> None:
+        self.written.append(to_channels(middle, side, 2))
+
+    def take(self) -> np.ndarray:
+        sound = np.concatenate(self.written).reshape(-1, 2)
+        self.written.clear()
+        return sound
+
+
+class OneEar:
+    """A sink that has but one, such as a file."""
+
+    def __init__(self) -> None:
+        self.written: list[AudioFrame] = []
+
+    def write_frame(self, frame: AudioFrame) -> None:
+        self.written.append(frame)
+
+
+def player(*heard: Heard) -> _Player:
+    media = MediaSettings()
+    made = _Player(media, VoiceProcessor(Switches.of(media)))
+    made.sounds = heard
+    return made
+
+
+def test_several_channels_are_told_apart_by_ear_and_go_back_to_the_middle() -> None:
+    left, right = Heard(440, -1.0), Heard(1_000, 1.0)
+    playing, ears = player(left, right), Ears()
+    for _ in range(10):
+        playing._write(ears)  # type: ignore[arg-type]
+    sound = ears.take()[960:]
+    assert frequency_hz(sound[:, 0]) == pytest.approx(440, abs=8)
+    assert frequency_hz(sound[:, 1]) == pytest.approx(1_000, abs=8)
+    left.pan = right.pan = 0.0
+    for _ in range(10):
+        playing._write(ears)  # type: ignore[arg-type]
+    sound = ears.take()[960:]
+    assert np.array_equal(sound[:, 0], sound[:, 1])
+
+
+def test_a_sink_with_one_ear_hears_everybody_as_loud_as_ever() -> None:
+    playing, ear = player(Heard(440, -1.0)), OneEar()
+    for _ in range(5):
+        playing._write(ear)  # type: ignore[arg-type]
+    assert level_dbfs(np.concatenate(ear.written)) == pytest.approx(level_dbfs(tone(440, 0.1, 0.25)), abs=0.2)
