@@ -79,13 +79,25 @@ def repeat(widget: QWidget, key: Qt.Key, flagged: bool) -> None:
 # What is shown ----------------------------------------------------------------------------------------------------
 
 
-def test_a_card_for_each_channel_with_its_key_and_its_facts(panel: ChannelsPanel) -> None:
+def test_a_card_for_each_channel_with_its_key_and_its_facts(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell
+) -> None:
     assert [panel.card(key).name.text() for key in (ALPHA, BOATS, SHORE)] == ["Alpha", "Boats", "Shore"]
     assert [panel.card(key).hint.text() for key in (ALPHA, BOATS, SHORE)] == ["primary · Space", "F2", "F3"]
     assert panel.card(ALPHA).chips.words == ("encrypted", "rallypoint · 42 ms", "6 listening · ideal")
     assert panel.card(SHORE).chips.words == ("clear", "multicast", "2 listening")
     assert panel.card(SHORE).talk.accessibleName() == "Shore: Hold to talk"
     assert panel.card(SHORE).talk.face.text == "last: Boat two, 2 min ago"
+
+    now = window.context.book.engine_now()
+    assert now is not None
+    link = missions.link_limited(now + 9.5)
+    tell(ChannelChanged(missions.shore(link=link)))
+    assert panel.card(SHORE).chips.words == ("clear", "limited", "failover in 10 s")
+    assert panel.card(SHORE).property("mark") == "limited"
+    down = replace(link, up=False, limited=False, failover_at=None, words="No network.")
+    tell(ChannelChanged(missions.shore(link=down)))
+    assert (panel.card(SHORE).talk.face.title, panel.card(SHORE).talk.face.text) == ("Not connected", "No network.")
 
 
 def test_who_talks_and_for_how_long(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
@@ -123,18 +135,6 @@ def test_who_talks_and_for_how_long(panel: ChannelsPanel, window: MainWindow, te
 def test_what_a_button_says(changes: dict[str, object], title: str, text: str) -> None:
     face = channel_words.face(missions.boats(**changes), 5.0, 1_120.0)
     assert (face.title, face.text) == (title, text)
-
-
-def test_a_limited_channel_says_so_and_when_it_fails_over(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
-    now = window.context.book.engine_now()
-    assert now is not None
-    link = missions.link_limited(now + 9.5)
-    tell(ChannelChanged(missions.shore(link=link)))
-    assert panel.card(SHORE).chips.words == ("clear", "limited", "failover in 10 s")
-    assert panel.card(SHORE).property("mark") == "limited"
-    down = replace(link, up=False, limited=False, failover_at=None, words="No network.")
-    tell(ChannelChanged(missions.shore(link=down)))
-    assert (panel.card(SHORE).talk.face.title, panel.card(SHORE).talk.face.text) == ("Not connected", "No network.")
 
 
 def test_who_is_here_stands_at_the_left(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
@@ -176,11 +176,9 @@ def test_another_mission_is_looked_at_with_a_click(panel: ChannelsPanel, window:
     assert len(panel.grid.findChildren(QWidget, "channelCard", Qt.FindChildOption.FindDirectChildrenOnly)) >= 5
 
 
-@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=lambda tokens: tokens.name)
 def test_cards_flow_and_nothing_is_cut_at_480_pixels(
-    panel: ChannelsPanel, window: MainWindow, theme: Theme, qtbot: QtBot, tokens: object
+    panel: ChannelsPanel, window: MainWindow, theme: Theme, qtbot: QtBot
 ) -> None:
-    theme.force(tokens)  # type: ignore[arg-type]
     cards = [panel.card(key) for key in (ALPHA, BOATS, SHORE)]
     window.resize(1320, 820)
     qtbot.waitUntil(lambda: len({card.y() for card in cards}) == 1)
@@ -190,7 +188,9 @@ def test_cards_flow_and_nothing_is_cut_at_480_pixels(
     qtbot.waitUntil(lambda: area.width() <= 408)
     for card in (*cards, panel.bursts, panel.texts, panel.own):
         assert card.mapTo(area, QPoint(card.width(), 0)).x() <= area.width()
-    assert not window.grab().toImage().isNull()
+    for tokens in (LIGHT, DARK):
+        theme.force(tokens)
+        assert not window.grab().toImage().isNull()
     theme.force(None)
 
 
@@ -259,7 +259,7 @@ def test_the_button_is_held_with_a_finger(panel: ChannelsPanel, engine: Recorder
 
 
 def test_space_is_the_primary_channels_key_and_repeats_are_nothing(
-    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot, tell: Tell
 ) -> None:
     qtbot.mouseClick(panel.card(BOATS).mute, LEFT)  # a click takes no focus: Space stays the talk key
     qtbot.waitUntil(lambda: given(engine) == [("set_muted", (BOATS, True))])
@@ -271,6 +271,11 @@ def test_space_is_the_primary_channels_key_and_repeats_are_nothing(
     qtbot.waitUntil(lambda: given(engine) == [("press", (ALPHA, False))])
     qtbot.keyRelease(focus, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: given(engine)[1:] == [("release", (ALPHA,))])
+
+    tell(ChannelChanged(missions.alpha(primary=False)))
+    assert "choose one with its star" in panel.head.line.text()
+    qtbot.keyClick(focused(window), Qt.Key.Key_Space)
+    assert "choose it with the star" in window.toasts.sentences[0]
 
 
 def test_function_keys_talk_on_their_cards_also_from_a_field(
@@ -320,16 +325,6 @@ def test_what_takes_the_keyboard_or_the_panel_away_ends_the_burst(
     assert window.stage.currentWidget() is window.welcome
 
 
-def test_a_menu_that_opens_ends_the_burst(
-    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
-) -> None:
-    qtbot.keyPress(focused(window), Qt.Key.Key_Space)
-    menu = panel.card(BOATS).mode.menu()
-    menu.popup(panel.mapToGlobal(QPoint(10, 10)))
-    qtbot.waitUntil(lambda: [name for name, _ in given(engine)] == ["press", "release"])
-    menu.close()
-
-
 def test_two_holds_of_one_channel_are_one_burst(
     panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
 ) -> None:
@@ -338,6 +333,12 @@ def test_two_holds_of_one_channel_are_one_burst(
     qtbot.keyRelease(focused(window), Qt.Key.Key_Space)
     qtbot.mouseRelease(panel.card(ALPHA).talk, LEFT)
     qtbot.waitUntil(lambda: [name for name, _ in given(engine)] == ["press", "release"])
+
+    qtbot.keyPress(focused(window), Qt.Key.Key_Space)
+    menu = panel.card(BOATS).mode.menu()
+    menu.popup(panel.mapToGlobal(QPoint(10, 10)))
+    qtbot.waitUntil(lambda: [name for name, _ in given(engine)] == ["press", "release"] * 2)
+    menu.close()
 
 
 def test_nobody_talks_where_one_cannot_and_who_has_left_joins(
@@ -350,15 +351,6 @@ def test_nobody_talks_where_one_cannot_and_who_has_left_joins(
     qtbot.mouseClick(panel.card(BOATS).talk, LEFT)
     qtbot.mouseClick(panel.card(SHORE).talk, LEFT)
     qtbot.waitUntil(lambda: given(engine) == [("join", (SHORE,))])
-
-
-def test_a_primary_channel_is_asked_for_where_there_is_none(
-    panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot
-) -> None:
-    tell(ChannelChanged(missions.alpha(primary=False)))
-    assert "choose one with its star" in panel.head.line.text()
-    qtbot.keyClick(focused(window), Qt.Key.Key_Space)
-    assert "choose it with the star" in window.toasts.sentences[0]
 
 
 def test_a_refusal_is_said_for_a_while_and_again_at_the_next_try(
@@ -440,6 +432,12 @@ def test_messages_are_read_and_written(
     panel.texts.send.click()
     qtbot.waitUntil(lambda: panel.texts.field.text() == "Again" and bool(window.toasts.sentences))
     assert window.toasts.sentences == ["Too many messages at once: wait a moment."]
+
+    tell(missions.text(9, "<b>x</b>", "<img src=x>\nSecond line", 1))
+    assert "<b>x</b>: <img src=x> Second line" in panel.texts.view.toPlainText()
+    tell(MissionsChanged((missions.harbour(missions.boats(name="<i>B</i>"), name="<h1>M</h1>"),)))
+    assert panel.head.name.textFormat() is Qt.TextFormat.PlainText
+    assert panel.card(BOATS).name.textFormat() is Qt.TextFormat.PlainText
 
 
 def test_an_emergency_is_raised_by_holding_or_by_saying_yes(
@@ -545,18 +543,10 @@ def test_an_emergency_is_told_wherever_one_is_until_it_is_dismissed(
     qtbot.waitUntil(lambda: given(engine)[-1:] == [("dismiss", (missions.HARBOUR, "n-Boat two"))])
     assert not banner.isVisible()
 
-
-def test_ones_own_emergency_is_ended_from_the_banner(
-    window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
-) -> None:
     tell(MissionsChanged((missions.harbour(own_emergency=""),)))
-    banner = window.channels.banner
-    assert banner is not None
-    assert banner.sentences == ["Your emergency is raised in Harbour rescue"]
-    part(banner, "dismissEmergency").click()  # type: ignore[attr-defined]
-    qtbot.waitUntil(lambda: given(engine) == [("clear_emergency", (missions.HARBOUR,))])
-    tell(MissionsChanged((missions.harbour(),)))
-    assert not banner.isVisible()
+    assert banner.sentences[-1] == "Your emergency is raised in Harbour rescue"
+    banner.findChildren(QAbstractButton, "dismissEmergency")[-1].click()
+    qtbot.waitUntil(lambda: given(engine)[-1] == ("clear_emergency", (missions.HARBOUR,)))
 
 
 def test_a_call_comes_to_the_stage_and_channels_come_back_after_it(
@@ -584,11 +574,3 @@ def test_a_mission_is_closed_from_its_menu(
     menu.close()
     qtbot.waitUntil(lambda: given(engine) == [("close_mission", (missions.HARBOUR,))])
     qtbot.waitUntil(lambda: "closed and forgotten" in "".join(window.toasts.sentences))
-
-
-def test_nothing_a_stranger_sends_is_read_as_markup(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
-    tell(missions.text(9, "<b>x</b>", "<img src=x>\nSecond line", 1))
-    assert "<b>x</b>: <img src=x> Second line" in panel.texts.view.toPlainText()
-    tell(MissionsChanged((missions.harbour(missions.boats(name="<i>B</i>"), name="<h1>M</h1>"),)))
-    assert panel.head.name.textFormat() is Qt.TextFormat.PlainText
-    assert panel.card(BOATS).name.textFormat() is Qt.TextFormat.PlainText
