@@ -181,11 +181,11 @@ def carrier(channel: ChannelInfo) -> Chip:
     if not link.up:
         return Chip("not connected", "warning", "bad", link.words)
     said = link.carrier.value
-    if link.carrier is Carrier.RALLYPOINT and link.rtt_s is not None:
-        said += f" · {words.seconds(link.rtt_s)}"
     if link.limited:
         said = "limited" if link.carrier is Carrier.NONE else f"limited · {said}"
         return Chip(said, "warning", "warn", link.words)
+    if link.carrier is Carrier.RALLYPOINT and link.rtt_s is not None:
+        said += f" · {words.seconds(link.rtt_s)}"
     return Chip(said, "", "plain", link.words)
 
 
@@ -197,9 +197,9 @@ def state_of_link(channel: ChannelInfo, now: float | None) -> str:
     if at is not None and now is not None and at > now:
         return f"failover in {math.ceil(at - now)} s"
     parts = []
-    if channel.here is not None:
+    if channel.here is not None and channel.link.up:
         parts.append("nobody listens" if channel.here == 0 else f"{channel.here} listening")
-    if channel.grade:
+    if channel.grade and channel.link.up:
         parts.append(grade_word(channel.grade))
     return " · ".join(parts)
 
