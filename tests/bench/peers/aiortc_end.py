@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -72,7 +73,7 @@ class Speaker:
 
 
 class FilmTrack(MediaStreamTrack):
-    """Shows a film again and again."""
+    """Shows a film again and again, reading it as it goes, as every phone of the bench does."""
 
     kind = "video"
 
@@ -80,18 +81,24 @@ class FilmTrack(MediaStreamTrack):
         super().__init__()
         with av.open(path) as container:
             self._fps = int(container.streams.video[0].average_rate)
-            self._pictures = list(container.decode(video=0))
+        self._pictures = _again_and_again(path)
         self._number = 0
         self._began = 0.0
 
     async def recv(self) -> VideoFrame:
         self._began = self._began or time.monotonic()
         await asyncio.sleep(self._began + self._number / self._fps - time.monotonic())
-        frame = self._pictures[self._number % len(self._pictures)]
+        frame = next(self._pictures)
         frame.pts, frame.time_base = self._number * 90_000 // self._fps, fractions.Fraction(1, 90_000)
-        frame.pict_type = PictureType.NONE  # the encoder's wish for a key frame stays in the frame
+        frame.pict_type = PictureType.NONE  # a raw picture says that it is whole, which asks for a key frame
         self._number += 1
         return frame
+
+
+def _again_and_again(path: str) -> Iterator[VideoFrame]:
+    while True:
+        with av.open(path) as container:
+            yield from container.decode(video=0)
 
 
 async def read_line() -> str:
