@@ -67,29 +67,44 @@ class MissionStore:
         self._kept = kept
         self._path = path
         self._on_problem = on_problem
+        self._is_left_alone = False  # there is a file, and what is in it cannot be known in this run
         self._saving = asyncio.Lock()
         self._tasks = OwnedTasks("kept missions")
         self._soon: asyncio.Task[None] | None = None
 
     async def load(self) -> KeptChannels:
-        """Give what is kept; a damaged file is moved aside, and that is told."""
+        """Give what is kept; a damaged file is moved aside, and that is told.
+
+        One that cannot be read or opened now, such as while the keyring is locked, stays as it is: nothing is saved.
+        """
         path = self._path
         if path is None or not await asyncio.to_thread(path.exists):
             return KeptChannels(os.urandom(NODE_BYTES).hex())
         await self._kept.find_password(KEY_NAME)
+        key = self._kept.password(KEY_NAME)
+        if key is None:
+            self._leave_alone("their key is not found: unlock the system's keyring")
+            return KeptChannels(os.urandom(NODE_BYTES).hex())
         try:
-            return await asyncio.to_thread(_read, path, self._kept.password(KEY_NAME))
+            return await asyncio.to_thread(_read, path, key)
         except OSError as error:
-            self._on_problem(f"The kept missions in {path} could not be read ({in_words(error)}).")
+            self._leave_alone(in_words(error))
         except ValueError as error:
             log.warning("the kept missions cannot be read: %s", error)
             self._on_problem(f"The kept missions could not be read ({error}): open them again.{_aside(path)}")
         return KeptChannels(os.urandom(NODE_BYTES).hex())
 
+    def _leave_alone(self, why: str) -> None:
+        self._is_left_alone = True
+        self._on_problem(
+            f"The kept missions in {self._path} cannot be read now ({why}). They stay as they are, and what you open"
+            " until the next start is not kept; to begin anew, delete the file."
+        )
+
     async def save(self, state: Callable[[], KeptChannels]) -> None:
         """Keep what `state` gives, on the disk when this returns; PeopleError leaves the old file."""
         path = self._path
-        if path is None:
+        if path is None or self._is_left_alone:
             return
         async with self._saving:
             await self._kept.find_password(KEY_NAME)
@@ -125,14 +140,12 @@ def _is_key(text: str) -> bool:
         return False
 
 
-def _read(path: Path, key: str | None) -> KeptChannels:
+def _read(path: Path, key: str) -> KeptChannels:
     with open(path, "rb") as file:
         data = file.read(MOST_BYTES + 1)
     start = len(MAGIC) + NONCE_BYTES
     if not data.startswith(MAGIC) or not start <= len(data) <= MOST_BYTES:
         raise ValueError("the file is damaged")
-    if key is None or not _is_key(key):
-        raise ValueError("their key is not there any more")
     try:
         plain = AESGCM(bytes.fromhex(key)).decrypt(data[len(MAGIC) : start], data[start:], MAGIC)
         kept = msgspec.json.decode(plain, type=KeptChannels)

@@ -162,7 +162,16 @@ class OpenMission:
             self._control = control
             await control.start()
         except ChannelError as error:
-            self.problem = f"Mission control cannot be joined: {error}"
+            await self._drop_control(str(error))
+        except Exception as error:  # of libraries: the channels go on
+            log.exception("mission control of %s could not be joined", self.mission.name)
+            await self._drop_control(str(error))
+
+    async def _drop_control(self, why: str) -> None:
+        self.problem = f"Mission control cannot be joined: {why}"
+        control, self._control = self._control, None
+        if control is not None:
+            await control.close()
 
     def _aliases(self) -> tuple[GroupAlias, ...]:
         joined = [one.group for one in self.channels.values() if one.kept.joined]
