@@ -86,7 +86,7 @@ class ChannelsPart(QObject):
     def _show_emergencies(self) -> None:
         own = any(mission.own_emergency is not None for mission in self._book.missions)
         if self._banner is None:
-            if not own and not self._book.emergencies:
+            if not (own or self._book.emergencies or self._book.urgent):
                 return
             from ui.widgets.emergency_banner import EmergencyBanner
 
@@ -98,7 +98,7 @@ class ChannelsPart(QObject):
             )
             self._shell.set_banner(banner)
         fresh = set(self._banner.sentences)
-        self._banner.show_emergencies(self._book.emergencies, self._book.missions)
+        self._banner.show_emergencies(self._book.emergencies, self._book.urgent, self._book.missions)
         self._shell.arrange()
         if set(self._banner.sentences) - fresh:
             QApplication.alert(self._window)

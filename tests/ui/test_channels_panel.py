@@ -415,6 +415,19 @@ def test_the_last_bursts_are_played_stopped_and_cleared(
     qtbot.waitUntil(lambda: panel.bursts.title.text() == "Boats, last bursts")
 
 
+def test_the_field_above_finds_a_mission_or_calls(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    field = window.column.field
+    qtbot.keyClicks(field, "stad")
+    qtbot.keyClick(field, Qt.Key.Key_Down)
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert panel.head.name.text() == "Stadium"
+    field.setText("sip:ada@example.org")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: "calls.place" in engine.names())
+
+
 def test_messages_are_read_and_written(
     panel: ChannelsPanel, window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
 ) -> None:
@@ -543,6 +556,11 @@ def test_an_emergency_is_told_wherever_one_is_until_it_is_dismissed(
     qtbot.waitUntil(lambda: given(engine)[-1:] == [("dismiss", (missions.HARBOUR, "n-Boat two"))])
     assert not banner.isVisible()
 
+    heard = missions.boats(talkers=(missions.talker("Pilot", 0, emergency=True),))
+    tell(ChannelChanged(heard))
+    assert banner.sentences == ["Emergency: Pilot talks on Boats in Harbour rescue"]
+    tell(ChannelChanged(missions.boats()))
+    assert not banner.isVisible()
     tell(MissionsChanged((missions.harbour(own_emergency=""),)))
     assert banner.sentences[-1] == "Your emergency is raised in Harbour rescue"
     banner.findChildren(QAbstractButton, "dismissEmergency")[-1].click()

@@ -19,6 +19,7 @@ from app.events import (
     PersonHere,
     PlaybackChanged,
     RosterChanged,
+    TalkerInfo,
     TextSeen,
 )
 
@@ -50,6 +51,7 @@ class ChannelBook(QObject):
         self._shown: str | None = None
         self._talking: frozenset[ChannelId] = frozenset()
         self._emergencies: tuple[PersonHere, ...] = ()
+        self._urgent: tuple[tuple[ChannelId, TalkerInfo], ...] = ()
         self._seen: set[tuple[str, str]] = set()  # emergencies that were dismissed here, by mission and node
 
     # What there is -------------------------------------------------------------------------------------------
@@ -106,6 +108,11 @@ class ChannelBook(QObject):
     def emergencies(self) -> tuple[PersonHere, ...]:
         """Everybody whose emergency nobody has dismissed here, of every mission."""
         return self._emergencies
+
+    @property
+    def urgent(self) -> tuple[tuple[ChannelId, TalkerInfo], ...]:
+        """Who talks of an emergency now, and where, without its standing in a roster."""
+        return self._urgent
 
     def dismiss(self, mission_id: str, node_id: str) -> None:
         """Tell of somebody's emergency no more; the roster shows it as long as it goes on."""
@@ -177,9 +184,18 @@ class ChannelBook(QObject):
             self._talking = talking
             self.talking_changed.emit()
         people = (person for mission_id in self._missions for person in self.roster(mission_id))
-        going_on = tuple(person for person in people if person.emergency is not None)
-        self._seen &= {(person.mission, person.node_id) for person in going_on}
+        going_on = [person for person in people if person.emergency is not None]
+        known = {(person.mission, person.node_id) for person in going_on}
+        bursts = [
+            (channel.id, talker)
+            for channel in self.channels
+            if channel.joined
+            for talker in channel.talkers
+            if talker.emergency and (channel.id.mission, talker.node_id) not in known
+        ]
+        self._seen &= known | {(channel_id.mission, talker.node_id) for channel_id, talker in bursts}
         emergencies = tuple(person for person in going_on if (person.mission, person.node_id) not in self._seen)
-        if emergencies != self._emergencies:
-            self._emergencies = emergencies
+        urgent = tuple(each for each in bursts if (each[0].mission, each[1].node_id) not in self._seen)
+        if (emergencies, urgent) != (self._emergencies, self._urgent):
+            self._emergencies, self._urgent = emergencies, urgent
             self.emergencies_changed.emit()

@@ -71,9 +71,9 @@ class ChannelsColumn(QWidget):
             number += step
 
     def call_current(self, typed: str) -> bool:
-        """Take the row that was walked to; what is typed without one is nobody here."""
+        """Take the row that was walked to, or found by what is typed; anything else typed is somebody to call."""
         row = self.current_row()
-        if row is None or row.kind == PERSON:
+        if row is None or row.kind == PERSON or typed.strip().casefold() not in row.title.casefold():
             return False
         self._activate(row)
         return True

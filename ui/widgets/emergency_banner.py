@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.events import MissionInfo, PersonHere
+from app.events import ChannelId, MissionInfo, PersonHere, TalkerInfo
+from ui.channel_words import NAMELESS
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
 from ui.widgets.basics import button, label
@@ -34,14 +37,24 @@ class EmergencyBanner(QWidget):
         self._box.addWidget(self._more)
         self.hide()
 
-    def show_emergencies(self, people: tuple[PersonHere, ...], missions: tuple[MissionInfo, ...]) -> None:
-        """Show those of others and, last, one's own."""
+    def show_emergencies(
+        self,
+        people: Iterable[PersonHere],
+        bursts: Iterable[tuple[ChannelId, TalkerInfo]],
+        missions: Iterable[MissionInfo],
+    ) -> None:
+        """Show those of others, those that are only talked of, and, last, one's own."""
+        missions = tuple(missions)
         names = {mission.id: mission.name for mission in missions}
         wanted: dict[tuple[str, str], str] = {}
         for person in people:
             said = f"Emergency: {person.name} in {names.get(person.mission, 'a mission')}"
             detail = " · ".join(part for part in (person.emergency, person.place) if part)
             wanted[person.mission, person.node_id] = f"{said}: {detail}" if detail else said
+        channels = {channel.id: channel.name for mission in missions for channel in mission.channels}
+        for channel_id, talker in bursts:
+            said = f"Emergency: {talker.alias or NAMELESS} talks on {channels[channel_id]}"
+            wanted[channel_id.mission, talker.node_id] = f"{said} in {names[channel_id.mission]}"
         more = len(wanted) - _MOST
         wanted = dict(list(wanted.items())[:_MOST])
         for mission in missions:
@@ -53,6 +66,8 @@ class EmergencyBanner(QWidget):
             self._box.removeWidget(line)
             line.hide()
             line.deleteLater()
+        self._more.setText(f"and {more} more")
+        self._more.setVisible(more > 0)
         for key, sentence in wanted.items():
             known = self._lines.get(key)
             if known is None:
@@ -62,8 +77,6 @@ class EmergencyBanner(QWidget):
                 QAccessible.updateAccessibility(QAccessibleEvent(known, QAccessible.Event.Alert))
             else:
                 known.say(sentence)
-        self._more.setText(f"and {more} more")
-        self._more.setVisible(more > 0)
         self.setVisible(bool(self._lines))
         self.resized.emit()
 
