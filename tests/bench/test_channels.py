@@ -158,6 +158,7 @@ class Heard:
 
     delays_ms: list[float]
     cpu_share: float
+    idle_share: float
 
 
 def hear_talker(radio: type[ParleyChannel] | type[MumbleCall], folder: Path) -> Heard:
@@ -168,10 +169,15 @@ def hear_talker(radio: type[ParleyChannel] | type[MumbleCall], folder: Path) -> 
             play(set_.a.pulse, chirps(_WATCH_S))
             time.sleep(0.5)
             share = (cpu_s(pair.listener_pid) - used) / (time.monotonic() - began)
+        pair.hush()
+        time.sleep(1.5)  # what was said last is still played
+        used, began = cpu_s(pair.listener_pid), time.monotonic()
+        time.sleep(_WATCH_S / 2)
+        idle = (cpu_s(pair.listener_pid) - used) / (time.monotonic() - began)
     found = chirp_delays(mouth.recording, ear.recording)
-    print(f"{radio.name}: {[round(1000 * late) for _, late in found]} ms, {share:.3f} s/s")
+    print(f"{radio.name}: {[round(1000 * late) for _, late in found]} ms, {share:.3f} s/s, {idle:.3f} s/s idle")
     assert len(found) > 0.8 * _WATCH_S / 0.7, f"not all that {radio.name} was told came out at its other end"
-    return Heard([1000 * late for _, late in found], share)
+    return Heard([1000 * late for _, late in found], share, idle)
 
 
 @pytest.mark.timeout(900)
@@ -194,6 +200,8 @@ def test_mouth_to_ear_of_a_talker(table: Table, tmp_path: Path) -> None:
     table.add(EAR, "parley by multicast", "ms", delays["parley"], base=base, note=worst, by_median=True)
     base = ("mumble", [one.cpu_share for one in theirs]) if theirs else None
     table.add(LISTENING, "parley channel join", "s/s", [one.cpu_share for one in ours], base=base)
+    base = ("mumble", [one.idle_share for one in theirs]) if theirs else None
+    table.add(LISTENING, "the same while nobody talks", "s/s", [one.idle_share for one in ours], base=base)
     assert statistics.median(delays["parley"]) < MOST_MS
 
 

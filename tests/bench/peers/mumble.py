@@ -107,6 +107,12 @@ class MumbleCall(PairCall):
             process.kill()
             process.wait(5)
 
+    def hush(self) -> None:
+        """Let nobody talk any more."""
+        talker = self._running[2]
+        talker.kill()
+        talker.wait(5)
+
     @property
     def listener_pid(self) -> int:
         """The process of the client that hears."""

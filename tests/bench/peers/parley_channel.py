@@ -30,11 +30,16 @@ class ParleyChannel(PairCall):
             (place.folder / "bench.ice").write_text(missions.pack(mission))
         self.far_end = self._running.enter_context(self._join(self.far))
         self.far_end.wait_for("link", up=True, limit_s=LIMIT_S)
-        near = self._running.enter_context(self._join(self.near, "--talk", str(TALK_S)))
-        near.wait_for("talking", limit_s=LIMIT_S)
+        self.near_end = self._running.enter_context(self._join(self.near, "--talk", str(TALK_S)))
+        self.near_end.wait_for("talking", limit_s=LIMIT_S)
 
     def stop(self) -> None:
         self._running.close()
+
+    def hush(self) -> None:
+        """Let nobody talk any more."""
+        self.near_end.stop()
+        self.near_end.finish()
 
     @property
     def listener_pid(self) -> int:
