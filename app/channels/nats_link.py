@@ -231,6 +231,9 @@ class NatsConnection:
                 "user": self._after_tls(context, target.user),
                 "password": self._after_tls(context, target.password),
             }
+        # uvloop forgets a look-up under way when a connection is given up, and then reports its failure as nobody's:
+        # here it ends with this task, and the one that follows finds the name.
+        await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         self._has_begun = True
         await self._client.connect(
             f"{'wss' if target.websocket else 'tls'}://{host}:{target.port}",

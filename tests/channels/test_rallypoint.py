@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import pytest
 from app.channels.cluster import ClusterPlan, Strategy
 from app.channels.errors import ChannelError
 from app.channels.links import LinkState
-from app.channels.nats_link import MOST_UNCONFIRMED, RallypointTarget, make_context, reason, subject_of
+from app.channels.nats_link import MOST_UNCONFIRMED, NatsConnection, RallypointTarget, make_context, reason, subject_of
 from app.channels.rallypoint import RallypointLink
 from app.channels.send_queue import MOST_PACKETS
+from app.engine.thread import new_loop
 from tests.channels.rallypoints import MISSING, SERVER, Authority, Rallypoint, clusters, free_ports, tls
 
 SUBJECT = subject_of("95dad4a9-4f46-5daa-91aa-acd6322c81a5")
@@ -304,3 +307,29 @@ def test_a_certificate_that_cannot_be_used_is_one_sentence(fields: dict[str, obj
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), TimeoutError(), ConnectionRefusedError()])
 def test_every_error_has_words(error: Exception) -> None:
     assert reason(error)
+
+
+def test_who_leaves_while_a_name_is_looked_up_is_told_nothing_of_it_later() -> None:
+    """On the engine's own loop: it is the one that forgets a look-up."""
+    loop, complaints = new_loop(), []
+    loop.set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+
+    async def leave() -> None:
+        target = RallypointTarget("rally.invalid", 7443)
+        for turns in range(12):
+            connection = NatsConnection(target, SUBJECT, lambda datagram: None, lambda why: None)
+            opening = asyncio.ensure_future(connection.open(5.0))
+            while not (connection._has_begun or opening.done()):  # noqa: ASYNC110 - nobody is told of it
+                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            opening.cancel()
+            await asyncio.wait({opening})
+            with contextlib.suppress(OSError):
+                await loop.getaddrinfo(target.host, target.port)
+        del connection, opening
+
+    loop.run_until_complete(leave())
+    gc.collect()
+    loop.close()
+    assert complaints == []
