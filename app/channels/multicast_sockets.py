@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 1 << 18
 READS_PER_WAKE = 32  # so that one busy channel does not keep the loop from the others
+# More than 16 talkers send in packets of 10 ms. What a stranger sends beyond it is left to the system, which drops it.
+MOST_A_TURN, TURN_S = 400, 0.1
 # linux/in.h, linux/in6.h: without them a socket hears every group that any program of this machine has joined
 _ALL_V4, _ALL_V6 = (socket.IPPROTO_IP, 49), (socket.IPPROTO_IPV6, 29)
 _TCLASS_V6 = getattr(socket, "IPV6_TCLASS", 67)
@@ -83,6 +85,9 @@ class GroupSocket:
         self._loop = loop
         self._group = ipaddress.ip_address(group)
         self._on_datagram = on_datagram
+        self._turn_ends = 0.0
+        self._left = 0  # in this turn
+        self._resting: asyncio.TimerHandle | None = None
         is_v6 = self._group.version == 6
         self._socket = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -129,9 +134,17 @@ class GroupSocket:
         return socket.IPPROTO_IP, option, self._group.packed + _v4_interface(nic)
 
     def _readable(self) -> None:
+        now = self._loop.time()
+        if now >= self._turn_ends:
+            self._turn_ends, self._left = now + TURN_S, MOST_A_TURN
         for _ in range(READS_PER_WAKE):
             if self._socket.fileno() < 0:
                 return  # closed by the callback
+            if not self._left:
+                self._loop.remove_reader(self._socket)
+                self._resting = self._loop.call_at(self._turn_ends, self._go_on)
+                return
+            self._left -= 1
             try:
                 data, source = self._socket.recvfrom(MOST_BYTES + 1)
             except (BlockingIOError, InterruptedError):
@@ -143,8 +156,13 @@ class GroupSocket:
                 host = f"[{source[0]}]" if ":" in source[0] else source[0]
                 self._on_datagram(data, f"{host}:{source[1]}")
 
+    def _go_on(self) -> None:
+        self._loop.add_reader(self._socket, self._readable)
+
     def close(self) -> None:
         """Leave everywhere, as closing does, and hear nothing more."""
+        if self._resting is not None:
+            self._resting.cancel()
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._socket.close()

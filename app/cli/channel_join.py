@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections import deque
 from dataclasses import asdict
 from typing import Any
 
@@ -35,6 +36,7 @@ from app.events import (
 LINK_WAIT_S = 15.0  # until a channel can carry anything: a rallypoint that is far, or the failover of one that is gone
 TALK_SHOWS_S = 2.0  # until a burst that was begun is seen, or why not
 LAST_WORDS_S = 1.0  # for the end of our burst and its record
+MOST_REPORTED = 10_000  # the last bursts, texts, and changes of a link: a run may last for months
 
 
 async def join(args: argparse.Namespace, console: Console, started_at: float) -> int:
@@ -68,9 +70,12 @@ class _Joined:
         self._loop = asyncio.get_running_loop()
         self._deadline = None if args.for_seconds is None else self._loop.time() + args.for_seconds
         self._channels = {channel.id: channel for channel in info.channels}
-        self._links: dict[ChannelId, list[tuple[float, ChannelLink]]] = {channel.id: [] for channel in info.channels}
-        self._bursts: list[BurstInfo] = []
-        self._texts: list[TextSeen] = []
+        self._links: dict[ChannelId, deque[tuple[float, ChannelLink]]] = {
+            channel.id: deque(maxlen=MOST_REPORTED) for channel in info.channels
+        }
+        self._was_up = False
+        self._bursts: deque[BurstInfo] = deque(maxlen=MOST_REPORTED)
+        self._texts: deque[TextSeen] = deque(maxlen=MOST_REPORTED)
         self._people: tuple[PersonHere, ...] = ()
         self._talked = 0.0
         self._has_failed = False
@@ -80,8 +85,7 @@ class _Joined:
     @property
     def exit_code(self) -> int:
         """1 where nothing could be heard or said, or not all that was to be said."""
-        was_up = any(link.up for links in self._links.values() for _, link in links)
-        return 0 if was_up and not self._has_failed else 1
+        return 0 if self._was_up and not self._has_failed else 1
 
     @property
     def _over(self) -> bool:
@@ -197,6 +201,7 @@ class _Joined:
 
     def _tell_link(self, channel: ChannelInfo) -> None:
         link = channel.link
+        self._was_up = self._was_up or link.up
         self._links[channel.id].append((self._console.now, link))
         words = f"{channel.name}: {link.words or ('connected' if link.up else 'not connected')}"
         self._console.event("link", words, **self._of(channel.id), **_link(link))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.channels import multicast
+from app.channels import multicast, multicast_sockets
 from app.channels.errors import ChannelError
 from app.channels.links import LinkState
 from app.channels.multicast import MulticastLink, MulticastPlan, choose
@@ -98,6 +98,29 @@ async def test_two_programs_share_the_port_and_hear_each_other(group: str, known
         ben.link.send(b"x" * 4096, 0.0)
         assert len(await anna.next()) == 4096
     assert not anna.link.state.is_up
+
+
+@linux_only
+async def test_a_flood_costs_the_loop_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multicast_sockets, "MOST_A_TURN", 40)
+    loop = asyncio.get_running_loop()
+    async with two(GROUP_V4, LO_V4) as (anna, ben):
+        came: list[float] = []
+        take = ben.link.on_datagram
+
+        def taken(datagram: bytes, source: str, now: float) -> None:
+            came.append(loop.time())
+            take(datagram, source, now)
+
+        ben.link.on_datagram = taken
+        for number in range(100):
+            anna.link.send(b"%d" % number, 0.0)
+        assert [await ben.next() for _ in range(100)] == [b"%d" % number for number in range(100)]
+        assert came[40] - came[0] >= multicast_sockets.TURN_S * 0.9
+        assert came[80] - came[40] >= multicast_sockets.TURN_S * 0.9
+        for number in range(100):
+            anna.link.send(b"%d" % number, 0.0)
+        await ben.next()  # and is left while it rests
 
 
 @linux_only
