@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.media import device_keeper, inputs, outputs, portaudio, session
+from app.media import device_keeper, inputs, outputs, portaudio, worker
 from app.media.microphone import MicrophoneSource
 from app.media.speaker import SpeakerSink
 from app.settings import MediaSettings
@@ -29,7 +29,7 @@ ON_DEVICES = replace(
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for a device, and is not waited for here."""
     monkeypatch.setattr(device_keeper, "_CLOSE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(session, "JOIN_S", 0.5)
+    monkeypatch.setattr(worker, "JOIN_S", 0.5)
 
 
 def settings(folder: Path) -> tuple[MediaSettings, MediaSettings]:
