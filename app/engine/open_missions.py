@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -98,6 +99,7 @@ class OpenMissions:
         self._me = Self(os.urandom(16), kept.own_name)
         self._changes = Collated(self._tell)
         self._tasks = OwnedTasks("missions")
+        self._stirred = asyncio.Event()  # something happened on a channel
         self._changing = asyncio.Lock()  # opening and closing, one after the other
         channels = ChannelHost(self._make_link, self._desk, self._channel_changed, self._burst, clock)
         self._host = MissionHost(channels, self._roster_changed, publish)
@@ -223,7 +225,13 @@ class OpenMissions:
                     self._publish(Problem("device", problem))
             self._problems = self._desk.problems
             ends = [ends_s for one in self._missions.values() if (ends_s := one.ends_in_s) is not None]
-            await asyncio.sleep(max(0.0, min([LOOK_ACTIVE_S if active else LOOK_S, *ends])))
+            pause_s = max(0.0, min([LOOK_ACTIVE_S if active else LOOK_S, *ends]))
+            if active:
+                await asyncio.sleep(pause_s)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stirred.wait(), pause_s)
+            self._stirred.clear()
             async with self._changing:
                 for one in self._missions.values():
                     if await one.close_if_over():
@@ -391,6 +399,7 @@ class OpenMissions:
 
     def _channel_changed(self, channel_id: ChannelId) -> None:
         self._changes.changed(_Changed(channel=channel_id), urgent=True)
+        self._stirred.set()
 
     def _all_changed(self) -> None:
         self._changes.changed(_Changed())
