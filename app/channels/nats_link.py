@@ -29,6 +29,7 @@ from nats.errors import StaleConnectionError, UnexpectedEOF
 
 from app.channels.errors import ChannelError
 from app.channels.links import MOST_BYTES, STREAM_SUBJECTS
+from app.channels.websocket import WebSocketError, WebSocketTransport
 from app.owned_tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
@@ -151,8 +152,8 @@ def reason(error: BaseException) -> str:
         return "its name is not known"
     if isinstance(error, TimeoutError):
         return "it does not answer"
-    if isinstance(error, ImportError):
-        return "WebSocket needs the Python package aiohttp, which is not installed"
+    if isinstance(error, WebSocketError):
+        return str(error)
     if isinstance(error, _OVER):
         return "it ended the connection"
     if isinstance(error, NatsError):
@@ -235,6 +236,8 @@ class NatsConnection:
         # here it ends with this task, and the one that follows finds the name.
         await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         self._has_begun = True
+        if target.websocket:
+            self._client._transport = WebSocketTransport(target.sni or target.host)
         await self._client.connect(
             f"{'wss' if target.websocket else 'tls'}://{host}:{target.port}",
             error_cb=self._noted,

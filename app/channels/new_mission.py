@@ -37,6 +37,7 @@ class MissionWishes:
     rallypoint_ca: the authority that signs them, as PEM text; "" for those that the system knows.
     rallypoint_certificate, rallypoint_key: what members show them, as PEM text; "" where they ask for nothing.
     rallypoint_user, rallypoint_password; rallypoint_token: how members log in there; "" where nobody must.
+    rallypoint_websocket: their ports are those of secure WebSockets.
     failover_after_s: how long without a rallypoint until multicast takes over; None for never.
     """
 
@@ -55,6 +56,7 @@ class MissionWishes:
     rallypoint_user: str = ""
     rallypoint_password: str = field(default="", repr=False)
     rallypoint_token: str = field(default="", repr=False)
+    rallypoint_websocket: bool = False
     failover_after_s: int | None = None
     expires: datetime | None = None
     pin: str | None = None
@@ -109,6 +111,7 @@ def _group(
             user=wishes.rallypoint_user,
             password=wishes.rallypoint_password,
             token=wishes.rallypoint_token,
+            websocket=wishes.rallypoint_websocket,
         )
         for each in wishes.rallypoints
     )

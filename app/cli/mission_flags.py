@@ -81,6 +81,7 @@ def _wish_flags(parser: argparse.ArgumentParser) -> None:
         "--rallypoint-cert", type=pem_text, default="", metavar="PEM", help="what members show them, e.g. member.pem"
     )
     group.add_argument("--rallypoint-key", type=pem_text, default="", metavar="PEM", help="the key of it")
+    group.add_argument("--rallypoint-websocket", action="store_true", help="by secure WebSocket: the ports are of that")
     group.add_argument("--rallypoint-user", default="", metavar="NAME", help="who members are there, e.g. relief")
     for flag, what in (("password", "of --rallypoint-user"), ("token", "instead of a user")):
         group.add_argument(

@@ -38,6 +38,7 @@ def _new(args: argparse.Namespace, console: Console) -> int:
         rallypoint_ca=args.rallypoint_ca,
         rallypoint_certificate=args.rallypoint_cert,
         rallypoint_key=args.rallypoint_key,
+        rallypoint_websocket=args.rallypoint_websocket,
         rallypoint_user=args.rallypoint_user,
         rallypoint_password=args.rallypoint_password_from or "",
         rallypoint_token=args.rallypoint_token_from or "",

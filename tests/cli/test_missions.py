@@ -182,12 +182,12 @@ def test_what_rallypoints_ask_for_travels_in_the_mission(
     authority.write_text("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
     file = tmp_path / "relief.ice"
     made = ("new", "Relief", "--channel", "Alpha", "--rallypoint", "rp.example.org", "-o", str(file), "--force")
-    login = ("--rallypoint-user", "relief", "--rallypoint-password-from", "env:WORD")
+    login = ("--rallypoint-websocket", "--rallypoint-user", "relief", "--rallypoint-password-from", "env:WORD")
     assert parley(*made, "--rallypoint-ca", str(authority), *login)[0] == 0
     code, out, _ = parley("unpack", str(file))
     (rallypoint,) = json.loads(out)["groups"][1]["rallypointCluster"]["rallypoints"]
     assert rallypoint["caCertificates"] == [authority.read_text()]
-    assert (rallypoint["user"], rallypoint["password"]) == ("relief", "a long password")
+    assert (rallypoint["user"], rallypoint["password"], rallypoint["websocket"]) == ("relief", "a long password", True)
     code, _, err = parley(*made, "--rallypoint-cert", str(authority))
     assert code == 1
     assert "belong together" in err

@@ -229,6 +229,34 @@ async def test_a_server_that_dies_is_started_again_and_a_new_password_counts_aft
 
 
 @needs_server
+async def test_by_websocket_one_hears_and_is_heard_and_knows_the_end_at_once(tmp_path: Path) -> None:
+    port, other = free_ports(2)
+    password = "a long password"
+    options = options_for(tmp_path, port, websocket_port=other, user="relief", password=lambda: password)
+    async with running(options) as run:
+        target = target_of(run, rallypoint_user="relief", rallypoint_password=password)
+        by_web = replace(target, port=other, websocket=True)
+        no_web = replace(target, websocket=True)
+        async with phones(target, by_web, no_web, replace(by_web, password="another one")) as (anna, ben, eve, mallory):
+            await anna.until("Connected")
+            await ben.until("Connected")
+            await says(anna, ben)
+            await says(ben, anna)
+            for number in range(200):  # more than may be unconfirmed at once, short and long ones
+                ben.link.send(number.to_bytes(2, "big").ljust(1 + 20 * number, b"."), asyncio.get_running_loop().time())
+                heard = await asyncio.wait_for(anna.heard.get(), 10)
+                assert (int.from_bytes(heard[:2], "big"), len(heard)) == (number, max(2, 1 + 20 * number))
+            await mallory.until("does not accept our login")
+            await eve.until("No rallypoint is reached")
+            os.kill(int((run.server.folder / "nats-server.pid").read_text()), signal.SIGKILL)
+            async with asyncio.timeout(3):  # a ping would know it after 15
+                while ben.link.state.is_up:
+                    await ben.states.get()
+            await ben.until("Connected")
+            await run.next(ServerUp)
+
+
+@needs_server
 async def test_nodes_with_one_authority_are_a_cluster(tmp_path: Path) -> None:
     ports, routes = free_ports(2), free_ports(2)
     first = options_for(tmp_path / "0", ports[0], cluster_port=routes[0], peers=(HostPort(HERE, routes[1]),))
