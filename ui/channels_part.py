@@ -58,6 +58,10 @@ class ChannelsPart(QObject):
         self._stage.setCurrentWidget(self.panel)
         self.panel.setFocus()
 
+    def leave_field(self) -> bool:
+        """Give the focus back to the panel where one of its fields has it; tell whether one had."""
+        return self._panel is not None and self.shown and self._panel.leave_field()
+
     def let_go(self) -> None:
         """End what is held: the window goes."""
         if self._panel is not None:

@@ -288,8 +288,14 @@ def test_function_keys_talk_on_their_cards_also_from_a_field(
     qtbot.waitUntil(lambda: given(engine)[1:] == [("release", (SHORE,))])
     qtbot.keyClicks(panel.texts.field, "a b")
     assert panel.texts.field.text() == "a b"
+    qtbot.mouseClick(panel.texts.send, LEFT)
+    assert panel.hasFocus()  # and Space talks again
+    qtbot.waitUntil(lambda: given(engine)[2:] == [("send_text", (missions.HARBOUR, None, "a b"))])
+    panel.texts.field.setFocus()
+    qtbot.keyClick(panel.texts.field, Qt.Key.Key_Escape)
+    assert panel.hasFocus()
     qtbot.keyClick(panel.texts.field, Qt.Key.Key_F9)  # no such card
-    assert len(given(engine)) == 2
+    assert len(given(engine)) == 3
 
 
 def test_space_from_the_list_talks_and_from_a_focused_button_presses_it(

@@ -20,6 +20,7 @@ class ChannelHead(QWidget):
     """`menu_wanted` asks for the mission's menu below the button."""
 
     menu_wanted = Signal(QWidget)
+    answered = Signal()  # the question about an emergency
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class ChannelHead(QWidget):
         row.setSpacing(8)
         sure = button("Raise it", "raiseEmergency", lambda: self._raise(self.words.text().strip()), look="primary")
         row.addWidget(sure)
-        row.addWidget(button("Not now", "keepQuiet", self._ask_over))
+        row.addWidget(button("Not now", "keepQuiet", self._keep_quiet))
         row.addStretch(1)
         box.addLayout(row)
         self.question.hide()
@@ -105,8 +106,13 @@ class ChannelHead(QWidget):
         self.words.clear()
         self.question.hide()
 
+    def _keep_quiet(self) -> None:
+        self._ask_over()
+        self.answered.emit()
+
     def _raise(self, words: str) -> None:
         mission = self.mission
         self._ask_over()
+        self.answered.emit()
         if mission is not None:
             self._context.ask(lambda engine: engine.channels.raise_emergency(mission.id, words))

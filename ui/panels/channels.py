@@ -6,7 +6,16 @@ import time
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QBoxLayout,
+    QComboBox,
+    QHBoxLayout,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.events import ChannelId, ChannelInfo, MissionInfo
 from ui.channel_keys import TalkKeys, key_name
@@ -48,6 +57,9 @@ class ChannelsPanel(QStackedWidget):
         self._pressed: dict[ChannelId, int] = {}
         self.addWidget(self._no_mission())
         self.addWidget(self._mission_page())
+        for control in (*self.findChildren(QAbstractButton), *self.findChildren(QComboBox)):
+            control.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click gives the focus to the panel: Space talks
+        self.head.answered.connect(self.setFocus)
         self.keys = TalkKeys(self, self._channel_at, self.press, self.release)
         self._ticks = QTimer(self)
         self._ticks.setInterval(_TICK_MS)
@@ -221,6 +233,14 @@ class ChannelsPanel(QStackedWidget):
         if mission is not None:
             menu = mission_menu(self._context, mission.id, self.export_wanted.emit, self.edit_wanted.emit, self)
             menu.popup(below.mapToGlobal(QPoint(0, below.height())))
+
+    def leave_field(self) -> bool:
+        """Take the focus from what has it in here, so that Space talks; tell whether anything had it."""
+        focus = self.focusWidget()
+        if focus is None or focus is self or not focus.hasFocus():
+            return False
+        self.setFocus()
+        return True
 
     # Talking ------------------------------------------------------------------------------------------------------
 

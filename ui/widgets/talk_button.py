@@ -44,7 +44,7 @@ class TalkButton(QAbstractButton):
         self.face = Face("", "", "idle")
         self.setMinimumHeight(_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        # A click leaves the focus where it is: Space goes on to be the key of the primary channel.
+        # A click gives the focus to the panel: Space goes on to be the key of the primary channel.
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAttribute(Qt.WidgetAttribute.WA_AcceptTouchEvents)
