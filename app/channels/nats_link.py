@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 MOST_UNCONFIRMED = 50  # a second at 20 ms: longer ways than by satellite there are none
 CONFIRM_EACH = 10
 MOST_WAITING = 64  # datagrams that came and were not handed on yet
-CLOSE_LIMIT_S = 2.0
+CLOSE_LIMIT_S = 0.5  # nothing is left to be written; after a refused certificate nats-py waits for an end that has been
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _OVER = (UnexpectedEOF, StaleConnectionError, ConnectionResetError, BrokenPipeError)
 _NEVER_S = 1e6  # nats-py's own pings: the cluster's take their place
@@ -271,8 +271,11 @@ class NatsConnection:
             self._lose(error)
         elif isinstance(error, _OVER):
             # Where something waits to be written, nats-py would stumble over it and never say that it has closed.
-            self._client._pending, self._client._pending_data_size = [], 0
+            self._forget_pending()
             self._lose(error)
+
+    def _forget_pending(self) -> None:
+        self._client._pending, self._client._pending_data_size = [], 0
 
     async def _ended(self) -> None:
         self._lose(self._client.last_error)
@@ -322,6 +325,7 @@ class NatsConnection:
         if not self._failed.done():
             self._failed.cancel()
         await self._tasks.close()
+        self._forget_pending()
         if self._has_begun:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await asyncio.wait_for(self._client.close(), CLOSE_LIMIT_S)
