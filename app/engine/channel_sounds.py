@@ -8,6 +8,7 @@ threads.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -26,6 +27,8 @@ from app.media.sinks import open_audio_sink
 from app.media.sources import SILENCE, open_audio_source
 from app.media.worker import Worker
 from app.settings import MediaSettings
+
+log = logging.getLogger(__name__)
 
 READY_S = 30.0  # the microphone stays open for so long after a burst
 TICK_S, POLL_S = 0.020, 0.008
@@ -199,6 +202,7 @@ class _Player:
         self._tone: AudioFrame | None = None
         self._limiter = Limiter()
         self._places: dict[ChannelSound, Place] = {}
+        self._failed: ChannelSound | None = None  # lately
 
     @property
     def problem(self) -> str | None:
@@ -264,7 +268,7 @@ class _Player:
         parts = []
         for sound in self.sounds:
             place = self._places[sound] = places.get(sound) or Place()
-            part = sound.play(FRAME_SAMPLES)
+            part = self._played(sound)
             if part is not None:
                 parts.append((part, place, sound.pan))
         tone = self._next_of_tone()
@@ -278,6 +282,16 @@ class _Player:
             write_wide(*limited_halves(wide, self._limiter))
         else:
             sink.write_frame(self._mixed([part for part, _, _ in parts] + ([] if tone is None else [tone])))
+
+    def _played(self, sound: ChannelSound) -> AudioFrame | None:
+        """Give what a channel plays; one that fails is silent for that long, and told once, and the others go on."""
+        try:
+            return sound.play(FRAME_SAMPLES)
+        except Exception:
+            if self._failed is not sound:
+                self._failed = sound
+                log.exception("a channel could not be played")
+            return None
 
     def _next_of_tone(self) -> AudioFrame | None:
         tone = self._tone if self._tone is not None else self._tones.popleft() if self._tones else None

@@ -17,7 +17,7 @@ from app.channels.channel_state import Node
 from app.channels.distance import Location
 from app.channels.errors import ChannelError
 from app.channels.mission import GroupType, Mission
-from app.channels.presence import MOST_ALIASES, GroupAlias, Identity, Text
+from app.channels.presence import MOST_ALIASES, MOST_NAME_BYTES, GroupAlias, Identity, Text
 from app.engine.control_session import ControlSession
 from app.engine.errors import EngineError
 from app.engine.mission_store import KeptChannel, KeptMission
@@ -149,7 +149,7 @@ class OpenMission:
         if group is None:
             return
         try:
-            me = Identity(self._me.node_id.hex(), _cut(self._me.name, 64))
+            me = Identity(self._me.node_id.hex(), _cut(self._me.name, MOST_NAME_BYTES))
             link = await self._host.channels.make_link(self.mission, group)
             control = ControlSession(
                 self.id, group, me, link, lambda: self._host.roster_changed(self.id), self._text_heard
@@ -175,7 +175,7 @@ class OpenMission:
 
     def _aliases(self) -> tuple[GroupAlias, ...]:
         joined = [one.group for one in self.channels.values() if one.kept.joined]
-        return tuple(GroupAlias(group.id, group.alias) for group in joined[:MOST_ALIASES])
+        return tuple(GroupAlias(group.id, _cut(group.alias, MOST_NAME_BYTES)) for group in joined[:MOST_ALIASES])
 
     def _tell_channels(self) -> None:
         if self._control is not None:

@@ -84,3 +84,15 @@ def test_a_sink_with_one_ear_hears_everybody_as_loud_as_ever() -> None:
     for _ in range(5):
         playing._write(ear)  # type: ignore[arg-type]
     assert level_dbfs(np.concatenate(ear.written)) == pytest.approx(level_dbfs(tone(440, 0.1, 0.25)), abs=0.2)
+
+
+@pytest.mark.logs_error("could not be played")
+def test_a_channel_that_cannot_be_played_silences_no_other() -> None:
+    class Broken(Heard):
+        def play(self, samples: int) -> AudioFrame | None:
+            raise RuntimeError("a decoder's mood")
+
+    playing, ears = player(Broken(440, 0.0), Heard(1_000, 0.0)), Ears()
+    for _ in range(10):
+        playing._write(ears)  # type: ignore[arg-type]
+    assert frequency_hz(ears.take()[960:, 0]) == pytest.approx(1_000, abs=8)

@@ -1,4 +1,4 @@
-"""Kept missions, and what must not cost them: a locked keyring, another version, a link that cannot be made."""
+"""Missions and what must not cost them: a locked keyring, another version, a link that cannot be made, a long name."""
 
 from __future__ import annotations
 
@@ -72,3 +72,12 @@ async def test_mission_control_that_cannot_be_joined_stops_no_channel(tmp_path: 
         with pytest.raises(EngineError, match="Mission control cannot be joined"):
             await parley.channels.send_text(info.id, None, "Anybody?")
         assert channel(info, "Alpha").link.up
+
+
+async def test_a_name_in_another_script_keeps_nobody_from_mission_control(tmp_path: Path) -> None:
+    mission = fresh_mission("Snow")
+    named = replace(mission, groups=tuple(replace(group, alias="雪" * 40) for group in mission.groups))
+    async with engine(tmp_path) as (parley, _):
+        info = await parley.channels.open_mission(missions.pack(named))
+        assert info.problem == ""
+        await parley.channels.send_text(info.id, None, "Anybody?")
