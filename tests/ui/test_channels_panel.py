@@ -598,3 +598,11 @@ def test_a_mission_is_closed_from_its_menu(
     menu.close()
     qtbot.waitUntil(lambda: given(engine) == [("close_mission", (missions.HARBOUR,))])
     qtbot.waitUntil(lambda: "closed and forgotten" in "".join(window.toasts.sentences))
+
+
+def test_what_a_missions_author_wrote_is_no_html(panel: ChannelsPanel, tell: Tell) -> None:
+    wrote = "<img src='//elsewhere/share/x.png'> & <b>all</b>"
+    tell(ChannelChanged(missions.boats(description=wrote)))
+    tips = [each.toolTip() for each in panel.findChildren(QWidget)]
+    assert not any("<img" in tip for tip in tips)
+    assert any("&lt;img" in tip for tip in tips)

@@ -20,6 +20,7 @@ from app.engine import mission_drafts
 from app.engine.mission_drafts import Group, GroupType
 from ui.dialogs.mission_draft import Draft
 from ui.mission_words import draft_words
+from ui.plain_tips import plain_tip
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
 from ui.widgets.basics import button, label
@@ -186,7 +187,7 @@ class MissionPage(SheetPage):
             words = f"{group.name or '(no name)'}\n{'✕ something is wrong here' if number in wrong else said}"
             item = QListWidgetItem(self._icon(group), words)
             item.setSizeHint(QSize(100, _ROW))
-            item.setToolTip(said)
+            item.setToolTip(plain_tip(said))
             self.channels.addItem(item)
         rows = max(1, min(len(mission.groups), _MOST_ROWS))
         self.channels.setFixedHeight(rows * _ROW + 16)

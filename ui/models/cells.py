@@ -8,6 +8,8 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
+from ui.plain_tips import plain_tip
+
 Index = QModelIndex | QPersistentModelIndex
 ROW = Qt.ItemDataRole.UserRole
 
@@ -70,7 +72,7 @@ class CellsModel(QAbstractTableModel):
         if role == ROW:
             return row
         if role == Qt.ItemDataRole.ToolTipRole:
-            return row.tip
+            return plain_tip(row.tip)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return int(self._alignment(index.column()))
         if role == Qt.ItemDataRole.AccessibleTextRole:

@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 
 from app.events import SipTrace
+from ui.plain_tips import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 TRACE = Qt.ItemDataRole.UserRole
@@ -57,7 +58,8 @@ class LadderModel(QAbstractListModel):
             return f"{short_line(trace.line)}, {way} {trace.remote}, after {since:.3f} seconds"
         if role == Qt.ItemDataRole.ToolTipRole:
             arrow = "to" if trace.direction == "out" else "from"
-            return f"{trace.line}\n{arrow} {trace.remote} over {trace.transport}, {trace.size_bytes} bytes"
+            tip = f"{trace.line}\n{arrow} {trace.remote} over {trace.transport}, {trace.size_bytes} bytes"
+            return plain_tip(tip)
         return None
 
 

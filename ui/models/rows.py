@@ -6,6 +6,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 
+from ui.plain_tips import plain_tip
+
 Index = QModelIndex | QPersistentModelIndex
 ROW = Qt.ItemDataRole.UserRole
 
@@ -50,7 +52,7 @@ class RowsModel(QAbstractListModel, Generic[R]):
             return row.title
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return row.spoken()
-        return row.tip if role == Qt.ItemDataRole.ToolTipRole else None
+        return plain_tip(row.tip) if role == Qt.ItemDataRole.ToolTipRole else None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         if index.isValid() and self.rows[index.row()].is_heading:

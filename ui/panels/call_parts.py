@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.events import CallInfo, CallState
 from ui import words
+from ui.plain_tips import plain_tip
 from ui.widgets.avatar import Avatar
 from ui.widgets.basics import button, label
 from ui.widgets.fact_chips import FactChips
@@ -38,7 +39,7 @@ class CallBar(QWidget):
 
     def show_call(self, name: str, call: CallInfo) -> None:
         self.name.setText(self.name.fontMetrics().elidedText(name, Qt.TextElideMode.ElideRight, 260))
-        self.name.setToolTip(words.shown_address(call.remote_uri))
+        self.name.setToolTip(plain_tip(words.shown_address(call.remote_uri)))
         self.name.setAccessibleName(f"Call with {name}")
         self.chips.setVisible(call.state is not CallState.ENDED)
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QSizePolicy, QVBox
 from app.events import MissionInfo
 from ui import channel_words
 from ui.context import Context
+from ui.plain_tips import plain_tip
 from ui.widgets.basics import button, icon_button, label, restyle
 from ui.widgets.hold_button import HoldButton
 
@@ -88,7 +89,7 @@ class ChannelHead(QWidget):
             self._ask_over()
         self.mission = mission
         self.name.setText(mission.name)
-        self.name.setToolTip(mission.name)
+        self.name.setToolTip(plain_tip(mission.name))
         ends = channel_words.expiry_words(mission, time.time())
         parts = [part for part in (mission.problem, mission.description, ends, note) if part]
         self.line.setText(" · ".join(parts))

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from app.events import ChannelInfo, TalkMode
 from ui import channel_words
 from ui.channel_words import MODE_SHORT, MODES
+from ui.plain_tips import plain_tip
 from ui.theme.icons import icon
 from ui.theme.manager import Theme
 from ui.widgets.basics import button, icon_button, label, restyle
@@ -166,7 +167,7 @@ class ChannelCard(QFrame):
             self._notice_from = time.monotonic()
         self.info, self._key = info, key
         self._elide_name()
-        self.name.setToolTip(info.description or info.name)
+        self.name.setToolTip(plain_tip(info.description or info.name))
         self.hint.setText(" · ".join(part for part in ("primary" if info.primary else "", key) if part))
         self.tick(now, wall)
         for part in (self.mute, self.tune, self.primary, self.recent, self.mode):

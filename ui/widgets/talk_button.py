@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy
 
 from ui.channel_words import Face
+from ui.plain_tips import plain_tip
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
 from ui.theme.tokens import RADIUS, Tokens
@@ -60,7 +61,7 @@ class TalkButton(QAbstractButton):
         self.setAccessibleName(f"{name}: {face.title}")
         hint = f"Key {key}" if key else ""
         self.setAccessibleDescription(". ".join(part for part in (face.text, hint) if part))
-        self.setToolTip(face.text if face.warns or face.state == "off" else "")
+        self.setToolTip(plain_tip(face.text) if face.warns or face.state == "off" else "")
         self.update()
 
     @property
