@@ -166,6 +166,11 @@ class MissionControl:
             key=lambda node: (node.presence.emergency is None, node.presence.identity.display_name.casefold()),
         )
 
+    def count_here(self, group_id: str) -> int:
+        """How many are here on a channel."""
+        there = (node.presence.aliases for node in self._roster.values() if node.is_here)
+        return sum(any(one.group_id == group_id for one in aliases) for aliases in there)
+
     @property
     def emergency(self) -> Emergency | None:
         """The emergency of this node, while it stands."""

@@ -130,6 +130,10 @@ class ControlSession:
         """Everybody who is here, or is gone with an emergency that nobody has dismissed."""
         return tuple(self._person(node) for node in self._control.roster)
 
+    def count_here(self, group_id: str) -> int:
+        """How many of them are here on a channel."""
+        return self._control.count_here(group_id)
+
     def _person(self, node: Node) -> PersonHere:
         said = node.presence
         place = ""

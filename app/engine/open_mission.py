@@ -232,7 +232,7 @@ class OpenMission:
             self.id,
             self.mission.name,
             self.mission.description,
-            tuple(self.channel_info(one, primary, people) for one in self.channels.values()),
+            tuple(self.channel_info(one, primary) for one in self.channels.values()),
             len(people),
             has_control=self._control_group is not None,
             has_pin=self.mission.pin_digest is not None,
@@ -243,12 +243,8 @@ class OpenMission:
             own_place=None if place is None else (place.latitude, place.longitude),
         )
 
-    def channel_info(
-        self, channel: OpenChannel, primary: ChannelId | None, people: list[PersonHere] | None = None
-    ) -> ChannelInfo:
-        if people is None:
-            people = [one for one in self.people() if not one.gone]
-        here = None if self._control is None else sum(channel.group.id in one.channels for one in people)
+    def channel_info(self, channel: OpenChannel, primary: ChannelId | None) -> ChannelInfo:
+        here = None if self._control is None else self._control.count_here(channel.group.id)
         return channel.info(here=here, primary=channel.id == primary, problem=self._over)
 
     def kept(self) -> KeptMission:
