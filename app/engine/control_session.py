@@ -19,7 +19,7 @@ from app.channels.errors import ChannelError
 from app.channels.links import Link, LinkState
 from app.channels.mission import Group
 from app.channels.mission_control import ControlPlan, MissionControl, Node, Send, TextHeard
-from app.channels.presence import GroupAlias, Identity, Text
+from app.channels.presence import GroupAlias, Identity, Power, Text
 from app.channels.sealing import Protection, protection
 from app.events import PersonHere
 
@@ -103,6 +103,10 @@ class ControlSession:
         self._control.set_location(place, time.monotonic())
         self._carry_out()
         self._on_change()  # distances count from here
+
+    def set_power(self, power: Power | None) -> None:
+        """What the machine runs on; told with the next announcement."""
+        self._control.set_machine(None, power, time.monotonic())
 
     def set_channels(self, aliases: tuple[GroupAlias, ...]) -> None:
         """Say on which channels this person is."""

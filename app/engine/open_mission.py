@@ -17,7 +17,7 @@ from app.channels.channel_state import Node
 from app.channels.distance import Location
 from app.channels.errors import ChannelError
 from app.channels.mission import GroupType, Mission
-from app.channels.presence import MOST_ALIASES, MOST_NAME_BYTES, GroupAlias, Identity, Text
+from app.channels.presence import MOST_ALIASES, MOST_NAME_BYTES, GroupAlias, Identity, Power, Text
 from app.engine.control_session import ControlSession
 from app.engine.errors import EngineError
 from app.engine.mission_store import KeptChannel, KeptMission
@@ -38,6 +38,7 @@ class Self:
     name: str
     status: str = ""
     place: Location | None = None
+    power: Power | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class OpenMission:
             )
             control.set_status(self._me.status)
             control.set_place(self._me.place)
+            control.set_power(self._me.power)
             control.set_channels(self._aliases())
             if self._emergency is not None:
                 control.raise_emergency(self._emergency)
@@ -182,12 +184,14 @@ class OpenMission:
             self._control.set_channels(self._aliases())
 
     def be(self, me: Self) -> None:
-        """Say another status or place."""
+        """Say another status, place or battery."""
         before, self._me = self._me, me
         if self._control is not None and me.status != before.status:
             self._control.set_status(me.status)
         if self._control is not None and me.place != before.place:
             self._control.set_place(me.place)
+        if self._control is not None:
+            self._control.set_power(me.power)
 
     def say(self, words: str, channel: ChannelId | None) -> None:
         text = self._running_control().say(words, "" if channel is None else channel.group)

@@ -22,6 +22,7 @@ from app.channels.links import Link
 from app.channels.mission import Group, Mission
 from app.channels.presence import MOST_COMMENT_BYTES, check_length
 from app.engine import missions
+from app.engine.battery import read_power
 from app.engine.channel_desk import ChannelDesk
 from app.engine.channel_timeline import ChannelTimeline
 from app.engine.collated import Collated
@@ -58,6 +59,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_MISSIONS = 32
+BATTERY_EVERY_S = 60.0
 LOOK_S, LOOK_ACTIVE_S = 1.0, 0.25  # for what no callback tells: levels, grades, devices, time that is over
 MOST_VOLUME = 1.5
 
@@ -122,6 +124,7 @@ class OpenMissions:
             self._timeline.start()
         await self._trigger.open()
         self._tasks.start(self._look(), "look at channels")
+        self._tasks.start(self._watch_battery(), "watch the battery")
         self._all_changed()
 
     async def close(self) -> None:
@@ -202,6 +205,8 @@ class OpenMissions:
         return found
 
     async def _start(self, mission: Mission, kept: KeptMission, before: OpenMission | None = None) -> OpenMission:
+        if not self._missions:
+            self._me = replace(self._me, power=await asyncio.to_thread(read_power))
         made = OpenMission(mission, kept, self._me, self._host)
         made.hold_back(self._held_back)
         if before is not None:
@@ -236,6 +241,14 @@ class OpenMissions:
                 for one in self._missions.values():
                     if await one.close_if_over():
                         self._all_changed()
+
+    async def _watch_battery(self) -> None:
+        while True:
+            await asyncio.sleep(BATTERY_EVERY_S)
+            if self._missions:
+                self._me = replace(self._me, power=await asyncio.to_thread(read_power))
+                for one in self._missions.values():
+                    one.be(self._me)
 
     # Channels ---------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from app.channels.pin import PinDigest
@@ -71,7 +73,11 @@ def channel(info: MissionInfo, name: str) -> ChannelInfo:
     return next(one for one in info.channels if one.name == name)
 
 
-async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(tmp_path: Path) -> None:
+async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This machine may have no battery.
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: SimpleNamespace(percent=81.6, power_plugged=False))
     mission = fresh_mission("Roster")
     async with two(tmp_path) as ((ada, at_ada), (ben, at_ben)):
         info = await ada.channels.open_mission(missions.pack(mission))
@@ -81,6 +87,7 @@ async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(tmp_p
 
         seen = await at_ada.first(RosterChanged, lambda event: len(event.people) == 1)
         assert (seen.people[0].name, set(seen.people[0].channels)) == ("Ben", {one.id.group for one in info.channels})
+        assert seen.people[0].battery_percent == 82
         await at_ada.first(MissionsChanged, lambda event: any(one.people == 1 for one in event.missions))
 
         await ada.channels.set_place(52.0, 5.0)
