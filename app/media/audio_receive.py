@@ -15,7 +15,7 @@ from app.media.priority import before_others
 from app.media.worker import Worker
 
 TICK_S = 0.020
-POLL_S = 0.050  # at the latest: a sink with a device wakes its writer
+POLL_S = 0.008  # at the latest: a sink with a device wakes its writer
 MOST_BEHIND_S = 1.0  # a file keeps its time line over a stall of up to this
 
 

@@ -28,7 +28,7 @@ _MOST_LOOKED_AT = 4_000  # … half as long again after each time without
 class SpeakerSink:
     """Fulfils `app.media.ports.AudioSink`; `device` is a name from the device list, "" follows the system.
 
-    Whoever writes is woken when the device has taken so much that a frame is wanted, and keeps one block queued; more
+    Whoever writes is woken each time the device has taken a block, and keeps one block queued; more
     after each time the device found too few, and less again when it never needed them. Without a device the sink wants
     frames at the pace of a clock and swallows them, so that a call goes on.
 
@@ -103,7 +103,7 @@ class SpeakerSink:
         return 1
 
     def wait_wanted(self, timeout_s: float) -> None:
-        self._taken.wait(timeout_s if self._pulls() else min(timeout_s, max(0.0, self._silent_due - time.monotonic())))
+        self._taken.wait(timeout_s)
         self._taken.clear()
 
     def write_frame(self, frame: AudioFrame) -> None:
@@ -139,8 +139,7 @@ class SpeakerSink:
                 self._written.wait(_PATIENCE_S)
         packed = self._packed[: block.size]
         count = self._ring.read_into(packed)
-        if len(self._ring) < self._queued:
-            self._taken.set()
+        self._taken.set()
         packed[count:] = 0
         block[:] = packed >> 16
         side = packed.astype(np.int16)  # its lower half
