@@ -1,13 +1,14 @@
 """Which bursts are kept for replay, for how long, and in which file each of them lies.
 
 Bursts of one channel are appended to a *segment*, a file that takes no more after some size or an hour. What is
-too old, or too much, goes by whole segments, the one with the oldest bursts first: a deleted burst is nowhere on the
-disk any more, and no file has to be rewritten. Pure: what is on the disk, and the time, are handed in.
+too old, or too much, goes by whole segments, the oldest ones of the channel with most first: a deleted burst is nowhere
+on the disk any more, and no file has to be rewritten. Pure: what is on the disk, and the time, are handed in.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -119,18 +120,31 @@ class Timeline:
             self._by_id[burst_id] = replace(stored, info=replace(stored.info, damaged=True))
 
     def surplus(self, now: float) -> list[str]:
-        """Give the segments that have to go: too old, then as many of the oldest as are too much."""
-        order = sorted(self._segments.values(), key=lambda segment: segment.newest_wall)
-        size, count = self.size, len(self._by_id)
-        gone = []
-        for segment in order:
-            is_old = now - segment.newest_wall > self._bounds.most_age_s
-            if not is_old and size <= self._bounds.most_bytes and count <= self._bounds.most_bursts:
-                break
-            gone.append(segment.name)
-            size -= segment.size
-            count -= len(segment.bursts)
-        return gone
+        """Give the segments that have to go: too old, then of what is too much the oldest of the channel that has most.
+
+        So whoever talks without end on one channel pushes out what was said there, and nothing of the others.
+        """
+        gone, kept = [], []
+        for segment in sorted(self._segments.values(), key=lambda segment: segment.newest_wall):
+            (gone if now - segment.newest_wall > self._bounds.most_age_s else kept).append(segment)
+        while kept and (excess := self._excess(kept)):
+            gone.append(excess)
+            kept.remove(excess)
+        return [segment.name for segment in gone]
+
+    def _excess(self, kept: Sequence[Segment]) -> Segment | None:
+        """Give one that has to go, of those that are kept, oldest first; None: all of them may stay."""
+        bounds = self._bounds
+        sizes: Counter[ChannelId | None] = Counter()
+        counts: Counter[ChannelId | None] = Counter()
+        for segment in kept:
+            sizes[segment.channel] += segment.size
+            counts[segment.channel] += len(segment.bursts)
+        for shares, most in ((sizes, bounds.most_bytes), (counts, bounds.most_bursts)):
+            if shares.total() > most:
+                channel = max(shares, key=lambda each: shares[each])
+                return next(segment for segment in kept if segment.channel == channel)
+        return None
 
     def segments_of(self, channel: ChannelId | None = None, mission: str | None = None) -> list[str]:
         """Give the files of a channel, of a mission, or all of them."""

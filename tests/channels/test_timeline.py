@@ -203,6 +203,25 @@ def test_what_is_too_much_or_too_old_is_deleted(tmp_path: Path, bounds: Bounds, 
     assert files(tmp_path) == []
 
 
+def test_a_channel_on_which_nobody_falls_silent_pushes_nothing_of_the_others_out(tmp_path: Path) -> None:
+    now = [NOW]
+    kept = TimelineStore(tmp_path, KEY, Bounds(most_bursts=12, most_bytes=1 << 20), clock=lambda: now[0])
+    kept.open()
+    packets = burst(seconds=0.02).packets
+
+    def say(channel: ChannelId) -> None:
+        now[0] += 2_000  # a file each
+        kept.keep(FinishedBurst((channel,), "A", None, False, False, now[0], 0.02, packets, (), EncoderId.OPUS_24))
+
+    for _ in range(3):
+        say(ALPHA)
+    for _ in range(30):
+        say(BRAVO)
+    assert len(kept.bursts(ALPHA)) == 3
+    assert 6 <= len(kept.bursts(BRAVO)) <= 9
+    assert kept.bursts(BRAVO)[0].began_wall == now[0]
+
+
 def test_a_channel_says_what_is_kept_of_it(tmp_path: Path) -> None:
     kept = store(tmp_path)
     assert kept.keep(burst(), TimelineOptions(enabled=False)) == ()
