@@ -124,7 +124,8 @@ class Timeline:
 
         So whoever talks without end on one channel pushes out what was said there, and nothing of the others.
         """
-        gone, kept = [], []
+        gone: list[Segment] = []
+        kept: list[Segment] = []
         for segment in sorted(self._segments.values(), key=lambda segment: segment.newest_wall):
             (gone if now - segment.newest_wall > self._bounds.most_age_s else kept).append(segment)
         while kept and (excess := self._excess(kept)):
