@@ -180,8 +180,8 @@ async def test_a_higher_priority_interrupts_and_an_emergency_interrupts_that() -
         assert cleo.talkers == ["Ben"]
         assert share_at(part(cleo.heard, 0.5, 0.8), 1_000) > 0.9
         cleo.forget()
+        await anna.ended(15)
         anna.session.press(emergency=True)
-        anna.others, anna.frames = anna.sent.value, 0
         await air.step({anna: tone(440, 0.02)})
         assert ben.session.snapshot().sending is None
         assert ben.cues[-2:] == [Cue.EMERGENCY, Cue.END]
