@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+STUCK_KEY_S = 300.0  # where the mission sets no limit: a key that jams must not take a channel from everybody else
+
 
 class ChannelSession:
     """One channel of a mission; `key` as `channel_keys.channel_key` gives it, None for a clear channel.
@@ -87,7 +89,7 @@ class ChannelSession:
         self._clock, self._wall = clock, wall
         self._random = random or Random()
         self._talkers = Talkers(node.node_id, is_full_duplex=self._audio.fdx)
-        limit_s = float(self._audio.max_tx_secs) or None
+        limit_s = float(self._audio.max_tx_secs) or (None if self._audio.fdx else STUCK_KEY_S)
         self._talking = Talking(self._talkers, priority=node.priority, limit_s=limit_s, tone_s=tone_s)
         self._keeps = group.timeline.enabled and group.timeline.record_audio
         self._longest_s = min(MOST_KEPT_S, group.timeline.max_audio_time_ms / 1_000 or MOST_KEPT_S)

@@ -203,8 +203,7 @@ class Talking:
     def _handle_limit(self, left_s: float, now: float) -> None:
         assert self.limit_s is not None
         if left_s <= 0:
-            seconds = f"{self.limit_s:g} second{'' if self.limit_s == 1 else 's'}"
-            self._say(f"A burst on this channel may last {seconds}: yours was ended.", now)
+            self._say(f"A burst on this channel may last {_duration(self.limit_s)}: yours was ended.", now)
             self._must_fall_silent = self._is_voice
             self._put(Input.TIME_OVER)
         elif left_s <= WARNING_S and not self._is_warned:
@@ -262,6 +261,11 @@ class Talking:
         self.state, actions = row
         self._actions += actions
         self._tell()
+
+
+def _duration(seconds: float) -> str:
+    number, unit = (seconds / 60, "minute") if seconds >= 120 and seconds % 60 == 0 else (seconds, "second")
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
 
 
 def _name(talker: Talker) -> str:

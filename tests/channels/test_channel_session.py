@@ -190,6 +190,22 @@ async def test_a_higher_priority_interrupts_and_an_emergency_interrupts_that() -
         assert share_at(part(cleo.heard, 0.25, 0.5), 440) > 0.9
 
 
+async def test_a_key_that_jams_holds_a_channel_for_five_minutes_and_no_longer() -> None:
+    async with on_the_air() as air:
+        anna = await air.radio("Anna")
+        anna.session.press()
+        await air.talk({anna: tone(440, 0.1)})
+        air.now += 298
+        anna.session.handle_timeout()
+        sending = anna.session.snapshot().sending
+        assert sending is not None
+        assert sending.limit_s == 300
+        air.now += 2
+        anna.session.handle_timeout()
+        assert anna.session.snapshot().sending is None
+        assert anna.notice == "A burst on this channel may last 5 minutes: yours was ended."
+
+
 async def test_a_burst_ends_at_the_channels_limit() -> None:
     async with on_the_air() as air:
         anna, ben = [await air.radio(name, replace(OPUS, max_tx_secs=1)) for name in ("Anna", "Ben")]
