@@ -85,7 +85,9 @@ def test_what_was_sealed_is_opened(datagram: bytes) -> None:
 
 def test_nothing_of_a_packet_is_to_be_seen() -> None:
     header = BurstHeader("Ann of the north", b"sixteen bytes id")
-    datagram = ChannelPacket(1, 2, 3, True, 111, b"what was said here", header).to_bytes()
+    # No zeros in the numbers: the count before the seal begins with them.
+    numbers = 0x6D31, 0x7A1B5C9E, 0x93E2D4F7
+    datagram = ChannelPacket(*numbers, True, 111, b"what was said here", header).to_bytes()
     data = Sealer(KEY, GROUP).seal(datagram)
     assert not any(datagram[at : at + 4] in data for at in range(len(datagram) - 3))
 
