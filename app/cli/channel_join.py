@@ -112,7 +112,7 @@ class _Joined:
             return
         began = self._loop.time()
         self._console.event("talking", f"talking on {self._channels[channel].name}", **self._of(channel))
-        if await self._until(lambda: not self._is_sending(channel), seconds):
+        if await self._until(lambda: not self._is_sending(channel), seconds) and not self._over:
             self._fail_on(channel)  # somebody went first, or it was as long as it may be
         self._talked = self._loop.time() - began
         await self._run.engine.channels.release(channel)
