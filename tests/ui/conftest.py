@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from qasync import QEventLoop
 
 from app.events import EngineStarted, RegistrationChanged, RegistrationState
+from tests.ui.portal import a_session_bus
 from tests.ui.recorder import Recorder
 from ui.bridge import EngineBridge
 from ui.context import Context
@@ -87,6 +89,16 @@ def window(context: Context, tell: Tell, qtbot: QtBot) -> Iterator[MainWindow]:
     yield made
     made.incoming.close()
     made.call.let_go()
+
+
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give the test a session bus of its own."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs dbus-daemon")
+    with a_session_bus() as address:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

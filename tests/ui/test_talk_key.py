@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from app.settings import Settings
 from app.x11_wire import XConnection
 from tests.media.desktop import Desk, a_desktop
 from tests.ui.conftest import Tell
-from tests.ui.portal import Portal, a_session_bus
+from tests.ui.portal import a_portal
 from tests.ui.recorder import Recorder
 from ui.context import Context
 from ui.global_keys import KeyNotHad
@@ -192,25 +191,6 @@ def test_an_x_server_that_ends_lets_the_key_go(
     assert engine.names() == BOTH
 
 
-@pytest.fixture
-def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("needs dbus-daemon")
-    with a_session_bus() as address:
-        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
-        yield
-
-
-@contextmanager
-def a_portal(context: Context, qtbot: QtBot, **how: Any) -> Iterator[Portal]:
-    made = Portal(**how)
-    serving = context.tasks.start(made.serve())
-    qtbot.waitUntil(made.ready.is_set)
-    yield made
-    serving.cancel()
-    qtbot.waitUntil(serving.done)
-
-
 def test_on_wayland_the_portal_gives_the_key(
     key: TalkKey, context: Context, engine: Recorder, bus: None, qtbot: QtBot
 ) -> None:
@@ -240,7 +220,7 @@ def test_a_portal_that_ends_lets_the_key_go(key: TalkKey, context: Context, bus:
 
 @pytest.mark.parametrize(
     ("how", "said"),
-    [({"has_shortcuts": False}, "portal gives programs no keys"), ({"answer": 1}, "did not give Parley the key F9")],
+    [({"interfaces": ()}, "portal gives programs no keys"), ({"answer": 1}, "did not give Parley the key F9")],
 )
 def test_why_a_portal_gives_no_key(
     key: TalkKey, context: Context, bus: None, qtbot: QtBot, how: dict[str, Any], said: str

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QBoxLayout, QFrame, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.events import CallRule, MissionInfo
 from ui.channel_words import RULES
 from ui.context import Context
+from ui.system_place import PlaceNotHad, SystemPlace, follow_place
 from ui.widgets.basics import button, label, restyle
 from ui.widgets.choice import Choice
 
 _MOST_STATUS = 120
+_FOLLOW, _FOLLOW_NO_MORE = "Use this computer's", "Stop using this computer's"
 _NUMBER = r"[-+]?\d{1,3}(?:\.\d{1,12})?"
 _NORTH, _EAST, _COMMA = f"(?P<north>{_NUMBER})", f"(?P<east>{_NUMBER})", r"(?: ?[,;/] ?| )"
 _PLACES = tuple(
@@ -26,7 +30,8 @@ _PLACES = tuple(
 
 
 class ChannelSelf(QFrame):
-    """Status, place and call rule. The place is typed; degrees as maps write them: 54.32, 10.14."""
+    """Status, place and call rule. The place is typed, degrees as maps write them: 54.32, 10.14; or the system's is
+    followed, from the press of a button until another one, or until a place is typed, told or hidden."""
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -34,6 +39,7 @@ class ChannelSelf(QFrame):
         self.setProperty("look", "sheet")
         self._context = context
         self._own: tuple[str, tuple[float, float] | None] | None = None
+        self._following: asyncio.Task[None] | None = None
         box = QVBoxLayout(self)
         box.setContentsMargins(16, 12, 16, 14)
         box.setSpacing(8)
@@ -68,8 +74,10 @@ class ChannelSelf(QFrame):
         self.place.setMaxLength(64)
         self.place.returnPressed.connect(self._set_place)
         self.place.textChanged.connect(lambda: restyle(self.place, wrong=False))
+        self.place.textEdited.connect(lambda: self._place_typed())
         self.set_place = button("Tell", "setPlace", self._set_place)
         self.clear_place = button("Hide", "clearPlace", self._clear_place, hint="Others no longer see where you are")
+        self.follow = button(_FOLLOW, "followPlace", self._follow, hint="Others see where the desktop says you are")
         for row, (words, field) in enumerate((("Status", self.status), ("Place", self.place))):
             caption = label(words, "small")
             caption.setBuddy(field)
@@ -82,10 +90,11 @@ class ChannelSelf(QFrame):
         both.addWidget(self.clear_place)
         grid.addLayout(both, 1, 2)
         grid.setColumnStretch(1, 1)
+        grid.addWidget(self.follow, 2, 1, Qt.AlignmentFlag.AlignLeft)
         self.answer = label("", "small", "ownAnswer", wrap=True)
         self.answer.hide()
-        grid.addWidget(self.answer, 2, 1, 1, 2)
-        grid.setRowStretch(3, 1)
+        grid.addWidget(self.answer, 3, 1, 1, 2)
+        grid.setRowStretch(4, 1)
         return part
 
     def _in_calls(self) -> QWidget:
@@ -125,7 +134,7 @@ class ChannelSelf(QFrame):
         if before is None or before[0] != own[0]:
             self.status.setText(own[0])
         if before is None or before[1] != own[1]:
-            self.place.setText(f"{own[1][0]:.5g}, {own[1][1]:.5g}" if own[1] is not None else "")
+            self.place.setText(_shown(*own[1]) if own[1] is not None else "")
         self._show_buttons()
 
     def _show_buttons(self) -> None:
@@ -163,13 +172,55 @@ class ChannelSelf(QFrame):
             restyle(self.place, wrong=True)
             self._say("Type two numbers: degrees north (-90 to 90), then degrees east (-180 to 180).", "bad")
             return
+        self.stop_following()
         self._context.ask(lambda engine: engine.channels.set_place(*found))
         self._say("Others see your place now.")
 
     def _clear_place(self) -> None:
+        self.stop_following()
         self.place.clear()
         self._context.ask(lambda engine: engine.channels.clear_place())
         self._say("Others no longer see where you are.")
+
+    def _follow(self) -> None:
+        if self._following is not None:
+            self._stop_and_say()
+            return
+        self._name_follow(_FOLLOW_NO_MORE)
+        self._say("The desktop is asked where this computer is.")
+        self._following = self._context.tasks.start(self._follow_system())
+
+    def _place_typed(self) -> None:
+        if self._following is not None:
+            self._stop_and_say()
+
+    def _stop_and_say(self) -> None:
+        self.stop_following()
+        self._say("Your place is followed no more; others see the last one until you tell another or hide it.")
+
+    def stop_following(self) -> None:
+        """Ask the system no more where this computer is; what was told of it last stays."""
+        if self._following is not None:
+            self._following.cancel()
+            self._following = None
+            self._name_follow(_FOLLOW)
+
+    async def _follow_system(self) -> None:
+        try:
+            await follow_place(self._take_place)
+        except PlaceNotHad as error:
+            self._following = None
+            self._name_follow(_FOLLOW)
+            self._say(str(error), "bad")
+
+    def _take_place(self, place: SystemPlace) -> None:
+        self.place.setText(_shown(place.north, place.east))
+        self._context.ask(lambda engine: engine.channels.set_place(place.north, place.east))
+        self._say(f"Others see where this computer is{_give_or_take(place.within)}.")
+
+    def _name_follow(self, words: str) -> None:
+        self.follow.setText(words)
+        self.follow.setAccessibleName(words)
 
     def _say(self, sentence: str, tone: str = "small") -> None:
         restyle(self.answer, tone=tone)
@@ -180,6 +231,17 @@ class ChannelSelf(QFrame):
         rule: CallRule = CallRule(self.rule.currentData())
         self._show_rule_words()
         self._context.ask(lambda engine: engine.channels.set_call_rule(rule))
+
+
+def _shown(north: float, east: float) -> str:
+    """Write a place to 11 metres."""
+    return f"{round(north, 4)}, {round(east, 4)}"
+
+
+def _give_or_take(metres: float | None) -> str:
+    if metres is None:
+        return ""
+    return f", give or take {metres:.0f} m" if metres < 1000 else f", give or take {metres / 1000:.0f} km"
 
 
 def read_place(text: str) -> tuple[float, float] | None:

@@ -155,6 +155,7 @@ class ChannelsPanel(QStackedWidget):
         self.open.setVisible(told)
         self.make.setVisible(told)
         self.texts.show_mission(None)
+        self.own.stop_following()  # nobody is told any more, and the button is out of sight
         self.bursts.show_channel(None)
 
     def _build_cards(self, mission: MissionInfo) -> None:
