@@ -176,6 +176,19 @@ def test_another_mission_is_looked_at_with_a_click(panel: ChannelsPanel, window:
     assert len(panel.grid.findChildren(QWidget, "channelCard", Qt.FindChildOption.FindDirectChildrenOnly)) >= 5
 
 
+def test_the_list_marks_the_mission_that_is_looked_at_also_when_another_way_led_there(
+    panel: ChannelsPanel, window: MainWindow
+) -> None:
+    column = window.column.channels
+    row = column.current_row()
+    assert row is not None
+    assert row.mission == missions.HARBOUR
+    window.context.channels.show_mission(missions.STADIUM)  # as opening a file and an emergency's Show do
+    row = column.current_row()
+    assert row is not None
+    assert row.mission == missions.STADIUM
+
+
 def test_cards_flow_and_nothing_is_cut_at_480_pixels(
     panel: ChannelsPanel, window: MainWindow, theme: Theme, qtbot: QtBot
 ) -> None:
@@ -186,6 +199,10 @@ def test_cards_flow_and_nothing_is_cut_at_480_pixels(
     qtbot.waitUntil(lambda: len({card.x() for card in cards}) == 1 and window.shell.narrow)
     area = part(panel, "channelsInside")
     qtbot.waitUntil(lambda: area.width() <= 408)
+    panel.bursts.sure.show()  # as Clear… does, before it asks
+    panel.bursts.keep.show()
+    QApplication.processEvents()
+    assert area.width() <= 408
     for card in (*cards, panel.bursts, panel.texts, panel.own):
         assert card.mapTo(area, QPoint(card.width(), 0)).x() <= area.width()
     for tokens in (LIGHT, DARK):
@@ -550,8 +567,12 @@ def test_an_emergency_is_told_wherever_one_is_until_it_is_dismissed(
     assert window.stage.y() == banner.height()
     part(banner, "showEmergency").click()  # type: ignore[attr-defined]
     assert window.channels.shown
+    window.activateWindow()
+    part(banner, "dismissEmergency").setFocus()
+    qtbot.waitUntil(part(banner, "dismissEmergency").hasFocus)
     part(banner, "dismissEmergency").click()  # type: ignore[attr-defined]
     assert not banner.isVisible()
+    assert QApplication.focusWidget() is None  # Space talks, and neither types nor presses another button
     assert window.stage.y() == 0
     assert "channels.dismiss" not in engine.names()  # they are here: the roster shows it as long as it goes on
     tell(RosterChanged(missions.HARBOUR, ()), RosterChanged(missions.HARBOUR, (calls,)))

@@ -36,9 +36,13 @@ class ChannelBursts(QFrame):
         self.sure = button("Clear them all", "clearBurstsYes", self._clear)
         self.keep = button("Keep them", "clearBurstsNo", self._ask_over)
         top.addWidget(self.title, 1)
-        for part in (self.clear, self.sure, self.keep):
-            top.addWidget(part)
+        top.addWidget(self.clear)
         box.addLayout(top)
+        asked = QHBoxLayout()  # a row of its own: beside the title it would make a narrow window's cards too wide
+        asked.addStretch(1)
+        asked.addWidget(self.sure)
+        asked.addWidget(self.keep)
+        box.addLayout(asked)
         self.view = list_view("burstsList", "Last bursts")
         self._delegate = BurstDelegate(context.theme, self._play, self.view)
         self.view.setItemDelegate(self._delegate)

@@ -44,6 +44,7 @@ class ChannelsColumn(QWidget):
         self.view.setContextMenuPolicy(self.view.contextMenuPolicy().CustomContextMenu)
         self.view.customContextMenuRequested.connect(self._show_menu)
         box.addWidget(self.view, 1)
+        self._marked = ""  # the mission that was shown when a row was last chosen here
         self._clock = QTimer(self)
         self._clock.setInterval(_AGAIN_MS)
         self._clock.timeout.connect(self.refresh)
@@ -97,7 +98,8 @@ class ChannelsColumn(QWidget):
     def refresh(self) -> None:
         shown = self._book.shown
         people = self._book.roster(shown.id) if shown is not None else ()
-        before = self.current_row()
+        before = self.current_row() if shown is not None and shown.id == self._marked else None
+        self._marked = shown.id if shown is not None else ""
         self.model.show(build_rows(self._book.missions, shown, people, self._filter, time.time()))
         if before is not None and not self.view.currentIndex().isValid():
             number = self.model.row_of(before.key)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.events import ChannelId, MissionInfo, PersonHere, TalkerInfo
 from ui.channel_words import NAMELESS
@@ -64,6 +64,9 @@ class EmergencyBanner(QWidget):
         for key in [key for key in self._lines if key not in wanted]:
             line = self._lines.pop(key)
             self._box.removeWidget(line)
+            focus = QApplication.focusWidget()
+            if focus is not None and line.isAncestorOf(focus):
+                focus.clearFocus()  # else Qt hands it on to a field, and the talk key would be typed there
             line.hide()
             line.deleteLater()
         self._more.setText(f"and {more} more")
