@@ -51,7 +51,9 @@ class PortalKey:
                 while True:
                     self._handle(await bus.signal(), session)
         except NoBus:
-            self._fail(KeyNotHad(f"There is no session bus, which the key comes over on Wayland: {_OTHERWISE}."))
+            self._fail(
+                KeyNotHad(f"This desktop has no session bus, over which the key would come on Wayland: {_OTHERWISE}.")
+            )
         except (OSError, EOFError):
             self._fail(KeyNotHad(_ENDED))
         except (Refused, ValueError, KeyError, TypeError, IndexError):

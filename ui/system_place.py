@@ -45,7 +45,9 @@ async def follow_place(tell: Callable[[SystemPlace], object], platform: str = sy
                 if place is not None:
                     tell(place)
     except NoBus as error:
-        raise PlaceNotHad(f"There is no session bus, which the desktop tells the place over: {_TYPE_IT}.") from error
+        raise PlaceNotHad(
+            f"This desktop has no session bus, over which it would tell the place: {_TYPE_IT}."
+        ) from error
     except (OSError, EOFError) as error:
         raise PlaceNotHad("The desktop's portal ended, or does not answer: your place is not followed.") from error
     except (Refused, ValueError, KeyError, TypeError, IndexError) as error:

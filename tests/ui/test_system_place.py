@@ -114,7 +114,7 @@ def test_without_a_session_bus_a_sentence_says_so(
 ) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/none")
     qtbot.mouseClick(own.follow, LEFT)
-    qtbot.waitUntil(lambda: own.answer.text().startswith("There is no session bus"))
+    qtbot.waitUntil(lambda: own.answer.text().startswith("This desktop has no session bus"))
     assert own.follow.text() == FOLLOW
 
 

@@ -238,7 +238,7 @@ def test_without_a_session_bus_there_is_no_key(
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/none")
     with qtbot.waitSignal(key.changed):
         key.use("F9", "portal")
-    assert key.problem.startswith("There is no session bus")
+    assert key.problem.startswith("This desktop has no session bus")
 
 
 class User32:
