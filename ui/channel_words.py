@@ -168,10 +168,14 @@ def chips(channel: ChannelInfo) -> tuple[Chip, ...]:
         if channel.encrypted
         else Chip("clear", "lock-open", "warn", "Not encrypted: anybody on the way can listen.")
     ]
-    made.append(carrier(channel))
     if channel.full_duplex:
         made.append(Chip("full duplex", "", "plain", "Everybody can talk at once, as in a call."))
-    return tuple(made)
+    return (*made, carrier(channel))
+
+
+def widest(channel: ChannelInfo) -> tuple[tuple[Chip, ...], str]:
+    """Give the chips and the text beside them that take the most room which they ever need on this channel."""
+    return (*chips(channel)[:-1], Chip("limited · multicast", "warning", "warn", "")), "99 listening · not acceptable"
 
 
 def carrier(channel: ChannelInfo) -> Chip:

@@ -211,6 +211,30 @@ def test_cards_flow_and_nothing_is_cut_at_480_pixels(
     theme.force(None)
 
 
+def test_a_card_stays_as_high_as_it_is_whatever_it_has_to_say(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot
+) -> None:
+    tell(ChannelChanged(missions.alpha(grade="", link=missions.MULTICAST)))
+    card = panel.card(BOATS)
+    limited = missions.link_limited(None)
+    for width, columns in ((1320, 3), (1000, 2), (480, 1)):
+        window.resize(width, 800)
+        qtbot.waitUntil(lambda columns=columns: len({panel.card(key).x() for key in (ALPHA, BOATS, SHORE)}) == columns)
+        heights = set()
+        for changes in (
+            {},
+            {"grade": "Ideal."},
+            {"grade": "Not acceptable: a loss of 3.6 %; it has to be below 2 %."},
+            {"here": 0, "link": missions.RALLYPOINT},
+            {"link": limited},
+            {"link": replace(limited, carrier=missions.MULTICAST.carrier)},
+            {"link": replace(limited, up=False)},
+        ):
+            tell(ChannelChanged(missions.boats(**changes)))
+            heights.add((card.height(), panel.grid.height()))
+        assert len(heights) == 1, width
+
+
 def test_every_control_has_a_name_and_is_reached_by_tab(
     panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot
 ) -> None:

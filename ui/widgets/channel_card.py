@@ -197,7 +197,8 @@ class ChannelCard(QFrame):
         self.talk.setCursor(
             Qt.CursorShape.PointingHandCursor if channel_words.can_press(info) else Qt.CursorShape.ArrowCursor
         )
-        self.chips.show_chips(channel_words.chips(info), channel_words.state_of_link(info, now), info.grade)
+        said = channel_words.state_of_link(info, now)
+        self.chips.show_chips(channel_words.chips(info), said, info.grade, widest=channel_words.widest(info))
         mark = "urgent" if face.urgent else face.state
         restyle(self, mark="limited" if mark == "idle" and info.joined and info.link.limited else mark)
 

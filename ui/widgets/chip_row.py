@@ -1,4 +1,4 @@
-"""Small facts in a row, with a sign where one is not as it should be, and one line of text at the right end."""
+"""Small facts in a row, with a sign where one is not as it should be, and one line of text behind them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _HEIGHT, _GAP, _PAD, _ICON = 24.0, 6.0, 8.0, 14.0
 
 
 class ChipRow(QWidget):
-    """Chips flow into more lines where one is too narrow; hovering one tells more."""
+    """Chips flow into more lines where one is too narrow; hovering one tells more.
+
+    What stands in which line goes by `widest`, what they may say at most, so that nothing moves when they say less.
+    """
 
     def __init__(self, theme: Theme, name: str) -> None:
         super().__init__()
@@ -23,16 +26,19 @@ class ChipRow(QWidget):
         self._theme = theme
         self._chips: tuple[Chip, ...] = ()
         self._text = self._detail = ""
+        self._widest: tuple[tuple[Chip, ...], str] = (), ""
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
         theme.changed.connect(self.update)
 
-    def show_chips(self, chips: tuple[Chip, ...], text: str, detail: str = "") -> None:
-        """Show chips and the text; `detail` is what hovering the text tells."""
-        if (chips, text, detail) == (self._chips, self._text, self._detail):
+    def show_chips(
+        self, chips: tuple[Chip, ...], text: str, detail: str = "", *, widest: tuple[tuple[Chip, ...], str]
+    ) -> None:
+        """Show chips and the text; `detail` is what hovering the text tells, `widest` as many chips and a text."""
+        if (chips, text, detail, widest) == (self._chips, self._text, self._detail, self._widest):
             return
-        self._chips, self._text, self._detail = chips, text, detail
+        self._chips, self._text, self._detail, self._widest = chips, text, detail, widest
         self.setAccessibleName(", ".join([chip.text for chip in chips] + ([text] if text else [])))
         self.setAccessibleDescription(" ".join([*(chip.detail for chip in chips), detail]).strip())
         self.updateGeometry()
@@ -40,16 +46,14 @@ class ChipRow(QWidget):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What the chips say, then the text at the right."""
+        """What the chips say, then the text."""
         return (*(chip.text for chip in self._chips), self._text)
 
     def hasHeightForWidth(self) -> bool:
         return True
 
     def heightForWidth(self, width: int) -> int:
-        lines = 1 + max((line for *_, line in self._places(width)[0]), default=0)
-        if self._places(width)[1] >= lines:
-            lines += 1
+        lines = 1 + max(self._lines(width))
         return round(lines * _HEIGHT + (lines - 1) * _GAP)
 
     def sizeHint(self) -> QSize:
@@ -60,7 +64,7 @@ class ChipRow(QWidget):
 
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
-            for chip, area, _ in self._places(self.width())[0]:
+            for chip, area in self._places(self.width())[0]:
                 if area.contains(event.pos()):
                     QToolTip.showText(event.globalPos(), chip.detail, self)
                     return True
@@ -73,8 +77,8 @@ class ChipRow(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self._font())
         scale = self.devicePixelRatioF()
-        places, line = self._places(self.width())
-        for chip, area, _ in places:
+        places, place = self._places(self.width())
+        for chip, area in places:
             ground, colour = _colours(self._theme.tokens, chip.tone)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(ground))
@@ -89,28 +93,44 @@ class ChipRow(QWidget):
             painter.drawText(inner, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
         if self._text:
             painter.setPen(QColor(self._theme.tokens.muted))
-            place = QRectF(0, line * (_HEIGHT + _GAP), self.width(), _HEIGHT)
-            painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, self._text)
+            side = Qt.AlignmentFlag.AlignRight if place.left() else Qt.AlignmentFlag.AlignLeft
+            shown = QFontMetricsF(self._font()).elidedText(self._text, Qt.TextElideMode.ElideRight, place.width())
+            painter.drawText(place, side | Qt.AlignmentFlag.AlignVCenter, shown)
 
     def _font(self) -> QFont:
         font = QFont(self.font())
         font.setPixelSize(12)
         return font
 
-    def _places(self, width: int) -> tuple[list[tuple[Chip, QRectF, int]], int]:
-        """Say where each chip stands and in which line, and in which line the text does."""
+    def _lines(self, width: int) -> list[int]:
+        """Say in which line each chip stands, and at the end in which one the text does."""
         metrics = QFontMetricsF(self._font())
-        places: list[tuple[Chip, QRectF, int]] = []
-        left, line = 0.0, 0
-        for chip in self._chips:
-            wide = min(float(width), metrics.horizontalAdvance(chip.text) + 2 * _PAD + _sign_width(chip) + 1)
+        chips, text = self._widest
+        lines, left, line = [], 0.0, 0
+        for wide in (*(_chip_width(chip, metrics) for chip in chips), metrics.horizontalAdvance(text)):
             if left and left + wide > width:
                 left, line = 0.0, line + 1
-            places.append((chip, QRectF(left, line * (_HEIGHT + _GAP), wide, _HEIGHT), line))
+            lines.append(line)
             left += wide + _GAP
-        if self._text and left and left + metrics.horizontalAdvance(self._text) > width:
-            line += 1
-        return places, line
+        return lines
+
+    def _places(self, width: int) -> tuple[list[tuple[Chip, QRectF]], QRectF]:
+        """Say where each chip stands, and where the text does."""
+        metrics = QFontMetricsF(self._font())
+        places: list[tuple[Chip, QRectF]] = []
+        left, before = 0.0, 0
+        *lines, last = self._lines(width)
+        for chip, line in zip(self._chips, lines, strict=True):
+            left = left if line == before else 0.0
+            wide = min(width - left, _chip_width(chip, metrics))
+            places.append((chip, QRectF(left, line * (_HEIGHT + _GAP), wide, _HEIGHT)))
+            left, before = left + wide + _GAP, line
+        left = left if last == before else 0.0
+        return places, QRectF(left, last * (_HEIGHT + _GAP), max(0.0, width - left), _HEIGHT)
+
+
+def _chip_width(chip: Chip, metrics: QFontMetricsF) -> float:
+    return metrics.horizontalAdvance(chip.text) + 2 * _PAD + _sign_width(chip) + 1
 
 
 def _sign_width(chip: Chip) -> float:
