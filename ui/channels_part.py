@@ -59,7 +59,7 @@ class ChannelsPart(QObject):
         self.panel.setFocus()
 
     def leave_field(self) -> bool:
-        """Give the focus back to the panel where one of its fields has it; tell whether one had."""
+        """Take back what the panel asks, or the focus from one of its fields; tell whether there was any."""
         return self._panel is not None and self.shown and self._panel.leave_field()
 
     def let_go(self) -> None:

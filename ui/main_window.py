@@ -230,7 +230,7 @@ class MainWindow(QMainWindow):
         self.call.show_full_screen(full)
 
     def _escape(self) -> None:
-        """Leave the outermost thing: full screen, what slid over the stage, settings, a field, a call that ended."""
+        """Leave the outermost thing: full screen, what slid over, settings, a question, a field, a call that ended."""
         if self.isFullScreen():
             self.toggle_full_screen()
         elif self.call.keypad.isVisible():
@@ -239,7 +239,7 @@ class MainWindow(QMainWindow):
             self.shell.slide_back()
         elif self._settings is not None and self.stage.currentWidget() is self._settings:
             self._show_stage()
-        elif not self.channels.leave_field():
+        elif not self.column.history.clear.take_back() and not self.channels.leave_field():
             self.context.book.put_away()
 
     def _rail_chosen(self, key: str) -> None:

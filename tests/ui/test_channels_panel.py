@@ -19,6 +19,7 @@ from app.events import (
     CallRule,
     CallState,
     ChannelChanged,
+    HistoryChanged,
     LastTalker,
     MissionsChanged,
     PeopleChanged,
@@ -190,7 +191,7 @@ def test_the_list_marks_the_mission_that_is_looked_at_also_when_another_way_led_
 
 
 def test_cards_flow_and_nothing_is_cut_at_480_pixels(
-    panel: ChannelsPanel, window: MainWindow, theme: Theme, qtbot: QtBot
+    panel: ChannelsPanel, window: MainWindow, theme: Theme, tell: Tell, qtbot: QtBot
 ) -> None:
     cards = [panel.card(key) for key in (ALPHA, BOATS, SHORE)]
     window.resize(1320, 820)
@@ -199,8 +200,8 @@ def test_cards_flow_and_nothing_is_cut_at_480_pixels(
     qtbot.waitUntil(lambda: len({card.x() for card in cards}) == 1 and window.shell.narrow)
     area = part(panel, "channelsInside")
     qtbot.waitUntil(lambda: area.width() <= 408)
-    panel.bursts.sure.show()  # as Clear… does, before it asks
-    panel.bursts.keep.show()
+    tell(BurstKept(missions.burst(1, "Front desk", 3, 5)))
+    panel.bursts.clear.ask.click()
     QApplication.processEvents()
     assert area.width() <= 408
     for card in (*cards, panel.bursts, panel.texts, panel.own):
@@ -453,13 +454,42 @@ def test_the_last_bursts_are_played_stopped_and_cleared(
     assert "Enter stops it" in panel.bursts.model.rows[1].spoken()
     qtbot.mouseClick(panel.bursts.view.viewport(), LEFT, pos=panel.bursts.button_centre("b2"))
     qtbot.waitUntil(lambda: given(engine)[1:] == [("stop_playing", ())])
-    panel.bursts.clear.click()
+    panel.bursts.clear.ask.click()
     assert len(given(engine)) == 2
-    panel.bursts.sure.click()
+    panel.bursts.clear.yes.click()
     qtbot.waitUntil(lambda: given(engine)[2:] == [("clear_bursts", (ALPHA,))])
     qtbot.waitUntil(lambda: not panel.bursts.model.rows)
     panel.card(BOATS).recent.click()
     qtbot.waitUntil(lambda: panel.bursts.title.text() == "Boats, last bursts")
+
+
+def test_escape_takes_a_question_back_and_the_focus_goes_where_it_was(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(BurstKept(missions.burst(1, "Front desk", 3, 5)))
+    clear = panel.bursts.clear
+    part(panel, "channelsScroll").ensureWidgetVisible(clear)  # type: ignore[attr-defined]
+    qtbot.mouseClick(clear.ask, LEFT)
+    assert clear.no.hasFocus()
+    qtbot.keyClick(clear.no, Qt.Key.Key_Escape)
+    assert not clear.is_asking
+    assert panel.hasFocus()  # and Space talks
+    clear.ask.setFocus()
+    qtbot.keyClick(clear.ask, Qt.Key.Key_Space)
+    qtbot.keyClick(clear.no, Qt.Key.Key_Escape)
+    assert clear.ask.hasFocus()
+    qtbot.mouseClick(panel.head.emergency, LEFT)
+    qtbot.keyClick(panel.head.words, Qt.Key.Key_Escape)
+    assert not panel.head.question.isVisible()
+    assert panel.hasFocus()
+    assert given(engine) == []
+    tell(HistoryChanged(scenes.history()))
+    window.rail.chosen.emit("history")
+    asked = window.column.history.clear
+    qtbot.mouseClick(asked.ask, LEFT)
+    qtbot.keyClick(asked.no, Qt.Key.Key_Escape)
+    assert not asked.is_asking
+    assert asked.ask.hasFocus()
 
 
 def test_the_field_above_finds_a_mission_or_calls(
@@ -473,6 +503,28 @@ def test_the_field_above_finds_a_mission_or_calls(
     field.setText("sip:ada@example.org")
     qtbot.keyClick(field, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: "calls.place" in engine.names())
+
+
+@pytest.mark.parametrize("width", [1320, 480])
+def test_what_comes_moves_neither_the_field_to_write_in_nor_what_is_below(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot, width: int
+) -> None:
+    window.resize(width, 800)
+    qtbot.waitUntil(lambda: window.width() == width)
+
+    def places() -> list[int]:
+        QApplication.processEvents()
+        inside = part(panel, "channelsInside")
+        return [each.mapTo(inside, QPoint(0, 0)).y() for each in (panel.texts.field, panel.own)]
+
+    before = places()
+    tell(*missions.texts())
+    assert places() == before
+    for number in range(12):
+        tell(BurstKept(missions.burst(number, "Front desk", 3, 5)))
+        assert places() == before
+    panel.bursts.clear.ask.click()
+    assert places() == before
 
 
 def test_messages_are_read_and_written(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QRectF
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QVBoxLayout
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QStackedWidget, QVBoxLayout
 
 from app.events import ChannelId
 from ui.context import Context
 from ui.models.bursts import BurstRow, BurstsModel
 from ui.models.rows import ROW
-from ui.widgets.basics import button, label
+from ui.widgets.asked_button import AskedButton
+from ui.widgets.basics import label
 from ui.widgets.burst_rows import BURST_HEIGHT, BurstDelegate
+from ui.widgets.elided import ElidedLabel
 from ui.widgets.list_rows import list_view
 
-_MOST_SEEN = 8
+_ROWS = 5  # that are seen; the list scrolls
 
 
 class ChannelBursts(QFrame):
@@ -31,29 +33,27 @@ class ChannelBursts(QFrame):
         box.setContentsMargins(16, 12, 16, 12)
         box.setSpacing(6)
         top = QHBoxLayout()
-        self.title = label("", "heading", "burstsTitle")
-        self.clear = button("Clear…", "clearBursts", self._ask_clear, look="link")
-        self.sure = button("Clear them all", "clearBurstsYes", self._clear)
-        self.keep = button("Keep them", "clearBurstsNo", self._ask_over)
+        self.title = ElidedLabel("heading", "burstsTitle")
+        self.clear = AskedButton("clearBursts", "Clear…", "Clear them all", "Keep them")
+        self.clear.sure.connect(self._clear)
         top.addWidget(self.title, 1)
         top.addWidget(self.clear)
         box.addLayout(top)
-        asked = QHBoxLayout()  # a row of its own: beside the title it would make a narrow window's cards too wide
-        asked.addStretch(1)
-        asked.addWidget(self.sure)
-        asked.addWidget(self.keep)
-        box.addLayout(asked)
         self.view = list_view("burstsList", "Last bursts")
         self._delegate = BurstDelegate(context.theme, self._play, self.view)
         self.view.setItemDelegate(self._delegate)
         self.view.setModel(self.model)
         self.view.setSelectionMode(QListView.SelectionMode.NoSelection)
         self.view.activated.connect(lambda index: self._play(index.data(ROW)))
-        box.addWidget(self.view)
-        self.none = label("", "muted", "burstsNone", wrap=True)
-        box.addWidget(self.none)
+        self.none = label("Nothing yet. What is said here is kept for a while, to be played again.", "muted", wrap=True)
+        self.none.setObjectName("burstsNone")
+        self.none.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._body = QStackedWidget()  # as high without bursts as with many: what is below stays where it is
+        self._body.setFixedHeight(_ROWS * BURST_HEIGHT)
+        self._body.addWidget(self.none)
+        self._body.addWidget(self.view)
+        box.addWidget(self._body)
         box.addStretch(1)
-        self._ask_over()
         self._book.bursts_changed.connect(self._bursts_changed)
         self._book.playback_changed.connect(self._refresh)
 
@@ -63,7 +63,7 @@ class ChannelBursts(QFrame):
             self._refresh()
             return
         self.channel = channel_id
-        self._ask_over()
+        self.clear.take_back()
         self._refresh()
         if channel_id is not None and self._context.engine is not None:
             self._context.ask(lambda engine: self._load(channel_id))
@@ -90,10 +90,7 @@ class ChannelBursts(QFrame):
         self.title.setText(f"{name}, last bursts")
         self.view.setAccessibleName(f"Last bursts of {name}")
         self.model.show(bursts, self._book.playing)
-        self.view.setFixedHeight(min(len(bursts), _MOST_SEEN) * BURST_HEIGHT)
-        self.view.setVisible(bool(bursts))
-        self.none.setVisible(not bursts)
-        self.none.setText("Nothing yet. What is said here is kept for a while, to be played again.")
+        self._body.setCurrentWidget(self.view if bursts else self.none)
         self.clear.setEnabled(bool(bursts))
 
     def _play(self, row: BurstRow) -> None:
@@ -102,19 +99,7 @@ class ChannelBursts(QFrame):
         else:
             self._context.ask(lambda engine: engine.channels.play(row.burst.burst_id))
 
-    def _ask_clear(self) -> None:
-        self.clear.hide()
-        self.sure.show()
-        self.keep.show()
-        self.keep.setFocus()
-
-    def _ask_over(self) -> None:
-        self.sure.hide()
-        self.keep.hide()
-        self.clear.show()
-
     def _clear(self) -> None:
-        self._ask_over()
         channel_id = self.channel
         if channel_id is None:
             return

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.events import MissionInfo
 from ui import channel_words
 from ui.context import Context
 from ui.plain_tips import plain_tip
 from ui.widgets.basics import button, icon_button, label, restyle
+from ui.widgets.elided import ElidedLabel
 from ui.widgets.hold_button import HoldButton
 
 _MOST_WORDS = 120
@@ -35,8 +36,7 @@ class ChannelHead(QWidget):
         row.setSpacing(8)
         said = QVBoxLayout()
         said.setSpacing(0)
-        self.name = label("", "title", "missionName")
-        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.name = ElidedLabel("title", "missionName")
         self.line = label("", "muted", "missionLine", wrap=True)
         said.addWidget(self.name)
         said.addWidget(self.line)
@@ -77,7 +77,7 @@ class ChannelHead(QWidget):
         row.setSpacing(8)
         sure = button("Raise it", "raiseEmergency", lambda: self._raise(self.words.text().strip()), look="primary")
         row.addWidget(sure)
-        row.addWidget(button("Not now", "keepQuiet", self._keep_quiet))
+        row.addWidget(button("Not now", "keepQuiet", self.keep_quiet))
         row.addStretch(1)
         box.addLayout(row)
         self.question.hide()
@@ -107,9 +107,13 @@ class ChannelHead(QWidget):
         self.words.clear()
         self.question.hide()
 
-    def _keep_quiet(self) -> None:
+    def keep_quiet(self) -> bool:
+        """Ask no more about an emergency; tell whether anything was asked."""
+        if self.question.isHidden():
+            return False
         self._ask_over()
         self.answered.emit()
+        return True
 
     def _raise(self, words: str) -> None:
         mission = self.mission

@@ -33,12 +33,11 @@ class ChannelTexts(QFrame):
         top = QHBoxLayout()
         top.addWidget(label("Messages", "heading"), 1)
         box.addLayout(top)
-        self.none = label("No messages yet.", "muted", "textsNone", wrap=True)
-        box.addWidget(self.none)
         self.view = QPlainTextEdit()
         self.view.setObjectName("textsView")
         self.view.setAccessibleName("Messages")
         self.view.setReadOnly(True)
+        self.view.setPlaceholderText("No messages yet.")  # as high as with some: the field below stays where it is
         self.view.setMaximumBlockCount(200)
         self.view.setTabChangesFocus(True)
         self.view.setFixedHeight(_HIGH)
@@ -97,8 +96,6 @@ class ChannelTexts(QFrame):
         texts = self._book.texts(self._mission) if self._mission is not None else ()
         now = time.time()
         self.view.setPlainText("\n".join(self._line(text, now) for text in texts))
-        self.view.setVisible(bool(texts))
-        self.none.setVisible(not texts)
         bar = self.view.verticalScrollBar()
         bar.setValue(bar.maximum())
         QTimer.singleShot(0, bar, lambda: bar.setValue(bar.maximum()))  # once it is laid out

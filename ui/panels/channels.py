@@ -236,7 +236,9 @@ class ChannelsPanel(QStackedWidget):
             menu.popup(below.mapToGlobal(QPoint(0, below.height())))
 
     def leave_field(self) -> bool:
-        """Take the focus from what has it in here, so that Space talks; tell whether anything had it."""
+        """Take back what is asked here, else the focus from what has it, so that Space talks; tell whether any was."""
+        if self.head.keep_quiet() or self.bursts.clear.take_back():
+            return True
         focus = self.focusWidget()
         if focus is None or focus is self or not focus.hasFocus():
             return False

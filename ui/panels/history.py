@@ -9,7 +9,7 @@ from app.events import HistoryChanged, HistoryEntry
 from ui.context import Context
 from ui.models.history import HistoryModel, HistoryRow
 from ui.models.rows import ROW
-from ui.widgets.basics import button
+from ui.widgets.asked_button import AskedButton
 from ui.widgets.empty import EmptyWords
 from ui.widgets.list_rows import RowDelegate, list_view
 
@@ -41,14 +41,11 @@ class HistoryPanel(QWidget):
         box.addLayout(self._stack, 1)
         foot = QHBoxLayout()
         foot.setContentsMargins(10, 4, 10, 6)
-        self.clear = button("Clear history…", "clearHistory", self._ask_clear, look="link")
-        self.sure = button("Clear it all", "clearHistoryYes", self._clear)
-        self.keep = button("Keep it", "clearHistoryNo", self._ask_over)
-        for part in (self.clear, self.sure, self.keep):
-            foot.addWidget(part)
+        self.clear = AskedButton("clearHistory", "Clear history…", "Clear it all", "Keep it")
+        self.clear.sure.connect(self._clear)
+        foot.addWidget(self.clear)
         foot.addStretch(1)
         box.addLayout(foot)
-        self._ask_over()
         context.bridge.history.connect(self._take)
         self.model.modelReset.connect(self._say_empty)
         self._say_empty()
@@ -105,18 +102,6 @@ class HistoryPanel(QWidget):
             self.empty.say("No calls yet", "Every call you make, get or miss will stand here, with what became of it.")
         self._stack.setCurrentWidget(self.view if self.model.rows else self.empty)
 
-    def _ask_clear(self) -> None:
-        self.clear.hide()
-        self.sure.show()
-        self.keep.show()
-        self.keep.setFocus()
-
-    def _ask_over(self) -> None:
-        self.sure.hide()
-        self.keep.hide()
-        self.clear.show()
-
     def _clear(self) -> None:
-        self._ask_over()
         if self._context.engine is not None:
             self._context.tasks.start(self._context.engine.people.clear_history())

@@ -7,13 +7,11 @@ from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QActionGroup, QMouseEvent, QResizeEvent
+from PySide6.QtGui import QAction, QActionGroup, QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMenu,
-    QSizePolicy,
     QSlider,
     QToolButton,
     QVBoxLayout,
@@ -28,6 +26,7 @@ from ui.theme.icons import icon
 from ui.theme.manager import Theme
 from ui.widgets.basics import button, icon_button, label, restyle
 from ui.widgets.chip_row import ChipRow
+from ui.widgets.elided import ElidedLabel
 from ui.widgets.talk_button import TalkButton
 
 _NOTICE_S = 6.0  # a refusal is said for as long; then the card says again what can be done
@@ -60,11 +59,7 @@ class ChannelCard(QFrame):
         box.setContentsMargins(14, 10, 14, 10)
         box.setSpacing(8)
         top = QHBoxLayout()
-        self.name = QLabel()
-        self.name.setTextFormat(Qt.TextFormat.PlainText)
-        self.name.setProperty("tone", "heading")
-        self.name.setObjectName("channelName")
-        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.name = ElidedLabel("heading", "channelName")
         self.hint = label("", "small", "channelKey")
         top.addWidget(self.name, 1)
         top.addWidget(self.hint)
@@ -166,7 +161,7 @@ class ChannelCard(QFrame):
         if info.notice != self.info.notice:
             self._notice_from = time.monotonic()
         self.info, self._key = info, key
-        self._elide_name()
+        self.name.setText(info.name)
         self.name.setToolTip(plain_tip(info.description or info.name))
         self.hint.setText(" · ".join(part for part in ("primary" if info.primary else "", key) if part))
         self.tick(now, wall)
@@ -235,15 +230,6 @@ class ChannelCard(QFrame):
             (self.recent, "history", tokens.accent if self.recent.property("chosen") == "yes" else tokens.muted),
         ):
             part.setIcon(icon(name, colour, 18))
-
-    def _elide_name(self) -> None:
-        metrics = self.name.fontMetrics()
-        room = max(40, self.name.width())
-        self.name.setText(metrics.elidedText(self.info.name, Qt.TextElideMode.ElideRight, room))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._elide_name()
 
     def minimumSizeHint(self) -> QSize:
         return QSize(200, 120)
