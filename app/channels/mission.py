@@ -59,6 +59,7 @@ MOST_GROUP_DESCRIPTION = 1_024
 _KEY = re.compile(r"[0-9A-Fa-f]{64}")
 _DAY_S = 86_400
 _TX_OPTIONS, _TIMELINE = TxOptions(), TimelineOptions()
+_DIGITS = re.compile(r"([0-9]{1,9})")
 
 
 class GroupType(IntEnum):
@@ -222,6 +223,16 @@ class Mission:
         expires = None if self.expires is None else to_milliseconds(self.expires)
         meta = replace(self.meta, created=to_milliseconds(self.meta.created))
         return replace(self, meta=meta, id=ids.mission_id(self.name), groups=tuple(groups), expires=expires)
+
+    @property
+    def groups_by_name(self) -> tuple[Group, ...]:
+        """The channels in the order in which people see them, wherever they do: A to Z, "Gate 2" before "Gate 10"."""
+
+        def place(group: Group) -> tuple[list[tuple[int, str]], str]:
+            parts = _DIGITS.split(group.name.casefold())  # words, and every second one digits
+            return [(int(each), "") if number % 2 else (0, each) for number, each in enumerate(parts)], group.id
+
+        return tuple(sorted(self.groups, key=place))
 
     def to_json(self) -> Json:
         names = {"pin_digest": "parleyPinDigest", "expires": "parleyExpires"}

@@ -251,7 +251,7 @@ def view(mission: Mission, now: datetime) -> MissionView:
         None if mission.expires is None else format_instant(mission.expires),
         has_expired=mission.has_expired(now),
         has_pin=mission.pin_digest is not None,
-        channels=tuple(_channel(mission, group) for group in mission.groups),
+        channels=tuple(_channel(mission, group) for group in mission.groups_by_name),
         notices=notices(mission),
     )
 

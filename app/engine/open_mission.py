@@ -57,7 +57,7 @@ class OpenMission:
         self.mission = mission
         self.channels = {
             group.id: OpenChannel(mission, group, kept.channels.get(group.id, KeptChannel()), host.channels)
-            for group in sorted(mission.groups, key=lambda one: (one.name.casefold(), one.id))
+            for group in mission.groups_by_name
             if group.type is GroupType.AUDIO
         }
         self.texts: deque[TextSeen] = deque(maxlen=MOST_TEXTS)

@@ -361,6 +361,35 @@ def test_the_editor_makes_a_mission_that_others_can_use(desk: Desk, tmp_path: Pa
     assert "Harbour rescue can be used: 3 channels" in capsys.readouterr().out
 
 
+def test_channels_stand_in_one_order_in_the_editor_in_a_preview_and_on_the_cards(desk: Desk) -> None:
+    names = ["alpha", "Bravo", "Gate 2", "Gate 10", "Zulu"]
+    made = mission("Order", *reversed(names), pin=None)
+    mission_id = desk.put(made)
+    (info,) = desk.do(desk.engine.channels.list())
+    assert [channel.name for channel in info.channels] == names
+    shown = [channel.name for channel in missions.view(made, datetime.now(UTC)).channels if channel.encoder is not None]
+    assert shown == names
+    dialog = editor(desk, mission_id)
+    page = dialog.page
+    assert page is not None
+    listed = [page.channels.item(row).text().split("\n")[0] for row in range(page.channels.count())]
+    assert [name for name in listed if name != "Mission Control"] == names
+    assert "from A to Z" in " ".join(each.text() for each in page.findChildren(QLabel))
+    page.channels.setCurrentRow(listed.index("Gate 2"))
+    page.edit.click()
+    assert dialog.channel is not None
+    assert dialog.channel.group.name == "Gate 2"
+    dialog.channel.name.setText("Aft gate")
+    dialog.go_back()
+    assert page.channels.currentItem().text().startswith("Aft gate")  # still the one that is chosen
+    page.remove.click()
+    assert dialog.draft is not None
+    left = {group.name for group in dialog.draft.mission.groups}
+    assert {"Aft gate", "Gate 2", *names} - left == {"Aft gate", "Gate 2"}
+    dialog.draft = None
+    dialog.close()
+
+
 def test_what_nobody_touched_stays_as_it_was(desk: Desk) -> None:
     before = json.loads(str(mission("Mixed", "Alpha", "Bravo")))
     before["theirs"] = {"kept": [1, 2]}

@@ -32,6 +32,7 @@ _DAY = len("2026-12-31")
 _FORM = "%Y-%m-%d %H:%M"
 _ROW = 54
 _MOST_ROWS = 6
+_NUMBER = Qt.ItemDataRole.UserRole  # of a channel in the mission, which keeps them in an order of its own
 NO_TIME = "is no time such as 2026-12-31 18:00, or a day such as 2026-12-31"
 
 
@@ -91,7 +92,7 @@ class MissionPage(SheetPage):
         row.addWidget(self.add_control)
         row.addStretch(1)
         box.addLayout(row)
-        words = "Channels go by their names, from Z to A, wherever the mission is opened."
+        words = "Channels go by their names, from A to Z, wherever the mission is opened."
         box.addWidget(label(words, "small", wrap=True))
 
     def _build_protection(self) -> None:
@@ -162,36 +163,48 @@ class MissionPage(SheetPage):
 
     def _add(self, kind: GroupType) -> None:
         number = self._draft.add_group(kind)
-        self.list_channels()
+        self.list_channels(chosen=number)
         self.channel_wanted.emit(number)
 
+    @property
+    def _chosen(self) -> int | None:
+        """The number in the mission of the channel that is marked in the list."""
+        item = self.channels.currentItem()
+        number: int | None = item.data(_NUMBER) if item is not None else None
+        return number
+
     def _edit(self) -> None:
-        if self.channels.currentRow() >= 0:
-            self.channel_wanted.emit(self.channels.currentRow())
+        if self._chosen is not None:
+            self.channel_wanted.emit(self._chosen)
 
     def _remove(self) -> None:
-        row = self.channels.currentRow()
-        if row >= 0:
-            self._draft.remove_group(row)
+        if self._chosen is not None:
+            row = self.channels.currentRow()
+            self._draft.remove_group(self._chosen)
             self.list_channels()
             self.channels.setCurrentRow(min(row, self.channels.count() - 1))
 
     # The list -----------------------------------------------------------------------------------------------------
 
-    def list_channels(self, wrong: frozenset[int] = frozenset()) -> None:
-        """List the channels anew; those in `wrong` are marked."""
-        row, mission = self.channels.currentRow(), self._draft.mission
+    def list_channels(self, wrong: frozenset[int] = frozenset(), *, chosen: int | None = None) -> None:
+        """List the channels anew; those in `wrong` are marked, and `chosen` or the one that was chosen is again."""
+        chosen, mission = self._chosen if chosen is None else chosen, self._draft.mission
         self.channels.clear()
-        for number, group in enumerate(mission.groups):
+        for group in mission.groups_by_name:
+            number = next(index for index, each in enumerate(mission.groups) if each is group)
             said = draft_words(mission, group)
             words = f"{group.name or '(no name)'}\n{'✕ something is wrong here' if number in wrong else said}"
             item = QListWidgetItem(self._icon(group), words)
+            item.setData(_NUMBER, number)
             item.setSizeHint(QSize(100, _ROW))
             item.setToolTip(plain_tip(said))
             self.channels.addItem(item)
+            if number == chosen:
+                self.channels.setCurrentItem(item)
         rows = max(1, min(len(mission.groups), _MOST_ROWS))
         self.channels.setFixedHeight(rows * _ROW + 16)
-        self.channels.setCurrentRow(min(max(row, 0), self.channels.count() - 1))
+        if self.channels.currentRow() < 0:
+            self.channels.setCurrentRow(0)
         self.add_control.setVisible(not mission_drafts.has_control(mission))
         self.add.setEnabled(len(mission.groups) < mission_drafts.MOST_GROUPS)
         self._mark_buttons()
