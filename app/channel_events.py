@@ -150,7 +150,10 @@ class MissionInfo:
 
 @dataclass(frozen=True, slots=True)
 class PersonHere:
-    """One node of a mission's roster. `place` is words such as "1.2 km north-east", "" where either is unknown."""
+    """One node of a mission's roster.
+
+    `place` is words such as "1.2 km north-east", `connection` such as "Wi-Fi 78 %", both "" where that is not known.
+    """
 
     mission: str
     node_id: str
@@ -162,6 +165,7 @@ class PersonHere:
     gone: bool
     emergency: str | None  # its words, "" where it gave none; None: there is no emergency
     heard_wall: float
+    connection: str = ""
 
 
 @dataclass(frozen=True, slots=True)

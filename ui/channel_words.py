@@ -258,7 +258,9 @@ def person_line(person: PersonHere, names: dict[str, str], now: float) -> str:
     if person.place:
         parts.append(person.place)
     if person.battery_percent is not None:
-        parts.append(f"{person.battery_percent} %")
+        parts.append(f"battery {person.battery_percent} %")
+    if person.connection and not person.gone:
+        parts.append(person.connection)
     if person.comment:
         parts.append(person.comment)
     on = [names[group] for group in person.channels if group in names]

@@ -18,7 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from app.channel_events import ChannelFigures, ChannelId, ChannelLink, LastTalker, SendingInfo, TalkMode
-from app.channels.burst_record import BurstRecord
+from app.channels.burst_keeping import BurstKeeping
 from app.channels.channel_state import (
     Cue,
     Node,
@@ -27,6 +27,7 @@ from app.channels.channel_state import (
     channel_link,
     cost_bps,
     make_figures,
+    overlong_words,
     talker_info,
     why_mute,
 )
@@ -84,11 +85,13 @@ class ChannelSession:
         self._node = replace(node, alias=fit_alias(node.alias or group.alias))
         self._link = link
         self._protection = protection(group.id, key)
-        self._on_change, self._on_burst, self._on_cue = on_change, on_burst, on_cue
+        self._on_change, self._on_cue = on_change, on_cue
+        self._keeping = BurstKeeping(self.id, self._audio, on_burst)
         self._on_capture_wanted = on_capture_wanted
         self._clock, self._wall = clock, wall
         self._random = random or Random()
-        self._talkers = Talkers(node.node_id, is_full_duplex=self._audio.fdx)
+        self._longest_heard_s = float(group.max_rx_secs) or None
+        self._talkers = Talkers(node.node_id, is_full_duplex=self._audio.fdx, longest_s=self._longest_heard_s)
         limit_s = float(self._audio.max_tx_secs) or (None if self._audio.fdx else STUCK_KEY_S)
         self._talking = Talking(self._talkers, priority=node.priority, limit_s=limit_s, tone_s=tone_s)
         self._keeps = group.timeline.enabled and group.timeline.record_audio
@@ -105,6 +108,7 @@ class ChannelSession:
         self._is_ready, self._is_closed, self._was_wanted = True, False, False
         self._volume, self._is_muted, self._ducking = 1.0, False, 1.0
         self._trouble = ""  # with a talker's codec
+        self._overlong = ""  # who talks on and is not heard any more
         self._packets_sent = self._packets_received = self._refused = 0
         self._wire = Wire()
         self.pan = 0.0
@@ -270,10 +274,10 @@ class ChannelSession:
             if burst.packets_sent:
                 self._last = LastTalker(self._node.alias, self._wall(), True)
             self._send_end(burst, list(burst.end()) if burst.packets_sent else [])
-            self._keep_own(burst, encoded.levels)
+            self._keeping.own(burst, self._node, encoded.levels)
             self._on_change()
         elif burst.record.seconds >= self._longest_s:
-            self._keep_own(burst, ())
+            self._keeping.own(burst, self._node, ())
 
     def _send(self, packet: ChannelPacket, now: float) -> None:
         datagram = self._protection.seal(packet.to_bytes())
@@ -297,11 +301,6 @@ class ChannelSession:
 
         handle = asyncio.get_running_loop().call_later(delay_s, run)
         self._ends.add(handle)
-
-    def _keep_own(self, burst: OwnBurst, levels: tuple[int, ...]) -> None:
-        record, began_wall = burst.take_record()
-        node = self._node
-        self._keep(record, began_wall, node.alias, node.node_id, True, burst.is_emergency, levels)
 
     # Receiving
 
@@ -345,30 +344,7 @@ class ChannelSession:
 
     def _keep_heard(self, ssrc: int, burst: HeardBurst) -> None:
         assert self._listening is not None
-        record, began_wall = burst.take_record()
-        talker = burst.talker
-        levels = self._listening.take_levels(ssrc)
-        self._keep(record, began_wall, talker.alias, talker.node_id, False, talker.is_emergency, levels)
-
-    def _keep(
-        self,
-        record: BurstRecord,
-        began_wall: float,
-        alias: str,
-        node_id: bytes | None,
-        own: bool,
-        emergency: bool,
-        levels: tuple[int, ...],
-    ) -> None:
-        if record.is_empty:
-            return
-        self._on_burst(
-            FinishedBurst(
-                *((self.id,), alias, node_id, own, emergency, began_wall, record.seconds, record.packets, levels),
-                encoder=self._audio.encoder,
-                custom_payload_type=self._audio.custom_rtp_payload_type,
-            )
-        )
+        self._keeping.heard(burst, self._listening.take_levels(ssrc))
 
     # What follows from all that
 
@@ -377,6 +353,7 @@ class ChannelSession:
         now = self._clock()
         self._talkers.handle_timeout(now)
         self._talking.handle_timeout(now)
+        self._tell_overlong()
         events = self._talkers.take_events()
         for event in events:
             burst = self._heard.get(event.talker.ssrc)
@@ -404,6 +381,12 @@ class ChannelSession:
         for ssrc, finished in self._heard.take_finished(now):
             self._finish_heard(ssrc, finished)
         self._wake_later(now)
+
+    def _tell_overlong(self) -> None:
+        words = overlong_words(self._talkers.overlong, self._longest_heard_s)
+        if words != self._overlong:
+            self._overlong = words
+            self._on_change()
 
     def _act(self, action: Action) -> None:
         speaking, burst = self._speaking, self._current
@@ -466,7 +449,7 @@ class ChannelSession:
             talkers,
             sending,
             talking.state is TalkState.ARMED,
-            talking.notice or self._trouble,
+            talking.notice or self._overlong or self._trouble,
             self._last,
             self._protection.is_sealed,
             self._audio.fdx,

@@ -1,8 +1,8 @@
 """Who talks on one channel: where bursts begin and end, who is heard, who has to wait, and who talked last.
 
 A burst is one SSRC. It begins with its first packet, whichever that is, and ends with its end flag, after SILENCE_S
-without a packet, or when the same node begins another. The rule of a half-duplex channel, by rank (emergency above all,
-then priority):
+without a packet, when the same node begins another, or when it is longer than anybody is heard. The rule of a
+half-duplex channel, by rank (emergency above all, then priority):
 
 - Who wants to talk waits for talkers of the same or a higher rank, and interrupts those below.
 - Who sends and hears a higher rank begin, stops. Two of one rank who began at the same moment: the lower node id stays.
@@ -44,6 +44,7 @@ class Ending(Enum):
     SILENT = "nothing came any more"
     REPLACED = "the same talker began anew"
     DISPLACED = "somebody more urgent took its place"
+    TOO_LONG = "it is longer than anybody is heard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,16 @@ class _Burst:
 
 
 class Talkers:
-    """The talkers of one channel.
+    """The talkers of one channel. `longest_s`: so long a burst is heard, emergencies too; None: as long as it lasts.
 
     `last` is the burst that ended last. Counters of packets that are nobody's sound: `own` came back to us,
     `stray` belong to no burst any more or to another node's, `refused` had no place beside MOST_TALKERS others.
     """
 
-    def __init__(self, node_id: bytes, *, is_full_duplex: bool = False) -> None:
+    def __init__(self, node_id: bytes, *, is_full_duplex: bool = False, longest_s: float | None = None) -> None:
         self._node_id = node_id
+        self._longest_s = longest_s
+        self._overlong: dict[int, _Burst] = {}  # that go on, and are not heard any more
         self._is_full_duplex = is_full_duplex
         self._bursts: dict[int, _Burst] = {}
         self._ended: dict[int, tuple[BurstEnded, int]] = {}  # with the highest sequence number
@@ -128,6 +131,11 @@ class Talkers:
         """Those of them who are to be heard."""
         talking = self.talking
         return talking if self._is_full_duplex else tuple(one for one in talking if one.rank == talking[0].rank)
+
+    @property
+    def overlong(self) -> tuple[Talker, ...]:
+        """Those whose bursts were too long and go on: heard no more, and in nobody's way."""
+        return tuple(burst.talker for burst in self._overlong.values())
 
     def in_the_way(self, rank: Rank) -> Talker | None:
         """Give who has to be waited for before a burst of ours of this rank; None: it may begin."""
@@ -160,6 +168,12 @@ class Talkers:
         if packet.ssrc in self._own_ssrcs:
             self.own += 1
             return None
+        too_long = self._overlong.get(packet.ssrc)
+        if too_long is not None:
+            too_long.heard_at = now
+            if packet.is_end:
+                del self._overlong[packet.ssrc]
+            return None
         burst = self._bursts.get(packet.ssrc)
         if burst is None:
             late = self._late(packet, now)
@@ -181,15 +195,25 @@ class Talkers:
         return burst.talker
 
     def handle_timeout(self, now: float) -> None:
-        """End what has been silent for too long."""
+        """End what has been silent, or has gone on, for too long."""
         for burst in [one for one in self._bursts.values() if now >= one.heard_at + SILENCE_S]:
             self._end(burst, Ending.SILENT, burst.heard_at + SILENCE_S)
+        for ssrc in [ssrc for ssrc, burst in self._overlong.items() if now >= burst.heard_at + SILENCE_S]:
+            del self._overlong[ssrc]
+        if self._longest_s is not None:
+            for burst in [one for one in self._bursts.values() if now >= one.talker.began_at + self._longest_s]:
+                self._end(burst, Ending.TOO_LONG, burst.talker.began_at + self._longest_s)
+                self._overlong[burst.talker.ssrc] = burst
+                _bound(self._overlong, MOST_TALKERS)
         for ssrc in [ssrc for ssrc, (ended, _) in self._ended.items() if now - ended.at > REMEMBER_ENDED_S]:
             del self._ended[ssrc]
 
     def next_timeout(self) -> float | None:
         """Tell when `handle_timeout` has something to do; None: when another packet has come."""
-        return min((burst.heard_at + SILENCE_S for burst in self._bursts.values()), default=None)
+        due = [burst.heard_at + SILENCE_S for burst in (*self._bursts.values(), *self._overlong.values())]
+        if self._longest_s is not None:
+            due += [burst.talker.began_at + self._longest_s for burst in self._bursts.values()]
+        return min(due, default=None)
 
     def take_events(self) -> list[TalkerEvent]:
         """Give what happened since the last time, the latest MOST_EVENTS of it."""

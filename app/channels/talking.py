@@ -203,7 +203,7 @@ class Talking:
     def _handle_limit(self, left_s: float, now: float) -> None:
         assert self.limit_s is not None
         if left_s <= 0:
-            self._say(f"A burst on this channel may last {_duration(self.limit_s)}: yours was ended.", now)
+            self._say(f"A burst on this channel may last {duration_words(self.limit_s)}: yours was ended.", now)
             self._must_fall_silent = self._is_voice
             self._put(Input.TIME_OVER)
         elif left_s <= WARNING_S and not self._is_warned:
@@ -263,7 +263,8 @@ class Talking:
         self._tell()
 
 
-def _duration(seconds: float) -> str:
+def duration_words(seconds: float) -> str:
+    """Say how long that is: 5 minutes, 90 seconds."""
     number, unit = (seconds / 60, "minute") if seconds >= 120 and seconds % 60 == 0 else (seconds, "second")
     return f"{number:g} {unit}{'' if number == 1 else 's'}"
 

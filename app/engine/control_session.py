@@ -19,8 +19,9 @@ from app.channels.errors import ChannelError
 from app.channels.links import Link, LinkState
 from app.channels.mission import Group
 from app.channels.mission_control import ControlPlan, MissionControl, Node, Send, TextHeard
-from app.channels.presence import GroupAlias, Identity, Power, Text
+from app.channels.presence import Connectivity, GroupAlias, Identity, Power, Text
 from app.channels.sealing import Protection, protection
+from app.engine.connectivity import connection_words
 from app.events import PersonHere
 
 log = logging.getLogger(__name__)
@@ -104,9 +105,9 @@ class ControlSession:
         self._carry_out()
         self._on_change()  # distances count from here
 
-    def set_power(self, power: Power | None) -> None:
-        """What the machine runs on; told with the next announcement."""
-        self._control.set_machine(None, power, time.monotonic())
+    def set_machine(self, connectivity: Connectivity | None, power: Power | None) -> None:
+        """How the machine is connected and what it runs on; told with the next announcement."""
+        self._control.set_machine(connectivity, power, time.monotonic())
 
     def set_channels(self, aliases: tuple[GroupAlias, ...]) -> None:
         """Say on which channels this person is."""
@@ -154,6 +155,7 @@ class ControlSession:
             gone=not node.is_here,
             emergency=None if said.emergency is None else said.emergency.words,
             heard_wall=node.heard_at + self._unix_offset_s,
+            connection=connection_words(said.connectivity),
         )
 
     def _turned(self, state: LinkState) -> None:

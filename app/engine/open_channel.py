@@ -45,6 +45,7 @@ class OpenChannel:
         self.id = ChannelId(mission.id, group.id)
         self.group = group
         self.kept = kept
+        self.over = ""  # that the mission has ended, and when
         self._mission = mission
         self._host = host
         self._audio = group.tx_audio or TxAudio(enabled=False)
@@ -149,7 +150,7 @@ class OpenChannel:
     def press(self, *, emergency: bool) -> None:
         """The talk key goes down. What keeps a burst from beginning on the channel itself is told by its notice."""
         if self._session is None:
-            raise EngineError(self._problem or f"{self.group.name} is not joined.")
+            raise EngineError(self.over or self._problem or f"{self.group.name} is not joined.")
         if self._held_back is CallRule.PAUSE and not emergency:
             raise EngineError(f"{self.group.name} is paused while you are in a call: end it, or let both be mixed.")
         self._session.press(emergency)
@@ -162,11 +163,11 @@ class OpenChannel:
     def figures(self) -> ChannelFigures | None:
         return None if self._session is None else self._session.figures()
 
-    def info(self, *, here: int | None, primary: bool, problem: str = "") -> ChannelInfo:
-        """What its card shows; `problem`: why none of the mission's channels can be joined, or ""."""
+    def info(self, *, here: int | None, primary: bool) -> ChannelInfo:
+        """What its card shows."""
         kept, session = self.kept, self._session
         words = "Not joined yet." if kept.joined else "You have left this channel."
-        words = problem or self._problem or words
+        words = self.over or self._problem or words
         info = ChannelInfo(
             self.id,
             self.group.name,

@@ -17,7 +17,7 @@ from app.channels.channel_state import Node
 from app.channels.distance import Location
 from app.channels.errors import ChannelError
 from app.channels.mission import GroupType, Mission
-from app.channels.presence import MOST_ALIASES, MOST_NAME_BYTES, GroupAlias, Identity, Power, Text
+from app.channels.presence import MOST_ALIASES, MOST_NAME_BYTES, Connectivity, GroupAlias, Identity, Power, Text
 from app.engine.control_session import ControlSession
 from app.engine.errors import EngineError
 from app.engine.mission_store import KeptChannel, KeptMission
@@ -39,6 +39,7 @@ class Self:
     status: str = ""
     place: Location | None = None
     power: Power | None = None
+    connectivity: Connectivity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,6 @@ class OpenMission:
         }
         self.texts: deque[TextSeen] = deque(maxlen=MOST_TEXTS)
         self.problem = ""
-        self._over = ""  # once its time is
         self._emergency: str | None = None  # that stood when it was closed, or stands from the start
         self._me = me
         self._host = host
@@ -79,7 +79,9 @@ class OpenMission:
         try:
             check_usable(self.mission, datetime.now(UTC))
         except EngineError as error:
-            self.problem = self._over = str(error)
+            self.problem = str(error)
+            for channel in self.channels.values():
+                channel.over = self.problem
             return
         self._is_running = True
         joined = [one for one in self.channels.values() if one.kept.joined]
@@ -157,7 +159,7 @@ class OpenMission:
             )
             control.set_status(self._me.status)
             control.set_place(self._me.place)
-            control.set_power(self._me.power)
+            control.set_machine(self._me.connectivity, self._me.power)
             control.set_channels(self._aliases())
             if self._emergency is not None:
                 control.raise_emergency(self._emergency)
@@ -184,14 +186,14 @@ class OpenMission:
             self._control.set_channels(self._aliases())
 
     def be(self, me: Self) -> None:
-        """Say another status, place or battery."""
+        """Say another status, place, battery or network."""
         before, self._me = self._me, me
         if self._control is not None and me.status != before.status:
             self._control.set_status(me.status)
         if self._control is not None and me.place != before.place:
             self._control.set_place(me.place)
         if self._control is not None:
-            self._control.set_power(me.power)
+            self._control.set_machine(me.connectivity, me.power)
 
     def say(self, words: str, channel: ChannelId | None) -> None:
         text = self._running_control().say(words, "" if channel is None else channel.group)
@@ -249,7 +251,7 @@ class OpenMission:
 
     def channel_info(self, channel: OpenChannel, primary: ChannelId | None) -> ChannelInfo:
         here = None if self._control is None else self._control.count_here(channel.group.id)
-        return channel.info(here=here, primary=channel.id == primary, problem=self._over)
+        return channel.info(here=here, primary=channel.id == primary)
 
     def kept(self) -> KeptMission:
         """What the profile keeps of it."""

@@ -26,6 +26,7 @@ from app.engine.battery import read_power
 from app.engine.channel_desk import ChannelDesk
 from app.engine.channel_timeline import ChannelTimeline
 from app.engine.collated import Collated
+from app.engine.connectivity import read_connectivity
 from app.engine.errors import EngineError
 from app.engine.kept import Kept
 from app.engine.mission_store import KeptChannels, KeptMission, MissionStore
@@ -59,7 +60,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_MISSIONS = 32
-BATTERY_EVERY_S = 60.0
+MACHINE_EVERY_S = 60.0  # its battery, how well its network is heard
 LOOK_S, LOOK_ACTIVE_S = 1.0, 0.25  # for what no callback tells: levels, grades, devices, time that is over
 MOST_VOLUME = 1.5
 
@@ -102,6 +103,7 @@ class OpenMissions:
         self._changes = Collated(self._tell)
         self._tasks = OwnedTasks("missions")
         self._stirred = asyncio.Event()  # something happened on a channel
+        self._network_stirred = asyncio.Event()
         self._changing = asyncio.Lock()  # opening and closing, one after the other
         channels = ChannelHost(self._make_link, self._desk, self._channel_changed, self._burst, clock)
         self._host = MissionHost(channels, self._roster_changed, publish)
@@ -124,7 +126,7 @@ class OpenMissions:
             self._timeline.start()
         await self._trigger.open()
         self._tasks.start(self._look(), "look at channels")
-        self._tasks.start(self._watch_battery(), "watch the battery")
+        self._tasks.start(self._watch_machine(), "watch the machine")
         self._all_changed()
 
     async def close(self) -> None:
@@ -139,6 +141,7 @@ class OpenMissions:
         await self._store.close()
 
     def network_changed(self) -> None:
+        self._network_stirred.set()
         for one in self._missions.values():
             one.network_changed()
 
@@ -206,7 +209,7 @@ class OpenMissions:
 
     async def _start(self, mission: Mission, kept: KeptMission, before: OpenMission | None = None) -> OpenMission:
         if not self._missions:
-            self._me = replace(self._me, power=await asyncio.to_thread(read_power))
+            await self._look_at_machine()
         made = OpenMission(mission, kept, self._me, self._host)
         made.hold_back(self._held_back)
         if before is not None:
@@ -242,13 +245,20 @@ class OpenMissions:
                     if await one.close_if_over():
                         self._all_changed()
 
-    async def _watch_battery(self) -> None:
+    async def _watch_machine(self) -> None:
         while True:
-            await asyncio.sleep(BATTERY_EVERY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._network_stirred.wait(), MACHINE_EVERY_S)
+            self._network_stirred.clear()
             if self._missions:
-                self._me = replace(self._me, power=await asyncio.to_thread(read_power))
+                await self._look_at_machine()
                 for one in self._missions.values():
                     one.be(self._me)
+
+    async def _look_at_machine(self) -> None:
+        """Read what the others are told of this machine: how it is fed, and how it is connected."""
+        power, connectivity = await asyncio.to_thread(lambda: (read_power(), read_connectivity(self._addresses())))
+        self._me = replace(self._me, power=power, connectivity=connectivity)
 
     # Channels ---------------------------------------------------------------------------------------------------
 

@@ -71,7 +71,16 @@ class Radio:
         self.wanted: list[bool] = []
         self._played: list[Samples] = []
         address = Address(GROUP, air.port)
-        group = Group(type=GroupType.AUDIO, name="Alpha", rx=address, tx=address, tx_audio=audio, crypto_password=key)
+        group = Group(
+            *(),
+            type=GroupType.AUDIO,
+            name="Alpha",
+            rx=address,
+            tx=address,
+            tx_audio=audio,
+            crypto_password=key,
+            max_rx_secs=options.pop("max_rx_secs", 0),
+        )
         mission = Mission(meta=Meta(datetime(2026, 2, 7, tzinfo=UTC)), name="Relief", groups=(group,)).canonical()
         plan = MulticastPlan(GROUP, air.port, GROUP, air.port, "lo", Sending(ttl=0, loop=True))
         self.link = MulticastLink(plan, lambda: [_Loopback()])

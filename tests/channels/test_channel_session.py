@@ -253,6 +253,26 @@ async def test_a_burst_that_comes_again_after_a_lost_link_is_heard_to_its_end(lo
         assert gaps_ms(part(ben.heard, 0.4)) == []
 
 
+async def test_who_talks_for_longer_than_the_mission_lets_anybody_be_heard_is_not_heard_any_more() -> None:
+    async with on_the_air() as air:
+        anna, ben = await air.radio("Anna"), await air.radio("Ben", max_rx_secs=1)
+        said = tone(440, 1.6, 0.25)
+        anna.session.press()
+        await air.talk({anna: said})
+        assert ben.talkers == []
+        assert ben.notice == "Anna talks on, and nobody is heard on this channel for more than 1 second."
+        assert level_dbfs(part(ben.heard, 0.3, 0.9)) == pytest.approx(level_dbfs(said), abs=1.5)
+        assert level_dbfs(part(ben.heard, 1.3)) == float("-inf")
+        ben.session.press()  # who is not heard is in nobody's way
+        await air.talk({ben: tone(660, 0.1, 0.25)})
+        assert ben.is_on_air
+        await air.release(ben)
+        await air.release(anna)
+        assert ben.notice == ""
+        (burst,) = [one for one in ben.bursts if not one.own]
+        assert burst.seconds == pytest.approx(1.0, abs=0.03)
+
+
 async def test_a_format_that_nobody_can_play_is_said_once_and_counted() -> None:
     async with on_the_air() as air:
         anna, ben = await air.radio("Anna"), await air.radio("Ben")

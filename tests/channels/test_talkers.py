@@ -132,6 +132,49 @@ def test_what_the_end_overtook_is_still_heard_and_reopens_nothing(talkers: Talke
     assert talkers.receive(first, 0.6) is None  # its marker is not ahead
 
 
+def test_who_talks_for_longer_than_anybody_is_heard_is_in_nobodys_way_any_more() -> None:
+    talkers = Talkers(OWN, longest_s=2.0)
+    ann, jammed = burst("Ann", priority=9), burst("Jam", priority=9)
+    for at in range(75):
+        talkers.receive(ann.next(b"x"), at * 0.02)
+    for packet in ann.end():
+        talkers.receive(packet, 1.5)
+    assert said(talkers) == ["Ann began", "Ann ended: SAID"]
+    heard = [talkers.receive(jammed.next(b"x"), 10.0 + at * 0.02) for at in range(200)]
+    assert len([one for one in heard if one is not None]) == 100
+    assert said(talkers) == ["Jam began", "Jam ended: TOO_LONG"]
+    assert talkers.last is not None
+    assert talkers.last.at == 12.0
+    assert (talkers.talking, names(talkers.overlong)) == ((), ["Jam"])
+    assert talkers.in_the_way((False, 0)) is None
+    assert talkers.next_timeout() == pytest.approx(13.98 + 0.5)
+    talkers.handle_timeout(14.5)
+    assert (talkers.overlong, talkers.next_timeout()) == ((), None)
+    assert talkers.receive(jammed.next(b"x"), 20.0) is not None  # a new burst, after a pause
+    assert talkers.receive(burst("Eve").next(b"x"), 20.1) is not None
+
+
+def test_the_end_of_a_burst_that_was_too_long_is_its_end() -> None:
+    talkers = Talkers(OWN, longest_s=1.0)
+    ann = burst("Ann", flags=BurstFlags.EMERGENCY)
+    for at in range(60):
+        talkers.receive(ann.next(b"x"), at * 0.02)
+    assert names(talkers.overlong) == ["Ann"]
+    assert talkers.receive(ann.end()[0], 1.2) is None
+    assert talkers.overlong == ()
+    assert said(talkers) == ["Ann began", "Ann ended: TOO_LONG"]
+
+
+def test_what_is_too_long_is_bounded_too() -> None:
+    talkers = Talkers(OWN, longest_s=1.0)
+    for second in range(20):
+        for each in (burst(f"{second}-{number}") for number in range(MOST_TALKERS)):
+            talkers.receive(each.next(b"x"), second + 0.0)
+            for at in (0.4, 0.8, 1.2):
+                talkers.receive(each.next(b"x"), second + at)
+    assert len(talkers._overlong) <= MOST_TALKERS
+
+
 def test_the_end_of_a_burst_that_nobody_heard_is_nothing(talkers: Talkers) -> None:
     assert talkers.receive(burst("Ann").end()[0], 0.0) is None
     assert said(talkers) == []

@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from app.channels.pin import PinDigest
-from app.engine import missions
+from app.channels.presence import Connectivity
+from app.engine import missions, open_missions
+from app.engine.connectivity import Kind
 from app.engine.errors import EngineError
 from app.engine.facade import Engine
 from app.engine.missions import Address, ChannelWish, Mission, MissionWishes, PassphraseWanted, PinWanted
@@ -76,8 +78,9 @@ def channel(info: MissionInfo, name: str) -> ChannelInfo:
 async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # This machine may have no battery.
+    # This machine may have no battery, and no network card.
     monkeypatch.setattr(psutil, "sensors_battery", lambda: SimpleNamespace(percent=81.6, power_plugged=False))
+    monkeypatch.setattr(open_missions, "read_connectivity", lambda addresses: Connectivity(Kind.WIRELESS, -61, 78))
     mission = fresh_mission("Roster")
     async with two(tmp_path) as ((ada, at_ada), (ben, at_ben)):
         info = await ada.channels.open_mission(missions.pack(mission))
@@ -87,7 +90,7 @@ async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(
 
         seen = await at_ada.first(RosterChanged, lambda event: len(event.people) == 1)
         assert (seen.people[0].name, set(seen.people[0].channels)) == ("Ben", {one.id.group for one in info.channels})
-        assert seen.people[0].battery_percent == 82
+        assert (seen.people[0].battery_percent, seen.people[0].connection) == (82, "Wi-Fi 78 %")
         await at_ada.first(MissionsChanged, lambda event: any(one.people == 1 for one in event.missions))
 
         await ada.channels.set_place(52.0, 5.0)
@@ -172,6 +175,8 @@ async def test_a_mission_that_asks_for_something_is_opened_with_it_and_one_that_
         ended = next(one for one in told.missions if one.id == info.id)
         assert ended.problem == ended.channels[0].link.words
         assert "ended on" in ended.problem
+        with pytest.raises(EngineError, match=r"^The mission Soon ended on 20\d\d-"):  # not: is not joined
+            await parley.channels.press(ended.channels[0].id)
         with pytest.raises(EngineError, match="no such channel"):
             await parley.channels.set_muted(ChannelId(info.id, "none"), True)
 

@@ -93,7 +93,7 @@ def person(name: str, place: str, **changes: object) -> PersonHere:
 
 
 PEOPLE = (
-    person("Front desk", "1.2 km north-east", battery_percent=82),
+    person("Front desk", "1.2 km north-east", battery_percent=82, connection="Wi-Fi 78 %"),
     person("Harbour office", "300 m south", channels=("a",)),
     person("Boat two", "4.1 km west", comment="on the way back", channels=("a", "b", "s")),
 )

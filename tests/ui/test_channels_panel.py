@@ -147,7 +147,7 @@ def test_who_is_here_stands_at_the_left(panel: ChannelsPanel, window: MainWindow
         ("Open a mission", "file, QR code or link"),
         ("Here now", ""),
         ("Boat two", "4.1 km west · on the way back · on 3 channels"),
-        ("Front desk", "1.2 km north-east · 82 %"),
+        ("Front desk", "1.2 km north-east · battery 82 % · Wi-Fi 78 %"),
         ("Harbour office", "300 m south · on Alpha"),
     ]
     tell(RosterChanged(missions.HARBOUR, ()))
