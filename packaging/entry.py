@@ -1,9 +1,7 @@
-"""Where the bundle starts; `parley` in a checkout starts at the same `main`."""
+"""Where the bundle starts; `parley` in a checkout starts at the same `program`."""
 
 from __future__ import annotations
 
-import sys
+from app.__main__ import program
 
-from app.__main__ import main
-
-sys.exit(main())
+program()

@@ -124,7 +124,7 @@ root = pathlib.Path.cwd()
 pathlib.Path(sysconfig.get_path("purelib"), "parley_checkout.pth").write_text(f"{root}\n", encoding="utf-8")
 command = root / ".venv" / "bin" / "parley"
 command.write_text(
-    f"#!{sys.prefix}/bin/python\nimport sys\n\nfrom app.__main__ import main\n\nsys.exit(main())\n", encoding="utf-8"
+    f"#!{sys.prefix}/bin/python\nfrom app.__main__ import program\n\nprogram()\n", encoding="utf-8"
 )
 command.chmod(0o755)
 PYTHON

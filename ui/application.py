@@ -11,12 +11,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, QSocketNotifier
 from PySide6.QtWidgets import QApplication
@@ -35,6 +37,7 @@ from ui.window_place import WindowPlace
 if TYPE_CHECKING:
     from app.engine.facade import Engine
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _CLOSE_LIMIT_S = 12.0
@@ -71,6 +74,8 @@ def run(
         instance.close()
         loop.close()
         asyncio.set_event_loop(None)
+        # Not left to the end of the process (app.__main__.leave): it hands over what was copied to the clipboard.
+        app.shutdown()
     return 0
 
 
@@ -142,7 +147,7 @@ class Session:
     async def _bring_engine(self, mission: str | None) -> None:
         # Let the window paint before the interpreter is busy with imports.
         await asyncio.sleep(0.05)
-        engine = await asyncio.to_thread(self._make_engine)
+        engine = await _beside(self._make_engine)
         self.engine = engine
         engine.start()
         self.context.attach(engine)
@@ -198,6 +203,23 @@ class Session:
         log.error("unexpected failure in the window", exc_info=(kind, error, trace))
         if not self._ended.done():
             self.context.say(UNEXPECTED, "bad")
+
+
+async def _beside(work: Callable[[], T]) -> T:
+    """Do it in a thread that the end of the program does not wait for, unlike the loop's own."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            made = work()
+        except Exception as error:
+            done.set_exception(error)
+        else:
+            done.set_result(made)
+
+    threading.Thread(target=run, name="begin", daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 class _Hooks:

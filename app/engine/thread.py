@@ -10,13 +10,15 @@ import logging
 import sys
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 # How long a thread may keep the interpreter from the others. Python's own 5 ms are much for a packet that waits for the
 # loop while a window draws and codecs start: with 1 ms the first packet left in half the time after a pick-up.
 SWITCH_INTERVAL_S = 0.001
+# At the end for what runs beside the loop: a file that is written is worth it, a device that hangs is not.
+BESIDE_S = 3.0
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +38,8 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = new_loop()
+        self._beside = ThreadPoolExecutor(thread_name_prefix=f"beside {name}")
+        self._loop.set_default_executor(self._beside)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
@@ -72,7 +76,16 @@ class LoopThread:
             if left:
                 self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._wait_beside()
             self._loop.close()
+
+    def _wait_beside(self) -> None:
+        """Let what `asyncio.to_thread` was given come to its end: whoever awaited it has been cancelled."""
+        waiting = threading.Thread(target=self._beside.shutdown, daemon=True)
+        waiting.start()
+        waiting.join(BESIDE_S)
+        if waiting.is_alive():
+            log.info("something beside the %s does not end and is left behind", self._thread.name)
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

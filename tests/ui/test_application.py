@@ -83,6 +83,34 @@ def test_a_polite_kill_ends_the_program_cleanly_and_a_second_start_hands_over(pr
             first.kill()
 
 
+_LOADING = """
+import threading
+from app.__main__ import program
+from ui.application import Session
+
+def load_for_ever(session):
+    print("loading", flush=True)
+    threading.Event().wait()
+
+Session._make_engine = load_for_ever
+program()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a polite kill is a signal")
+def test_a_polite_kill_does_not_wait_for_what_is_still_being_loaded(profile_dir: Path) -> None:
+    command = [sys.executable, "-c", _LOADING, "--profile", str(profile_dir)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as loading:
+        try:
+            assert loading.stdout is not None
+            assert loading.stdout.readline() == "loading\n"
+            loading.send_signal(signal.SIGTERM)
+            assert loading.communicate(timeout=20) == ("", "")
+            assert loading.returncode == 0
+        finally:
+            loading.kill()
+
+
 def alone(settings: Settings) -> Settings:
     """Loopback only, on a port that nobody else wants, announced to nobody."""
     network = replace(settings.network, interfaces=("127.0.0.1",), sip_port=0, find_neighbours=False)
