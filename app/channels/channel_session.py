@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from app.channel_events import ChannelFigures, ChannelId, ChannelLink, LastTalker, SendingInfo, TalkMode
 from app.channels.burst_keeping import BurstKeeping
+from app.channels.channel_notices import ChannelNotices
 from app.channels.channel_state import (
     Cue,
     Node,
@@ -27,12 +28,11 @@ from app.channels.channel_state import (
     channel_link,
     cost_bps,
     make_figures,
-    overlong_words,
     talker_info,
     why_mute,
 )
 from app.channels.encoders import encoder_info
-from app.channels.errors import ChannelError, ReplayError
+from app.channels.errors import AgeError, ChannelError, ReplayError
 from app.channels.finished_burst import MOST_KEPT_S, FinishedBurst
 from app.channels.heard_bursts import HeardBurst, HeardBursts
 from app.channels.links import Link
@@ -90,8 +90,9 @@ class ChannelSession:
         self._on_capture_wanted = on_capture_wanted
         self._clock, self._wall = clock, wall
         self._random = random or Random()
-        self._longest_heard_s = float(group.max_rx_secs) or None
-        self._talkers = Talkers(node.node_id, is_full_duplex=self._audio.fdx, longest_s=self._longest_heard_s)
+        longest_heard_s = float(group.max_rx_secs) or None
+        self._talkers = Talkers(node.node_id, is_full_duplex=self._audio.fdx, longest_s=longest_heard_s)
+        self._notices = ChannelNotices(longest_heard_s)
         limit_s = float(self._audio.max_tx_secs) or (None if self._audio.fdx else STUCK_KEY_S)
         self._talking = Talking(self._talkers, priority=node.priority, limit_s=limit_s, tone_s=tone_s)
         self._keeps = group.timeline.enabled and group.timeline.record_audio
@@ -107,8 +108,6 @@ class ChannelSession:
         self._timer: asyncio.TimerHandle | None = None
         self._is_ready, self._is_closed, self._was_wanted = True, False, False
         self._volume, self._is_muted, self._ducking = 1.0, False, 1.0
-        self._trouble = ""  # with a talker's codec
-        self._overlong = ""  # who talks on and is not heard any more
         self._packets_sent = self._packets_received = self._refused = 0
         self._wire = Wire()
         self.pan = 0.0
@@ -280,7 +279,7 @@ class ChannelSession:
             self._keeping.own(burst, self._node, ())
 
     def _send(self, packet: ChannelPacket, now: float) -> None:
-        datagram = self._protection.seal(packet.to_bytes())
+        datagram = self._protection.seal(packet.to_bytes(), self._wall())
         self._packets_sent += 1
         self._wire.count(len(datagram), now)
         self._link.send(datagram, now)
@@ -308,9 +307,15 @@ class ChannelSession:
         now = self._clock()
         self._wire.count(len(datagram), now)
         try:
-            packet = ChannelPacket.parse(self._protection.open(datagram, now))
+            packet = ChannelPacket.parse(self._protection.open(datagram, now, self._wall()))
         except ReplayError:
             self._refused += 1
+            return
+        except AgeError as error:
+            self._refused += 1
+            if self._notices.aged(error, now):
+                self._on_change()
+            self.handle_timeout()
             return
         except ChannelError as error:
             self._refused += 1
@@ -331,7 +336,9 @@ class ChannelSession:
                 self._refused += 1
                 if was_unknown is None:
                     name = talker.alias or "Somebody"
-                    self._trouble = f"{name} talks in a format that Parley cannot play (payload type {burst.unknown})."
+                    self._notices.trouble = (
+                        f"{name} talks in a format that Parley cannot play (payload type {burst.unknown})."
+                    )
                     self._on_change()
         self.handle_timeout()
 
@@ -339,7 +346,7 @@ class ChannelSession:
         self._look(ssrc, burst)
         self._keep_heard(ssrc, burst)
         if burst.unknown is not None:
-            self._trouble = ""
+            self._notices.trouble = ""
             self._on_change()
 
     def _keep_heard(self, ssrc: int, burst: HeardBurst) -> None:
@@ -353,7 +360,8 @@ class ChannelSession:
         now = self._clock()
         self._talkers.handle_timeout(now)
         self._talking.handle_timeout(now)
-        self._tell_overlong()
+        if self._notices.look(self._talkers.overlong, now):
+            self._on_change()
         events = self._talkers.take_events()
         for event in events:
             burst = self._heard.get(event.talker.ssrc)
@@ -382,12 +390,6 @@ class ChannelSession:
             self._finish_heard(ssrc, finished)
         self._wake_later(now)
 
-    def _tell_overlong(self) -> None:
-        words = overlong_words(self._talkers.overlong, self._longest_heard_s)
-        if words != self._overlong:
-            self._overlong = words
-            self._on_change()
-
     def _act(self, action: Action) -> None:
         speaking, burst = self._speaking, self._current
         match action:
@@ -412,8 +414,8 @@ class ChannelSession:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        times = (self._talkers.next_timeout(), self._talking.next_timeout(), self._heard.next_timeout())
-        due = min((each for each in times if each is not None), default=None)
+        clocked = (self._talkers, self._talking, self._heard, self._notices)
+        due = min((each for one in clocked if (each := one.next_timeout()) is not None), default=None)
         if due is not None and not self._is_closed:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self.handle_timeout)
 
@@ -449,7 +451,7 @@ class ChannelSession:
             talkers,
             sending,
             talking.state is TalkState.ARMED,
-            talking.notice or self._overlong or self._trouble,
+            talking.notice or self._notices.words,
             self._last,
             self._protection.is_sealed,
             self._audio.fdx,

@@ -23,7 +23,6 @@ from app.channels.heard_bursts import HeardBurst
 from app.channels.links import LinkKind, LinkState
 from app.channels.mission_parts import TxAudio
 from app.channels.talkers import Talker
-from app.channels.talking import duration_words
 
 _WIRE_BYTES = ETHERNET_BYTES + IPV4_BYTES + UDP_BYTES  # around each datagram
 _RATE_WINDOW_S = 2.0
@@ -76,15 +75,6 @@ def why_mute(audio: TxAudio) -> str:
     except ChannelError as error:
         return str(error)
     return ""
-
-
-def overlong_words(talkers: Sequence[Talker], longest_s: float | None) -> str:
-    """Say who talks on without being heard; "" where nobody does."""
-    if not talkers or longest_s is None:
-        return ""
-    name = talkers[0].alias or "Somebody"
-    others = f" and {len(talkers) - 1} more talk" if len(talkers) > 1 else " talks"
-    return f"{name}{others} on, and nobody is heard on this channel for more than {duration_words(longest_s)}."
 
 
 def talker_info(talker: Talker) -> TalkerInfo:

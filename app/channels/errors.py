@@ -41,3 +41,17 @@ class SealError(ChannelError):
 
 class ReplayError(SealError):
     """A sealed datagram came before, or is so old that nobody can tell."""
+
+
+class AgeError(SealError):
+    """A datagram was sealed too long ago to be taken, or in the future: a recording, or a clock that is wrong.
+
+    `behind_s`: how far its time is behind ours, negative where it is ahead. `datagram`: what was sealed, by somebody
+    who has the key, whenever that was.
+    """
+
+    def __init__(self, behind_s: float, datagram: bytes) -> None:
+        when = "before" if behind_s > 0 else "after"
+        super().__init__(f"A sealed datagram is of {abs(behind_s):.0f} s {when} the time of this machine.")
+        self.behind_s = behind_s
+        self.datagram = datagram

@@ -2,13 +2,14 @@
 
     byte 0      1: the form of what follows; RTP begins with 0x80 to 0xBF, so neither can be taken for the other
     bytes 1-8   prefix, random, drawn anew at every start of a sealer
-    bytes 9-12  counter from 0; prefix and counter are the nonce of 96 bits (NIST SP 800-38D section 8.2.1)
+    bytes 9-12  counter, which keeps pace with the sender's clock: its time in units of 20 ms, modulo 2**32, or one more
+                than the last; prefix and counter are the nonce of 96 bits (NIST SP 800-38D section 8.2.1)
     …           the datagram, encrypted
     last 16     tag
 
 The channel's id is authenticated along with it, so that what was sealed for one channel is refused by another that has
-the same key. docs/channels-packets.md tells why nonces do not repeat, and how often they might. Pure but for the random
-bytes, which a test may give.
+the same key. docs/channels-packets.md tells why nonces do not repeat, and how often they might, and what the
+time in them is good for. Pure but for the random bytes, which a test may give.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.channels.errors import ReplayError, SealError
+from app.channels.errors import AgeError, ReplayError, SealError
 from app.channels.packet import MOST_BYTES
 
 KEY_BYTES = 32
@@ -37,9 +38,14 @@ _NONCE_END = 1 + PREFIX_BYTES + COUNTER_BYTES
 OVERHEAD_BYTES = _NONCE_END + TAG_BYTES
 MOST_SEALED_BYTES = MOST_BYTES + OVERHEAD_BYTES
 
-WINDOW = 1_024  # packets: 20 s at 20 ms, so that a slower way may bring what a faster one lost
+TICKS_A_S = 50  # as packets of 20 ms
+_CYCLE = 1 << 8 * COUNTER_BYTES  # ticks: 2.7 years
+MOST_AHEAD = 30 * TICKS_A_S  # ticks that a counter may be ahead of its sender's clock
+MOST_AGE_S = 300.0  # as Kerberos (RFC 4120 section 1.6): clocks that nobody sets go wrong by less in two months
+
+WINDOW = 1_024  # ticks: 20 s, so that a slower way may bring what a faster one lost
 MOST_PREFIXES = 4_096
-FORGET_AFTER_S = 7 * 24 * 3_600.0
+FORGET_AFTER_S = 3_600.0  # what is sealed with a prefix is refused for its age long before
 _WINDOW_MASK = (1 << WINDOW) - 1
 
 
@@ -58,7 +64,7 @@ def derive_key(crypto_password: str) -> bytes:
 class Sealer:
     """Seals what one sender sends on one channel.
 
-    `packets_a_prefix`: after so many a new prefix is drawn.
+    `ticks_a_prefix`: when the counter has gone so far a new prefix is drawn; also when the clock was set back.
     """
 
     def __init__(
@@ -67,23 +73,26 @@ class Sealer:
         group_id: str,
         *,
         random_bytes: Callable[[int], bytes] = os.urandom,
-        packets_a_prefix: int = 1 << 8 * COUNTER_BYTES,
+        ticks_a_prefix: int = _CYCLE,
     ) -> None:
         self._cipher = _cipher(key)
         self._bound = _bound(group_id)
         self._random_bytes = random_bytes
-        self._packets_a_prefix = packets_a_prefix
-        self._prefix = random_bytes(PREFIX_BYTES)
-        self._counter = 0
+        self._ticks_a_prefix = ticks_a_prefix
+        self._prefix = b""
+        self._first = self._next = 0  # ticks of this prefix
 
-    def seal(self, datagram: bytes) -> bytes:
-        """Seal one datagram; SealError when it is too long."""
+    def seal(self, datagram: bytes, unix_s: float) -> bytes:
+        """Seal one datagram, at a time of the wall's clock; SealError when it is too long."""
         if len(datagram) > MOST_BYTES:
             raise SealError(f"A datagram of {len(datagram)} bytes cannot be sealed: {MOST_BYTES} is the most.")
-        if self._counter == self._packets_a_prefix:
-            self._prefix, self._counter = self._random_bytes(PREFIX_BYTES), 0
-        nonce = self._prefix + self._counter.to_bytes(COUNTER_BYTES)
-        self._counter += 1
+        now = int(unix_s * TICKS_A_S)
+        tick = max(self._next, now)
+        if not self._prefix or tick - now > MOST_AHEAD or tick - self._first >= self._ticks_a_prefix:
+            self._prefix = self._random_bytes(PREFIX_BYTES)
+            self._first = tick = now
+        self._next = tick + 1
+        nonce = self._prefix + (tick % _CYCLE).to_bytes(COUNTER_BYTES)
         return bytes((FORM,)) + nonce + self._cipher.encrypt(nonce, datagram, self._bound)
 
 
@@ -102,26 +111,35 @@ class Opener:
         """How many senders are remembered."""
         return len(self._windows)
 
-    def open(self, data: bytes, now: float) -> bytes:
-        """Give the datagram; ReplayError when it came before, SealError when it is not sealed for this channel."""
+    def open(self, data: bytes, now: float, unix_s: float) -> bytes:
+        """Give the datagram; `now` is of a clock that never goes back, `unix_s` of the wall's.
+
+        ReplayError when it came before, AgeError when it was not sealed lately, SealError when it is not sealed for
+        this channel.
+        """
         if not data or data[0] != FORM:
             raise SealError("This channel is encrypted, and what came is not.")
         if not OVERHEAD_BYTES <= len(data) <= MOST_SEALED_BYTES:
             raise SealError(f"A sealed datagram of {len(data)} bytes is cut short or too long.")
         nonce = data[1:_NONCE_END]
         prefix, counter = nonce[:PREFIX_BYTES], int.from_bytes(nonce[PREFIX_BYTES:])
+        our_tick = int(unix_s * TICKS_A_S)
+        ahead = (counter - our_tick + _CYCLE // 2) % _CYCLE - _CYCLE // 2
+        tick = our_tick + ahead
         window = self._windows.get(prefix)
-        if window is not None and not window.is_new(counter):
+        if window is not None and not window.is_new(tick):
             raise ReplayError("A sealed datagram came a second time, or far too late.")
         try:
             datagram = self._cipher.decrypt(nonce, data[_NONCE_END:], self._bound)
         except InvalidTag as error:
             raise SealError("A datagram is sealed with another key or for another channel, or damaged.") from error
+        if abs(ahead) > MOST_AGE_S * TICKS_A_S:
+            raise AgeError(-ahead / TICKS_A_S, datagram)
         if window is None:
             self._make_room(now)
             window = self._windows[prefix] = _Window()
         self._windows.move_to_end(prefix)
-        window.mark(counter, now)
+        window.mark(tick, now)
         return datagram
 
     def _make_room(self, now: float) -> None:
@@ -133,27 +151,27 @@ class Opener:
 
 
 class _Window:
-    """Which of a sender's latest packets came; bit 0 stands for the highest counter."""
+    """Which of a sender's latest packets came; bit 0 stands for the highest tick."""
 
     __slots__ = ("_highest", "_seen", "heard_at")
 
     def __init__(self) -> None:
-        self._highest = -1
+        self._highest = -_CYCLE
         self._seen = 0
         self.heard_at = 0.0
 
-    def is_new(self, counter: int) -> bool:
-        behind = self._highest - counter
+    def is_new(self, tick: int) -> bool:
+        behind = self._highest - tick
         return behind < 0 or (behind < WINDOW and not self._seen >> behind & 1)
 
-    def mark(self, counter: int, now: float) -> None:
+    def mark(self, tick: int, now: float) -> None:
         self.heard_at = now
-        ahead = counter - self._highest
+        ahead = tick - self._highest
         if ahead <= 0:
             self._seen |= 1 << -ahead
         else:
             self._seen = (self._seen << ahead & _WINDOW_MASK | 1) if ahead < WINDOW else 1
-            self._highest = counter
+            self._highest = tick
 
 
 class Protection(Protocol):
@@ -161,10 +179,10 @@ class Protection(Protocol):
 
     is_sealed: bool
 
-    def seal(self, datagram: bytes) -> bytes:
+    def seal(self, datagram: bytes, unix_s: float) -> bytes:
         """Give what goes onto the link."""
 
-    def open(self, data: bytes, now: float) -> bytes:
+    def open(self, data: bytes, now: float, unix_s: float) -> bytes:
         """Give the datagram out of what a link brought; SealError when it is not for this channel."""
 
 
@@ -184,10 +202,10 @@ class Clear:
 
     is_sealed = False
 
-    def seal(self, datagram: bytes) -> bytes:
+    def seal(self, datagram: bytes, unix_s: float) -> bytes:
         return datagram
 
-    def open(self, data: bytes, now: float) -> bytes:
+    def open(self, data: bytes, now: float, unix_s: float) -> bytes:
         if data[:1] == bytes((FORM,)):
             raise SealError("This channel is not encrypted, and what came is.")
         return data

@@ -14,21 +14,24 @@ import uuid
 from collections.abc import Callable
 
 from app.channels.channel_keys import channel_key
+from app.channels.channel_notices import age_words
 from app.channels.distance import Location, Separation
-from app.channels.errors import ChannelError
+from app.channels.errors import AgeError, ChannelError
 from app.channels.links import Link, LinkState
 from app.channels.mission import Group
 from app.channels.mission_control import ControlPlan, MissionControl, Node, Send, TextHeard
-from app.channels.presence import Connectivity, GroupAlias, Identity, Power, Text
+from app.channels.presence import Connectivity, GroupAlias, Identity, Power, Text, parse
 from app.channels.sealing import Protection, protection
 from app.engine.connectivity import connection_words
 from app.events import PersonHere
 
 log = logging.getLogger(__name__)
 
+AGE_TOLD_EVERY_S = 600.0
+
 
 class ControlSession:
-    """One mission's. `on_change`: the roster has; `on_text` gets each text once.
+    """One mission's. `on_change`: the roster has; `on_text` gets each text once; `on_trouble` a sentence now and then.
 
     What cannot be said is a ChannelError.
     """
@@ -41,6 +44,7 @@ class ControlSession:
         link: Link,
         on_change: Callable[[], None],
         on_text: Callable[[Text], None],
+        on_trouble: Callable[[str], None],
     ) -> None:
         presence = group.presence
         self.refused = 0
@@ -49,6 +53,8 @@ class ControlSession:
         self._link = link
         self._on_change = on_change
         self._on_text = on_text
+        self._on_trouble = on_trouble
+        self._age_told_at = float("-inf")
         self._unix_offset_s = time.time() - time.monotonic()
         plan = ControlPlan(unix_offset_s=self._unix_offset_s)
         if presence is not None:
@@ -169,11 +175,28 @@ class ControlSession:
         if self._protection is None:
             return
         try:
-            self._control.receive(self._protection.open(datagram, now), now)
+            self._control.receive(self._protection.open(datagram, now, time.time()), now)
+        except AgeError as error:
+            self.refused += 1
+            self._tell_age(error)
         except ChannelError as error:
             self.refused += 1
             log.debug("%s sent something for mission control that is not taken: %s", source, error)
         self._carry_out()
+
+    def _tell_age(self, error: AgeError) -> None:
+        """Say who is not seen because clocks differ, or because somebody plays what was recorded."""
+        now = time.monotonic()
+        if now < self._age_told_at + AGE_TOLD_EVERY_S:
+            return
+        self._age_told_at = now
+        try:
+            said = parse(error.datagram)
+        except ChannelError:
+            return
+        sender = said.sender if isinstance(said, Text) else said.identity
+        name = sender.display_name or sender.node_id[:8]
+        self._on_trouble(f"{name} is not seen: {age_words(error)}.")
 
     def _time_is_up(self) -> None:
         self._control.handle_timeout(time.monotonic())
@@ -184,7 +207,7 @@ class ControlSession:
         for output in self._control.take_outputs():
             if isinstance(output, Send):
                 if self._protection is not None:
-                    self._link.send(self._protection.seal(output.datagram), time.monotonic())
+                    self._link.send(self._protection.seal(output.datagram, time.time()), time.monotonic())
             elif isinstance(output, TextHeard):
                 self._on_text(output.text)
             else:

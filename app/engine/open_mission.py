@@ -49,6 +49,7 @@ class MissionHost:
     channels: ChannelHost
     roster_changed: Callable[[str], None]
     text_seen: Callable[[TextSeen], None]
+    trouble: Callable[[str], None]
 
 
 class OpenMission:
@@ -155,7 +156,8 @@ class OpenMission:
             me = Identity(self._me.node_id.hex(), _cut(self._me.name, MOST_NAME_BYTES))
             link = await self._host.channels.make_link(self.mission, group)
             control = ControlSession(
-                self.id, group, me, link, lambda: self._host.roster_changed(self.id), self._text_heard
+                *(self.id, group, me, link, lambda: self._host.roster_changed(self.id)),
+                *(self._text_heard, self._host.trouble),
             )
             control.set_status(self._me.status)
             control.set_place(self._me.place)

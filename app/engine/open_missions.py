@@ -106,7 +106,7 @@ class OpenMissions:
         self._network_stirred = asyncio.Event()
         self._changing = asyncio.Lock()  # opening and closing, one after the other
         channels = ChannelHost(self._make_link, self._desk, self._channel_changed, self._burst, clock)
-        self._host = MissionHost(channels, self._roster_changed, publish)
+        self._host = MissionHost(channels, self._roster_changed, publish, self._tell_trouble)
 
     async def open(self) -> None:
         """Open again what was open at the end of the run before."""
@@ -419,6 +419,9 @@ class OpenMissions:
 
     def _tell_disk(self, words: str) -> None:
         self._publish(Problem("disk", words))
+
+    def _tell_trouble(self, words: str) -> None:
+        self._publish(Problem("network", words))
 
     def _channel_changed(self, channel_id: ChannelId) -> None:
         self._changes.changed(_Changed(channel=channel_id), urgent=True)

@@ -81,7 +81,7 @@ def talk(group: Group, number: int, seconds: float) -> Talk:
     passage = recorded_speech()[number % 5]
     payloads = coder.add(passage[: round(seconds * 48_000)])
     sealer = protection(group.id, derive_key(KEY))
-    return Talk([sealer.seal(burst.next(payload).to_bytes()) for payload in payloads], payloads)
+    return Talk([sealer.seal(burst.next(payload).to_bytes(), time.time()) for payload in payloads], payloads)
 
 
 async def received(channels: int, talkers: int, seconds: float) -> tuple[float, float]:

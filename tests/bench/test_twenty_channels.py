@@ -53,7 +53,9 @@ def datagrams(mission: Mission, seconds: float) -> list[list[bytes]]:
         burst = BurstPackets(coder.info.codec.payload_type, coder.timestamp_step, header, Random(number))
         seal = protection(group.id, derive_key(group.crypto_password or "")).seal
         packets = [burst.next(payload) for payload in payloads]
-        made.append([seal(packet.to_bytes()) for packet in [*packets, *burst.end()]])
+        now = time.time()
+        sent = enumerate([*packets, *burst.end()])
+        made.append([seal(packet.to_bytes(), now + number * FRAME_S) for number, packet in sent])
     return made
 
 

@@ -44,8 +44,8 @@ class _Count:
         self.value = 0
         self._moved = asyncio.Event()
 
-    def add(self) -> None:
-        self.value += 1
+    def add(self, count: int = 1) -> None:
+        self.value += count
         self._moved.set()
 
     async def reach(self, wanted: int) -> None:
@@ -69,6 +69,7 @@ class Radio:
         self.cues: list[Cue] = []
         self.changes = 0
         self.wanted: list[bool] = []
+        self.wall_s = 1_000.0  # the wall's clock is ahead of the air's
         self._played: list[Samples] = []
         address = Address(GROUP, air.port)
         group = Group(
@@ -92,7 +93,7 @@ class Radio:
             on_cue=self.cues.append,
             on_capture_wanted=self.wanted.append,
             clock=lambda: air.now,
-            wall=lambda: 1_000.0 + air.now,
+            wall=lambda: self.wall_s + air.now,
             **options,
         )
 

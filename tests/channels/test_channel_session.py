@@ -281,12 +281,36 @@ async def test_a_format_that_nobody_can_play_is_said_once_and_counted() -> None:
         before = ben.changes
         for number in range(5):
             packet = ChannelPacket(number, number * 160, 77, number == 0, 99, b"sound", header if not number else None)
-            anna.link.send(seal(packet.to_bytes()), air.now)
+            anna.link.send(seal(packet.to_bytes(), anna.wall_s + air.now), air.now)
             await air.settle()
         assert ben.notice == "Olga talks in a format that Parley cannot play (payload type 99)."
         assert ben.changes == before + 2  # who talks, and that
         assert ben.session.figures().refused == 5
         assert ben.talkers == ["Olga"]
+
+
+async def test_what_was_recorded_before_somebody_came_is_not_played_to_them_again() -> None:
+    async with on_the_air() as air:
+        anna, eve = await air.radio("Anna"), await air.radio("Eve", key=None)
+        await say(air, anna, tone(440, 0.3, 0.25))
+        recorded = list(anna.datagrams)
+        await air.pause(0.6)
+        ben = await air.radio("Ben")
+        ben.came.add(anna.sent.value)
+        ben.wall_s += 3_600.0
+        for datagram in recorded:
+            eve.link.send(datagram, air.now)
+            await air.step()
+        assert ben.talkers == []
+        assert level_dbfs(ben.heard) == float("-inf")
+        assert ben.notice == "Anna is not heard: their clock is 60 minutes behind this machine's, or it is a recording."
+        assert ben.session.figures().refused == len(recorded)
+        await air.pause(6.1)
+        assert ben.notice == ""
+        anna.wall_s += 3_600.0  # of the same time again, they are heard
+        ben.forget()
+        await say(air, anna, tone(440, 0.3, 0.25))
+        assert level_dbfs(part(ben.heard, 0.1, 0.25)) > -20
 
 
 async def test_damaged_and_foreign_datagrams_are_counted_and_harm_nothing() -> None:

@@ -65,7 +65,7 @@ def test_a_long_burst_weighs_what_is_said(is_sealed: bool, alias: str | None) ->
     sealer = Sealer(bytes(32), "channel")
     burst = BurstPackets(111, 1_920, header, Random(1), initial=0)
     packets = [burst.next(bytes(own_payload_bytes(info, framing_ms))).to_bytes() for _ in range(100)]
-    weights = [42 + len(sealer.seal(packet) if is_sealed else packet) for packet in packets]
+    weights = [42 + len(sealer.seal(packet, 0.0) if is_sealed else packet) for packet in packets]
     stream = channel_stream(info, framing_ms, is_sealed=is_sealed, alias=alias)
     assert stream.packet_bytes == pytest.approx(sum(weights) / 100)
     assert stream.packets_per_s == 25

@@ -50,7 +50,7 @@ class ChannelTarget:
         self._decoders = receivable(EncoderId.OPUS_24)
         self.seeds = self._packets()
         self._begin()
-        self.seeds += [self._sealer.seal(seed) for seed in self.seeds[:40]]
+        self.seeds += [self._sealer.seal(seed, self._now) for seed in self.seeds[:40]]
 
     def _packets(self) -> list[bytes]:
         made = []
@@ -70,7 +70,7 @@ class ChannelTarget:
     def _begin(self) -> None:
         draw: Callable[[int], bytes] = self._rng.randbytes
         self._left = _SESSION
-        self._sealer = Sealer(_KEY, _GROUP, random_bytes=draw, packets_a_prefix=5)
+        self._sealer = Sealer(_KEY, _GROUP, random_bytes=draw, ticks_a_prefix=50)
         self._opener = Opener(_KEY, _GROUP)
         self._talkers = Talkers(_NODES[4])
         self._playout = Playout(self._decoders, decoder_for=make_decoder)
@@ -83,7 +83,7 @@ class ChannelTarget:
             self._begin()
         self._now += rand() * 0.05 if rand() < 0.995 else rand() * 60
         try:
-            self._opener.open(data, self._now)
+            self._opener.open(data, self._now, self._now)
         except SealError as error:
             said = str(error)[:24]
         else:
@@ -91,7 +91,7 @@ class ChannelTarget:
         # The same from a member, who can seal anything, and from other ones
         if rand() < 0.3:
             data = data[:8] + self._rng.randrange(100).to_bytes(4) + data[12:]
-        data = self._opener.open(self._sealer.seal(data[:4_000]), self._now)
+        data = self._opener.open(self._sealer.seal(data[:4_000], self._now), self._now, self._now)
         try:
             packet = ChannelPacket.parse(data)
         except PacketError as error:
