@@ -57,9 +57,9 @@ class ChannelSession:
     """One channel of a mission; `key` as `channel_keys.channel_key` gives it, None for a clear channel.
 
     `on_change`: `snapshot` gives something new. `on_burst`: a burst is over, or a piece of a long one. `on_cue`: what
-    the person at the key is to hear. `on_capture_wanted`: whether blocks of the microphone are wanted from now on. All
-    are called on the loop. `clock` never goes back; times of the snapshot are its own. `tone_s`: how long a burst
-    begins with silence, because a start tone is heard.
+    the person at the key is to hear. `on_capture_wanted`: whether blocks of the microphone are wanted from now on.
+    `on_sound`: there is something to `play`. All are called on the loop. `clock` never goes back; times of the snapshot
+    are its own. `tone_s`: how long a burst begins with silence, because a start tone is heard.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class ChannelSession:
         on_burst: Callable[[FinishedBurst], None] = lambda burst: None,
         on_cue: Callable[[Cue], None] = lambda cue: None,
         on_capture_wanted: Callable[[bool], None] = lambda is_wanted: None,
+        on_sound: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         tone_s: float = 0.0,
@@ -87,7 +88,7 @@ class ChannelSession:
         self._protection = protection(group.id, key)
         self._on_change, self._on_cue = on_change, on_cue
         self._keeping = BurstKeeping(self.id, self._audio, on_burst)
-        self._on_capture_wanted = on_capture_wanted
+        self._on_capture_wanted, self._on_sound = on_capture_wanted, on_sound
         self._clock, self._wall = clock, wall
         self._random = random or Random()
         longest_heard_s = float(group.max_rx_secs) or None
@@ -171,6 +172,11 @@ class ChannelSession:
         """
         return None if self._listening is None else self._listening.play(samples)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether `play` gives nothing until `on_sound` is called; for the thread that plays."""
+        return self._listening is None or self._listening.is_quiet
+
     # Its life
 
     async def start(self) -> None:
@@ -189,23 +195,16 @@ class ChannelSession:
         self._on_change()
 
     def _load(self, loop: asyncio.AbstractEventLoop) -> tuple[Listening, Speaking | None]:
-        from app.channels.channel_codecs import make_encoder
-        from app.channels.channel_sound import Listening, Speaking, playable
+        from app.channels.channel_sound import open_listening, open_speaking
 
-        audio = self._audio
-        codecs = playable(audio.encoder, audio.custom_rtp_payload_type)
-        speaking = None
+        listening, speaking = open_listening(self._audio, self._clock), None
         if not self.why_mute:
             try:
-                speaking = Speaking(
-                    lambda: make_encoder(audio.encoder, audio.framing_ms, is_sealed=self._protection.is_sealed),
-                    loop,
-                    self._encoded,
-                    self._voice,
-                )
+                is_sealed = self._protection.is_sealed
+                speaking = open_speaking(self._audio, is_sealed, loop, self._encoded, self._voice)
             except ChannelError as error:
                 self.why_mute = str(error)
-        return Listening(codecs, self._clock), speaking
+        return listening, speaking
 
     async def close(self) -> None:
         """End a burst that goes on, and leave."""
@@ -330,6 +329,7 @@ class ChannelSession:
             sequence = burst.take(packet, listening.codecs, now)
             if sequence is not None:
                 listening.push(talker.ssrc, sequence, packet.timestamp, packet.payload_type, packet.payload, now)
+                self._on_sound()
                 if burst.record.seconds >= self._longest_s:
                     self._keep_heard(talker.ssrc, burst)
             elif burst.unknown is not None:

@@ -19,7 +19,8 @@ from enum import Enum
 import numpy as np
 
 from app.channels.burst_record import LevelTrace
-from app.channels.channel_codecs import BurstEncoder, make_decoder, receivable
+from app.channels.channel_codecs import BurstEncoder, make_decoder, make_encoder, receivable
+from app.channels.mission_parts import TxAudio
 from app.channels.receiving import FRAME, Receiving, Sound, VoiceFigures
 from app.channels.voice_activity import BLOCK_SAMPLES, VoiceActivity
 from app.media.errors import MediaError
@@ -177,6 +178,17 @@ class Speaking:
             call_soon(self._loop, functools.partial(self._deliver, encoded))
 
 
+def open_speaking(
+    audio: TxAudio,
+    is_sealed: bool,
+    loop: asyncio.AbstractEventLoop,
+    deliver: Callable[[Encoded], None],
+    on_voice: Callable[[bool], None],
+) -> Speaking:
+    """Open what encodes a channel's own bursts; ChannelError where its codec cannot be used."""
+    return Speaking(lambda: make_encoder(audio.encoder, audio.framing_ms, is_sealed=is_sealed), loop, deliver, on_voice)
+
+
 class _Encoding:
     """One burst in the worker."""
 
@@ -244,6 +256,11 @@ class Listening:
         """Tell how a burst is played."""
         return self._receiving.figures(ssrc)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether `play` gives nothing until the next `push`; for the thread that plays."""
+        return not self._commands and not len(self._receiving) and self._rest is None
+
     def play(self, samples: int) -> Sound | None:
         """Give what is heard in the next `samples` at 48 kHz, mono; None: nobody."""
         if self._rest is None and samples == FRAME:
@@ -264,3 +281,8 @@ class Listening:
         while self._commands:
             self._commands.popleft()()
         return self._receiving.frame(self._clock())
+
+
+def open_listening(audio: TxAudio, clock: Callable[[], float]) -> Listening:
+    """Open what plays a channel; ChannelError where its codec cannot be used."""
+    return Listening(playable(audio.encoder, audio.custom_rtp_payload_type), clock)

@@ -54,6 +54,11 @@ class ChannelDesk:
         if is_wanted and self._sounds is not None:
             self._sounds.capture()
 
+    def sound(self) -> None:
+        """A channel has something to play."""
+        if self._sounds is not None:
+            self._sounds.wake()
+
     def cue(self, cue: Cue) -> None:
         """Let the person at the key hear what it came to."""
         if self._sounds is not None:

@@ -2,8 +2,8 @@
 
 Both are what the settings name, as those of a call are, and shared with calls: the speaker's output mixes whatever
 plays on it, and a microphone is opened once for all who listen to it. The microphone is open while a burst goes out and
-for a while after, so that the next one does not wait for it; what a burst sends until it is there is silence. Impure:
-threads.
+for a while after, so that the next one does not wait for it; what a burst sends until it is there is silence. The
+speaker rests while nothing sounds on any channel, and nothing here runs then. Impure: threads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from app.media.audio_send import FramePace
 from app.media.channel_tones import ChannelTone, channel_tone
 from app.media.mixer import Limiter, Place, limited_halves
-from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSink, AudioSource, DeviceEnd, surplus_s
+from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSink, AudioSource, DeviceEnd, RestingEnd, surplus_s
 from app.media.priority import before_others
 from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
 from app.media.sinks import open_audio_sink
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 READY_S = 30.0  # the microphone stays open for so long after a burst
 TICK_S, POLL_S = 0.020, 0.008
+REST_AFTER_S = 0.5  # of nothing to play
 MOST_BEHIND_S = 1.0  # a file keeps its time line over a stall of up to this
 CLOSE_S = 3.0
 _IDLE_S = 0.5
@@ -49,6 +50,9 @@ class ChannelSound(Protocol):
     def hear(self, block: AudioFrame) -> None: ...
 
     def play(self, samples: int) -> AudioFrame | None: ...
+
+    @property
+    def is_quiet(self) -> bool: ...
 
 
 class ChannelSounds:
@@ -76,6 +80,10 @@ class ChannelSounds:
     def capture(self) -> None:
         """Some channel wants to hear the microphone now."""
         self._capture.start()
+
+    def wake(self) -> None:
+        """Some channel has something to play now."""
+        self._player.wake()
 
     def tone(self, name: str) -> None:
         """Let the person at the key hear a tone, by its name in ChannelTone."""
@@ -190,7 +198,7 @@ class _Capture:
 
 
 class _Player:
-    """Plays all channels together, at the pace of the sink."""
+    """Plays all channels together, at the pace of the sink; `wake` when there is something to play again."""
 
     def __init__(self, media: MediaSettings, processor: VoiceProcessor) -> None:
         self.sounds: tuple[ChannelSound, ...] = ()
@@ -200,6 +208,8 @@ class _Player:
         self._worker: Worker | None = None
         self._tones: deque[AudioFrame] = deque(maxlen=_MOST_TONES)
         self._tone: AudioFrame | None = None
+        self._awake = threading.Event()
+        self._busy_at = 0.0  # when there was something to play
         self._limiter = Limiter()
         self._places: dict[ChannelSound, Place] = {}
         self._failed: ChannelSound | None = None  # lately
@@ -217,6 +227,11 @@ class _Player:
     def tone(self, kind: ChannelTone) -> None:
         if self._media.audio_to == "speaker":  # a file is of what was heard on the channels
             self._tones.append(channel_tone(kind))
+            self.wake()
+
+    def wake(self) -> None:
+        if not self._awake.is_set():
+            self._awake.set()
 
     def use(self, media: MediaSettings) -> None:
         before, self._media = self._media, media
@@ -231,6 +246,7 @@ class _Player:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.stop()
+            self.wake()
             worker.join(CLOSE_S)
 
     def _run(self, stopping: threading.Event) -> None:
@@ -247,10 +263,13 @@ class _Player:
             sink.close()
 
     def _pump(self, sink: AudioSink, stopping: threading.Event) -> None:
-        due = time.monotonic()
+        due = self._busy_at = time.monotonic()
         while not stopping.is_set():
             wanted, now = sink.frames_wanted(), time.monotonic()
-            if wanted is not None:
+            if now - self._busy_at > REST_AFTER_S and isinstance(sink, RestingEnd):
+                self._rest(sink, stopping)
+                due = self._busy_at = time.monotonic()
+            elif wanted is not None:
                 for _ in range(min(wanted, 10)):
                     self._write(sink)
                 due = now
@@ -262,6 +281,14 @@ class _Player:
                 self._write(sink)
                 due += TICK_S
 
+    def _rest(self, sink: RestingEnd, stopping: threading.Event) -> None:
+        """Return when there may be something to play; what comes meanwhile waits in the channels."""
+        self._awake.clear()
+        if not stopping.is_set() and not self._tones and all(sound.is_quiet for sound in self.sounds):
+            sink.rest()
+            self._awake.wait()
+            sink.wake()
+
     def _write(self, sink: AudioSink) -> None:
         """Write the next 20 ms: between left and right where a channel was put there and the sink has both."""
         places, self._places = self._places, {}
@@ -272,6 +299,8 @@ class _Player:
             if part is not None:
                 parts.append((part, place, sound.pan))
         tone = self._next_of_tone()
+        if parts or tone is not None or not self._limiter.is_idle:
+            self._busy_at = time.monotonic()
         write_wide: Callable[[AudioFrame, AudioFrame], None] | None = getattr(sink, "write_wide", None)
         if write_wide is not None and any(pan or not place.is_middle for _, place, pan in parts):
             wide = np.zeros((FRAME_SAMPLES, 2), np.float32)

@@ -91,6 +91,7 @@ class OpenChannel:
             on_burst=lambda burst: self._host.burst(burst, self.group),
             on_cue=desk.cue,
             on_capture_wanted=desk.capture_wanted,
+            on_sound=desk.sound,
         )
         session.set_ready(False)
         session.set_mode(self.kept.talk_mode)

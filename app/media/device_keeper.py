@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from app.media import portaudio
 from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream, BlockCallback, Kind, find
@@ -29,10 +30,13 @@ _MEANS = {"microphone": "others hear silence", "speaker": "you hear nothing"}
 class DeviceKeeper:
     """One device kept open from `start` to `close`; `wanted` is its name, "" follows the system.
 
-    A device that is not there is replaced by the system's default, and `problem` says so.
+    A device that is not there is replaced by the system's default, and `problem` says so. A speaker for which `rests`
+    says that there is nothing to play is kept open at little cost; `wake` when that has changed.
     """
 
-    def __init__(self, kind: Kind, wanted: str, callback: BlockCallback) -> None:
+    def __init__(
+        self, kind: Kind, wanted: str, callback: BlockCallback, rests: Callable[[], bool] = lambda: False
+    ) -> None:
         self.kind: Kind = kind
         self._problem: str | None = None
         self._moved_at = 0.0
@@ -41,6 +45,8 @@ class DeviceKeeper:
         self.delay_s = 0.0  # of what a speaker is given now, as far as PortAudio knows
         self._wanted = wanted
         self._callback = callback
+        self._rests = rests
+        self._awake = threading.Event()
         self._is_wide = False
         self._stopping = threading.Event()
         self._device: AudioDevice | None = None
@@ -78,6 +84,10 @@ class DeviceKeeper:
         """True while a device is open."""
         return self.device_name is not None
 
+    def wake(self) -> None:
+        """A speaker that rests has something to play; from any thread."""
+        self._awake.set()
+
     def start(self) -> None:
         """Begin to open the device; returns at once. Whoever uses it may ask for this, once is done."""
         with self._starting:
@@ -90,6 +100,7 @@ class DeviceKeeper:
         self._stopping.set()
         self._changed.set()
         self._woken.set()
+        self._awake.set()
         if wait and self._thread is not None:
             self._thread.join(_CLOSE_TIMEOUT_S)
 
@@ -125,8 +136,12 @@ class DeviceKeeper:
                 self.devices_changed()
             try:
                 while not self._changed.is_set():
-                    stream.move(self._callback)
-                    self.delay_s = stream.delay_s
+                    self._awake.clear()
+                    if self._rests():
+                        stream.hold(self._awake)
+                    else:
+                        stream.move(self._callback)
+                        self.delay_s = stream.delay_s
                     self._moved_at = time.monotonic()
             except AudioDeviceError as error:
                 lost = True

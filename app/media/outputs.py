@@ -24,7 +24,8 @@ _FADE_OUT_S = 0.1  # longer than a block takes to be asked for
 class Playing(Protocol):
     """Something that plays on an output; both are called on the device's thread and only copy.
 
-    Where it has an attribute `side`, that is the side (app.media.mixer) of the block that was pulled last.
+    Where it has an attribute `side`, that is the side (app.media.mixer) of the block that was pulled last. While all
+    that play have an attribute `rests` that is true, none is asked for blocks: `Output.wake` when that has changed.
     """
 
     def pull(self, block: Block) -> None:
@@ -48,12 +49,16 @@ class _Seat:
         side: Block | None = getattr(self.playing, "side", None)
         return side
 
+    @property
+    def rests(self) -> bool:
+        return not self.leaves and getattr(self.playing, "rests", False)
+
 
 class Output:
     """A speaker; made by `join`."""
 
     def __init__(self, device: str) -> None:
-        self.keeper = DeviceKeeper("speaker", device, self._fill)
+        self.keeper = DeviceKeeper("speaker", device, self._fill, self._rests)
         self._device = device
         self._seats: tuple[_Seat, ...] = ()
         self._limiter = Limiter()
@@ -63,6 +68,10 @@ class Output:
     def delay_s(self) -> float:
         """How long what is mixed now takes to be heard, about."""
         return self.keeper.delay_s + SERVER_S
+
+    def wake(self) -> None:
+        """Somebody who rested has something to play."""
+        self.keeper.wake()
 
     def leave(self, playing: Playing, *, wait: bool = True) -> None:
         """Fade out within 10 ms. The last one releases the device: with `wait` now (may take seconds), else soon."""
@@ -75,6 +84,7 @@ class Output:
             if not self.keeper.running:
                 self._seats = tuple(other for other in self._seats if other is not seat)
                 seat.gone.set()
+        self.keeper.wake()
         if wait:
             seat.gone.wait(_FADE_OUT_S)
             if is_last:
@@ -84,6 +94,10 @@ class Output:
 
     def _sit(self, playing: Playing) -> None:
         self._seats = (*self._seats, _Seat(playing))
+        self.keeper.wake()
+
+    def _rests(self) -> bool:
+        return all(seat.rests for seat in self._seats)
 
     def _linger(self, stopping: threading.Event) -> None:
         stopping.wait(LINGER_S)

@@ -41,6 +41,9 @@ _LATENCY_S: dict[Kind, float] = {"microphone": 0.02, "speaker": 0.03}
 _READS_PER_S = 50  # of a microphone: a call takes 20 ms at a time, and each read costs
 _MOST_WAITED_S = 0.1  # for room in a speaker: a device that stands still is left to PortAudio
 _MOST_BEGUN_S = 3.0  # for the first sound of a microphone
+# A speaker with nothing to play is given so much silence when so little is left: it stays as quick to sound as one that
+# plays, which one that is stopped does not (2 s under PulseAudio's null sink, and a sleeping amplifier eats a word).
+_HELD_S, _HELD_LEAST_S = 0.040, 0.010
 _LOOK_S = 0.005
 _NO_SIDE: Block = np.zeros(BLOCK_SAMPLES, np.int16)
 _LOCK_TIMEOUT_S = 3.0
@@ -305,6 +308,22 @@ class AudioStream:
             side = self._side_converter.convert(_NO_SIDE if side is None else side)
         samples = to_channels(middle, side, self._channels)
         self._pace.wrote(queued_s, ran_dry=bool(self._stream.write(np.ascontiguousarray(samples))))
+
+    def hold(self, woken: threading.Event) -> None:
+        """Keep a speaker open with nothing to play: give it silence for a while, and wait for most of it or `woken`.
+
+        Costs a third of moving silence by blocks. Raises AudioDeviceError when the device is lost.
+        """
+        try:
+            room = self._stream.write_available
+            missing = min(room, round(_HELD_S * self._rate_hz) - (self._capacity - room))
+            if missing > 0:
+                self._stream.write(np.zeros(missing * self._channels, np.int16))
+        except _library().PortAudioError as error:
+            raise AudioDeviceError("the speaker was lost") from error
+        self._pace.rested()
+        held_s = min(_HELD_S, self._capacity / self._rate_hz)
+        woken.wait(max(_LOOK_S, held_s - _HELD_LEAST_S))
 
     @property
     def underruns(self) -> int:

@@ -126,6 +126,17 @@ class DeviceEnd(Protocol):
         """Go on with the device of this name, "" the system's; returns at once, from any thread."""
 
 
+@runtime_checkable
+class RestingEnd(Protocol):
+    """A sink that costs next to nothing while nothing is played; `rest` and `wake` from the thread that writes."""
+
+    def rest(self) -> None:
+        """Nothing is written until `wake`; what was written is played."""
+
+    def wake(self) -> None:
+        """Frames are written again."""
+
+
 class VideoSource(Protocol):
     """Something to see: a camera, a file, the test picture, a screen, nothing."""
 

@@ -86,6 +86,12 @@ class NullAudioSink(_Clockless):
     def write_frame(self, frame: AudioFrame) -> None:
         """Forget it."""
 
+    def rest(self) -> None:
+        """There is nothing that costs."""
+
+    def wake(self) -> None:
+        """There is nothing to wait for."""
+
     def close(self) -> None:
         """There is nothing to close."""
 

@@ -54,6 +54,7 @@ class SpeakerSink:
         self._looked_at = 0
         self._look_at = _LOOK_AT_BLOCKS
         self._playing = False
+        self._is_resting = False
         self._last = 0, 0  # samples of the block before: middle and side
         self._silent_due = 0.0
         self._pulled_at = -_STALLED_AFTER_S  # the monotonic clock may begin at 0
@@ -119,6 +120,23 @@ class SpeakerSink:
             self._written.set()
         else:
             self._ring.clear()
+
+    @property
+    def rests(self) -> bool:
+        """Whether there is nothing to play, and will be nothing until `wake`."""
+        return self._is_resting and not len(self._ring)
+
+    def rest(self) -> None:
+        """Nothing is written until `wake`: the device stays open at little cost once it has played what is there."""
+        self._is_resting = True
+
+    def wake(self) -> None:
+        """Frames will be written again: the device plays them as soon as ever."""
+        with self._switching:
+            self._is_resting = self._playing = False
+            if self._output is not None and self._output.keeper.running:
+                self._pulled_at = time.monotonic()  # in a moment
+                self._output.wake()
 
     def close(self) -> None:
         with self._switching:

@@ -64,6 +64,11 @@ class SpeakerPace:
                 self.target_s = max(LEAST_S, self.target_s - STEP_DOWN_S)
             self._begin_looking()
 
+    def rested(self) -> None:
+        """What is queued is of no more interest: the device was given silence in large pieces."""
+        self._steps = _Steps()
+        self._begin_looking()
+
     def _begin_looking(self) -> None:
         self._least_left_s = self._most_s
         self._blocks = 0

@@ -80,6 +80,30 @@ async def test_speech_comes_through_whole_and_soon() -> None:
         assert ben.session.figures().grade == "Ideal."
 
 
+async def test_the_first_burst_after_a_long_silence_is_whole_and_as_soon_as_those_that_follow() -> None:
+    """The speaker rests after a while of silence: the channel is not asked for sound until it says that it has some."""
+    async with on_the_air() as air:
+        woken: list[float] = []
+        anna, ben = await air.radio("Anna"), await air.radio("Ben", on_sound=lambda: woken.append(air.now))
+        said, delays = tone(440, 0.6, 0.25), []
+        for quiet_s in (2.0, 0.0, 30.0, 0.0):
+            await air.pause(2.0)
+            assert ben.session.is_quiet
+            air.now += quiet_s
+            ben.session.handle_timeout()
+            woken.clear()
+            ben.forget()
+            began = air.now
+            await say(air, anna, said)
+            assert woken[0] == began
+            assert gaps_ms(part(ben.heard, 0.1, 0.6)) == []
+            loud = np.flatnonzero(np.abs(ben.heard) > 1_000)
+            assert (loud[-1] - loud[0]) / 48_000 == pytest.approx(0.6, abs=0.02)
+            delays.append(loud[0] / 48_000)
+        assert max(delays) - min(delays) < 0.025
+        assert max(delays) < 0.1
+
+
 async def test_a_few_lost_packets_are_mended_and_counted() -> None:
     async with on_the_air() as air:
         anna, ben = await air.radio("Anna"), await air.radio("Ben")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
+from app.engine import channel_sounds
 from app.engine.channel_sounds import _Player
 from app.media.mixer import to_channels
 from app.media.ports import AudioFrame
@@ -16,7 +19,7 @@ from tests.heard import frequency_hz, level_dbfs, tone
 class Heard:
     """A channel on which a tone is heard."""
 
-    capturing = False
+    capturing = is_quiet = False
 
     def __init__(self, hz: float, pan: float) -> None:
         self.pan = pan
@@ -96,3 +99,81 @@ def test_a_channel_that_cannot_be_played_silences_no_other() -> None:
     for _ in range(10):
         playing._write(ears)  # type: ignore[arg-type]
     assert frequency_hz(ears.take()[960:, 0]) == pytest.approx(1_000, abs=8)
+
+
+class Resting:
+    """A sink that is written to as fast as it likes, and tells when it rests."""
+
+    problem = None
+    delay_s = None
+    underruns = 0
+
+    def __init__(self) -> None:
+        self.written: list[AudioFrame] = []
+        self.rests, self.wakes = threading.Semaphore(0), 0
+        self.is_resting = False
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def frames_wanted(self) -> int | None:
+        return 1
+
+    def wait_wanted(self, timeout_s: float) -> None: ...
+
+    def write_frame(self, frame: AudioFrame) -> None:
+        assert not self.is_resting
+        self.written.append(frame)
+
+    def rest(self) -> None:
+        self.is_resting = True
+        self.rests.release()
+
+    def wake(self) -> None:
+        self.wakes += 1
+        self.is_resting = False
+
+
+class Bursts(Heard):
+    """A channel that is quiet but for what is said on it."""
+
+    def __init__(self) -> None:
+        super().__init__(440, 0.0)
+        self.said: list[AudioFrame] = []
+
+    @property
+    def is_quiet(self) -> bool:  # type: ignore[override]
+        return not self.said
+
+    def play(self, samples: int) -> AudioFrame | None:
+        return self.said.pop(0) if self.said else None
+
+
+def test_while_nothing_sounds_the_speaker_rests_and_of_the_next_burst_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sink, channel = Resting(), Bursts()
+    monkeypatch.setattr(channel_sounds, "open_audio_sink", lambda settings: (sink, None))
+    monkeypatch.setattr(channel_sounds, "REST_AFTER_S", 0.01)
+    playing = player(channel)
+    playing.start()
+    try:
+        for number in range(2):
+            assert sink.rests.acquire(timeout=10)
+            before = len(sink.written)
+            burst = [np.full(960, 1 + 100 * number + at, np.int16) for at in range(30)]
+            channel.said += burst
+            playing.wake()
+            assert sink.rests.acquire(timeout=10)
+            heard = sink.written[before : before + 30]
+            assert np.array_equal(np.concatenate(heard), np.concatenate(burst))  # from its first sample on, at once
+            playing.wake()  # by a packet of which nothing is to be heard
+        assert sink.rests.acquire(timeout=10)
+        before = len(sink.written)
+        playing.tone(channel_sounds.ChannelTone.PERMIT)
+        assert sink.rests.acquire(timeout=10)
+        assert sink.written[before].any()
+    finally:
+        playing.close()
+    assert sink.wakes == 6

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,3 +159,51 @@ def test_another_system_device_is_followed_though_the_devices_are_the_same(hangi
         assert not portaudio._is_stale
     finally:
         portaudio._fresh.clear()
+
+
+def test_a_speaker_that_rests_stays_open_at_little_cost_and_plays_what_comes_next_from_its_beginning(
+    hanging: Hanging,
+) -> None:
+    speaker = SpeakerSink(FIRST)
+    told: list[np.ndarray] = []
+    moved = threading.Event()
+
+    def on_played(block: np.ndarray, delay_s: float) -> None:
+        told.append(block.copy())
+        moved.set()
+
+    def play(frames: list[np.ndarray]) -> None:
+        for frame in frames:
+            while not speaker.frames_wanted():
+                speaker.wait_wanted(0.02)
+            speaker.write_frame(frame)
+
+    speaker.on_played = on_played
+    speaker.start()
+    try:
+        assert moved.wait(20)
+        play([np.full(960, 5, np.int16)] * 3)
+        speaker.rest()
+        _until(lambda: speaker.rests)
+        written = hanging.played[0]
+        _until(lambda: hanging.played[0] > written + 3)
+        told.clear()  # of what was there before it rested
+        written = hanging.played[0]
+        _until(lambda: hanging.played[0] > written + 3)  # silence goes on
+        assert (told, speaker.underruns) == ([], 0)
+        said = [np.full(960, 1_000 + number, np.int16) for number in range(10)]
+        speaker.wake()
+        play(said)
+        _until(lambda: bool(told) and bool((told[-1] == 1_009).any()))
+    finally:
+        speaker.close()
+    heard = np.concatenate(told)
+    assert np.array_equal(heard[np.flatnonzero(heard)[0] :][96 : 9 * 960], np.concatenate(said)[97 : 9 * 960 + 1])
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    """Wait, in a thread of no loop's, for what the device does."""
+    end = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.005)
