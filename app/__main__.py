@@ -24,7 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def program() -> NoReturn:
     """The whole program, from its first line to the end of its process."""
-    leave(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # before a command was there to take it, or after
+        code = 1
+    leave(code)
 
 
 def leave(code: int) -> NoReturn:

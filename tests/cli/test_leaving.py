@@ -32,6 +32,14 @@ start.main = main
 start.program()
 """
 
+_INTERRUPTED = """
+import signal
+from app import __main__ as start
+
+start.main = lambda: signal.raise_signal(signal.SIGINT)
+start.program()
+"""
+
 
 def test_a_thread_inside_the_sound_library_does_not_bring_the_end_down(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
@@ -51,3 +59,8 @@ def test_what_nobody_reads_any_more_is_a_failure_without_a_trace() -> None:
     with os.fdopen(writer, "wb") as pipe:
         done = subprocess.run(program, stdout=pipe, stderr=subprocess.PIPE, env=buffered, timeout=50)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_ctrl_c_while_the_program_still_loads_ends_it_without_a_trace() -> None:
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
