@@ -114,6 +114,7 @@ class ChannelInfo:
     talkers: tuple[TalkerInfo, ...] = ()
     sending: SendingInfo | None = None
     armed: bool = False  # TalkMode.VOICE: the voice would begin a burst now
+    waiting: bool = False  # the key is down, and a burst begins as soon as there is a link
     notice: str = ""
     last: LastTalker | None = None
     here: int | None = None  # how many others are known to be on this channel
@@ -131,7 +132,8 @@ class MissionInfo:
     """An open mission. `people`: how many others are here; `problem`: why it cannot be used, or "" .
 
     `own_emergency` is the words of an emergency raised here ("" where none were given), None while there is none;
-    `own_place` is latitude and longitude in degrees.
+    `emergency_waits`: nobody knows of it yet, because there is no link. `own_place` is latitude and longitude in
+    degrees.
     """
 
     id: str
@@ -146,6 +148,7 @@ class MissionInfo:
     own_emergency: str | None = None
     own_status: str = ""
     own_place: tuple[float, float] | None = None
+    emergency_waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

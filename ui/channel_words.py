@@ -81,6 +81,8 @@ def face(channel: ChannelInfo, now: float | None, wall: float) -> Face:
     if channel.talkers:
         return _receiving(channel, now)
     title, text, state, icon = _idle(channel, wall)
+    if channel.waiting:
+        title = "Waiting to talk"
     if channel.notice:
         return Face(title, channel.notice, state, "warning", warns=True)
     return Face(title, text, state, icon)

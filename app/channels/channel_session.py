@@ -129,7 +129,7 @@ class ChannelSession:
     def press(self, emergency: bool = False) -> None:
         """The talk key goes down."""
         self.handle_timeout()  # who was silent for too long is nobody's reason to wait
-        self._talking.blocked = self._blocked()
+        self._look_at_link()
         self._talking.press(self._clock(), emergency=emergency)
         self.handle_timeout()
 
@@ -189,10 +189,10 @@ class ChannelSession:
             return
         self._speaking = speaking
         self._link.on_datagram = lambda datagram, source, now: self._received(datagram)
-        self._link.on_state = lambda state: self._on_change()
+        self._link.on_state = lambda state: self._link_changed()
         await self._link.start()
         self._tell_capture()
-        self._on_change()
+        self._link_changed()
 
     def _load(self, loop: asyncio.AbstractEventLoop) -> tuple[Listening, Speaking | None]:
         from app.channels.channel_sound import open_listening, open_speaking
@@ -228,15 +228,21 @@ class ChannelSession:
 
     # Sending
 
-    def _blocked(self) -> str:
-        if self.why_mute:
-            return self.why_mute
+    def _look_at_link(self) -> None:
+        """Learn whether a burst would be heard by anybody."""
+        self._talking.blocked = self.why_mute
+        no_link = "" if self._link.state.is_up else self._link.state.words or "There is no link yet."
         if self._speaking is None:
-            return "This channel is not joined."
-        return "" if self._link.state.is_up else f"Nobody would hear you. {self._link.state.words}"
+            no_link = "This channel is not joined yet."
+        self._talking.link_changed(no_link, self._clock())
+
+    def _link_changed(self) -> None:
+        self._look_at_link()
+        self.handle_timeout()
+        self._on_change()
 
     def _voice(self, is_heard: bool) -> None:
-        self._talking.blocked = self._blocked()
+        self._look_at_link()
         self._talking.voice(is_heard, self._clock())
         self.handle_timeout()
 
@@ -377,7 +383,6 @@ class ChannelSession:
                     burst.ended_at = now
                     self._listening.end(event.talker.ssrc, now)
         if events:
-            self._talking.blocked = self._blocked()
             self._talking.floor_changed(now)
         actions = self._talking.take_actions()
         for action in actions:
@@ -451,6 +456,7 @@ class ChannelSession:
             talkers,
             sending,
             talking.state is TalkState.ARMED,
+            talking.is_waiting,
             talking.notice or self._notices.words,
             self._last,
             self._protection.is_sealed,

@@ -57,6 +57,7 @@ class Snapshot:
     talkers: tuple[TalkerInfo, ...]
     sending: SendingInfo | None
     armed: bool
+    waiting: bool
     notice: str
     last: LastTalker | None
     encrypted: bool

@@ -180,6 +180,8 @@ class MissionControl:
         """Announce this node and ask the others to do so; again whenever the channel's link has come back."""
         self._takes_part = not self._plan.listen_only
         self._asks = True
+        if self._takes_part and self._mine.emergency is not None:
+            self._say_at_once(now)
         self._announce_soon(now, now)
         self.handle_timeout(now)
 

@@ -3,7 +3,8 @@
 `Talking` is fed with what happens and gives actions; `Talkers` tells it who is in the way. What the key does is the
 mode's: hold to talk, one press to begin and one to end, or a press that arms the voice. An emergency is talked by
 holding the key in the voice's mode too. A burst is on the air from the key on: while the start tone is heard it carries
-silence, so that the channel is taken and the tone is not sent. Pure: times are seconds, handed in.
+silence, so that the channel is taken and the tone is not sent. While there is no link, a press waits for one: a moment,
+or, for an emergency, as long as the key is down. Pure: times are seconds, handed in.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from app.channel_events import TalkMode
 from app.channels.talkers import Rank, Talker
 
 NOTICE_S = 6.0
+NOBODY = "Not connected: nobody hears you."
+LINK_WAIT_S = 1.0  # who hears nothing for longer takes the key for pressed in vain, and lets it go
 WARNING_S = 5.0  # before the time limit, where that is twice as long at least
 
 
@@ -23,6 +26,7 @@ class TalkState(Enum):
 
     IDLE = "idle"
     ARMED = "armed"  # the voice begins a burst
+    WAITING = "waiting for a link"
     TONE = "start tone"  # on the air, with silence
     SENDING = "sending"
     BY_VOICE = "sending by voice"
@@ -32,12 +36,13 @@ class Input(Enum):
     """What can happen."""
 
     TALK = "a burst is wanted, and nobody is in the way"
+    WAIT = "a burst is wanted, and there is no link"
     VOICE = "the voice is heard, and nobody is in the way"
     ARM = "the voice may begin bursts"
     DISARM = "it may no more"
     STOP = "the key or the voice ends the burst"
     TONE_OVER = "the start tone has been heard"
-    TIME_OVER = "the burst is as long as it may be"
+    TIME_OVER = "the burst is as long as it may be, or was waited for in vain"
     INTERRUPTED = "somebody goes first"
 
 
@@ -59,6 +64,11 @@ Row = tuple[TalkState, tuple[Action, ...]]
 TABLE: dict[tuple[TalkState, Input], Row] = {
     (S.IDLE, I.TALK): (S.TONE, (A.BEGIN,)),
     (S.IDLE, I.ARM): (S.ARMED, ()),
+    (S.IDLE, I.WAIT): (S.WAITING, ()),
+    (S.WAITING, I.TALK): (S.TONE, (A.BEGIN,)),
+    (S.WAITING, I.STOP): (S.IDLE, ()),
+    (S.WAITING, I.TIME_OVER): (S.IDLE, (A.REFUSE,)),
+    (S.ARMED, I.WAIT): (S.WAITING, ()),
     (S.ARMED, I.TALK): (S.TONE, (A.BEGIN,)),
     (S.ARMED, I.VOICE): (S.BY_VOICE, (A.BEGIN, A.OPEN)),
     (S.ARMED, I.DISARM): (S.IDLE, ()),
@@ -91,7 +101,7 @@ class Floor(Protocol):
 class Talking:
     """One channel's own bursts. `limit_s` None: as long as one likes; `tone_s`: how long a start tone is heard.
 
-    `since`: when the burst that is on the air began; `notice`: one sentence why there is none, or "".
+    `since`: when the burst that is on the air, or waited for, began; `notice`: one sentence why there is none, or "".
     """
 
     def __init__(self, floor: Floor, *, priority: int = 0, limit_s: float | None = None, tone_s: float = 0.0) -> None:
@@ -104,7 +114,8 @@ class Talking:
         self.is_emergency = False
         self.since = 0.0
         self.notice = ""
-        self.blocked = ""  # one sentence why nobody can talk here now
+        self.blocked = ""  # one sentence why nobody can talk here
+        self._no_link = ""  # one sentence why nobody would hear it now
         self._notice_until = 0.0
         self._is_voice = False
         self._is_warned = False
@@ -115,28 +126,49 @@ class Talking:
     def is_on_air(self) -> bool:
         return self.state in ON_AIR
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a burst begins as soon as there is a link."""
+        return self.state is TalkState.WAITING
+
+    @property
+    def _is_down(self) -> bool:
+        return self.is_on_air or self.is_waiting
+
     def press(self, now: float, *, emergency: bool = False) -> None:
         """The talk key goes down; pressed again while it is down it changes nothing."""
         self._handle_time(now)
         if emergency:
-            if not (self.is_on_air and self.is_emergency):
+            if not (self._is_down and self.is_emergency):
                 self._talk(now, emergency=True)
             elif self.mode is TalkMode.LATCH:
-                self._put(Input.STOP)
+                self._stop(now)
         elif self.mode is TalkMode.VOICE:
-            if not self.is_emergency or not self.is_on_air:
+            if not self.is_emergency or not self._is_down:
                 self._put(Input.ARM if self.state is TalkState.IDLE else Input.DISARM)
                 self._follow_voice(now)
-        elif not self.is_on_air:
+        elif not self._is_down:
             self._talk(now, emergency=False)
         elif self.mode is TalkMode.LATCH:
-            self._put(Input.STOP)
+            self._stop(now)
 
     def release(self, now: float) -> None:
         """The talk key goes up."""
         self._handle_time(now)
-        if self.mode is not TalkMode.LATCH and self.state in (TalkState.TONE, TalkState.SENDING):
-            self._put(Input.STOP)
+        if self.mode is not TalkMode.LATCH and self.state in (TalkState.TONE, TalkState.SENDING, TalkState.WAITING):
+            self._stop(now)
+
+    def link_changed(self, no_link: str, now: float) -> None:
+        """The link has come up, or gone: one sentence why, or ""."""
+        self._handle_time(now)
+        came_up, self._no_link = bool(self._no_link) and not no_link, no_link
+        if came_up and self.is_waiting:
+            if self._is_free(self.is_emergency, now):
+                self._begin_talk(self.is_emergency, now)
+            else:
+                self._put(Input.TIME_OVER)
+        elif came_up:
+            self._follow_voice(now)
 
     def voice(self, is_heard: bool, now: float) -> None:
         """The voice activation hears somebody speak, or no more."""
@@ -158,7 +190,7 @@ class Talking:
     def stop(self, now: float) -> None:
         """End whatever goes on: the channel is left, or nobody may talk on it any more."""
         self._handle_time(now)
-        self._put(Input.STOP)
+        self._stop(now)
         self._put(Input.DISARM)
 
     def floor_changed(self, now: float) -> None:
@@ -175,7 +207,9 @@ class Talking:
 
     def next_timeout(self) -> float | None:
         """Tell when `handle_timeout` has something to do."""
-        due = [self._notice_until] if self.notice else []
+        due = [self._notice_until] if self.notice and not self.is_waiting else []
+        if self.is_waiting and not self.is_emergency:
+            due.append(self.since + LINK_WAIT_S)
         if self.state is TalkState.TONE:
             due.append(self.since + self.tone_s)
         if self.is_on_air and self.limit_s is not None:
@@ -196,7 +230,10 @@ class Talking:
             self._put(Input.TONE_OVER)
         if self.is_on_air and self.limit_s is not None:
             self._handle_limit(self.since + self.limit_s - now, now)
-        if self.notice and now >= self._notice_until:
+        if self.is_waiting and not self.is_emergency and now >= self.since + LINK_WAIT_S:
+            self._say(f"{NOBODY} {self._no_link}", now)
+            self._put(Input.TIME_OVER)
+        if self.notice and now >= self._notice_until and not self.is_waiting:
             self.notice = ""
             self._tell()
 
@@ -215,17 +252,34 @@ class Talking:
         if self.is_on_air:  # the burst goes on as an emergency
             self.is_emergency = True
             self._put(Input.TALK)
+        elif self._no_link and not self.blocked:
+            self.since, self.is_emergency = now, emergency
+            what = "Your emergency waits" if emergency else "Waiting"
+            self._say(f"{what} for a connection. {self._no_link}", now)
+            self._put(Input.WAIT)
         elif self._is_free(emergency, now):
-            self._begin(Input.TALK, emergency, now)
-            if self.tone_s <= 0:
-                self._put(Input.TONE_OVER)
+            self._begin_talk(emergency, now)
         else:
             self._actions.append(Action.REFUSE)
+
+    def _begin_talk(self, emergency: bool, now: float) -> None:
+        self._begin(Input.TALK, emergency, now)
+        if self.tone_s <= 0:
+            self._put(Input.TONE_OVER)
+
+    def _stop(self, now: float) -> None:
+        """End a burst, or the waiting for a link, of which nothing need be said any more."""
+        if self.is_waiting:
+            self._notice_until = now
+        self._put(Input.STOP)
+        self._handle_time(now)
 
     def _follow_voice(self, now: float) -> None:
         if self.state is not TalkState.ARMED or not self._is_voice or self._must_fall_silent:
             return
-        if self._is_free(False, now):
+        if self._no_link and not self.blocked:
+            self._say(f"{NOBODY} {self._no_link}", now)
+        elif self._is_free(False, now):
             self._begin(Input.VOICE, False, now)
         else:
             self._must_fall_silent = True  # it may be the other's own, out of our speaker

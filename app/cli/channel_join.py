@@ -103,7 +103,7 @@ class _Joined:
         """Press the key, hold it, let it go."""
         channel = next((one.id for one in self._channels.values() if one.primary), next(iter(self._channels)))
         if not await self._until(lambda: self._channels[channel].link.up, LINK_WAIT_S):
-            self._fail(f"Nobody would hear you. {self._channels[channel].link.words}")
+            self._fail(f"Not connected: nobody hears you. {self._channels[channel].link.words}")
             return
         await self._run.engine.channels.press(channel, emergency=self._args.emergency)
         await self._until(lambda: self._is_sending(channel) or self._is_refused(channel), TALK_SHOWS_S)

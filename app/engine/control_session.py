@@ -65,6 +65,7 @@ class ControlSession:
         self._protection: Protection | None = None
         self._place: Location | None = None
         self._was_up = False
+        self._emergency_waits = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -76,6 +77,11 @@ class ControlSession:
         """The words of this node's emergency, while it stands."""
         emergency = self._control.emergency
         return None if emergency is None else emergency.words
+
+    @property
+    def emergency_waits(self) -> bool:
+        """Whether it stands and nobody can know of it yet: there has been no link since it was raised."""
+        return self._emergency_waits and self._control.emergency is not None
 
     async def start(self) -> None:
         """Join the channel; ChannelError when its key cannot be used."""
@@ -121,12 +127,16 @@ class ControlSession:
         self._carry_out()
 
     def say(self, words: str, group_id: str) -> Text:
+        if not self._link.state.is_up:
+            raise ChannelError(f"Not connected: nobody gets this message. {self._link.state.words}".strip())
         text = self._control.say(words, group_id, time.monotonic())
         self._carry_out()
         return text
 
     def raise_emergency(self, words: str) -> None:
+        """Alert everybody, now or as soon as there is a link."""
         self._control.raise_emergency(words, time.monotonic())
+        self._emergency_waits = not self._was_up
         self._carry_out()
 
     def clear_emergency(self) -> None:
@@ -170,6 +180,9 @@ class ControlSession:
         if came_up and self._protection is not None:
             self._control.start(time.monotonic())
             self._carry_out()
+            if self._emergency_waits:
+                self._emergency_waits = False
+                self._on_change()
 
     def _take(self, datagram: bytes, source: str, now: float) -> None:
         if self._protection is None:

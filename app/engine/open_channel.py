@@ -199,6 +199,7 @@ class OpenChannel:
             talkers=tuple(replace(one, since_at=one.since_at - earlier_s) for one in now.talkers),
             sending=None if now.sending is None else replace(now.sending, since_at=now.sending.since_at - earlier_s),
             armed=now.armed,
+            waiting=now.waiting,
             notice=now.notice,
             last=now.last,
             grade=session.figures().grade,

@@ -247,6 +247,7 @@ class OpenMission:
             expires_wall=None if self.mission.expires is None else self.mission.expires.timestamp(),
             problem=self.problem,
             own_emergency=None if self._control is None else self._control.own_emergency,
+            emergency_waits=self._control is not None and self._control.emergency_waits,
             own_status=self._me.status,
             own_place=None if place is None else (place.latitude, place.longitude),
         )

@@ -50,6 +50,9 @@ class TalkKeys:
         if not _is_down(info):
             await self._channels.press(info.id)
             info = self._seen(info.id)
+            while info.waiting:  # for a link, a moment at most: this is never an emergency
+                await self._change()
+                info = self._seen(info.id)
         if not _is_down(info):
             raise EngineError(info.notice or f"Nothing is sent on {info.name}: {info.link.words}")
         if info.sending is None:

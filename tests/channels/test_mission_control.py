@@ -189,6 +189,20 @@ def test_an_emergency_comes_through_when_its_first_packets_are_lost() -> None:
     assert [type(event) for event in field.take("Anna") if not isinstance(event, NodeHere)] == [EmergencyRaised]
 
 
+def test_an_emergency_that_nobody_could_hear_is_told_as_soon_as_there_is_a_link() -> None:
+    field = Field("Ann", "Ben").run(10.0)
+    field.take("Ben")
+    field.loses = lambda number: True
+    field.nodes["Ann"].raise_emergency("fire", field.now)
+    field.run(3.0)  # its repeats are lost too
+    field.loses = lambda number: False
+    assert [one for one in field.take("Ben") if isinstance(one, EmergencyRaised)] == []
+    field.nodes["Ann"].start(field.now)  # the link is back
+    field.carry()
+    told = [one for one in field.take("Ben") if isinstance(one, EmergencyRaised)]
+    assert [one.emergency.words for one in told] == ["fire"]
+
+
 def test_an_emergency_outlives_the_radio_until_somebody_dismisses_it() -> None:
     field = Field("Anna", "Ben").run(1)
     field.nodes["Ben"].raise_emergency("", field.now)

@@ -231,3 +231,100 @@ def test_the_table_leaves_no_way_to_stay_on_the_air() -> None:
             after, actions = TABLE[state, what]
             assert after not in ON_AIR
             assert Action.END in actions
+
+
+NO_LINK = "There is no network."
+
+
+def unlinked(mode: TalkMode = TalkMode.HOLD) -> tuple[Channel, Talking]:
+    channel, talking = made(mode)
+    talking.link_changed(NO_LINK, 0.5)
+    return channel, talking
+
+
+def test_a_press_is_taken_where_a_link_comes_up_within_a_moment() -> None:
+    channel, talking = unlinked()
+    talking.press(1.0)
+    assert (channel.acts(), talking.state, talking.is_on_air) == ([], TalkState.WAITING, False)
+    assert talking.notice == "Waiting for a connection. There is no network."
+    assert talking.next_timeout() == 2.0
+    talking.press(1.2)  # a key that repeats itself
+    talking.link_changed("", 1.9)
+    assert (channel.acts(), talking.notice, talking.since) == (BEGINS, "", 1.9)
+    talking.release(3.0)
+    assert channel.acts() == [Action.END]
+
+
+@pytest.mark.parametrize("mode", [TalkMode.HOLD, TalkMode.LATCH])
+def test_a_press_without_a_link_is_refused_after_a_moment(mode: TalkMode) -> None:
+    channel, talking = unlinked(mode)
+    talking.press(1.0)
+    talking.handle_timeout(2.0)
+    assert (channel.acts(), talking.state) == ([Action.REFUSE], TalkState.IDLE)
+    assert talking.notice == "Not connected: nobody hears you. There is no network."
+    talking.link_changed("", 2.1)
+    assert (channel.acts(), talking.state) == ([], TalkState.IDLE)  # the key has to be pressed again
+
+
+def test_a_key_let_go_before_there_is_a_link_begins_nothing() -> None:
+    for mode, end in ((TalkMode.HOLD, Talking.release), (TalkMode.LATCH, Talking.press), (TalkMode.HOLD, Talking.stop)):
+        channel, talking = unlinked(mode)
+        talking.press(1.0)
+        end(talking, 1.3)
+        talking.link_changed("", 1.4)
+        assert (channel.acts(), talking.state) == ([], TalkState.IDLE)
+
+
+@pytest.mark.parametrize("mode", list(TalkMode))
+def test_an_emergency_waits_for_a_link_as_long_as_the_key_is_down(mode: TalkMode) -> None:
+    channel, talking = unlinked(mode)
+    talking.press(1.0, emergency=True)
+    talking.press(1.1, emergency=True) if mode is not TalkMode.LATCH else None
+    talking.handle_timeout(60.0)
+    assert (channel.acts(), talking.state) == ([], TalkState.WAITING)
+    assert talking.notice == "Your emergency waits for a connection. There is no network."
+    talking.link_changed("", 61.0)
+    assert channel.acts() == BEGINS
+    assert talking.is_emergency
+    talking.stop(62.0)
+    talking.link_changed(NO_LINK, 63.0)
+    talking.press(64.0, emergency=True)
+    (talking.press if mode is TalkMode.LATCH else talking.release)(
+        65.0, **({"emergency": True} if mode is TalkMode.LATCH else {})
+    )
+    assert (talking.state, talking.notice) == (TalkState.IDLE, "")
+
+
+def test_a_press_that_waits_becomes_an_emergency_with_its_key() -> None:
+    channel, talking = unlinked()
+    talking.press(1.0)
+    talking.press(1.5, emergency=True)
+    talking.handle_timeout(30.0)
+    assert (channel.acts(), talking.state, talking.is_emergency) == ([], TalkState.WAITING, True)
+
+
+def test_who_talks_when_the_link_comes_up_goes_first() -> None:
+    channel, talking = unlinked()
+    talking.press(1.0)
+    channel.comes(9, 1.4)
+    talking.link_changed("", 1.5)
+    assert (channel.acts(), talking.state) == ([Action.REFUSE], TalkState.IDLE)
+    assert talking.notice == "Olga is talking: wait until the channel is free."
+
+
+def test_what_is_said_when_the_link_comes_up_begins_a_burst_of_the_voice() -> None:
+    channel, talking = unlinked(TalkMode.VOICE)
+    talking.press(1.0)
+    talking.voice(True, 2.0)
+    assert (channel.acts(), talking.state) == ([], TalkState.ARMED)
+    assert talking.notice == "Not connected: nobody hears you. There is no network."
+    talking.link_changed("", 2.5)
+    assert (channel.acts(), talking.state) == (BEGINS, TalkState.BY_VOICE)
+
+
+def test_a_burst_goes_on_while_its_link_is_lost() -> None:
+    channel, talking = made()
+    talking.press(1.0)
+    talking.link_changed(NO_LINK, 2.0)
+    talking.link_changed("", 4.0)
+    assert (channel.acts(), talking.state) == (BEGINS, TalkState.SENDING)

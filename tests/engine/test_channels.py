@@ -35,6 +35,7 @@ from app.events import (
     RosterChanged,
     TextSeen,
 )
+from app.ice.interfaces import LocalAddress
 from app.settings import Settings
 from tests.engine.test_engine import WAIT_S, Watch, engine, quiet
 from tests.heard import read_wav, share_at
@@ -179,6 +180,48 @@ async def test_a_mission_that_asks_for_something_is_opened_with_it_and_one_that_
             await parley.channels.press(ended.channels[0].id)
         with pytest.raises(EngineError, match="no such channel"):
             await parley.channels.set_muted(ChannelId(info.id, "none"), True)
+
+
+async def test_a_press_and_an_emergency_wait_for_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mission = fresh_mission("Late", "Alpha")
+    later = tuple(replace(group, interface_name="late0") for group in mission.groups)
+    there: list[LocalAddress] = []
+    present = open_missions.present_addresses
+    monkeypatch.setattr(open_missions, "present_addresses", lambda: [*present(), *there])
+    async with two(tmp_path) as ((ada, at_ada), (ben, at_ben)):
+
+        async def plug() -> None:
+            ada.core.channels.network_changed()
+
+        await ben.channels.open_mission(missions.pack(mission))
+        await up(at_ben)
+        info = await ada.channels.open_mission(missions.pack(replace(mission, groups=later)))
+        alpha = info.channels[0].id
+        with pytest.raises(EngineError, match=r"^Not connected: nobody gets this message\. Multicast .* waits"):
+            await ada.channels.send_text(info.id, alpha, "Anybody?")
+        await ada.channels.raise_emergency(info.id, "fire")
+        waits = await at_ada.first(MissionsChanged, lambda event: any(one.emergency_waits for one in event.missions))
+        assert waits.missions[0].own_emergency == "fire"
+        await ada.channels.press(alpha)
+        refused = await at_ada.first(ChannelChanged, lambda event: event.channel.notice.startswith("Not connected"))
+        assert not refused.channel.waiting
+        await ada.channels.release(alpha)
+
+        await ada.channels.press(alpha, emergency=True)
+        await at_ada.first(ChannelChanged, lambda event: event.channel.waiting)
+        at_ada.events.clear()
+        there.append(LocalAddress("late0", "127.0.0.1"))
+        await ada.run(plug())
+        told = await at_ben.first(RosterChanged, lambda event: any(one.emergency for one in event.people))
+        assert told.people[0].emergency == "fire"
+        talks = await at_ben.first(ChannelChanged, lambda event: bool(event.channel.talkers))
+        assert talks.channel.talkers[0].emergency
+        sent = await at_ada.first(
+            MissionsChanged, lambda event: any(one.own_emergency and not one.emergency_waits for one in event.missions)
+        )
+        assert sent.missions[0].own_emergency == "fire"
+        await ada.channels.release(alpha)
+        await at_ben.first(BurstKept)
 
 
 async def test_a_channel_that_cannot_be_joined_says_why_and_stops_no_other(tmp_path: Path) -> None:

@@ -666,6 +666,9 @@ def test_an_emergency_is_told_wherever_one_is_until_it_is_dismissed(
     assert not banner.isVisible()
     tell(MissionsChanged((missions.harbour(own_emergency=""),)))
     assert banner.sentences[-1] == "Your emergency is raised in Harbour rescue"
+    tell(MissionsChanged((missions.harbour(own_emergency="", emergency_waits=True),)))
+    waits = "Your emergency in Harbour rescue waits to be sent: there is no connection yet"
+    assert banner.sentences[-1] == waits
     banner.findChildren(QAbstractButton, "dismissEmergency")[-1].click()
     qtbot.waitUntil(lambda: given(engine)[-1] == ("clear_emergency", (missions.HARBOUR,)))
 

@@ -60,6 +60,8 @@ class EmergencyBanner(QWidget):
         for mission in missions:
             if mission.own_emergency is not None:
                 said = f"Your emergency is raised in {mission.name}"
+                if mission.emergency_waits:
+                    said = f"Your emergency in {mission.name} waits to be sent: there is no connection yet"
                 wanted[mission.id, ""] = f"{said}: {mission.own_emergency}" if mission.own_emergency else said
         for key in [key for key in self._lines if key not in wanted]:
             line = self._lines.pop(key)
