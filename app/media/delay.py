@@ -3,7 +3,10 @@
 Every packet's transit (arrival minus media time) is compared with the smallest of the last 5 to 10 seconds: the rest is
 its lateness. The target is the lateness that all but about one packet in two hundred keep below; while packets get lost
 that the one after them could bring back, it is at least the duration of a packet, and while lost packets come again it
-is their lateness. Pure: `now` comes in.
+is their lateness. Where for a while every packet comes later than any delay would cover, the smallest of that while
+counts at once: the way has become longer, or the sender's sound card has left something out, and whoever goes on to
+compare with what was before plays too fast, runs dry and invents sound until the 10 seconds are over. Pure: `now` comes
+in.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ IGNORED_SHARE = 0.004  # of the latest packets: each of them is heard
 BASE_BUCKET_S = 5.0
 JUMP_S = 2.0  # a transit so far from the others is an error, or with two more like it, a new time line
 JUMPS_BELIEVED = 3
+STEP_STANDS_S = 0.4  # so long every packet comes later than any delay covers: after a single stall some come in time …
+STEP_PACKETS = 10  # … and so many of them
 FALL_A_SECOND = 0.025
 FIRST_FALL_A_SECOND = 0.080  # … until the call has settled
 SETTLED_S = 6.0
@@ -61,6 +66,9 @@ class DelayTracker:
         self._fell_at = 0.0
         self._looked_at = 0.0
         self._jumps = 0
+        self._step_since: float | None = None  # from then on every packet has come later than any delay covers
+        self._step_least = 0.0
+        self._step_count = 0
         self._packet_target_s = START_S
         self._late_floor_s = 0.0
         self._late_at = -TOO_LATE_REMEMBERED_S
@@ -108,6 +116,8 @@ class DelayTracker:
             self._bucket_until = now + BASE_BUCKET_S
         self._bucket_least = min(self._bucket_least, transit)
         self.base = min(self._bucket_least, self._before_least)
+        if not is_repaired:
+            self._follow_step(transit, now)
         lateness = transit - self.base
         if self._began is None:
             self._began = now
@@ -125,6 +135,25 @@ class DelayTracker:
             self._packet_target_s = max(self._wanted(now), fallen)
             self._looked_at = now
         return lateness
+
+    def _follow_step(self, transit: float, now: float) -> None:
+        """Begin anew with the packets of the last while where all of them came later than any delay covers."""
+        assert self.base is not None
+        if transit - self.base <= max(MOST_S, self.target_s):
+            self._step_since = None
+            return
+        if self._step_since is None:
+            self._step_since, self._step_least, self._step_count = now, transit, 0
+        self._step_least = min(self._step_least, transit)
+        self._step_count += 1
+        if now - self._step_since < STEP_STANDS_S or self._step_count < STEP_PACKETS:
+            return
+        step = self._step_least - self.base
+        self._lateness = deque(((until, max(0.0, late - step)) for until, late in self._lateness), MOST_IN_WINDOW)
+        self.base = self._bucket_least = self._before_least = self._step_least
+        self._bucket_until = now + BASE_BUCKET_S
+        self._step_since = None
+        self._leasts.clear()
 
     def _follow_too_late(self, lateness: float, passed_s: float, now: float) -> None:
         """Keep some more delay for a while where packets come too late to be played again and again."""

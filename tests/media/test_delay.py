@@ -76,3 +76,17 @@ def test_one_stall_does_not_make_the_rest_of_the_call_late() -> None:
         tracker.arrived((after + number) * PACKET_S, (after + 20) * PACKET_S)
     hear(tracker, after + 20, 15)
     assert tracker.target_s == before_s
+
+
+def test_a_way_that_becomes_longer_for_good_is_measured_anew_within_half_a_second() -> None:
+    tracker = DelayTracker()
+    after = hear(tracker, 0, 10)
+    least_s = tracker.target_s
+    for number in range(after, after + 25):
+        tracker.arrived(number * PACKET_S, number * PACKET_S + 0.5)
+    assert tracker.base is not None
+    assert abs(tracker.base - 0.5) < 1e-6
+    for number in range(after + 25, after + 400):
+        tracker.arrived(number * PACKET_S, number * PACKET_S + 0.5)
+    assert tracker.target_s == least_s
+    assert tracker.arrived((after + 400) * PACKET_S, (after + 400) * PACKET_S + 0.2) == 0.0  # shorter again: at once

@@ -132,6 +132,25 @@ def test_a_sender_with_another_clock_is_followed(ratio: float) -> None:
     assert result.playout.concealed_samples < 40 * 48
 
 
+@pytest.mark.parametrize("left_out_s", [0.2, 0.5, 1.0])
+def test_what_a_sound_card_left_out_is_missing_once_and_not_for_the_next_ten_seconds(left_out_s: float) -> None:
+    """The sender's sound goes on without what was lost before it was numbered: every packet is later from then on."""
+    result = listen(14, lambda index, at: at + PATH_S + (left_out_s if index >= 150 else 0.0))
+    played = result.playout
+    assert played.late == 0
+    assert played.concealed_samples / 48_000 < left_out_s + 0.25
+    assert played.accelerated_samples / 48_000 < 0.35
+    assert gaps_ms(part(result.sound, 3.6 + left_out_s, 13.5), -30, 10) == []
+
+
+@pytest.mark.parametrize("ratio", [1.05, 1.1])
+def test_of_a_sender_that_is_slower_than_its_clock_no_more_is_made_up_than_it_leaves_out(ratio: float) -> None:
+    """A machine that has too much to do encodes nine tenths of what its microphone heard, and numbers those."""
+    seconds = 20.0
+    result = listen(seconds, steady, clock_ratio=ratio)
+    assert result.playout.concealed_samples / 48_000 < 1.1 * seconds * (ratio - 1.0)
+
+
 def test_a_sender_that_falls_silent_is_not_counted_as_loss() -> None:
     result = listen(6, steady, silent=lambda at: 2.0 < at < 4.0)
     assert max(result.delays[-100:-40]) < 0.080
