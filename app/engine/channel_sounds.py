@@ -12,7 +12,6 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +19,18 @@ import numpy as np
 from app.media.audio_send import FramePace
 from app.media.channel_tones import ChannelTone, channel_tone
 from app.media.mixer import Limiter, Place, limited_halves
-from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSink, AudioSource, DeviceEnd, RestingEnd, surplus_s
+from app.media.playing import Turns
+from app.media.ports import (
+    FRAME_SAMPLES,
+    AudioFrame,
+    AudioSink,
+    AudioSource,
+    DeviceEnd,
+    DeviceSink,
+    Drawn,
+    RestingEnd,
+    surplus_s,
+)
 from app.media.priority import before_others
 from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
 from app.media.sinks import open_audio_sink
@@ -31,9 +41,7 @@ from app.settings import MediaSettings
 log = logging.getLogger(__name__)
 
 READY_S = 30.0  # the microphone stays open for so long after a burst
-TICK_S, POLL_S = 0.020, 0.008
 REST_AFTER_S = 0.5  # of nothing to play
-MOST_BEHIND_S = 1.0  # a file keeps its time line over a stall of up to this
 CLOSE_S = 3.0
 _IDLE_S = 0.5
 _MOST_TONES = 4
@@ -205,6 +213,7 @@ class _Player:
         self._media = media
         self._processor = processor
         self._sink: AudioSink | None = None
+        self._is_wide = False  # the sink plays left and right
         self._worker: Worker | None = None
         self._tones: deque[AudioFrame] = deque(maxlen=_MOST_TONES)
         self._tone: AudioFrame | None = None
@@ -257,29 +266,20 @@ class _Player:
         self._sink = sink
         try:
             sink.start()
+            self._is_wide = isinstance(sink, DeviceSink)
             self._pump(sink, stopping)
         finally:
             self._sink = None
             sink.close()
 
     def _pump(self, sink: AudioSink, stopping: threading.Event) -> None:
-        due = self._busy_at = time.monotonic()
-        while not stopping.is_set():
-            wanted, now = sink.frames_wanted(), time.monotonic()
-            if now - self._busy_at > REST_AFTER_S and isinstance(sink, RestingEnd):
+        turns = Turns(sink, self._next)
+        self._busy_at = time.monotonic()
+        while not stopping.wait(turns.turn()):
+            if time.monotonic() - self._busy_at > REST_AFTER_S and isinstance(sink, RestingEnd):
                 self._rest(sink, stopping)
-                due = self._busy_at = time.monotonic()
-            elif wanted is not None:
-                for _ in range(min(wanted, 10)):
-                    self._write(sink)
-                due = now
-                sink.wait_wanted(POLL_S)
-            elif now < due:
-                stopping.wait(due - now)
-            else:
-                due = max(due, now - MOST_BEHIND_S)
-                self._write(sink)
-                due += TICK_S
+                self._busy_at = time.monotonic()
+                turns.begin()
 
     def _rest(self, sink: RestingEnd, stopping: threading.Event) -> None:
         """Return when there may be something to play; what comes meanwhile waits in the channels."""
@@ -289,8 +289,8 @@ class _Player:
             self._awake.wait()
             sink.wake()
 
-    def _write(self, sink: AudioSink) -> None:
-        """Write the next 20 ms: between left and right where a channel was put there and the sink has both."""
+    def _next(self, due: float) -> Drawn:
+        """Make the next 20 ms: between left and right where a channel was put there and the sink has both."""
         places, self._places = self._places, {}
         parts = []
         for sound in self.sounds:
@@ -301,16 +301,14 @@ class _Player:
         tone = self._next_of_tone()
         if parts or tone is not None or not self._limiter.is_idle:
             self._busy_at = time.monotonic()
-        write_wide: Callable[[AudioFrame, AudioFrame], None] | None = getattr(sink, "write_wide", None)
-        if write_wide is not None and any(pan or not place.is_middle for _, place, pan in parts):
+        if self._is_wide and any(pan or not place.is_middle for _, place, pan in parts):
             wide = np.zeros((FRAME_SAMPLES, 2), np.float32)
             for part, place, pan in parts:
                 wide += place.shape(part, pan)
             if tone is not None:
                 wide += tone[:, None]
-            write_wide(*limited_halves(wide, self._limiter))
-        else:
-            sink.write_frame(self._mixed([part for part, _, _ in parts] + ([] if tone is None else [tone])))
+            return limited_halves(wide, self._limiter)
+        return self._mixed([part for part, _, _ in parts] + ([] if tone is None else [tone])), None
 
     def _played(self, sound: ChannelSound) -> AudioFrame | None:
         """Give what a channel plays; one that fails is silent for that long, and told once, and the others go on."""

@@ -1,30 +1,26 @@
-"""Playing received sound in a thread of its own, at the pace of the sink, so that no stalled loop breaks it."""
+"""Playing received sound at the pace of the sink, in its thread or one of ours, so that no stalled loop breaks it."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 from app.media.audio_intake import Unit
 from app.media.jitter import Playout
 from app.media.levels import LevelMeter
 from app.media.mixer import Volume
-from app.media.ports import AudioFrame, AudioSink
+from app.media.playing import Turns
+from app.media.ports import AudioFrame, AudioSink, Drawn
 from app.media.priority import before_others
 from app.media.worker import Worker
 
-TICK_S = 0.020
-POLL_S = 0.008  # at the latest: a sink with a device wakes its writer
-MOST_BEHIND_S = 1.0  # a file keeps its time line over a stall of up to this
-
 
 class AudioPlayWorker:
-    """Pulls 20 ms frames out of the playout and writes them to the sink.
+    """Has the sink played what the playout makes of the packets.
 
     `push` is called on the loop's thread; `volume` may be set from any. A sink without a clock gets its first frame
     when the first packet has come or `begin` was called. `on_frame` is given each frame of the peer, before the volume,
-    in this worker's thread.
+    in the thread that makes them.
     """
 
     def __init__(self, sink: AudioSink, playout: Playout) -> None:
@@ -65,29 +61,13 @@ class AudioPlayWorker:
         before_others()
         try:
             self.sink.start()
-            self._pump(stopping)
+            turns = Turns(self.sink, self._next, begins=self._began)
+            while not stopping.wait(turns.turn()):
+                pass
         finally:
             self.sink.close()
 
-    def _pump(self, stopping: threading.Event) -> None:
-        sink, due = self.sink, time.monotonic()
-        while not stopping.is_set():
-            wanted, now = sink.frames_wanted(), time.monotonic()
-            if wanted is not None:
-                for _ in range(min(wanted, 10)):
-                    sink.write_frame(self._next(now))
-                due = now
-                sink.wait_wanted(POLL_S)
-            elif not self._began.wait(TICK_S):
-                due = time.monotonic()
-            elif now < due:
-                stopping.wait(due - now)
-            else:
-                due = max(due, now - MOST_BEHIND_S)
-                sink.write_frame(self._next(due))
-                due += TICK_S
-
-    def _next(self, due: float) -> AudioFrame:
+    def _next(self, due: float) -> Drawn:
         with self._lock:
             frame = self.playout.next_frame(due)
             heard = self.playout.first_decoded_at is not None
@@ -96,4 +76,4 @@ class AudioPlayWorker:
             on_frame = self.on_frame
             if on_frame is not None:
                 on_frame(frame)
-        return self._shaper.apply(frame, self.volume)
+        return self._shaper.apply(frame, self.volume), None

@@ -1,7 +1,7 @@
 """Keeps one microphone or speaker open: opens it, moves its sound, and opens it again after it was lost.
 
 The keeper has a thread of its own, since opening, closing and a dying sound server can block for seconds. Whoever uses
-it gets a callback for each 10 ms while there is a device, and a sentence in `problem` while there is none.
+it gets a callback for each 20 ms while there is a device, and a sentence in `problem` while there is none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.media.priority import before_others
 
 logger = logging.getLogger(__name__)
 
-STUCK_AFTER_S = 2.0  # no block of 10 ms for this long
+STUCK_AFTER_S = 2.0  # no block of 20 ms for this long
 OPENING_S = 3.5  # a sound server takes half of that at most
 RETRY_INTERVALS_S = (0.5, 1.0, 2.0, 3.0, 5.0)  # the last one again and again
 _CLOSE_TIMEOUT_S = 2.0
@@ -43,6 +43,7 @@ class DeviceKeeper:
         self._opening_since: float | None = None
         self.device_name: str | None = None
         self.delay_s = 0.0  # of what a speaker is given now, as far as PortAudio knows
+        self.underruns = 0  # how often a speaker ran dry
         self._wanted = wanted
         self._callback = callback
         self._rests = rests
@@ -131,7 +132,7 @@ class DeviceKeeper:
                 failures += 1
                 continue
             failures = 0
-            lost = False
+            lost, underruns_before = False, self.underruns
             if self._woken.is_set():  # devices came or went while this one was opened
                 self.devices_changed()
             try:
@@ -142,6 +143,7 @@ class DeviceKeeper:
                     else:
                         stream.move(self._callback)
                         self.delay_s = stream.delay_s
+                        self.underruns = underruns_before + stream.underruns
                     self._moved_at = time.monotonic()
             except AudioDeviceError as error:
                 lost = True

@@ -13,7 +13,7 @@ from app.media.device_keeper import DeviceKeeper
 from app.media.portaudio import Block
 
 Listener = Callable[[Block], None]
-"""Called on the device's thread with each 10 ms; only copies."""
+"""Called on the device's thread with each 20 ms; only copies."""
 
 
 class Input:

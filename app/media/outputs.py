@@ -22,14 +22,14 @@ _FADE_OUT_S = 0.1  # longer than a block takes to be asked for
 
 
 class Playing(Protocol):
-    """Something that plays on an output; both are called on the device's thread and only copy.
+    """Something that plays on an output; both are called on the device's thread.
 
     Where it has an attribute `side`, that is the side (app.media.mixer) of the block that was pulled last. While all
     that play have an attribute `rests` that is true, none is asked for blocks: `Output.wake` when that has changed.
     """
 
     def pull(self, block: Block) -> None:
-        """Fill the next 10 ms; may wait a few milliseconds for them."""
+        """Fill the next 20 ms; may take a few milliseconds for it."""
 
     def played(self, block: Block, delay_s: float) -> None:
         """Hear what the device plays of all sounds together, and how much later it is heard, about."""

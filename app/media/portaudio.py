@@ -34,11 +34,11 @@ Kind = Literal["microphone", "speaker"]
 Block = NDArray[np.int16]
 BlockCallback = Callable[[Block], Block | None]  # of a speaker: gives the side (app.media.mixer), None is silence
 
-BLOCK_SAMPLES = 480  # 10 ms for each callback
+BLOCK_SAMPLES = 960  # 20 ms for each callback: a call's frame, and each wake-up of a thread costs
+_BLOCKS_PER_S = SAMPLE_RATE_HZ // BLOCK_SAMPLES
 # What a device is asked to hold. PulseAudio moves sound in steps of 10 ms up to these, and of 20 ms and more above;
 # a speaker's is only room: `SpeakerPace` decides how much of it is used.
 _LATENCY_S: dict[Kind, float] = {"microphone": 0.02, "speaker": 0.03}
-_READS_PER_S = 50  # of a microphone: a call takes 20 ms at a time, and each read costs
 _MOST_WAITED_S = 0.1  # for room in a speaker: a device that stands still is left to PortAudio
 _MOST_BEGUN_S = 3.0  # for the first sound of a microphone
 # A speaker with nothing to play is given so much silence when so little is left: it stays as quick to sound as one that
@@ -228,7 +228,7 @@ def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:
 
 
 class AudioStream:
-    """One open stream, moved in blocks of 10 ms by the thread that calls `move`. Raises AudioDeviceError.
+    """One open stream, moved in blocks of 20 ms by the thread that calls `move`. Raises AudioDeviceError.
 
     `is_wide`: a speaker has something to the left or right to play; mono is a little less work.
 
@@ -263,10 +263,9 @@ class AudioStream:
                 self._side_converter = RateConverter(*rates)
 
     def move(self, callback: BlockCallback) -> None:
-        """Wait for the next 20 ms of a microphone and hand them over, or have a block of 10 ms filled and play it.
+        """Wait for the next 20 ms of a microphone and hand them over, or have 20 ms filled and play them.
 
-        The callback gets shape (480,), for a microphone twice, and only copies. Raises AudioDeviceError when the device
-        is lost.
+        The callback gets shape (960,) and has some milliseconds. Raises AudioDeviceError when the device is lost.
         """
         sounddevice = _library()
         try:
@@ -280,7 +279,7 @@ class AudioStream:
     def _hear(self, callback: BlockCallback) -> None:
         if not self._has_begun:
             self._wait_for_sound()
-        data, _ = self._stream.read(self._rate_hz // _READS_PER_S)
+        data, _ = self._stream.read(self._rate_hz // _BLOCKS_PER_S)
         self.delay_s = self._stream.latency + self._stream.read_available / self._rate_hz
         heard = np.frombuffer(data, np.int16).reshape(-1, self._channels)[:, 0]
         if self._converter is not None:
@@ -294,7 +293,7 @@ class AudioStream:
     def _wait_for_sound(self) -> None:
         """Wait for the first block: under a sound server that takes seconds, in which reading would use up a core."""
         end = time.monotonic() + _MOST_BEGUN_S
-        while self._stream.read_available < self._rate_hz // _READS_PER_S and time.monotonic() < end:
+        while self._stream.read_available < self._rate_hz // _BLOCKS_PER_S and time.monotonic() < end:
             time.sleep(_LOOK_S)
         self._has_begun = True
 

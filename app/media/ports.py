@@ -11,6 +11,7 @@ silence or a labelled test picture, the sink swallows what it is given. `close` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -47,6 +48,13 @@ class CapturedFrame:
     is_lettered: bool = False
 
 
+Drawn = tuple[AudioFrame, AudioFrame | None]
+"""20 ms to play: the middle and the side (app.media.mixer); a side that is None is silence."""
+
+MakeFrame = Callable[[float], Drawn]
+"""Makes the next 20 ms, which are asked for at this time of the monotonic clock, in seconds."""
+
+
 class AudioSource(Protocol):
     """Something to hear: a microphone, a file, a tone, silence."""
 
@@ -80,7 +88,7 @@ def surplus_s(source: AudioSource) -> float | None:
 
 
 class AudioSink(Protocol):
-    """Somewhere to play: a speaker, a WAV file, nowhere."""
+    """Somewhere to play: a speaker (a DeviceSink), a WAV file or nowhere (a FileSink)."""
 
     @property
     def description(self) -> str:
@@ -95,27 +103,36 @@ class AudioSink(Protocol):
 
     @property
     def delay_s(self) -> float | None:
-        """How long a frame that is written now takes to be heard, about, in seconds; None where nobody hears it."""
+        """How long a frame that is made now takes to be heard, about, in seconds; None where nobody hears it."""
 
     @property
     def underruns(self) -> int:
         """How often the device found nothing to play."""
 
-    def wait_wanted(self, timeout_s: float) -> None:
-        """Return when frames may be wanted, at the latest after `timeout_s`; for a sink with a clock of its own."""
-
-    def frames_wanted(self) -> int | None:
-        """How many frames of 20 ms fit now so that the device does not run dry; asked after each `wait_wanted`.
-
-        A device answers from its own clock (0 when enough is queued; usually it keeps two to three frames). None
-        means that there is no clock of its own (a file, nowhere): the caller then writes one frame every 20 ms.
-        """
-
-    def write_frame(self, frame: AudioFrame) -> None:
-        """Take 20 ms to be played after what was written before. Never blocks for the device; keeps no reference."""
-
     def close(self) -> None:
         """Finish the file or release the device."""
+
+
+@runtime_checkable
+class FileSink(AudioSink, Protocol):
+    """A sink without a clock of its own (a file, nowhere): one frame is written every 20 ms."""
+
+    def write_frame(self, frame: AudioFrame) -> None:
+        """Take 20 ms that follow what was written before; keeps no reference."""
+
+
+@runtime_checkable
+class DeviceSink(AudioSink, Protocol):
+    """A sink that has frames made as its device takes them, in the device's own thread."""
+
+    def draw_from(self, make: MakeFrame) -> None:
+        """Have `make` give each frame from now on, one call at a time; it has some milliseconds."""
+
+    def stand_in(self) -> float:
+        """Have the frame made, for nobody, that is due while no device takes any; give after how long to ask again.
+
+        So the sound goes on at its pace while a device opens, stands still or is not there.
+        """
 
 
 @runtime_checkable
@@ -128,13 +145,14 @@ class DeviceEnd(Protocol):
 
 @runtime_checkable
 class RestingEnd(Protocol):
-    """A sink that costs next to nothing while nothing is played; `rest` and `wake` from the thread that writes."""
+    """A sink that costs next to nothing while nothing is played; `rest` and `wake` from the thread that
+    looks after it."""
 
     def rest(self) -> None:
-        """Nothing is written until `wake`; what was written is played."""
+        """Nothing is made or written until `wake`; what was is played."""
 
     def wake(self) -> None:
-        """Frames are written again."""
+        """Frames are made again."""
 
 
 class VideoSource(Protocol):

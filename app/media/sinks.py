@@ -12,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 
 from app.frames import FrameMailbox, VideoPicture
 from app.media.pictures import with_whole_blocks
-from app.media.ports import SAMPLE_RATE_HZ, AudioFrame, AudioSink, CapturedFrame, VideoSink
+from app.media.ports import SAMPLE_RATE_HZ, AudioFrame, CapturedFrame, DeviceSink, FileSink, VideoSink
 from app.media.rotation import upright
 from app.settings import MediaSettings
 
@@ -21,7 +21,7 @@ _WAV_MOST_BYTES = 0xFFFF_FFFF - _WAV_HEADER_BYTES - 2048
 _SAMPLE_BYTES = 2
 
 
-def open_audio_sink(settings: MediaSettings) -> tuple[AudioSink, str | None]:
+def open_audio_sink(settings: MediaSettings) -> tuple[DeviceSink | FileSink, str | None]:
     """Give what `settings.audio_to` names, and one sentence where it cannot be had; touches no device yet."""
     where = settings.audio_to
     if where == "speaker":
@@ -64,12 +64,6 @@ class _Clockless:
 
     delay_s: float | None = None
     underruns = 0
-
-    def frames_wanted(self) -> int | None:
-        return None
-
-    def wait_wanted(self, timeout_s: float) -> None:
-        """Nothing is ever wanted."""
 
 
 class NullAudioSink(_Clockless):

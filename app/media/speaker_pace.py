@@ -10,13 +10,15 @@ and again costs more than decoding. So the next step is foreseen from those befo
 
 from __future__ import annotations
 
-BLOCK_S = 0.010
-START_S = 0.025  # with the block that is about to be written
-LEAST_S = 0.018
+import math
+
+BLOCK_S = 0.020
+START_S = 0.035  # with the block that is about to be written
+LEAST_S = 0.028
 SPARE_S = 0.004  # what should always be left when a block is written
 STEP_UP_S = 0.010
 STEP_DOWN_S = 0.001
-LOOK_AT_BLOCKS = 500  # 5 s
+LOOK_AT_BLOCKS = 250  # 5 s
 LOOK_S = 0.001  # between looks while a step is overdue
 JUMP_S = 0.003  # more fell than time has passed between two looks: the device takes its sound in steps
 ALIKE_S = 0.0005  # steps are of one size, to this
@@ -95,15 +97,16 @@ class _Steps:
         if fell_s < ALIKE_S:
             self._stood_still = self._stood_still or passed_s > ALIKE_S * 1.5
             return
-        is_alike = abs(fell_s - self._size_s) < ALIKE_S
+        steps = max(1, round(fell_s / self._size_s)) if self._size_s else 1
+        is_alike = abs(fell_s - steps * self._size_s) < ALIKE_S
         if fell_s > passed_s + JUMP_S:
             self._trusted = 0 if not is_alike else self._trusted - 1 if self._trusted else TRUSTED_STEPS
-            self._size_s = fell_s
-            self._next_at = (now if passed_s <= 2 * LOOK_S else looked_at) + fell_s
+            self._size_s = fell_s / steps if is_alike else fell_s
+            self._next_at = (now if passed_s <= 2 * LOOK_S else looked_at) + self._size_s
         else:
             self._stood_still = self._stood_still and is_alike
             self._trusted = self._trusted - 1 if is_alike and self._trusted else 0
-            self._next_at = max(now, self._next_at + self._size_s - EARLIER_S)
+            self._next_at = max(now, self._next_at + steps * self._size_s - EARLIER_S)
 
     def wrote(self) -> None:
         """A block was added to what is queued."""
@@ -113,5 +116,6 @@ class _Steps:
     def wait_s(self, now: float, surplus_s: float) -> float:
         """How long until so much has been taken, or the next step."""
         if self._trusted:
-            return self._next_at - now
+            more = max(0, math.ceil((surplus_s - ALIKE_S) / self._size_s) - 1)  # steps after the next one
+            return self._next_at - now + more * self._size_s
         return LOOK_S if self._stood_still else surplus_s

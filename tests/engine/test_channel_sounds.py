@@ -10,7 +10,7 @@ import pytest
 from app.engine import channel_sounds
 from app.engine.channel_sounds import _Player
 from app.media.mixer import to_channels
-from app.media.ports import AudioFrame
+from app.media.ports import AudioFrame, MakeFrame
 from app.media.processing import Switches, VoiceProcessor
 from app.settings import MediaSettings
 from tests.heard import frequency_hz, level_dbfs, tone
@@ -32,61 +32,34 @@ class Heard:
         return self._sound[self._at - samples : self._at]
 
 
-class Ears:
-    """A sink with left and right."""
-
-    def __init__(self) -> None:
-        self.written: list[np.ndarray] = []
-
-    def write_frame(self, frame: AudioFrame) -> None:
-        self.written.append(to_channels(frame, None, 2))
-
-    def write_wide(self, middle: AudioFrame, side: AudioFrame) -> None:
-        self.written.append(to_channels(middle, side, 2))
-
-    def take(self) -> np.ndarray:
-        sound = np.concatenate(self.written).reshape(-1, 2)
-        self.written.clear()
-        return sound
-
-
-class OneEar:
-    """A sink that has but one, such as a file."""
-
-    def __init__(self) -> None:
-        self.written: list[AudioFrame] = []
-
-    def write_frame(self, frame: AudioFrame) -> None:
-        self.written.append(frame)
-
-
-def player(*heard: Heard) -> _Player:
+def player(*heard: Heard, ears: int = 2) -> _Player:
     media = MediaSettings()
     made = _Player(media, VoiceProcessor(Switches.of(media)))
     made.sounds = heard
+    made._is_wide = ears == 2
     return made
+
+
+def played(playing: _Player, frames: int) -> np.ndarray:
+    """Give left and right of what a sink gets that has both."""
+    made = [to_channels(*playing._next(0.0), 2) for _ in range(frames)]
+    return np.concatenate(made).reshape(-1, 2)
 
 
 def test_several_channels_are_told_apart_by_ear_and_go_back_to_the_middle() -> None:
     left, right = Heard(440, -1.0), Heard(1_000, 1.0)
-    playing, ears = player(left, right), Ears()
-    for _ in range(10):
-        playing._write(ears)  # type: ignore[arg-type]
-    sound = ears.take()[960:]
+    playing = player(left, right)
+    sound = played(playing, 10)[960:]
     assert frequency_hz(sound[:, 0]) == pytest.approx(440, abs=8)
     assert frequency_hz(sound[:, 1]) == pytest.approx(1_000, abs=8)
     left.pan = right.pan = 0.0
-    for _ in range(10):
-        playing._write(ears)  # type: ignore[arg-type]
-    sound = ears.take()[960:]
+    sound = played(playing, 10)[960:]
     assert np.array_equal(sound[:, 0], sound[:, 1])
 
 
 def test_a_sink_with_one_ear_hears_everybody_as_loud_as_ever() -> None:
-    playing, ear = player(Heard(440, -1.0)), OneEar()
-    for _ in range(5):
-        playing._write(ear)  # type: ignore[arg-type]
-    assert level_dbfs(np.concatenate(ear.written)) == pytest.approx(level_dbfs(tone(440, 0.1, 0.25)), abs=0.2)
+    sound = played(player(Heard(440, -1.0), ears=1), 5)
+    assert level_dbfs(sound[:, 0]) == pytest.approx(level_dbfs(tone(440, 0.1, 0.25)), abs=0.2)
 
 
 @pytest.mark.logs_error("could not be played")
@@ -95,16 +68,14 @@ def test_a_channel_that_cannot_be_played_silences_no_other() -> None:
         def play(self, samples: int) -> AudioFrame | None:
             raise RuntimeError("a decoder's mood")
 
-    playing, ears = player(Broken(440, 0.0), Heard(1_000, 0.0)), Ears()
-    for _ in range(10):
-        playing._write(ears)  # type: ignore[arg-type]
-    assert frequency_hz(ears.take()[960:, 0]) == pytest.approx(1_000, abs=8)
+    sound = played(player(Broken(440, 0.0), Heard(1_000, 0.0)), 10)
+    assert frequency_hz(sound[960:, 0]) == pytest.approx(1_000, abs=8)
 
 
 class Resting:
-    """A sink that is written to as fast as it likes, and tells when it rests."""
+    """A device that takes frames as fast as they are made, and tells when it rests."""
 
-    problem = None
+    description, problem = "a device", None
     delay_s = None
     underruns = 0
 
@@ -117,14 +88,13 @@ class Resting:
 
     def close(self) -> None: ...
 
-    def frames_wanted(self) -> int | None:
-        return 1
+    def draw_from(self, make: MakeFrame) -> None:
+        self._make = make
 
-    def wait_wanted(self, timeout_s: float) -> None: ...
-
-    def write_frame(self, frame: AudioFrame) -> None:
+    def stand_in(self) -> float:
         assert not self.is_resting
-        self.written.append(frame)
+        self.written.append(self._make(0.0)[0])
+        return 0.0
 
     def rest(self) -> None:
         self.is_resting = True

@@ -12,6 +12,7 @@ import pytest
 from app.media import portaudio
 from app.media.devices import list_devices, missing_devices
 from app.media.microphone import MicrophoneSource
+from app.media.ports import MakeFrame
 from app.media.rings import RingPlayer
 from app.media.sources import ToneSource
 from app.media.speaker import SpeakerSink
@@ -25,31 +26,38 @@ def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
         yield server
 
 
+def said(hz: float) -> MakeFrame:
+    """Make a tone."""
+    sound = ToneSource(hz)
+    return lambda now: (sound.read_frame(), None)
+
+
 def run(
     seconds: float,
     *,
     source: MicrophoneSource | None = None,
     sink: SpeakerSink | None = None,
-    others: Sequence[tuple[SpeakerSink, ToneSource]] = (),
+    others: Sequence[SpeakerSink] = (),
 ) -> np.ndarray:
-    """Do what a call does with its devices: read 20 ms every 20 ms, feed the speaker what it asks for."""
-    sound, heard = ToneSource(440), []
+    """Do what a call does with its devices: read 20 ms every 20 ms, and look after the speaker."""
+    heard = []
     due = time.monotonic()
     end = due + seconds
     while time.monotonic() < end:
         while source is not None and time.monotonic() >= due:
             heard.append(source.read_frame())
             due += 0.02
-        for _ in range(sink.frames_wanted() or 0 if sink is not None else 0):
-            sink.write_frame(sound.read_frame())
-        for other, tone_of_its_own in others:
-            for _ in range(other.frames_wanted() or 0):
-                other.write_frame(tone_of_its_own.read_frame())
-        if sink is not None:
-            sink.wait_wanted(0.005)
-        else:
-            time.sleep(0.005)
+        for one in (sink, *others):
+            if one is not None:
+                one.stand_in()
+        time.sleep(0.005)
     return np.concatenate(heard) if heard else np.zeros(0, np.int16)
+
+
+def speaking(hz: float = 440) -> SpeakerSink:
+    speaker = SpeakerSink()
+    speaker.draw_from(said(hz))
+    return speaker
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, step: Callable[[], object]) -> bool:
@@ -87,7 +95,7 @@ def test_the_microphone_hears_what_is_played_to_it(pulse: Pulse) -> None:
 
 
 def test_the_speaker_plays_what_it_is_given(pulse: Pulse) -> None:
-    speaker = SpeakerSink()
+    speaker = speaking()
     with pulse.recorded() as recorded:
         speaker.start()
         opened(speaker)
@@ -103,7 +111,7 @@ def test_the_speaker_plays_what_it_is_given(pulse: Pulse) -> None:
 
 
 def test_whoever_wants_to_know_hears_every_block_that_the_device_plays(pulse: Pulse) -> None:
-    speaker = SpeakerSink()
+    speaker = speaking()
     blocks: list[np.ndarray] = []
     delays: set[float] = set()
 
@@ -117,7 +125,7 @@ def test_whoever_wants_to_know_hears_every_block_that_the_device_plays(pulse: Pu
         opened(speaker)
         run(0.8, sink=speaker)
         speaker.close()
-    assert {(block.shape, block.dtype) for block in blocks} == {((480,), np.dtype(np.int16))}
+    assert {(block.shape, block.dtype) for block in blocks} == {((960,), np.dtype(np.int16))}
     assert all(0 < delay < 0.5 for delay in delays)
     told = np.concatenate(blocks)
     assert share_at(part(told, 0.2, 0.7), 440) > 0.95
@@ -140,7 +148,7 @@ def test_devices_pulled_out_and_plugged_in_again_while_running(tmp_path: Path) -
 
 
 def test_a_sound_server_that_dies_freezes_nothing(tmp_path: Path) -> None:
-    microphone, speaker = MicrophoneSource(), SpeakerSink()
+    microphone, speaker = MicrophoneSource(), speaking()
     with private_pulse(tmp_path) as pulse:
         microphone.start()
         speaker.start()
@@ -161,7 +169,7 @@ def test_a_sound_server_that_dies_freezes_nothing(tmp_path: Path) -> None:
 
 
 def pull_out_and_plug_in(pulse: Pulse) -> None:
-    microphone, speaker = MicrophoneSource(), SpeakerSink()
+    microphone, speaker = MicrophoneSource(), speaking()
     microphone.start()
     speaker.start()
     try:
@@ -202,14 +210,14 @@ def test_the_ring_is_heard_until_it_is_stopped_and_waits_for_no_device(pulse: Pu
 
 
 def test_calls_and_rings_share_the_speaker_and_are_heard_together(pulse: Pulse) -> None:
-    first, second = SpeakerSink(), SpeakerSink()
+    first, second = speaking(), speaking(880)
     with pulse.recorded() as recorded:
         first.start()
         second.start()
         assert wait_for(lambda: bool(pulse.control("list", "short", "sink-inputs")), 8, lambda: time.sleep(0.02))
         ring = RingPlayer(0.5, sound=tone(1_500, 1.0, 0.3))
         ring.start()
-        run(1.0, sink=first, others=((second, ToneSource(880)),))
+        run(1.0, sink=first, others=(second,))
         ring.stop()
         second.close()
         assert first.problem is None
@@ -232,7 +240,7 @@ def test_a_call_begins_on_the_device_that_its_ring_left_open(pulse: Pulse) -> No
     assert wait_for(lambda: bool(pulse.control("list", "short", "sink-inputs")), 5, lambda: time.sleep(0.02))
     (ringing,) = pulse.control("list", "short", "sink-inputs").splitlines()
     ring.stop()
-    speaker = SpeakerSink()
+    speaker = speaking()
     speaker.start()
     opened(speaker)
     run(0.8, sink=speaker)
@@ -248,21 +256,6 @@ def test_a_sound_that_is_over_releases_the_device_by_itself(pulse: Pulse) -> Non
     assert wait_for(lambda: not pulse.control("list", "short", "sink-inputs"), 5, lambda: time.sleep(0.02))
 
 
-def test_a_speaker_that_got_nothing_to_play_goes_on_softly(pulse: Pulse) -> None:
-    speaker, blocks = SpeakerSink(), list[np.ndarray]()
-    speaker.on_played = lambda block, delay_s: blocks.append(block.copy())
-    speaker.start()
-    opened(speaker)
-    run(0.5, sink=speaker)
-    before = speaker.underruns
-    assert wait_for(lambda: speaker.underruns > before, 3, lambda: time.sleep(0.02))
-    run(0.3, sink=speaker)
-    speaker.close()
-    told = np.concatenate(blocks).astype(np.int32)
-    assert np.abs(np.diff(told)).max() < 3 * np.abs(np.diff(tone(440, 0.1).astype(np.int32))).max()
-    assert speaker.problem is None
-
-
 def test_the_list_names_the_devices_and_what_is_missing(pulse: Pulse) -> None:
     devices = list_devices()
     assert {device.kind for device in devices} >= {"microphone", "speaker"}
@@ -276,7 +269,7 @@ def test_without_any_sound_device_a_call_hears_silence_and_keeps_its_pace(monkey
     monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent/native")
     if list_devices():
         pytest.skip("this machine has sound devices of its own")
-    microphone, speaker = MicrophoneSource(), SpeakerSink()
+    microphone, speaker = MicrophoneSource(), speaking()
     microphone.start()
     speaker.start()
     try:
@@ -284,10 +277,10 @@ def test_without_any_sound_device_a_call_hears_silence_and_keeps_its_pace(monkey
         assert microphone.problem == "No microphone was found: others hear silence."
         assert speaker.problem == "No speaker was found: you hear nothing."
         assert not np.any(microphone.read_frame())
-        wanted, began = 0, time.monotonic()
-        while wanted < 20:
-            wanted += speaker.frames_wanted() or 0
-            time.sleep(0.005)
+        asked, began = list[float](), time.monotonic()
+        speaker.draw_from(lambda now: (asked.append(now), said(440)(now))[1])
+        while len(asked) < 20:
+            time.sleep(speaker.stand_in())
         assert time.monotonic() - began > 0.3  # a busy machine takes longer
     finally:
         microphone.close()

@@ -72,9 +72,6 @@ class Ear:
     def __init__(self) -> None:
         self.edges = Edges()
 
-    def frames_wanted(self) -> int | None:
-        return None
-
     def write_frame(self, frame: AudioFrame) -> None:
         loud = np.flatnonzero(np.abs(frame.astype(np.int32)) > 3000)
         self.edges.note(bool(len(loud)), time.monotonic() + (loud[0] / 48_000 if len(loud) else 0))

@@ -172,17 +172,13 @@ def test_a_speaker_that_rests_stays_open_at_little_cost_and_plays_what_comes_nex
         told.append(block.copy())
         moved.set()
 
-    def play(frames: list[np.ndarray]) -> None:
-        for frame in frames:
-            while not speaker.frames_wanted():
-                speaker.wait_wanted(0.02)
-            speaker.write_frame(frame)
-
+    to_say = [np.full(960, 5, np.int16)] * 3
+    speaker.draw_from(lambda now: (to_say.pop(0) if to_say else np.zeros(960, np.int16), None))
     speaker.on_played = on_played
     speaker.start()
     try:
         assert moved.wait(20)
-        play([np.full(960, 5, np.int16)] * 3)
+        _until(lambda: not to_say)
         speaker.rest()
         _until(lambda: speaker.rests)
         written = hanging.played[0]
@@ -192,8 +188,8 @@ def test_a_speaker_that_rests_stays_open_at_little_cost_and_plays_what_comes_nex
         _until(lambda: hanging.played[0] > written + 3)  # silence goes on
         assert (told, speaker.underruns) == ([], 0)
         said = [np.full(960, 1_000 + number, np.int16) for number in range(10)]
+        to_say += said
         speaker.wake()
-        play(said)
         _until(lambda: bool(told) and bool((told[-1] == 1_009).any()))
     finally:
         speaker.close()
