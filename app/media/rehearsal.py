@@ -22,9 +22,9 @@ MOST_AHEAD_S = 0.5  # of the bitrate: so much more than it may be made in that t
 class Rehearsal:
     """One try. It costs the time of a second encoder while it lasts; one thread at a time."""
 
-    def __init__(self, codec: CodecPlan, rung: Rung, fps: int) -> None:
+    def __init__(self, codec: CodecPlan, rung: Rung, fps: int, *, is_repaired: bool = False) -> None:
         self.rung = rung
-        self._encoder = make_encoder(codec, rung.needs_bps, fps)
+        self._encoder = make_encoder(codec, rung.needs_bps, fps, is_repaired=is_repaired)
         self._reformatter = VideoReformatter()
         self._thinning = Thinning()
         self._began: float | None = None

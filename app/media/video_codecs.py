@@ -60,12 +60,17 @@ def limits_of(codec: CodecPlan) -> PictureLimits | None:
     return h264_profile.limits_of(codec) if _is_h264(codec) else vp8.limits_of(codec)
 
 
-def make_encoder(codec: CodecPlan, bitrate_bps: int, fps: int, *, is_screen: bool = False) -> VideoEncoder:
-    """Make the encoder of what a peer takes; MediaError where there is none."""
+def make_encoder(
+    codec: CodecPlan, bitrate_bps: int, fps: int, *, is_screen: bool = False, is_repaired: bool = False
+) -> VideoEncoder:
+    """Make the encoder of what a peer takes, who asks again for what is lost where `is_repaired`.
+
+    MediaError where there is none.
+    """
     if _is_h264(codec):
         packet_bytes = None if _mode(codec) else h264_payload.LARGEST_PAYLOAD
         return H264Encoder(bitrate_bps, fps, packet_bytes=packet_bytes, is_screen=is_screen)
-    return Vp8Encoder(bitrate_bps, fps, is_screen=is_screen)
+    return Vp8Encoder(bitrate_bps, fps, is_screen=is_screen, is_repaired=is_repaired)
 
 
 def make_packetizer(codec: CodecPlan) -> Packetizer:

@@ -58,8 +58,8 @@ class VideoSendWorker:
     numbers packets twice. `on_picture` is given each captured picture in this worker's thread; `mark` then gives the
     frame that is encoded in its stead.
 
-    `turns`: the peer turns pictures itself where it is told to; else they are turned here. `most_bps` of payload is
-    never passed.
+    `turns`: the peer turns pictures itself where it is told to; else they are turned here. `is_repaired`: it asks for
+    what is lost instead of decoding past it. `most_bps` of payload is never passed.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class VideoSendWorker:
         after: Worker | None = None,
         *,
         turns: bool = False,
+        is_repaired: bool = False,
         most_bps: int | None = None,
     ) -> None:
         self.source = source
@@ -83,6 +84,7 @@ class VideoSendWorker:
         self._outbox = outbox
         self._fps = fps
         self._turns = turns
+        self._is_repaired = is_repaired
         limits = limits_of(codec)
         self._allows = limits.allow if limits is not None else None
         bounds = (limits.bps if limits is not None else None, most_bps)
@@ -114,9 +116,9 @@ class VideoSendWorker:
 
     # From the loop's thread ---------------------------------------------------------------------------------
 
-    def sends_as(self, sender: RtpSender, codec: CodecPlan) -> bool:
-        """Whether this is the source and the codec it was made for."""
-        return (sender, codec) == (self._sender, self._codec)
+    def sends_as(self, sender: RtpSender, codec: CodecPlan, *, is_repaired: bool) -> bool:
+        """Whether this is the source, the codec and the kind of peer it was made for."""
+        return (sender, codec, is_repaired) == (self._sender, self._codec, self._is_repaired)
 
     def ask_key_frame(self) -> None:
         """Send a whole picture soon; any thread."""
@@ -240,7 +242,11 @@ class VideoSendWorker:
         self.target_bps = min(bitrate_bps, most_bitrate(rung.width, rung.height, rung.fps))
         if encoder is None:
             encoder = self._encoder = make_encoder(
-                self._codec, self.target_bps, self._fps, is_screen=self.source.is_screen
+                self._codec,
+                self.target_bps,
+                self._fps,
+                is_screen=self.source.is_screen,
+                is_repaired=self._is_repaired,
             )
         encoder.bitrate_bps = self.target_bps
         encoder.hurry(ladder.is_hurried)
@@ -278,7 +284,7 @@ class VideoSendWorker:
             self._rehearsal = None
             return
         if rehearsal is None or rehearsal.rung != rung:
-            rehearsal = self._rehearsal = Rehearsal(self._codec, rung, self._fps)
+            rehearsal = self._rehearsal = Rehearsal(self._codec, rung, self._fps, is_repaired=self._is_repaired)
         fits = rehearsal.show(frame, self._sender.media_time(at), at, bitrate_bps)
         if fits is not None:
             self._rehearsal = None

@@ -108,12 +108,12 @@ class VideoStream(RtpStream):
             self._player.on_picture = taps.far_picture
 
     def adapt(self, plan: StreamPlan) -> None:
-        before = self.sender, self.codec
+        before = self.sender, self.codec, self._is_repaired
         rtx_before = self.plan.rtx
         super().adapt(plan)
         if plan.rtx != rtx_before:
             self._rtx = self._new_rtx()
-        if (self.sender, self.codec) != before and self._capture is not None:
+        if (self.sender, self.codec, self._is_repaired) != before and self._capture is not None:
             self._stop_capture()
             self.update()
 
@@ -293,12 +293,17 @@ class VideoStream(RtpStream):
         if self._capture is not None:
             self._capture.backlog_s = waits_s
 
+    @property
+    def _is_repaired(self) -> bool:
+        """Whether the peer asks again for what is lost, RFC 4585 section 6.2.1."""
+        return self.plan.nack and self.has_rtcp
+
     def _new_rtx(self) -> RtxSender | None:
         return RtxSender() if self.plan.rtx and self.plan.nack else None
 
     def _start_capture(self) -> None:
         ready, self._ready = self._ready, None
-        if ready is not None and ready.sends_as(self.sender, self.codec):
+        if ready is not None and ready.sends_as(self.sender, self.codec, is_repaired=self._is_repaired):
             self._capture = ready
         else:
             if ready is not None:
@@ -321,6 +326,7 @@ class VideoStream(RtpStream):
             settings.fps,
             self._leaving,
             turns=turns,
+            is_repaired=self._is_repaired,
             most_bps=settings.video_kbps * 1_000 if settings.video_kbps is not None else None,
         )
         if self._allotted_bps is not None:

@@ -15,6 +15,7 @@ from av.video.frame import PictureType
 from app.media.effort import Effort
 from app.media.errors import PacketError
 from app.media.h264_profile import PictureLimits, number_of
+from app.media.movement import Movement
 from app.media.payload import PayloadPart
 from app.media.plan import CodecPlan
 from app.media.vpx import Vpx, is_available
@@ -45,16 +46,19 @@ def limits_of(codec: CodecPlan) -> PictureLimits | None:
 class Vp8Encoder:
     """Encodes frames of any size in real time; `bitrate_bps` may be changed between frames at no cost.
 
-    Another size begins with a key frame. `is_screen` tunes for text: sharp and late rather than smeared.
+    Another size begins with a key frame. `is_screen` tunes for text: sharp and late rather than smeared. `is_repaired`:
+    the peer asks for what is lost instead of decoding past it, so that pictures may build on all that came before.
     """
 
-    def __init__(self, bitrate_bps: int, fps: int, *, is_screen: bool = False) -> None:
+    def __init__(self, bitrate_bps: int, fps: int, *, is_screen: bool = False, is_repaired: bool = False) -> None:
         self.bitrate_bps = bitrate_bps
         self.name = "libvpx"
         self._fps = fps
         self._is_screen = is_screen
+        self._is_repaired = is_repaired
         self._is_hurried = False
         self._effort = Effort()
+        self._movement = Movement()
         self._vpx: Vpx | None = None
         self._configured_bps = 0
         self._ffmpeg = None if is_available() else _FfmpegVp8(fps)
@@ -72,17 +76,26 @@ class Vp8Encoder:
         if self._ffmpeg is not None:
             return self._ffmpeg.encode(frame, timestamp, self.bitrate_bps, key=key)
         if self._vpx is None or not self._vpx.can_become(frame.width, frame.height):
-            threads = _threads(frame.width, frame.height)
-            self._vpx = Vpx(frame.width, frame.height, self.bitrate_bps, threads=threads, is_screen=self._is_screen)
+            self._vpx = Vpx(
+                frame.width,
+                frame.height,
+                self.bitrate_bps,
+                threads=_threads(frame.width, frame.height),
+                is_screen=self._is_screen,
+                is_resilient=not self._is_repaired,
+            )
             self._last_pts = -1
+            self._movement = Movement()
         elif self._vpx.size != (frame.width, frame.height) or self._configured_bps != self.bitrate_bps:
             self._vpx.configure(frame.width, frame.height, self.bitrate_bps)
         self._configured_bps = self.bitrate_bps
-        is_quick = self._is_hurried or (self._effort.is_easy and not self._is_screen)
+        is_quick = self._is_hurried or self._effort.is_easy
         self._vpx.set_speed(QUICK_SPEED if is_quick else SPEED)
         self._last_pts = max(timestamp, self._last_pts + 1)
         data, is_key = self._vpx.encode(frame, self._last_pts, CLOCK_RATE // self._fps, key=key)
-        self._effort.follow(self._vpx.quantizer)
+        if not self._is_screen:
+            self._movement.see(frame, self._last_pts)
+            self._effort.follow(self._vpx.quantizer, is_calm=self._movement.is_calm)
         return data, is_key
 
 

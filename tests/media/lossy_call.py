@@ -175,8 +175,8 @@ def _without_threads() -> Iterator[list[_Player]]:
     with (
         patch.object(video_stream, "VideoSendWorker", _Capture),
         patch.object(video_stream, "VideoPlayWorker", player),
-        patch.object(video_send, "make_encoder", lambda codec, bps, fps, is_screen: _Encoder(bps)),
-        patch.object(rehearsal, "make_encoder", lambda codec, bps, fps: _Encoder(bps)),
+        patch.object(video_send, "make_encoder", lambda codec, bps, fps, **how: _Encoder(bps)),
+        patch.object(rehearsal, "make_encoder", lambda codec, bps, fps, **how: _Encoder(bps)),
     ):
         yield players
 

@@ -169,7 +169,7 @@ def test_pictures_that_are_left_out_give_the_next_one_no_more_bits(monkeypatch: 
             times.append(timestamp)
             return super().encode(frame, timestamp, key=key)
 
-    monkeypatch.setattr("app.media.video_send.make_encoder", lambda codec, bps, fps, is_screen: Noted(bps, fps))
+    monkeypatch.setattr("app.media.video_send.make_encoder", lambda codec, bps, fps, **how: Noted(bps, fps))
     sending = Sending(Film())
     sending.show(5)
     sending.worker.backlog_s = 1.0
@@ -178,6 +178,27 @@ def test_pictures_that_are_left_out_give_the_next_one_no_more_bits(monkeypatch: 
     assert len(sending.show(5)) == 5
     sending.stop()
     assert np.diff(times) == pytest.approx(3_000, abs=100)
+
+
+@pytest.mark.parametrize("nack", [False, True])
+async def test_only_a_peer_that_asks_for_what_is_lost_gets_pictures_that_need_all_before_them(
+    monkeypatch: pytest.MonkeyPatch, nack: bool
+) -> None:
+    told: list[bool] = []
+
+    class Noted(Vp8Encoder):
+        def __init__(self, bps: int, fps: int, *, is_screen: bool, is_repaired: bool) -> None:
+            told.append(is_repaired)
+            super().__init__(bps, fps, is_screen=is_screen, is_repaired=is_repaired)
+
+    monkeypatch.setattr("app.media.video_send.make_encoder", lambda codec, bps, fps, **how: Noted(bps, fps, **how))
+    async with two_ends((replace(QUIET, width=320, height=240), QUIET)) as (caller, callee):
+        await secure(caller, callee)
+        for end in (caller, callee):
+            end.session.configure([video(nack=nack)])
+            end.session.start_sending()
+        await eventually(lambda: bool(told))
+        assert told[0] == nack
 
 
 def test_a_peer_with_a_small_decoder_gets_small_pictures() -> None:

@@ -24,6 +24,7 @@ from app.media.vp8 import (
     limits_of,
     read_payload,
 )
+from tests.lab.film import psnr_db
 
 
 def noisy(frame: av.VideoFrame, seed: int) -> av.VideoFrame:
@@ -50,6 +51,49 @@ def test_a_key_frame_is_made_on_demand_and_tells_its_size() -> None:
     kinds = [encoder.encode(pattern.draw(number, 0), number * 3_000, key=number == 5) for number in range(8)]
     assert [is_key for _, is_key in kinds] == [number in (0, 5) for number in range(8)]
     assert key_frame_size(kinds[5][0]) == (320, 240)
+
+
+TURNING = 63  # the picture of `swaying` in which least moves
+
+
+def swaying(count: int) -> list[av.VideoFrame]:
+    """A texture before which another one sways, so that what was hidden comes into sight again."""
+    dice = np.random.default_rng(3)
+    ground, thing = (dice.integers(40, 200, size).repeat(4, 0).repeat(4, 1) for size in ((45, 80), (20, 20)))
+    pictures = []
+    for number in range(count):
+        picture = np.full((270, 320), 128, np.uint8)
+        picture[:180] = ground
+        left = 120 + round(100 * np.sin(number / 8))
+        picture[50:130, left : left + 80] = thing
+        pictures.append(av.VideoFrame.from_ndarray(picture, format="yuv420p"))
+    return pictures
+
+
+def test_who_asks_for_what_is_lost_gets_pictures_that_build_on_more_than_the_last_one() -> None:
+    likeness = []
+    for is_repaired in (False, True):
+        encoder, decoder = Vp8Encoder(400_000, 30, is_repaired=is_repaired), Vp8Decoder()
+        seen = []
+        for number, picture in enumerate(swaying(150)):
+            data, _ = encoder.encode(picture, number * 3_000, key=False)
+            seen += [how_alike(picture, one) for one in decoder.decode(data)]
+        likeness.append(sum(seen[60:]) / len(seen[60:]))
+    assert likeness[1] > likeness[0] + 0.5
+
+
+def test_who_decodes_past_a_gap_sees_the_pictures_behind_it() -> None:
+    encoder, decoder = Vp8Encoder(2_000_000, 30), Vp8Decoder()
+    for number, picture in enumerate(swaying(70)):
+        data, _ = encoder.encode(picture, number * 3_000, key=False)
+        seen = decoder.decode(data) if number != TURNING else []
+        if number > TURNING:
+            assert how_alike(picture, seen[0]) > 25
+
+
+def how_alike(one: av.VideoFrame, other: av.VideoFrame) -> float:
+    """Compare the upper part, in dB."""
+    return psnr_db(one.to_ndarray()[:180], other.to_ndarray()[:180])
 
 
 def test_the_size_may_change_and_begins_with_a_key_frame() -> None:
