@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -107,6 +108,7 @@ class ChannelSession:
         self._speaking: Speaking | None = None
         self._ends: set[asyncio.TimerHandle] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when it wakes us
         self._is_ready, self._is_closed, self._was_wanted = True, False, False
         self._volume, self._is_muted, self._ducking = 1.0, False, 1.0
         self._packets_sent = self._packets_received = self._refused = 0
@@ -346,7 +348,8 @@ class ChannelSession:
                         f"{name} talks in a format that Parley cannot play (payload type {burst.unknown})."
                     )
                     self._on_change()
-        self.handle_timeout()
+        if talker is None or self._talkers.has_events or now >= self._due:
+            self.handle_timeout()  # else in time: a packet of a burst that goes on only postpones what it would do
 
     def _finish_heard(self, ssrc: int, burst: HeardBurst) -> None:
         self._look(ssrc, burst)
@@ -421,6 +424,7 @@ class ChannelSession:
             self._timer = None
         clocked = (self._talkers, self._talking, self._heard, self._notices)
         due = min((each for one in clocked if (each := one.next_timeout()) is not None), default=None)
+        self._due = math.inf if due is None else due
         if due is not None and not self._is_closed:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self.handle_timeout)
 

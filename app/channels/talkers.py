@@ -14,6 +14,7 @@ back, handed in.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -117,6 +118,7 @@ class Talkers:
         self._own_ssrcs: dict[int, None] = {}
         self._names: dict[bytes, str] = {}
         self._events: deque[TalkerEvent] = deque(maxlen=MOST_EVENTS)
+        self._nothing_until = 0.0  # `handle_timeout` has nothing to do before: packets only postpone what it does
         self.last: BurstEnded | None = None
         self.own = self.stray = self.refused = 0
 
@@ -196,6 +198,8 @@ class Talkers:
 
     def handle_timeout(self, now: float) -> None:
         """End what has been silent, or has gone on, for too long."""
+        if now < self._nothing_until:
+            return
         for burst in [one for one in self._bursts.values() if now >= one.heard_at + SILENCE_S]:
             self._end(burst, Ending.SILENT, burst.heard_at + SILENCE_S)
         for ssrc in [ssrc for ssrc, burst in self._overlong.items() if now >= burst.heard_at + SILENCE_S]:
@@ -207,6 +211,8 @@ class Talkers:
                 _bound(self._overlong, MOST_TALKERS)
         for ssrc in [ssrc for ssrc, (ended, _) in self._ended.items() if now - ended.at > REMEMBER_ENDED_S]:
             del self._ended[ssrc]
+        forgotten = [ended.at + REMEMBER_ENDED_S for ended, _ in self._ended.values()]
+        self._nothing_until = min((*forgotten, self.next_timeout() or math.inf), default=math.inf)
 
     def next_timeout(self) -> float | None:
         """Tell when `handle_timeout` has something to do; None: when another packet has come."""
@@ -214,6 +220,11 @@ class Talkers:
         if self._longest_s is not None:
             due += [burst.talker.began_at + self._longest_s for burst in self._bursts.values()]
         return min(due, default=None)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `take_events` has something to give."""
+        return bool(self._events)
 
     def take_events(self) -> list[TalkerEvent]:
         """Give what happened since the last time, the latest MOST_EVENTS of it."""
@@ -243,6 +254,7 @@ class Talkers:
             return None
         self._ended.pop(packet.ssrc, None)
         burst = self._bursts[packet.ssrc] = _Burst(talker, packet.sequence)
+        self._nothing_until = 0.0
         self._replace_others(burst, now)
         self._events.append(BurstBegan(talker))
         return burst
@@ -293,6 +305,7 @@ class Talkers:
         ended = BurstEnded(burst.talker, at, ending)
         self._ended.pop(ssrc, None)
         self._ended[ssrc] = ended, burst.sequence
+        self._nothing_until = 0.0
         _bound(self._ended, MOST_ENDED)
         self.last = ended
         self._events.append(ended)
