@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
@@ -25,6 +26,9 @@ from ui.widgets.rail import Rail
 from ui.widgets.shell import Shell
 from ui.widgets.toast import Toasts
 
+if TYPE_CHECKING:
+    from ui.panels.diagnostics import DiagnosticsPane
+
 _GATHER_MS = 400
 
 
@@ -41,7 +45,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(480, 520)
         self.resize(1320, 820)
         self.context = context
-        self._pane: QWidget | None = None
+        self._pane: DiagnosticsPane | None = None
         self._settings: QWidget | None = None
         self._stage_call: str | None = None
         self._missing: list[str] = []
@@ -187,7 +191,7 @@ class MainWindow(QMainWindow):
         export_mission_dialog(self.context, self, mission_id)
 
     def toggle_pane(self) -> None:
-        """Open or close diagnostics."""
+        """Open diagnostics, at the tab that goes with what is on the stage, or close them."""
         if self._pane is None:
             from ui.panels.diagnostics import DiagnosticsPane
 
@@ -196,6 +200,8 @@ class MainWindow(QMainWindow):
             pane.check_wanted.connect(self.open_network_check)
             self._pane = pane
             self.shell.set_pane(pane)
+        if not self.shell.pane_open:
+            self._pane.look_at(channels=self.channels.shown)
         self._show_pane(not self.shell.pane_open)
 
     def _show_pane(self, on: bool) -> None:

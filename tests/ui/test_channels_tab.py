@@ -38,6 +38,34 @@ def test_without_channels_it_says_what_will_be_there(tab: ChannelsTab, engine: R
     assert engine.names() == []
 
 
+def test_diagnose_opens_the_tab_of_what_is_on_the_stage_and_its_name_is_whole_at_480_pixels(
+    window: MainWindow, tell: Tell, qtbot: QtBot
+) -> None:
+    tell(scenes.missions())
+    window.resize(480, 700)
+    window.rail.chosen.emit("channels")
+    window.rail.chosen.emit("diagnose")
+    pane = window.findChild(DiagnosticsPane)
+    assert pane is not None
+    assert pane.tabs.currentWidget() is pane.channels
+    qtbot.waitUntil(pane.isVisible)
+    bar = pane.tabs.tabBar()
+    assert bar.tabRect(bar.count() - 1).right() <= bar.width()
+    window.rail.chosen.emit("diagnose")
+    window.rail.chosen.emit("people")
+    window.rail.chosen.emit("diagnose")
+    assert pane.tabs.currentWidget() is pane.path
+    pane.tabs.setCurrentWidget(pane.quality)
+    window.rail.chosen.emit("diagnose")
+    window.rail.chosen.emit("channels")
+    window.rail.chosen.emit("diagnose")
+    assert pane.tabs.currentWidget() is pane.channels
+    window.rail.chosen.emit("diagnose")
+    window.rail.chosen.emit("people")
+    window.rail.chosen.emit("diagnose")
+    assert pane.tabs.currentWidget() is pane.quality
+
+
 def test_each_channel_shows_its_carrier_cost_and_talkers(
     tab: ChannelsTab, engine: Recorder, tell: Tell, qtbot: QtBot
 ) -> None:

@@ -62,6 +62,7 @@ class DiagnosticsPane(QWidget):
         self.channels = ChannelsTab(context)
         self.tabs.addTab(self.channels, "Channels")
         box.addWidget(self.tabs, 1)
+        self._of_calls: QWidget = self.path
         self._late = QTimer(self)
         self._late.setSingleShot(True)
         self._late.setInterval(250)
@@ -71,10 +72,16 @@ class DiagnosticsPane(QWidget):
         self.tabs.currentChanged.connect(lambda number: self.refresh())
         self.refresh()
 
+    def look_at(self, *, channels: bool) -> None:
+        """Bring the tab of channels, or the one of calls that was seen last."""
+        self.tabs.setCurrentWidget(self.channels if channels else self._of_calls)
+
     def refresh(self) -> None:
         """Show the subject as it is now, in the tab that is seen."""
         record = self._context.book.subject
         shown = self.tabs.currentWidget()
+        if shown is not self.channels:
+            self._of_calls = shown
         self.title.setText("Channels" if shown is self.channels else self._title(record))
         self.signalling.show_call(record)
         if shown is self.path:

@@ -213,7 +213,7 @@ QHeaderView {{ background: transparent; }}
 QHeaderView::section {{ background: transparent; color: {t.muted}; border: none; border-bottom: 1px solid {t.line};
     padding: 5px 4px; font-size: 12px; font-weight: 400; }}
 QTabBar {{ background: transparent; }}
-QTabBar::tab {{ background: transparent; color: {t.muted}; padding: 12px 10px 10px 10px; margin-right: 8px;
+QTabBar::tab {{ background: transparent; color: {t.muted}; padding: 12px 9px 10px 9px; margin-right: 2px;
     border: none; border-bottom: 3px solid transparent; font-size: 14px; }}
 QTabBar::tab:selected {{ color: {t.text}; font-weight: 600; border-bottom-color: {t.accent}; }}
 QTabBar::tab:hover {{ color: {t.text}; }}
