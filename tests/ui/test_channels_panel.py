@@ -190,6 +190,28 @@ def test_the_list_marks_the_mission_that_is_looked_at_also_when_another_way_led_
     assert row.mission == missions.STADIUM
 
 
+def test_a_look_at_a_person_leaves_the_mark_on_the_mission(
+    panel: ChannelsPanel, window: MainWindow, theme: Theme, qtbot: QtBot
+) -> None:
+    column = window.column.channels
+
+    def marked() -> list[bool]:
+        picture = column.view.viewport().grab().toImage()
+        areas = [column.row_area(key) for key in (missions.HARBOUR, missions.STADIUM, "person:n-Front desk")]
+        colours = [picture.pixelColor(area.left() + 12, area.center().y()).name() for area in areas]
+        return [colour == theme.tokens.accent_soft for colour in colours]
+
+    assert marked() == [True, False, False]
+    qtbot.mouseClick(column.view.viewport(), LEFT, pos=column.row_area("person:n-Front desk").center())
+    assert marked() == [True, False, False]
+    row = column.current_row()  # the keyboard goes on from there
+    assert row is not None
+    assert row.title == "Front desk"
+    qtbot.keyClick(column.view, Qt.Key.Key_Home)
+    qtbot.mouseClick(column.view.viewport(), LEFT, pos=column.row_area(missions.STADIUM).center())
+    assert marked() == [False, True, False]
+
+
 def test_cards_flow_and_nothing_is_cut_at_480_pixels(
     panel: ChannelsPanel, window: MainWindow, theme: Theme, tell: Tell, qtbot: QtBot
 ) -> None:

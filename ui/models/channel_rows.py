@@ -14,7 +14,10 @@ HEADING, MISSION, OPEN, PERSON, NOTE = "heading", "mission", "open", "person", "
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
-    """One line. `key` tells rows apart through changes; `tone` colours the second line: plain, good, warn or bad."""
+    """One line. `key` tells rows apart through changes; `tone` colours the second line: plain, good, warn or bad.
+
+    `is_shown`: this mission's cards are on the stage.
+    """
 
     kind: str
     key: str
@@ -23,6 +26,7 @@ class ChannelRow:
     tone: str = "plain"
     mission: str = ""
     person: PersonHere | None = None
+    is_shown: bool = False
 
     @property
     def is_heading(self) -> bool:
@@ -38,7 +42,7 @@ class ChannelRow:
         return f"{self.title}: {self.subtitle}" if self.subtitle else None
 
     def spoken(self) -> str:
-        return f"{self.title}, {self.subtitle}" if self.subtitle else self.title
+        return ", ".join(part for part in (self.title, "shown" if self.is_shown else "", self.subtitle) if part)
 
 
 class ChannelRowsModel(RowsModel[ChannelRow]):
@@ -66,7 +70,9 @@ def build_rows(
     """Give the rows; `people` are those of the chosen mission, `wanted` is what was typed to search for."""
     wanted = wanted.strip().casefold()
     rows = [ChannelRow(HEADING, "heading:missions", "Missions")]
-    rows.extend(_mission(mission, wall) for mission in missions if wanted in mission.name.casefold())
+    shown = chosen.id if chosen is not None else None
+    found_missions = (mission for mission in missions if wanted in mission.name.casefold())
+    rows.extend(_mission(mission, wall, is_shown=mission.id == shown) for mission in found_missions)
     rows.append(ChannelRow(OPEN, "open", "Open a mission", "file, QR code or link"))
     if chosen is None:
         return rows
@@ -85,13 +91,13 @@ def build_rows(
     return rows
 
 
-def _mission(mission: MissionInfo, wall: float) -> ChannelRow:
+def _mission(mission: MissionInfo, wall: float, *, is_shown: bool) -> ChannelRow:
     line, tone = channel_words.mission_line(mission, wall), "bad" if mission.problem else "plain"
     talking = [channel for channel in mission.channels if channel.joined and channel.talkers]
     if talking and not mission.problem:
         name = channel_words.talker_name(talking[0].talkers[0])
         line, tone = f"{name} talks on {talking[0].name}", "good"
-    return ChannelRow(MISSION, mission.id, mission.name, line, tone, mission.id)
+    return ChannelRow(MISSION, mission.id, mission.name, line, tone, mission.id, is_shown=is_shown)
 
 
 def _person(person: PersonHere, names: dict[str, str], wall: float) -> ChannelRow:

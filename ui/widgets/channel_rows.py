@@ -29,6 +29,9 @@ class ChannelRowDelegate(FaceRowDelegate):
     def has_button(self, row: ChannelRow) -> bool:
         return row.can_dismiss
 
+    def is_marked(self, option: QStyleOptionViewItem, row: ChannelRow) -> bool:
+        return row.is_shown  # whoever looks at a person's row still looks at the mission
+
     def words(self, row: ChannelRow) -> RowWords:
         tokens = self.theme.tokens
         gone = row.person is not None and row.person.gone

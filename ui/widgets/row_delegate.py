@@ -48,6 +48,10 @@ class FaceRowDelegate(QStyledItemDelegate):
     def has_button(self, row: Any) -> bool:
         raise NotImplementedError
 
+    def is_marked(self, option: QStyleOptionViewItem, row: Any) -> bool:
+        """Tell whether a row stands out as what is shown: the one that was chosen last, in most lists."""
+        return bool(option.state & QStyle.StateFlag.State_Selected)
+
     def words(self, row: Any) -> RowWords:
         raise NotImplementedError
 
@@ -89,7 +93,7 @@ class FaceRowDelegate(QStyledItemDelegate):
         if self.is_heading(row):
             paint_heading(painter, area, row.title, self.theme.tokens)
             return
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        selected = self.is_marked(option, row)
         hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
         ground = self._paint_ground(painter, area.adjusted(6, 1, -6, -1), option, selected, hovered)
         face = QRectF(area.left() + 20, area.center().y() - 18, 36, 36)
@@ -111,7 +115,7 @@ class FaceRowDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(ground))
             painter.drawRoundedRect(inner, 10, 10)
-        if option.state & QStyle.StateFlag.State_HasFocus and selected:
+        if option.state & QStyle.StateFlag.State_HasFocus and option.state & QStyle.StateFlag.State_Selected:
             painter.setPen(QPen(QColor(tokens.accent), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(inner.adjusted(1, 1, -1, -1), 9, 9)
