@@ -175,7 +175,7 @@ class ChannelsPanel(QStackedWidget):
             self.grid.arrange()
 
     def _card(self, channel: ChannelInfo) -> ChannelCard:
-        card = ChannelCard(self._context.theme, channel)
+        card = ChannelCard(self._context.theme, channel, self._inside)
         key, ask = channel.id, self._context.ask
         card.pressed.connect(lambda: self.press(key))
         card.released.connect(lambda: self.release(key))
@@ -236,8 +236,9 @@ class ChannelsPanel(QStackedWidget):
             menu.popup(below.mapToGlobal(QPoint(0, below.height())))
 
     def leave_field(self) -> bool:
-        """Take back what is asked here, else the focus from what has it, so that Space talks; tell whether any was."""
-        if self.head.keep_quiet() or self.bursts.clear.take_back():
+        """Close what is open here, else take the focus from what has it: Space talks. Tell whether there was any."""
+        drawers = (card.sound.put_away for card in self._cards.values())
+        if any(close() for close in (self.head.keep_quiet, self.bursts.clear.take_back, *drawers)):
             return True
         focus = self.focusWidget()
         if focus is None or focus is self or not focus.hasFocus():

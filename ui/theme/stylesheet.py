@@ -178,6 +178,7 @@ QPushButton[look="onToast"] {{ background: transparent; color: {t.background}; b
     padding: 4px 10px; }}
 QPushButton[look="onToast"]:hover, QPushButton[look="onToast"]:focus {{ border-color: {t.background}; }}
 QFrame[look="toast"] QToolButton:hover {{ background: {t.muted}; }}
+QFrame[look="drawer"] {{ background: {t.background}; border: 2px solid {t.line_strong}; border-radius: 16px; }}
 QFrame[look="line"] {{ background: {t.line}; max-height: 1px; border: none; }}
 {tones}
 """

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QMenu,
-    QSlider,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -24,13 +24,13 @@ from ui.channel_words import MODE_SHORT, MODES
 from ui.plain_tips import plain_tip
 from ui.theme.icons import icon
 from ui.theme.manager import Theme
-from ui.widgets.basics import button, icon_button, label, restyle
+from ui.widgets.basics import icon_button, label, restyle
+from ui.widgets.channel_sound import ChannelSound
 from ui.widgets.chip_row import ChipRow
 from ui.widgets.elided import ElidedLabel
 from ui.widgets.talk_button import TalkButton
 
 _NOTICE_S = 6.0  # a refusal is said for as long; then the card says again what can be done
-_SETTLE_MS = 80  # a slider that is dragged asks for its newest place only
 
 
 class ChannelCard(QFrame):
@@ -46,7 +46,8 @@ class ChannelCard(QFrame):
     primary_wanted = Signal()
     chosen = Signal()
 
-    def __init__(self, theme: Theme, info: ChannelInfo) -> None:
+    def __init__(self, theme: Theme, info: ChannelInfo, over: QWidget) -> None:
+        """`over`: the widget that the card stands in somewhere, for what floats below the card."""
         super().__init__()
         self.setObjectName("channelCard")
         self.setProperty("look", "channelCard")
@@ -72,7 +73,11 @@ class ChannelCard(QFrame):
         box.addWidget(self.chips)
         box.addStretch(1)
         box.addWidget(self._tools())
-        box.addWidget(self._sound())
+        self.sound = ChannelSound(info, self.tune)
+        self.sound.volume_wanted.connect(self.volume_wanted)
+        self.sound.pan_wanted.connect(self.pan_wanted)
+        self.sound.leave_wanted.connect(lambda: self.join_wanted.emit(False))
+        self.sound.float_below(self, over)
         theme.changed.connect(self._tint)
 
     # What it is built of ------------------------------------------------------------------------------------------
@@ -83,7 +88,7 @@ class ChannelCard(QFrame):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         self.mute = self._tool("channelMute", "volume", self._mute_clicked)
-        self.tune = self._tool("channelTune", "sliders", self._tune_clicked)
+        self.tune = self._tool("channelTune", "sliders")
         self.primary = self._tool("channelPrimary", "star", self._primary_clicked)
         self.recent = self._tool("channelRecent", "history", self.chosen.emit)
         self.mode = QToolButton()
@@ -100,8 +105,8 @@ class ChannelCard(QFrame):
         row.addWidget(self.mode)
         return tools
 
-    def _tool(self, name: str, icon_name: str, clicked: object) -> QToolButton:
-        made = icon_button(self._theme, icon_name, name, name, clicked, size=18)  # type: ignore[arg-type]
+    def _tool(self, name: str, icon_name: str, clicked: Callable[[], object] | None = None) -> QToolButton:
+        made = icon_button(self._theme, icon_name, name, name, clicked, size=18)
         made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         return made
 
@@ -120,40 +125,6 @@ class ChannelCard(QFrame):
         menu.setToolTipsVisible(True)
         return menu
 
-    def _sound(self) -> QWidget:
-        """The part that opens below: volume, where it is heard, and leaving."""
-        self.sound = QWidget()
-        self.sound.setObjectName("channelSound")
-        box = QVBoxLayout(self.sound)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(2)
-        self._volume_words = label("", "small")
-        self.volume = self._slider("channelVolume", 0, 150)
-        self.volume.valueChanged.connect(self._sound_moved)
-        self._pan_words = label("", "small")
-        self.pan = self._slider("channelPan", -100, 100)
-        self.pan.valueChanged.connect(self._sound_moved)
-        for words, slider in ((self._volume_words, self.volume), (self._pan_words, self.pan)):
-            box.addWidget(words)
-            box.addWidget(slider)
-        self.leave = button("Leave this channel", "channelLeave", lambda: self.join_wanted.emit(False), look="link")
-        self.leave.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        box.addWidget(self.leave, 0, Qt.AlignmentFlag.AlignLeft)
-        self.sound.hide()
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
-        self._settle.timeout.connect(self._send_sound)
-        return self.sound
-
-    def _slider(self, name: str, least: int, most: int) -> QSlider:
-        made = QSlider(Qt.Orientation.Horizontal)
-        made.setObjectName(name)
-        made.setRange(least, most)
-        made.setPageStep(10)
-        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        return made
-
     # What is shown ------------------------------------------------------------------------------------------------
 
     def show_channel(self, info: ChannelInfo, key: str, *, chosen: bool, now: float | None, wall: float) -> None:
@@ -167,8 +138,6 @@ class ChannelCard(QFrame):
         self.tick(now, wall)
         for part in (self.mute, self.tune, self.primary, self.recent, self.mode):
             part.setVisible(info.joined or part is self.recent)
-        if not info.joined:
-            self.sound.hide()
         self._say(self.mute, f"Unmute {info.name}" if info.muted else f"Mute {info.name}")
         self._say(self.tune, f"Volume and side of {info.name}, leave it")
         primary = f"{info.name} is the primary channel" if info.primary else f"Make {info.name} the primary channel"
@@ -179,7 +148,7 @@ class ChannelCard(QFrame):
         self._say(self.mode, f"How to talk on {info.name}: {MODES[info.talk_mode][0].lower()}")
         self._modes[info.talk_mode].setChecked(True)
         self.mode.setVisible(info.joined and not info.why_mute)
-        self._show_sound(info)
+        self.sound.show_channel(info)
         self._tint()
 
     def tick(self, now: float | None, wall: float) -> None:
@@ -200,22 +169,6 @@ class ChannelCard(QFrame):
     def key_went_down(self) -> None:
         """Somebody tries to talk: a refusal in the same words as before is said again."""
         self._notice_from = time.monotonic()
-
-    def _show_sound(self, info: ChannelInfo) -> None:
-        if not (self.volume.isSliderDown() or self.pan.isSliderDown() or self._settle.isActive()):
-            for slider, value in ((self.volume, info.volume), (self.pan, info.pan)):
-                blocked = slider.blockSignals(True)
-                slider.setValue(round(value * 100))
-                slider.blockSignals(blocked)
-        self._say_sound()
-
-    def _say_sound(self) -> None:
-        pan = self.pan.value()
-        side = "in the middle" if pan == 0 else f"{abs(pan)} % {'left' if pan < 0 else 'right'}"
-        self._volume_words.setText(f"Volume {self.volume.value()} %")
-        self._pan_words.setText(f"Heard {side}")
-        self.volume.setAccessibleName(f"Volume of {self.info.name}")
-        self.pan.setAccessibleName(f"Left or right for {self.info.name}, {side}")
 
     def _say(self, part: QWidget, words: str) -> None:
         part.setAccessibleName(words)
@@ -252,23 +205,9 @@ class ChannelCard(QFrame):
     def _mute_clicked(self) -> None:
         self.mute_wanted.emit(not self.info.muted)
 
-    def _tune_clicked(self) -> None:
-        self.sound.setVisible(not self.sound.isVisible())
-
     def _primary_clicked(self) -> None:
         if not self.info.primary:
             self.primary_wanted.emit()
-
-    def _sound_moved(self) -> None:
-        self._say_sound()
-        if not self._settle.isActive():
-            self._settle.start()
-
-    def _send_sound(self) -> None:
-        if self.volume.value() != round(self.info.volume * 100):
-            self.volume_wanted.emit(self.volume.value() / 100)
-        if self.pan.value() != round(self.info.pan * 100):
-            self.pan_wanted.emit(self.pan.value() / 100)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
