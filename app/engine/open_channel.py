@@ -20,7 +20,7 @@ from app.channels.mission_parts import TxAudio
 from app.engine.channel_desk import ChannelDesk
 from app.engine.errors import EngineError
 from app.engine.mission_store import KeptChannel
-from app.events import CallRule, Carrier, ChannelFigures, ChannelId, ChannelInfo, ChannelLink, TalkMode
+from app.events import CallRule, Carrier, ChannelFigures, ChannelId, ChannelInfo, ChannelLink, LastTalker, TalkMode
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class OpenChannel:
         self._link: Link | None = None
         self._problem = ""  # why it could not be joined
         self._held_back: CallRule | None = None
+        self._last: LastTalker | None = None  # before it was left
         self._changing = asyncio.Lock()
 
     @property
@@ -110,6 +111,7 @@ class OpenChannel:
             try:
                 await session.close()
             finally:
+                self._last = session.snapshot().last or self._last
                 await self._host.desk.remove(session)
 
     def network_changed(self) -> None:
@@ -179,6 +181,7 @@ class OpenChannel:
             why_mute=why_mute(self._audio),
             joined=kept.joined,
             link=ChannelLink(Carrier.NONE, up=False, limited=False, words=words),
+            last=self._last,
             here=here,
             volume=kept.volume,
             muted=kept.muted,
@@ -201,6 +204,6 @@ class OpenChannel:
             armed=now.armed,
             waiting=now.waiting,
             notice=now.notice,
-            last=now.last,
+            last=now.last or self._last,
             grade=session.figures().grade,
         )

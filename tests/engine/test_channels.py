@@ -283,6 +283,11 @@ async def test_who_presses_the_key_is_heard_and_seen_to_talk(tmp_path: Path) -> 
         await at_ben.first(PlaybackChanged, lambda event: event.burst_id is None)
         await ben.channels.clear_bursts()
         assert await ben.channels.bursts() == ()
+        await ada.channels.leave(alpha)
+        await ada.channels.join(alpha)
+        last = (await ada.channels.list())[0].channels[0].last
+        assert last is not None
+        assert last.own
     sound = read_wav(heard)
     assert share_at(sound, 440.0) > 0.3  # however busy the machine is: noise has a hundredth
 
