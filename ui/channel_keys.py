@@ -6,6 +6,7 @@ in a field that is written in or on a control that Space itself works on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
@@ -55,6 +56,7 @@ class TalkKeys(QObject):
         self._press, self._release = press, release
         self._held: dict[int, Callable[[], object]] = {}  # by key: what ends it
         self._ending: dict[int, QTimer] = {}
+        self._let_up: dict[int, float] = {}  # by key: when it came up that had not gone down here
         self._watched: QWidget | None = None
         self._watch = QTimer(self)  # a menu or another window may take the keyboard without the focus going anywhere
         self._watch.setInterval(_WATCH_MS)
@@ -120,7 +122,9 @@ class TalkKeys(QObject):
         key = event.key()
         if event.type() is QEvent.Type.KeyPress:
             return self._key_down(event, watched)
-        if event.type() is QEvent.Type.KeyRelease and key in self._held:
+        if event.type() is QEvent.Type.KeyRelease and key not in self._held:
+            self._let_up = {key: time.monotonic()}
+        elif event.type() is QEvent.Type.KeyRelease:
             if not event.isAutoRepeat() and key not in self._ending:
                 ending = self._ending[key] = QTimer(self)
                 ending.setSingleShot(True)
@@ -139,6 +143,8 @@ class TalkKeys(QObject):
             return True
         if event.modifiers() not in _PLAIN:
             return False
+        if time.monotonic() - self._let_up.get(key, -1.0) < _REPEAT_MS / 1000:
+            return key in _FUNCTION  # it was down before the keyboard came here, and only repeats
         if isinstance(watched, TalkButton) and key in _BUTTON_KEYS:
             if not event.isAutoRepeat():
                 watched.hold()

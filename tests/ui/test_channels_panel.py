@@ -421,6 +421,23 @@ def test_space_from_the_list_talks_and_from_a_focused_button_presses_it(
     qtbot.waitUntil(lambda: given(engine)[3:] == [("release", (SHORE,))])
 
 
+def test_a_key_that_was_down_before_the_window_had_the_keyboard_begins_nothing(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    focus = focused(window)
+    for _ in range(3):  # X11 goes on repeating it here, as let go and pressed again
+        repeat(focus, Qt.Key.Key_F2, False)
+    qtbot.keyRelease(focus, Qt.Key.Key_F2)
+    later = time.monotonic() + 0.1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    qtbot.keyPress(focus, Qt.Key.Key_F3)
+    qtbot.keyPress(focus, Qt.Key.Key_F2)
+    qtbot.waitUntil(lambda: given(engine) == [("press", (SHORE, False)), ("press", (BOATS, False))])
+    qtbot.keyRelease(focus, Qt.Key.Key_F2)
+    qtbot.keyRelease(focus, Qt.Key.Key_F3)
+    qtbot.waitUntil(lambda: len(given(engine)) == 4)
+
+
 def test_what_takes_the_keyboard_or_the_panel_away_ends_the_burst(
     panel: ChannelsPanel, window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
 ) -> None:
@@ -658,6 +675,20 @@ def test_ones_own_place_and_status_and_the_rule_for_calls(panel: ChannelsPanel, 
     own.set_place.click()
     assert "degrees north" in own.answer.text()
     assert own.place.property("wrong") is True
+
+
+def test_the_way_to_hide_ones_place_moves_no_other_button(panel: ChannelsPanel, tell: Tell) -> None:
+    own = panel.own
+
+    def places() -> list[object]:
+        QApplication.processEvents()
+        return [each.geometry() for each in (own.set_status, own.set_place, own.status, own.place, own.follow)]
+
+    before = places()
+    assert own.set_status.width() == own.set_place.width()
+    tell(MissionsChanged((missions.harbour(own_place=(54.3, 10.1)),)))
+    assert own.clear_place.isVisible()
+    assert places() == before
 
 
 @pytest.mark.parametrize(

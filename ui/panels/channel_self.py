@@ -6,7 +6,7 @@ import asyncio
 import re
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QBoxLayout, QFrame, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.events import CallRule, MissionInfo
 from ui.channel_words import RULES
@@ -83,12 +83,11 @@ class ChannelSelf(QFrame):
             caption.setBuddy(field)
             grid.addWidget(caption, row, 0)
             grid.addWidget(field, row, 1)
-        grid.addWidget(self.set_status, 0, 2)
-        both = QHBoxLayout()
-        both.setSpacing(8)
-        both.addWidget(self.set_place)
-        both.addWidget(self.clear_place)
-        grid.addLayout(both, 1, 2)
+        room = self.clear_place.sizePolicy()
+        room.setRetainSizeWhenHidden(True)  # or the buttons above it would grow when it comes
+        self.clear_place.setSizePolicy(room)
+        for row, told in enumerate((self.set_status, self.set_place, self.clear_place)):
+            grid.addWidget(told, row, 2)
         grid.setColumnStretch(1, 1)
         grid.addWidget(self.follow, 2, 1, Qt.AlignmentFlag.AlignLeft)
         self.answer = label("", "small", "ownAnswer", wrap=True)
