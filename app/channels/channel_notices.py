@@ -11,10 +11,9 @@ from app.channels.talking import NOTICE_S, duration_words
 
 
 class ChannelNotices:
-    """One channel's. `longest_s`: as long as the mission lets anybody be heard; `trouble`: with a talker's codec."""
+    """One channel's. `longest_s`: as long as the mission lets anybody be heard."""
 
     def __init__(self, longest_s: float | None) -> None:
-        self.trouble = ""
         self._longest_s = longest_s
         self._overlong = ""
         self._aged = ""
@@ -24,7 +23,7 @@ class ChannelNotices:
     @property
     def words(self) -> str:
         """One sentence, or ""."""
-        return self._overlong or self._aged or self.trouble
+        return self._overlong or self._aged
 
     def aged(self, error: AgeError, now: float) -> bool:
         """Learn of a datagram that was refused for its age; gives whether that says something new."""

@@ -343,10 +343,6 @@ class ChannelSession:
             elif burst.unknown is not None:
                 self._refused += 1
                 if was_unknown is None:
-                    name = talker.alias or "Somebody"
-                    self._notices.trouble = (
-                        f"{name} talks in a format that Parley cannot play (payload type {burst.unknown})."
-                    )
                     self._on_change()
         if talker is None or self._talkers.has_events or now >= self._due:
             self.handle_timeout()  # else in time: a packet of a burst that goes on only postpones what it would do
@@ -354,9 +350,6 @@ class ChannelSession:
     def _finish_heard(self, ssrc: int, burst: HeardBurst) -> None:
         self._look(ssrc, burst)
         self._keep_heard(ssrc, burst)
-        if burst.unknown is not None:
-            self._notices.trouble = ""
-            self._on_change()
 
     def _keep_heard(self, ssrc: int, burst: HeardBurst) -> None:
         assert self._listening is not None
@@ -461,7 +454,7 @@ class ChannelSession:
             sending,
             talking.state is TalkState.ARMED,
             talking.is_waiting,
-            talking.notice or self._notices.words,
+            talking.notice or self._notices.words or self._heard.trouble,
             self._last,
             self._protection.is_sealed,
             self._audio.fdx,

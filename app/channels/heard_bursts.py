@@ -137,6 +137,15 @@ class HeardBursts:
             (burst.ended_at + LATE_S for burst in self._bursts.values() if burst.ended_at is not None), default=None
         )
 
+    @property
+    def trouble(self) -> str:
+        """Why somebody who talks now is not heard, in one sentence, or ""."""
+        for burst in self._bursts.values():
+            if burst.unknown is not None and burst.ended_at is None:
+                name = burst.talker.alias or "Somebody"
+                return f"{name} talks in a format that Parley cannot play (payload type {burst.unknown})."
+        return ""
+
     def remembered(self) -> tuple[HeardBurst, ...]:
         """The last burst of each talker, who was heard longest ago first."""
         return tuple(self._remembered.values())

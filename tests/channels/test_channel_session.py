@@ -311,6 +311,9 @@ async def test_a_format_that_nobody_can_play_is_said_once_and_counted() -> None:
         assert ben.changes == before + 2  # who talks, and that
         assert ben.session.figures().refused == 5
         assert ben.talkers == ["Olga"]
+        await air.pause(1.0)
+        ben.session.release()  # looks at the time: she is silent
+        assert (ben.talkers, ben.notice) == ([], "")
 
 
 async def test_what_was_recorded_before_somebody_came_is_not_played_to_them_again() -> None:

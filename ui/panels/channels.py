@@ -265,8 +265,6 @@ class ChannelsPanel(QStackedWidget):
         self._pressed[channel_id] = self._pressed.get(channel_id, 0) + 1
         if self._pressed[channel_id] > 1:
             return
-        if channel_id in self._cards:
-            self._cards[channel_id].key_went_down()
         mission = self._book.mission(channel_id.mission)
         urgent = mission is not None and mission.own_emergency is not None
         self._context.ask(lambda engine: engine.channels.press(channel_id, emergency=urgent))

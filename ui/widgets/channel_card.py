@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -30,8 +28,6 @@ from ui.widgets.chip_row import ChipRow
 from ui.widgets.elided import ElidedLabel
 from ui.widgets.talk_button import TalkButton
 
-_NOTICE_S = 6.0  # a refusal is said for as long; then the card says again what can be done
-
 
 class ChannelCard(QFrame):
     """Emits what is wanted for its channel; `show_channel` sets it to what is."""
@@ -55,7 +51,6 @@ class ChannelCard(QFrame):
         self.info = info
         self._key = ""
         self._pressing = False
-        self._notice_from = 0.0  # on the monotonic clock
         box = QVBoxLayout(self)
         box.setContentsMargins(14, 10, 14, 10)
         box.setSpacing(8)
@@ -129,8 +124,6 @@ class ChannelCard(QFrame):
 
     def show_channel(self, info: ChannelInfo, key: str, *, chosen: bool, now: float | None, wall: float) -> None:
         """Show a channel; `key` talks there ("" for none), `chosen`: its last bursts are shown."""
-        if info.notice != self.info.notice:
-            self._notice_from = time.monotonic()
         self.info, self._key = info, key
         self.name.setText(info.name)
         self.name.setToolTip(plain_tip(info.description or info.name))
@@ -154,8 +147,6 @@ class ChannelCard(QFrame):
     def tick(self, now: float | None, wall: float) -> None:
         """Go on with the running times; `now` on the engine's clock."""
         info = self.info
-        if info.notice and time.monotonic() > self._notice_from + _NOTICE_S:
-            info = replace(info, notice="")
         face = channel_words.face(info, now, wall)
         self.talk.show_face(info.name, face, self._key)
         self.talk.setCursor(
@@ -165,10 +156,6 @@ class ChannelCard(QFrame):
         self.chips.show_chips(channel_words.chips(info), said, info.grade, widest=channel_words.widest(info))
         mark = "urgent" if face.urgent else face.state
         restyle(self, mark="limited" if mark == "idle" and info.joined and info.link.limited else mark)
-
-    def key_went_down(self) -> None:
-        """Somebody tries to talk: a refusal in the same words as before is said again."""
-        self._notice_from = time.monotonic()
 
     def _say(self, part: QWidget, words: str) -> None:
         part.setAccessibleName(words)
