@@ -70,6 +70,12 @@ def focused(window: MainWindow) -> QWidget:
     return found
 
 
+def make_as_wide(panel: ChannelsPanel, width: int, qtbot: QtBot) -> None:
+    """Give the window another width, and wait until what is in it fits."""
+    panel.window().resize(width, 800)
+    qtbot.waitUntil(lambda: part(panel, "channelsInside").width() <= panel.width() == width - (372, 72)[width < 900])
+
+
 def repeat(widget: QWidget, key: Qt.Key, flagged: bool) -> None:
     """What a held key sends again and again."""
     for kind in (QEvent.Type.KeyRelease, QEvent.Type.KeyPress):
@@ -241,7 +247,7 @@ def test_a_card_stays_as_high_as_it_is_whatever_it_has_to_say(
     card = panel.card(BOATS)
     limited = missions.link_limited(None)
     for width, columns in ((1320, 3), (1000, 2), (480, 1)):
-        window.resize(width, 800)
+        make_as_wide(panel, width, qtbot)
         qtbot.waitUntil(lambda columns=columns: len({panel.card(key).x() for key in (ALPHA, BOATS, SHORE)}) == columns)
         heights = set()
         for changes in (
@@ -262,8 +268,7 @@ def test_a_card_stays_as_high_as_it_is_whatever_it_has_to_say(
 def test_volume_and_side_open_over_what_is_below_and_move_nothing(
     panel: ChannelsPanel, window: MainWindow, engine: Recorder, tell: Tell, qtbot: QtBot, width: int
 ) -> None:
-    window.resize(width, 800)
-    qtbot.waitUntil(lambda: window.width() == width)
+    make_as_wide(panel, width, qtbot)
     card, inside = panel.card(BOATS), part(panel, "channelsInside")
 
     def places() -> list[tuple[int, int]]:
@@ -588,8 +593,7 @@ def test_the_field_above_finds_a_mission_or_calls(
 def test_what_comes_moves_neither_the_field_to_write_in_nor_what_is_below(
     panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot, width: int
 ) -> None:
-    window.resize(width, 800)
-    qtbot.waitUntil(lambda: window.width() == width)
+    make_as_wide(panel, width, qtbot)
 
     def places() -> list[int]:
         QApplication.processEvents()
