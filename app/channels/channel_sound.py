@@ -27,7 +27,7 @@ from app.media.errors import MediaError
 from app.media.jitter import Playout
 from app.media.levels import mean_square, to_dbfs
 from app.media.plan import CodecPlan
-from app.media.priority import before_others
+from app.media.priority import for_sound
 from app.media.worker import Worker, call_soon
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class Speaking:
             logger.warning("a channel's encoder did not end in time")
 
     def _run(self, stopping: threading.Event) -> None:
-        before_others()
+        for_sound()
         encoding: _Encoding | None = None
         voice: VoiceActivity | None = None
         held: deque[Sound] = deque(maxlen=HELD_BLOCKS)  # of a voice that has begun no burst yet

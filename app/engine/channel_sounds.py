@@ -31,7 +31,7 @@ from app.media.ports import (
     RestingEnd,
     surplus_s,
 )
-from app.media.priority import before_others
+from app.media.priority import for_sound
 from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
 from app.media.sinks import open_audio_sink
 from app.media.sources import SILENCE, open_audio_source
@@ -152,7 +152,7 @@ class _Capture:
             worker.join(CLOSE_S)
 
     def _run(self, stopping: threading.Event) -> None:
-        before_others()
+        for_sound()
         source, _ = open_audio_source(self._media)
         is_device = hasattr(source, "delay_s")
         if is_processed(source, self._media):
@@ -259,7 +259,7 @@ class _Player:
             worker.join(CLOSE_S)
 
     def _run(self, stopping: threading.Event) -> None:
-        before_others()
+        for_sound()
         sink, _ = open_audio_sink(self._media)
         if hasattr(sink, "on_played"):
             sink.on_played = self._processor.played

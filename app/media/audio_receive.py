@@ -11,7 +11,7 @@ from app.media.levels import LevelMeter
 from app.media.mixer import Volume
 from app.media.playing import Turns
 from app.media.ports import AudioFrame, AudioSink, Drawn
-from app.media.priority import before_others
+from app.media.priority import for_sound
 from app.media.worker import Worker
 
 
@@ -58,7 +58,7 @@ class AudioPlayWorker:
             self.playout.reset()
 
     def _run(self, stopping: threading.Event) -> None:
-        before_others()
+        for_sound()
         try:
             self.sink.start()
             turns = Turns(self.sink, self._next, begins=self._began)

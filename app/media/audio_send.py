@@ -16,7 +16,7 @@ from app.media.levels import LevelMeter
 from app.media.packetizing import Packetizer
 from app.media.plan import CodecPlan
 from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSource, surplus_s
-from app.media.priority import before_others
+from app.media.priority import for_sound
 from app.media.sending import RtpSender
 from app.media.speech import make_encoder
 from app.media.worker import Outbox, Worker
@@ -95,7 +95,7 @@ class AudioSendWorker:
         self._dialled.append(keys)
 
     def _run(self, stopping: threading.Event) -> None:
-        before_others()
+        for_sound()
         # A device may take seconds to open: packets, and with them the path and the peer's buffer, do not wait for it.
         # Not even for its thread: that starts behind the first packet.
         opening = Worker("audio-open", lambda _: self._open())

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from app.media import portaudio
 from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream, BlockCallback, Kind, find
-from app.media.priority import before_others
+from app.media.priority import for_sound
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class DeviceKeeper:
             self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
-        before_others()
+        for_sound()
         unlisten = portaudio.listen(self.devices_changed)
         try:
             self._keep()

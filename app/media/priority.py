@@ -11,9 +11,17 @@ import os
 import sys
 import threading
 
+from app.media.denormals import flush_denormals
+
 NICENESS = -11  # as sound servers run
 _THREAD_PRIORITY_HIGHEST = 2  # winbase.h
 _QOS_CLASS_USER_INTERACTIVE = 0x21  # sys/qos.h
+
+
+def for_sound() -> None:
+    """Make the calling thread one that moves sound."""
+    before_others()
+    flush_denormals()
 
 
 def before_others() -> bool:

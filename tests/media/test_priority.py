@@ -1,4 +1,4 @@
-"""Threads that move sound run before others where the system allows it, and only they."""
+"""Threads that move sound run before others and take tiny numbers for nothing, where that can be had, and only they."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import sys
 import threading
 
+import numpy as np
 import pytest
 
+from app.media.denormals import flush_denormals
+from app.media.opus import OpusEncoder
 from app.media.priority import before_others
 
 
@@ -35,3 +38,29 @@ def test_a_system_that_refuses_is_left_alone(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(os, "setpriority", refuse, raising=False)
     assert not before_others()
+
+
+def encoded(sound: np.ndarray) -> list[bytes]:
+    encoder = OpusEncoder()
+    return [encoder.encode(frame) for frame in sound.reshape(-1, 960)]
+
+
+def test_only_the_thread_that_asks_takes_tiny_numbers_for_nothing_and_nothing_is_heard_of_it() -> None:
+    fading = np.sin(np.arange(48_000) / 20) * 2.0 ** (14 - np.arange(48_000) / 1_500)
+    sound = np.concatenate([np.rint(fading), np.zeros(24_000)]).astype(np.int16)
+    found: list[tuple[bool, float, list[bytes]]] = []
+
+    def run() -> None:
+        can = flush_denormals()
+        found.append((can, tiny(), encoded(sound)))
+
+    def tiny() -> float:
+        return float(np.float32(1e-30) * np.float32(1e-10))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    ((can, there, packets),) = found
+    assert (there == 0) == can
+    assert tiny() > 0
+    assert packets == encoded(sound)
