@@ -1,7 +1,8 @@
 """How a mission is named where a program is started with one: by its file, or by a link that holds all of it.
 
 A link is `parley:mission/??` and the packed mission with everything escaped that a URL cannot hold; after `/??` it is
-read as the text behind a web page's address is (docs/channels.md). Pure: nothing is opened here.
+read as the text behind a web page's address is (docs/channels.md). A web address without `/??` is where a mission may
+be fetched from. Pure: nothing is opened here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ SUFFIX = ".ice"
 SEPARATOR = "/??"
 MOST_LINK = 65_536
 """Characters; what an operating system hands to a program in one argument is not much more."""
+MOST_ADDRESS = 2_048  # characters of a web address
 
 
 def link_of(packed: str) -> str:
@@ -33,6 +35,17 @@ def names_mission(argument: str) -> bool:
 def is_link(text: str) -> bool:
     """Whether a text is a link to read rather than a file's path."""
     return text.lower().startswith((f"{SCHEME}:", "http:", "https:"))
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is where a mission may be fetched from, rather than a link that holds one."""
+    lowered = text.lower()
+    return (
+        lowered.startswith(("http://", "https://"))
+        and SEPARATOR not in text
+        and len(text) <= MOST_ADDRESS
+        and not any(one.isspace() for one in text)
+    )
 
 
 def whole(argument: str) -> str:

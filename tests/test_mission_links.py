@@ -12,7 +12,7 @@ from app.channels import mission_file
 from app.engine import missions
 from app.engine.errors import EngineError
 from app.engine.missions import ChannelWish, MissionWishes, PassphraseWanted
-from app.mission_links import is_link, link_of, names_mission, path_of, unescaped, whole
+from app.mission_links import is_link, is_web_address, link_of, names_mission, path_of, unescaped, whole
 
 RELIEF = missions.make(MissionWishes("Relief", (ChannelWish("Alpha"),)), datetime(2026, 11, 22, tzinfo=UTC))
 
@@ -34,6 +34,14 @@ def test_a_mission_is_known_by_its_name(argument: str) -> None:
 @pytest.mark.parametrize("argument", ["sip:ada@example.org", "sip:ada@relief.ice", "echo", "https://example.org/"])
 def test_what_else_is_dialled_is_none(argument: str) -> None:
     assert not names_mission(argument)
+
+
+def test_a_web_address_is_told_from_a_link_that_holds_a_mission() -> None:
+    assert is_web_address("https://example.org/relief.ice")
+    assert is_web_address("HTTP://example.org/missions?name=relief")  # which is told why not
+    for other in ("https://example.org/??abc", "parley:mission/??abc", "relief.ice", "https://a b", "https://a\nb"):
+        assert not is_web_address(other)
+    assert not is_web_address("https://example.org/" + "a" * 2_048)
 
 
 def test_a_path_means_the_same_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

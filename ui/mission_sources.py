@@ -1,4 +1,4 @@
-"""Where a mission comes from: a file, a picture, text, from the clipboard, by drag and drop, or as an argument."""
+"""Where a mission comes from: a file, a picture, text, the web, from the clipboard, by drop, or as an argument."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PySide6.QtCore import QBuffer, QEvent, QIODevice, QMimeData, QObject, Qt
 from PySide6.QtGui import QDropEvent, QImage, QPainter, QPixmap
 from PySide6.QtWidgets import QWidget
 
-from app.mission_links import is_link, names_mission, path_of
+from app.mission_links import is_link, is_web_address, names_mission, path_of
 
 _MOST_SIDE = 2_400  # of a picture: more detail than a QR code has
 _MOST_TEXT = 2 << 20  # characters; a mission file may have as many bytes
@@ -18,18 +18,30 @@ _MOST_TEXT = 2 << 20  # characters; a mission file may have as many bytes
 
 @dataclass(frozen=True, slots=True)
 class MissionSource:
-    """What to read a mission from: a file, or what was in hand already. `words` names it for a person."""
+    """What to read a mission from: a file, what was in hand already, or `url`, where it has to be fetched from.
+
+    `words` names it for a person.
+    """
 
     words: str
     path: Path | None = None
     data: bytes | str = ""
     is_one_of_many: bool = False
+    url: str = ""
+
+
+def from_text(text: str) -> MissionSource:
+    """What was typed or pasted."""
+    text = text.strip()
+    if is_web_address(text):
+        return MissionSource("The web address", url=text)
+    return MissionSource("The link" if is_link(text) else "The text", data=text)
 
 
 def from_argument(argument: str) -> MissionSource:
     """What a start of the program, or a link that was clicked, names."""
     if is_link(argument):
-        return MissionSource("The link", data=argument)
+        return from_text(argument)
     path = Path(path_of(argument))
     return MissionSource(path.name, path)
 
@@ -42,12 +54,12 @@ def from_mime(mime: QMimeData) -> MissionSource | None:
         return MissionSource(path.name, path, is_one_of_many=len(files) > 1)
     text = mime.text()[:_MOST_TEXT].strip() if mime.hasText() else ""
     if names_mission(text) or text.startswith("{"):
-        return MissionSource("The link" if is_link(text) else "The text", data=text)
+        return from_text(text)
     if mime.hasImage():
         picture = _picture(mime.imageData())
         if picture:
             return MissionSource("The picture", data=picture)
-    return MissionSource("The text", data=text) if text else None
+    return from_text(text) if text else None
 
 
 class MissionDrops(QObject):

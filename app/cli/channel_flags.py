@@ -13,7 +13,13 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     join = commands.add_parser(
         "join", help="join a mission's channels, e.g. parley channel join relief.ice --channel Alpha --talk 5"
     )
-    join.add_argument("mission", type=flags.existing_file, metavar="MISSION.ice", help="a mission's file or QR picture")
+    join.add_argument(
+        *("mission",),
+        type=flags.existing_mission,
+        metavar="MISSION.ice",
+        help="a mission's file or QR picture, or where it is: https://…",
+    )
+    flags.add_ca_file(join)
     join.add_argument("--channel", metavar="NAME", help="this one alone; default: all")
     join.add_argument(
         "--talk", type=flags.seconds, metavar="S", help="talk for S seconds as soon as the channel can carry it"

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.cli.calling import engine_options, tell
 from app.cli.console import Console
+from app.cli.missions import fetched
 from app.cli.running import Running, running
 from app.engine import missions
 from app.engine.errors import EngineError
@@ -41,7 +42,8 @@ MOST_REPORTED = 10_000  # the last bursts, texts, and changes of a link: a run m
 
 async def join(args: argparse.Namespace, console: Console, started_at: float) -> int:
     """Join, talk if that was asked for, and stay until `--for`, Ctrl-C or a kill; gives the exit code."""
-    text = await asyncio.to_thread(_read, args)
+    data = await fetched(args, args.mission)
+    text = await asyncio.to_thread(_read, args, data)
     async with running(engine_options(args, started_at)) as run:
         info = await run.engine.channels.open_mission(text, pin=args.pin_from)
         joined = _Joined(run, console, args, info)
@@ -52,8 +54,9 @@ async def join(args: argparse.Namespace, console: Console, started_at: float) ->
         return joined.exit_code
 
 
-def _read(args: argparse.Namespace) -> str:
-    mission = missions.read_file(args.mission, args.passphrase_from)
+def _read(args: argparse.Namespace, data: bytes | None) -> str:
+    passphrase = args.passphrase_from
+    mission = missions.read_file(args.mission, passphrase) if data is None else missions.read(data, passphrase)
     named = args.interface[0] if args.interface and len(args.interface) == 1 else ""
     server = None if args.rallypoint is None else (args.rallypoint.host, args.rallypoint.port)
     return str(missions.for_this_run(mission, channel=args.channel, rallypoint=server, interface=named))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.digits import keys_of
+from app.mission_links import is_web_address
 from app.settings import (
     Account,
     Encryption,
@@ -310,6 +311,22 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return int(text)
+
+
+def mission_place(text: str) -> Path | str:
+    """A mission's file, or the web address that it is fetched from."""
+    return text if is_web_address(text) else Path(text)
+
+
+def existing_mission(text: str) -> Path | str:
+    return text if is_web_address(text) else existing_file(text)
+
+
+def add_ca_file(parser: argparse.ArgumentParser) -> None:
+    """Add what says who signs the certificate of a web address."""
+    parser.add_argument(
+        "--ca-file", type=existing_file, metavar="PEM", help="who signs the certificate of the mission's web address"
+    )
 
 
 def existing_file(text: str) -> Path:

@@ -29,8 +29,12 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     unpack = commands.add_parser("unpack", help="give its JSON, keys included, e.g. parley mission unpack relief.ice")
     for command in (show, verify, pack, unpack):
         command.add_argument(
-            "file", type=Path, metavar="FILE", help="an .ice file, JSON, or a QR picture; - reads stdin"
+            *("file",),
+            type=flags.mission_place,
+            metavar="FILE",
+            help="an .ice file, JSON, a QR picture, or where it is: https://…; - reads stdin",
         )
+        flags.add_ca_file(command)
     _output_flags(pack)
     pack.add_argument(
         "--read-passphrase-from", type=flags.password_from, metavar="WHERE", help="of FILE: env:NAME or file:PATH"

@@ -21,6 +21,7 @@ _STDIN = Path("-")
 
 async def mission(args: argparse.Namespace, console: Console, started_at: float) -> int:
     """Do one of the five; a failure is an EngineError."""
+    args.fetched = await fetched(args, getattr(args, "file", None))
     return _COMMANDS[args.mission_command](args, console)
 
 
@@ -50,7 +51,7 @@ def _new(args: argparse.Namespace, console: Console) -> int:
 
 
 def _pack(args: argparse.Namespace, console: Console) -> int:
-    return _give(args, console, _read(args.file, args.read_passphrase_from))
+    return _give(args, console, _read(args, args.read_passphrase_from))
 
 
 def _give(args: argparse.Namespace, console: Console, made: Mission) -> int:
@@ -76,7 +77,7 @@ def _give(args: argparse.Namespace, console: Console, made: Mission) -> int:
 
 
 def _unpack(args: argparse.Namespace, console: Console) -> int:
-    text = missions.as_json(_read(args.file, args.passphrase_from))
+    text = missions.as_json(_read(args, args.passphrase_from))
     if args.output is not None:
         missions.write_files([(args.output, text.encode())], replace=args.force)
     report = {"file": _name_of(args.output), "mission": json.loads(text) if args.output is None else None}
@@ -85,7 +86,7 @@ def _unpack(args: argparse.Namespace, console: Console) -> int:
 
 
 def _show(args: argparse.Namespace, console: Console) -> int:
-    found = _read(args.file, args.passphrase_from)
+    found = _read(args, args.passphrase_from)
     seen = missions.view(found, datetime.now(UTC))
     picture = missions.qr_picture(missions.pack(found), "text").decode() if args.qr else ""
     lines = [f"{seen.name} ({seen.id})", *([seen.description] if seen.description else [])]
@@ -104,7 +105,7 @@ def _show(args: argparse.Namespace, console: Console) -> int:
 
 
 def _verify(args: argparse.Namespace, console: Console) -> int:
-    found = _read(args.file, args.passphrase_from)
+    found = _read(args, args.passphrase_from)
     now = datetime.now(UTC)
     missions.check_usable(found, now)
     seen = missions.view(found, now)
@@ -124,10 +125,21 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 }
 
 
-def _read(path: Path, passphrase: str | None) -> Mission:
-    if path == _STDIN:
+async def fetched(args: argparse.Namespace, place: Path | str | None) -> bytes | None:
+    """What stands at the web address that was given; None where a file was."""
+    if not isinstance(place, str):
+        return None
+    from app.engine.mission_web import fetch
+
+    return await fetch(place, None if args.ca_file is None else str(args.ca_file))
+
+
+def _read(args: argparse.Namespace, passphrase: str | None) -> Mission:
+    if args.fetched is not None:
+        return missions.read(args.fetched, passphrase)
+    if args.file == _STDIN:
         return missions.read(sys.stdin.buffer.read(missions.MOST_BYTES + 1), passphrase)
-    return missions.read_file(path, passphrase)
+    return missions.read_file(args.file, passphrase)
 
 
 def _name_of(path: Path | None) -> str | None:

@@ -36,6 +36,13 @@ class ChannelCommands:
         """
         return await self._wait_for(lambda missions: missions.open_mission(data, passphrase, pin))
 
+    async def fetch_mission(self, url: str) -> bytes:
+        """Give what stands at a web address (https), to be read as a mission; only when a person has asked for it."""
+        from app.engine.mission_web import fetch  # few need it
+
+        settings = await self._engine.settings.get()
+        return await self._engine.run(fetch(url, settings.network.ca_file))
+
     async def close_mission(self, mission_id: str) -> None:
         """Leave its channels and forget it here."""
         await self._wait_for(lambda missions: missions.close_mission(mission_id))

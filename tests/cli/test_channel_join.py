@@ -96,4 +96,5 @@ def test_what_cannot_be_joined_is_said_in_one_sentence(
     mission = replace(missions.read_file(mission_file), pin_digest=PinDigest.of("4711"))
     locked.write_text(missions.pack(mission, "correct horse battery"))
     assert "passphrase" in refused(str(locked))
+    assert "by https alone" in refused("http://127.0.0.1/relief.ice")
     assert "PIN" in refused(str(locked), "--passphrase-from", "env:PHRASE")

@@ -13,6 +13,7 @@ import pytest
 
 from app.cli.main import run
 from tests.channels.missions import KEY, mission_json, speech
+from tests.web import web_server
 
 
 @pytest.fixture
@@ -32,6 +33,21 @@ def report_of(out: str) -> dict[str, Any]:
     (line,) = out.splitlines()
     report: dict[str, Any] = json.loads(line)["report"]
     return report
+
+
+def test_a_mission_is_read_from_a_web_address(parley, tmp_path: Path) -> None:
+    assert parley("new", "Relief", "--channel", "Alpha", "-o", str(tmp_path / "relief.ice"))[0] == 0
+    with web_server(tmp_path / "web", {"/relief.ice": (tmp_path / "relief.ice").read_bytes()}) as web:
+        known = ("--ca-file", str(web.ca))
+        code, out, err = parley("show", f"{web.url}/relief.ice", *known, "--json")
+        assert (code, err, report_of(out)["name"]) == (0, "", "Relief")
+        code, out, err = parley("verify", f"{web.url}/relief.ice")
+        assert (code, out) == (1, "")
+        assert "unknown authority" in err
+        code, out, err = parley("unpack", f"{web.url.replace('https', 'http')}/relief.ice")
+        assert (code, out) == (1, "")
+        assert "by https alone" in err
+        assert web.asked == ["/relief.ice"]
 
 
 def test_a_mission_from_wishes_to_json(parley, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

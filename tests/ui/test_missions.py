@@ -26,6 +26,7 @@ from app.engine.missions import ChannelWish, Mission, MissionWishes
 from app.engine.options import EngineOptions, HomeMode
 from app.mission_links import link_of
 from app.settings import Settings
+from tests.web import web_server
 from ui.bridge import EngineBridge
 from ui.context import Context
 from ui.dialogs.mission_edit import EditMissionDialog
@@ -138,6 +139,37 @@ def texts(text: str) -> QMimeData:
     mime = QMimeData()
     mime.setText(text)
     return mime
+
+
+def test_a_web_address_is_asked_for_nothing_before_the_person_says_so(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = missions.pack(mission("Harvest", "Alpha")).encode()
+    with web_server(tmp_path / "web", {"/harvest.ice": packed, "/other": b"<html>"}) as web:
+        monkeypatch.setenv("SSL_CERT_FILE", str(web.ca))
+        desk.drop(texts(f"{web.url}/harvest.ice"))
+        assert (desk.opening.step, desk.opening.web.text(), web.asked) == (4, f"{web.url}/harvest.ice", [])
+        desk.opening.go.click()
+        assert "Harvest" in desk.shown()
+        assert web.asked == ["/harvest.ice"]
+        desk.open()
+        assert desk.names() == ["Harvest"]
+
+        desk.drop(texts(f"{web.url}/gone.ice"))
+        dialog = desk.opening
+        dialog.go.click()
+        desk.wait(lambda: not dialog.busy)
+        assert dialog.answer.text() == "✕ 127.0.0.1 has no mission there: it answered 404 (Not Found)."
+        dialog.choose()
+        for typed, said in ((f"{web.url}/other", "mission"), ("http://127.0.0.1/harvest.ice", "by https alone")):
+            dialog.choose()
+            dialog.text.setPlainText(typed)
+            dialog.go.click()
+            assert dialog.step == 4
+            dialog.go.click()
+            desk.wait(lambda: not dialog.busy)
+            assert said in dialog.answer.text()
+        dialog.reject()
 
 
 def test_a_dropped_file_is_shown_then_opened_and_a_newer_one_by_its_picture_replaces_it(

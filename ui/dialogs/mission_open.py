@@ -1,10 +1,11 @@
-"""Opening a mission: from a file, a picture, text or a link; what is in it is shown before it is opened."""
+"""Opening a mission: from a file, a picture, text, a link or the web; what is in it is shown before it is opened."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from ui.context import Context
 from ui.dialogs.form import FormDialog
 from ui.dialogs.mission_pin import check_pin
 from ui.dialogs.shown import show_one
-from ui.mission_sources import MissionDrops, MissionSource, from_mime
+from ui.mission_sources import MissionDrops, MissionSource, from_mime, from_text
 from ui.mission_words import counted
 from ui.widgets.basics import button, label
 from ui.widgets.mission_preview import MissionPreview
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from app.engine.facade import Engine
 
 FILTER = "Missions and pictures (*.ice *.json *.txt *.png *.jpg *.jpeg *.bmp *.gif *.webp);;All files (*)"
-_CAMERA = 3  # the step
+_CAMERA, _WEB = 3, 4  # steps
+_MOST_SHOWN = 300  # characters of a web address; whose server it is stands at its beginning
 _AROUND = 200  # pixels: title, answer and buttons above and below what is in a mission
 
 
@@ -63,7 +65,13 @@ class OpenMissionDialog(FormDialog):
         self._problem = ""
         self.busy = False
         self._scanning: asyncio.Task[None] | None = None
-        self._steps = (self._make_choice(), self._make_passphrase(), self._make_preview(), self._make_camera())
+        self._steps = (
+            self._make_choice(),
+            self._make_passphrase(),
+            self._make_preview(),
+            self._make_camera(),
+            self._make_web(),
+        )
         for step in self._steps:
             self._box.addWidget(step, 1)
         self.back = button("Back", "missionBack", self.choose, hint="Choose another file, picture or text")
@@ -97,10 +105,10 @@ class OpenMissionDialog(FormDialog):
         row.addWidget(self.scan)
         row.addStretch(1)
         box.addLayout(row)
-        box.addWidget(label("Or a link, or the mission's text:", "small"))
+        box.addWidget(label("Or a link, a web address (https://…), or the mission's text:", "small"))
         self.text = QPlainTextEdit()
         self.text.setObjectName("missionText")
-        self.text.setAccessibleName("Link or text of a mission")
+        self.text.setAccessibleName("Link, web address or text of a mission")
         self.text.setTabChangesFocus(True)
         self.text.setFixedHeight(96)
         self.text.textChanged.connect(self._update_go)
@@ -144,6 +152,16 @@ class OpenMissionDialog(FormDialog):
         box.addWidget(self.camera, 1)
         return step
 
+    def _make_web(self) -> QWidget:
+        step, box = _step()
+        self.web = label("", "title", "missionWeb", wrap=True, selectable=True)
+        hint = "Nothing has been asked of this server yet. Go on if you know whose it is; what it gives is shown first."
+        box.addWidget(label("The mission is to be fetched from:", "small"))
+        box.addWidget(self.web)
+        box.addWidget(label(hint, "muted", wrap=True))
+        box.addStretch(1)
+        return step
+
     def _show_step(self, number: int, go: str) -> None:
         for index, step in enumerate(self._steps):
             step.setVisible(index == number)
@@ -159,15 +177,15 @@ class OpenMissionDialog(FormDialog):
     def _focus(self) -> None:
         """Put the cursor where the person goes on."""
         last = self.pin if not self.pin_row.isHidden() else self.go if self.go.isEnabled() else self.back
-        (self.file, self.passphrase, last, self.back)[self.step].setFocus()
+        (self.file, self.passphrase, last, self.back, self.back)[self.step].setFocus()
 
     def _update_go(self) -> None:
-        ready = (bool(self.text.toPlainText().strip()), True, not self._problem, False)
+        ready = (bool(self.text.toPlainText().strip()), True, not self._problem, False, True)
         self.go.setEnabled(ready[self.step] and not self.busy)
 
     @property
     def step(self) -> int:
-        """Which step is shown: 0 where from, 1 the passphrase, 2 what is in it, 3 the camera."""
+        """Which step is shown: 0 where from, 1 the passphrase, 2 what is in it, 3 the camera, 4 the web address."""
         return next(index for index, step in enumerate(self._steps) if not step.isHidden())
 
     def choose(self) -> None:
@@ -221,7 +239,7 @@ class OpenMissionDialog(FormDialog):
             return
         if not self.gone:
             self._scanning = None
-            self.read(MissionSource("The QR picture", data=text))
+            self.read(replace(from_text(text), words="The QR picture"))
 
     def _stop_camera(self) -> None:
         self.camera.show_mailbox(None)
@@ -235,7 +253,9 @@ class OpenMissionDialog(FormDialog):
 
     def _go(self) -> None:
         if self.step == 0:
-            self.read(MissionSource("The text", data=self.text.toPlainText()))
+            self.read(from_text(self.text.toPlainText()))
+        elif self.step == _WEB:
+            self._start(self._fetch())
         elif self.step == 1:
             self._start(self._read(self.passphrase.text()))
         else:
@@ -244,12 +264,27 @@ class OpenMissionDialog(FormDialog):
     # Reading ------------------------------------------------------------------------------------------------------
 
     def read(self, source: MissionSource) -> None:
-        """Read a mission and show what is in it, whatever the dialog shows now."""
+        """Read a mission and show what is in it, whatever the dialog shows now; ask before it is fetched."""
         if self.busy:
             return
         self.choose()
         self._source = source
-        self._start(self._read(None))
+        if source.url:
+            self.web.setText(source.url if len(source.url) <= _MOST_SHOWN else f"{source.url[:_MOST_SHOWN]}…")
+            self._show_step(_WEB, "Fetch")
+        else:
+            self._start(self._read(None))
+
+    async def _fetch(self) -> None:
+        source, engine = self._source, self._context.engine
+        assert source is not None
+        if engine is None:
+            raise EngineError("Parley is still starting: try again in a moment.")
+        self.say("Fetching…")
+        data = await engine.channels.fetch_mission(source.url)
+        if not self.gone:
+            self._source = replace(source, data=data, url="")
+            await self._read(None)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         """Do one thing at a time, and say what was wrong with it here."""
