@@ -114,7 +114,7 @@ class ChannelInfo:
     talkers: tuple[TalkerInfo, ...] = ()
     sending: SendingInfo | None = None
     armed: bool = False  # TalkMode.VOICE: the voice would begin a burst now
-    waiting: bool = False  # the key is down, and a burst begins as soon as there is a link
+    waiting: bool = False  # the key is down, and a burst begins as soon as there is a link, and a microphone
     notice: str = ""
     last: LastTalker | None = None
     here: int | None = None  # how many others are known to be on this channel

@@ -83,6 +83,8 @@ def face(channel: ChannelInfo, now: float | None, wall: float) -> Face:
     title, text, state, icon = _idle(channel, wall)
     if channel.waiting:
         title = "Waiting to talk"
+        if channel.link.up:  # for the microphone, which is nothing to worry about
+            return Face(title, channel.notice, state, icon)
     if channel.notice:
         return Face(title, channel.notice, state, "warning", warns=True)
     return Face(title, text, state, icon)

@@ -128,6 +128,11 @@ class ChannelSession:
         self._is_ready = is_ready
         self._tell_capture()
 
+    def set_hearing(self, is_hearing: bool) -> None:
+        """The microphone hears from now on, or has been closed; one that nobody has told of counts as open."""
+        self._talking.microphone_changed(is_hearing, self._clock())
+        self.handle_timeout()
+
     def press(self, emergency: bool = False) -> None:
         """The talk key goes down."""
         self.handle_timeout()  # who was silent for too long is nobody's reason to wait

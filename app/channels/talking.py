@@ -4,7 +4,8 @@
 mode's: hold to talk, one press to begin and one to end, or a press that arms the voice. An emergency is talked by
 holding the key in the voice's mode too. A burst is on the air from the key on: while the start tone is heard it carries
 silence, so that the channel is taken and the tone is not sent. While there is no link, a press waits for one: a moment,
-or, for an emergency, as long as the key is down. Pure: times are seconds, handed in.
+or, for an emergency, as long as the key is down. It waits for a microphone that is still being opened, too, so that
+nobody talks into a closed one; an emergency does not. Pure: times are seconds, handed in.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from app.channels.talkers import Rank, Talker
 
 NOTICE_S = 6.0
 NOBODY = "Not connected: nobody hears you."
+OPENING = "Opening the microphone…"
+DEAF = "The microphone does not answer: nothing was sent."
 LINK_WAIT_S = 1.0  # who hears nothing for longer takes the key for pressed in vain, and lets it go
+MICROPHONE_WAIT_S = 4.0  # a sound server takes half of that at most
 WARNING_S = 5.0  # before the time limit, where that is twice as long at least
 
 
@@ -26,7 +30,7 @@ class TalkState(Enum):
 
     IDLE = "idle"
     ARMED = "armed"  # the voice begins a burst
-    WAITING = "waiting for a link"
+    WAITING = "waiting for a link or the microphone"
     TONE = "start tone"  # on the air, with silence
     SENDING = "sending"
     BY_VOICE = "sending by voice"
@@ -36,7 +40,7 @@ class Input(Enum):
     """What can happen."""
 
     TALK = "a burst is wanted, and nobody is in the way"
-    WAIT = "a burst is wanted, and there is no link"
+    WAIT = "a burst is wanted, and there is no link, or no microphone yet"
     VOICE = "the voice is heard, and nobody is in the way"
     ARM = "the voice may begin bursts"
     DISARM = "it may no more"
@@ -116,6 +120,7 @@ class Talking:
         self.notice = ""
         self.blocked = ""  # one sentence why nobody can talk here
         self._no_link = ""  # one sentence why nobody would hear it now
+        self._is_deaf = False  # the microphone is not open
         self._notice_until = 0.0
         self._is_voice = False
         self._is_warned = False
@@ -128,7 +133,7 @@ class Talking:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a burst begins as soon as there is a link."""
+        """Whether a burst begins as soon as there is a link, and the microphone is open."""
         return self.state is TalkState.WAITING
 
     @property
@@ -163,12 +168,25 @@ class Talking:
         self._handle_time(now)
         came_up, self._no_link = bool(self._no_link) and not no_link, no_link
         if came_up and self.is_waiting:
-            if self._is_free(self.is_emergency, now):
-                self._begin_talk(self.is_emergency, now)
-            else:
-                self._put(Input.TIME_OVER)
+            self._go_on_waiting(now)
         elif came_up:
             self._follow_voice(now)
+
+    def microphone_changed(self, is_open: bool, now: float) -> None:
+        """The microphone hears from now on, or has been closed."""
+        self._handle_time(now)
+        self._is_deaf = not is_open
+        if is_open and self.is_waiting and not self._no_link:
+            self._go_on_waiting(now)
+
+    def _go_on_waiting(self, now: float) -> None:
+        """There is something that was waited for: begin, unless something else is missing, or somebody was quicker."""
+        if self._is_deaf and not self.is_emergency:
+            self._say(OPENING, now)
+        elif self._is_free(self.is_emergency, now):
+            self._begin_talk(self.is_emergency, now)
+        else:
+            self._put(Input.TIME_OVER)
 
     def voice(self, is_heard: bool, now: float) -> None:
         """The voice activation hears somebody speak, or no more."""
@@ -209,7 +227,7 @@ class Talking:
         """Tell when `handle_timeout` has something to do."""
         due = [self._notice_until] if self.notice and not self.is_waiting else []
         if self.is_waiting and not self.is_emergency:
-            due.append(self.since + LINK_WAIT_S)
+            due.append(self.since + self._patience_s)
         if self.state is TalkState.TONE:
             due.append(self.since + self.tone_s)
         if self.is_on_air and self.limit_s is not None:
@@ -230,12 +248,16 @@ class Talking:
             self._put(Input.TONE_OVER)
         if self.is_on_air and self.limit_s is not None:
             self._handle_limit(self.since + self.limit_s - now, now)
-        if self.is_waiting and not self.is_emergency and now >= self.since + LINK_WAIT_S:
-            self._say(f"{NOBODY} {self._no_link}", now)
+        if self.is_waiting and not self.is_emergency and now >= self.since + self._patience_s:
+            self._say(f"{NOBODY} {self._no_link}" if self._no_link else DEAF, now)
             self._put(Input.TIME_OVER)
         if self.notice and now >= self._notice_until and not self.is_waiting:
             self.notice = ""
             self._tell()
+
+    @property
+    def _patience_s(self) -> float:
+        return LINK_WAIT_S if self._no_link else MICROPHONE_WAIT_S
 
     def _handle_limit(self, left_s: float, now: float) -> None:
         assert self.limit_s is not None
@@ -257,10 +279,14 @@ class Talking:
             what = "Your emergency waits" if emergency else "Waiting"
             self._say(f"{what} for a connection. {self._no_link}", now)
             self._put(Input.WAIT)
-        elif self._is_free(emergency, now):
-            self._begin_talk(emergency, now)
-        else:
+        elif not self._is_free(emergency, now):
             self._actions.append(Action.REFUSE)
+        elif self._is_deaf and not emergency:
+            self.since, self.is_emergency = now, False
+            self._say(OPENING, now)
+            self._put(Input.WAIT)
+        else:
+            self._begin_talk(emergency, now)
 
     def _begin_talk(self, emergency: bool, now: float) -> None:
         self._begin(Input.TALK, emergency, now)
@@ -268,7 +294,7 @@ class Talking:
             self._put(Input.TONE_OVER)
 
     def _stop(self, now: float) -> None:
-        """End a burst, or the waiting for a link, of which nothing need be said any more."""
+        """End a burst, or the waiting for one, of which nothing need be said any more."""
         if self.is_waiting:
             self._notice_until = now
         self._put(Input.STOP)

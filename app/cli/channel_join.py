@@ -35,7 +35,7 @@ from app.events import (
 )
 
 LINK_WAIT_S = 15.0  # until a channel can carry anything: a rallypoint that is far, or the failover of one that is gone
-TALK_SHOWS_S = 2.0  # until a burst that was begun is seen, or why not
+TALK_SHOWS_S = 6.0  # until a burst that was begun is seen, or why not: a microphone may take four
 LAST_WORDS_S = 1.0  # for the end of our burst and its record
 MOST_REPORTED = 10_000  # the last bursts, texts, and changes of a link: a run may last for months
 
@@ -138,7 +138,8 @@ class _Joined:
         return self._channels[channel].sending is not None
 
     def _is_refused(self, channel: ChannelId) -> bool:
-        return bool(self._channels[channel].notice or self._channels[channel].why_mute)
+        now = self._channels[channel]
+        return not now.waiting and bool(now.notice or now.why_mute)
 
     def _fail_on(self, channel: ChannelId) -> None:
         now = self._channels[channel]

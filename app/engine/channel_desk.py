@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.channels.channel_session import ChannelSession
 from app.channels.channel_state import Cue
+from app.media.worker import call_soon
 from app.settings import MediaSettings
 
 if TYPE_CHECKING:
@@ -33,9 +34,12 @@ class ChannelDesk:
         """Let a channel be heard, and hear the microphone when it wants to."""
         async with self._changing:
             if self._sounds is None:
-                self._used = self._media()
-                self._sounds = await asyncio.to_thread(_new_sounds, self._used)
+                self._used, loop = self._media(), asyncio.get_running_loop()
+                self._sounds = await asyncio.to_thread(
+                    _new_sounds, self._used, lambda: call_soon(loop, self._tell_hearing)
+                )
             self._sessions.append(session)
+            session.set_hearing(self._sounds.is_hearing)
             self._sounds.add(session)
 
     async def remove(self, session: ChannelSession) -> None:
@@ -53,6 +57,11 @@ class ChannelDesk:
         """A channel wants blocks of the microphone, or no more."""
         if is_wanted and self._sounds is not None:
             self._sounds.capture()
+
+    def _tell_hearing(self) -> None:
+        if self._sounds is not None:
+            for session in self._sessions:
+                session.set_hearing(self._sounds.is_hearing)
 
     def sound(self) -> None:
         """A channel has something to play."""
@@ -73,7 +82,7 @@ class ChannelDesk:
                 await asyncio.to_thread(self._sounds.use, media)
 
 
-def _new_sounds(media: MediaSettings) -> ChannelSounds:
+def _new_sounds(media: MediaSettings, on_hearing: Callable[[], None]) -> ChannelSounds:
     from app.engine.channel_sounds import ChannelSounds
 
-    return ChannelSounds(media)
+    return ChannelSounds(media, on_hearing)

@@ -2,8 +2,8 @@
 
 Both are what the settings name, as those of a call are, and shared with calls: the speaker's output mixes whatever
 plays on it, and a microphone is opened once for all who listen to it. The microphone is open while a burst goes out and
-for a while after, so that the next one does not wait for it; what a burst sends until it is there is silence. The
-speaker rests while nothing sounds on any channel, and nothing here runs then. Impure: threads.
+for a while after, so that the next one does not wait for it: a burst begins when the microphone hears. The speaker
+rests while nothing sounds on any channel, and nothing here runs then. Impure: threads.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -64,17 +65,25 @@ class ChannelSound(Protocol):
 
 
 class ChannelSounds:
-    """Opened with the first channel, closed by `close`; `add` and what else is public from the loop."""
+    """Opened with the first channel, closed by `close`; `add` and what else is public from the loop.
 
-    def __init__(self, media: MediaSettings) -> None:
+    `on_hearing`: `is_hearing` is another one now; from any thread.
+    """
+
+    def __init__(self, media: MediaSettings, on_hearing: Callable[[], None]) -> None:
         self._processor = VoiceProcessor(Switches.of(media))
-        self._capture = _Capture(media, self._processor)
+        self._capture = _Capture(media, self._processor, on_hearing)
         self._player = _Player(media, self._processor)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """One sentence for each device that is not what was asked for."""
         return tuple(one for one in (self._capture.problem, self._player.problem) if one)
+
+    @property
+    def is_hearing(self) -> bool:
+        """Whether the microphone is open and hears; what stands for one always does."""
+        return self._capture.is_hearing
 
     def add(self, sound: ChannelSound) -> None:
         self._capture.sounds = (*self._capture.sounds, sound)
@@ -112,10 +121,12 @@ class ChannelSounds:
 class _Capture:
     """Reads the microphone, or what stands for it, while a channel wants to hear it."""
 
-    def __init__(self, media: MediaSettings, processor: VoiceProcessor) -> None:
+    def __init__(self, media: MediaSettings, processor: VoiceProcessor, on_hearing: Callable[[], None]) -> None:
         self.sounds: tuple[ChannelSound, ...] = ()
+        self.is_hearing = media.audio_from != "mic"
         self._media = media
         self._processor = processor
+        self._on_hearing = on_hearing
         self._source: AudioSource | None = None
         self._worker: Worker | None = None
         self._wanted = threading.Event()
@@ -138,6 +149,7 @@ class _Capture:
         source = self._source
         if before.audio_from != media.audio_from:
             self.close()
+            self._set_hearing(media.audio_from != "mic")
             if any(sound.capturing for sound in self.sounds):
                 self.start()
         elif isinstance(source, ProcessedSource) and isinstance(source.source, DeviceEnd):
@@ -171,7 +183,13 @@ class _Capture:
         finally:
             opening.join(CLOSE_S)
             self._source = None
+            self._set_hearing(self._media.audio_from != "mic")
             source.close()
+
+    def _set_hearing(self, is_hearing: bool) -> None:
+        if is_hearing != self.is_hearing:
+            self.is_hearing = is_hearing
+            self._on_hearing()
 
     def _pump(self, stopping: threading.Event, source: AudioSource, started: threading.Event, is_device: bool) -> None:
         pace, wanted_at = FramePace(time.monotonic()), time.monotonic()
@@ -191,9 +209,12 @@ class _Capture:
                     pace = FramePace(time.monotonic())
                     continue
             frame = source.read_frame() if started.is_set() else SILENCE
+            surplus = surplus_s(source) if started.is_set() else None
+            if surplus is not None:  # a device's
+                self._set_hearing(True)
             for sound in listening:
                 sound.hear(frame)
-            pace.advance(time.monotonic(), surplus_s(source) if started.is_set() else None)
+            pace.advance(time.monotonic(), surplus)
 
     def _end(self, stopping: threading.Event) -> bool:
         """Nobody has talked for a while; False where somebody just began to."""

@@ -9,7 +9,18 @@ import pytest
 from app.channel_events import TalkMode
 from app.channels.packet import BurstFlags
 from app.channels.talkers import Rank, Talker
-from app.channels.talking import NOTICE_S, ON_AIR, TABLE, Action, Input, Talking, TalkState
+from app.channels.talking import (
+    DEAF,
+    MICROPHONE_WAIT_S,
+    NOTICE_S,
+    ON_AIR,
+    OPENING,
+    TABLE,
+    Action,
+    Input,
+    Talking,
+    TalkState,
+)
 
 BEGINS = [Action.BEGIN, Action.OPEN]
 
@@ -328,3 +339,77 @@ def test_a_burst_goes_on_while_its_link_is_lost() -> None:
     talking.link_changed(NO_LINK, 2.0)
     talking.link_changed("", 4.0)
     assert (channel.acts(), talking.state) == (BEGINS, TalkState.SENDING)
+
+
+def deaf(mode: TalkMode = TalkMode.HOLD) -> tuple[Channel, Talking]:
+    """With a microphone that is closed."""
+    channel, talking = made(mode)
+    talking.microphone_changed(False, 0.5)
+    return channel, talking
+
+
+@pytest.mark.parametrize("mode", [TalkMode.HOLD, TalkMode.LATCH])
+def test_nothing_is_sent_before_the_microphone_hears(mode: TalkMode) -> None:
+    channel, talking = deaf(mode)
+    talking.press(1.0)
+    assert (channel.acts(), talking.state, talking.notice) == ([], TalkState.WAITING, OPENING)
+    talking.microphone_changed(True, 1.4)
+    assert (channel.acts(), talking.notice, talking.since) == (BEGINS, "", 1.4)
+    talking.stop(2.0)
+    assert channel.acts() == [Action.END]
+    talking.press(3.0)  # it is open still
+    assert channel.acts() == BEGINS
+
+
+def test_a_key_let_go_before_the_microphone_hears_begins_nothing() -> None:
+    channel, talking = deaf()
+    talking.press(1.0)
+    talking.release(1.2)
+    talking.microphone_changed(True, 1.4)
+    assert (channel.acts(), talking.state, talking.notice) == ([], TalkState.IDLE, "")
+
+
+def test_a_microphone_that_does_not_answer_refuses_a_burst() -> None:
+    channel, talking = deaf()
+    talking.press(1.0)
+    assert talking.next_timeout() == 1.0 + MICROPHONE_WAIT_S
+    talking.handle_timeout(1.0 + MICROPHONE_WAIT_S)
+    assert (channel.acts(), talking.state, talking.notice) == ([Action.REFUSE], TalkState.IDLE, DEAF)
+
+
+def test_who_talks_when_the_microphone_opens_goes_first() -> None:
+    channel, talking = deaf()
+    talking.press(1.0)
+    channel.comes(5, 1.1)
+    talking.microphone_changed(True, 1.4)
+    assert (channel.acts(), talking.state) == ([Action.REFUSE], TalkState.IDLE)
+    assert "Olga is talking" in talking.notice
+
+
+@pytest.mark.parametrize("link_first", [True, False])
+def test_link_and_microphone_are_waited_for_in_any_order(link_first: bool) -> None:
+    channel, talking = deaf()
+    talking.link_changed("There is no link.", 0.6)
+    talking.press(1.0)
+    assert "There is no link." in talking.notice
+    if link_first:
+        talking.link_changed("", 1.2)
+        assert talking.notice == OPENING
+    else:
+        talking.microphone_changed(True, 1.2)
+    assert (channel.acts(), talking.state) == ([], TalkState.WAITING)
+    if link_first:
+        talking.microphone_changed(True, 1.3)
+    else:
+        talking.link_changed("", 1.3)
+    assert channel.acts() == BEGINS
+
+
+def test_an_emergency_does_not_wait_for_the_microphone() -> None:
+    channel, talking = deaf()
+    talking.press(1.0, emergency=True)
+    assert channel.acts() == BEGINS
+    channel, talking = deaf()
+    talking.press(1.0)
+    talking.press(1.2, emergency=True)
+    assert (channel.acts(), talking.is_emergency) == (BEGINS, True)

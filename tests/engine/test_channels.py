@@ -39,6 +39,9 @@ from app.ice.interfaces import LocalAddress
 from app.settings import Settings
 from tests.engine.test_engine import WAIT_S, Watch, engine, quiet
 from tests.heard import read_wav, share_at
+from tests.media.hanging import Hanging, hanging
+
+__all__ = ["hanging"]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast stays on the loopback interface of Linux")
 
@@ -290,6 +293,38 @@ async def test_who_presses_the_key_is_heard_and_seen_to_talk(tmp_path: Path) -> 
         assert last.own
     sound = read_wav(heard)
     assert share_at(sound, 440.0) > 0.3  # however busy the machine is: noise has a hundredth
+
+
+async def test_nothing_is_sent_before_the_microphone_hears(tmp_path: Path, hanging: Hanging) -> None:
+    def at_the_microphone(settings: Settings) -> Settings:
+        plain = {"echo_cancellation": False, "noise_suppression": False, "gain_control": False}
+        return replace(quiet(settings), media=replace(quiet(settings).media, audio_from="mic", **plain))
+
+    mission = fresh_mission("Cold", "Alpha")
+    hanging.opening = {0}
+    async with engine(tmp_path / "ada", adjust=at_the_microphone) as (ada, at_ada):
+        info = await ada.channels.open_mission(missions.pack(mission))
+        await up(at_ada)
+        await ada.channels.press_primary()
+        opening = await at_ada.first(ChannelChanged, lambda event: event.channel.waiting)
+        assert (opening.channel.notice, opening.channel.sending) == ("Opening the microphone…", None)
+        assert (await ada.channels.figures(info.id))[0].packets_sent == 0
+        hanging.release.set()
+        talks = await at_ada.first(ChannelChanged, lambda event: event.channel.sending is not None)
+        assert (talks.channel.waiting, talks.channel.notice) == (False, "")
+        await at_ada.first(
+            ChannelChanged,
+            lambda event: event.channel.sending is not None and event.channel.sending.level_dbfs is not None,
+        )
+        await ada.channels.release_primary()
+        burst = (await at_ada.first(BurstKept)).burst
+        assert min(burst.levels[:2]) > 0.9 * max(burst.levels)  # a tone from its first moment on
+
+        at_ada.events.clear()
+        await ada.channels.press_primary()  # the microphone is open still
+        await at_ada.first(ChannelChanged, lambda event: event.channel.sending is not None)
+        assert not any(isinstance(event, ChannelChanged) and event.channel.waiting for event in at_ada.events)
+        await ada.channels.release_primary()
 
 
 async def test_a_call_holds_channels_back_as_the_person_wants_but_no_emergency(tmp_path: Path) -> None:
