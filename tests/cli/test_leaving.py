@@ -33,10 +33,15 @@ start.program()
 """
 
 _INTERRUPTED = """
-import signal
+import signal, threading
 from app import __main__ as start
 
-start.main = lambda: signal.raise_signal(signal.SIGINT)
+def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever started this may have it ignored
+    signal.raise_signal(signal.SIGINT)
+    threading.Event().wait()
+
+start.main = main
 start.program()
 """
 

@@ -50,9 +50,11 @@ class Recorded:
 
 
 @asynccontextmanager
-async def a_call(folder: Path, tell: TellOther = TellOther.NONE, **bob: object) -> AsyncIterator[Recorded]:
+async def a_call(
+    folder: Path, tell: TellOther = TellOther.NONE, *, own_picture: bool = True, **bob: object
+) -> AsyncIterator[Recorded]:
     kept = RecordingSettings(str(folder / "kept"), str(folder / "stills"), RecordedSound.STEREO, tell)
-    ada = party("ada", tone_hz=500)
+    ada = party("ada", tone_hz=500, video_from="pattern" if own_picture else "none")
     ada.settings = replace(ada.settings, recording=kept)
     async with on_the_phone(ada, party("bob", tone_hz=900, **bob)) as (ada, bob_):  # type: ignore[arg-type]
         outgoing, incoming = await connected(ada, bob_)
@@ -60,8 +62,8 @@ async def a_call(folder: Path, tell: TellOther = TellOther.NONE, **bob: object) 
 
 
 async def test_both_voices_and_the_far_picture_are_in_the_file(tmp_path: Path) -> None:
-    async with a_call(tmp_path) as here:
-        await here.bob.until(lambda: here.incoming.figures().video.frames_decoded > 5, "the picture arrives")  # type: ignore[union-attr]
+    async with a_call(tmp_path, own_picture=False) as here:  # or it is the large one until the far one comes
+        await here.ada.until(lambda: here.outgoing.figures().video.frames_decoded > 5, "the picture arrives")  # type: ignore[union-attr]
         path = Path(await here.media.record(here.call_id, None))
         assert path.parent == tmp_path / "kept"
         assert path.name.endswith(" bob.mkv")
