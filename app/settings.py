@@ -210,6 +210,7 @@ class Settings:
     ring_volume: float = 0.8  # 0 to 1
     talk_key: str = ""  # talks on the primary channel wherever it is pressed, such as "F9" or "Ctrl+Alt+T"; "": none
     no_answer_after_s: float = 60.0  # an unanswered incoming call ends with 480 after this
+    talk_priority: int = 0  # on all channels, 0 to 255: who has a lower one is interrupted, an emergency excepted
     call_rule: CallRule = CallRule.DUCK  # what becomes of channels while a call goes on
     reconnect_for_s: float = 60.0  # how long an interrupted call waits for a path before it ends
 

@@ -26,6 +26,9 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     )
     join.add_argument("--emergency", action="store_true", help="with --talk: as an emergency, over everybody")
     join.add_argument(
+        "--priority", type=flags.talk_priority, metavar="N", help="0 to 255: who has a lower one is interrupted"
+    )
+    join.add_argument(
         "--rallypoint",
         type=flags.host_port(7443),
         metavar="HOST:PORT",

@@ -131,6 +131,7 @@ def settings_adjuster(args: argparse.Namespace) -> Callable[[Settings], Settings
             media=_media(args, settings),
             display_name=getattr(args, "display_name", None) or settings.display_name,
             reconnect_for_s=_given(getattr(args, "reconnect_for", None), settings.reconnect_for_s),
+            talk_priority=round(_given(getattr(args, "priority", None), settings.talk_priority)),
         )
 
     return adjust
@@ -310,6 +311,12 @@ def seconds(text: str) -> float:
 def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def talk_priority(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 255):
+        raise argparse.ArgumentTypeError(f"a priority is from 0 to 255, not {text!r}")
     return int(text)
 
 

@@ -36,6 +36,7 @@ class Self:
 
     node_id: bytes
     name: str
+    priority: int = 0
     status: str = ""
     place: Location | None = None
     power: Power | None = None
@@ -144,7 +145,7 @@ class OpenMission:
         self._tell_channels()
 
     def _node(self, channel: OpenChannel) -> Node:
-        return Node(self._me.node_id, channel.group.alias or self._me.name)
+        return Node(self._me.node_id, channel.group.alias or self._me.name, self._me.priority)
 
     # Mission control ------------------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ class OpenMissions:
         self._unused: list[KeptMission] = []
         self._primary: ChannelId | None = None
         self._pressed: ChannelId | None = None
-        self._me = Self(os.urandom(16), kept.own_name)
+        self._me = Self(os.urandom(16), kept.own_name, kept.settings.talk_priority)
         self._changes = Collated(self._tell)
         self._tasks = OwnedTasks("missions")
         self._stirred = asyncio.Event()  # something happened on a channel
@@ -111,7 +111,8 @@ class OpenMissions:
     async def open(self) -> None:
         """Open again what was open at the end of the run before."""
         kept = await self._store.load()
-        self._me = replace(self._me, node_id=bytes.fromhex(kept.node_id), name=self._profile.own_name)
+        own = self._profile
+        self._me = Self(bytes.fromhex(kept.node_id), own.own_name, own.settings.talk_priority)
         if kept.primary:
             self._primary = ChannelId.parse(kept.primary)
         for one in kept.missions[:MOST_MISSIONS]:
@@ -146,13 +147,15 @@ class OpenMissions:
             one.network_changed()
 
     async def settings_changed(self) -> None:
-        """Use other devices. Another name, and other interfaces, need the channels to be joined anew."""
+        """Use other devices. Another name or priority, and other interfaces, need the channels to be joined anew."""
         await self._desk.settings_changed()
-        name, interfaces = self._profile.own_name, self._profile.settings.network.interfaces
-        if (name, interfaces) == (self._me.name, self._interfaces):
+        settings, name = self._profile.settings, self._profile.own_name
+        wanted = name, settings.talk_priority, settings.network.interfaces
+        if wanted == (self._me.name, self._me.priority, self._interfaces):
             return
         async with self._changing:
-            self._me, self._interfaces = replace(self._me, name=name), interfaces
+            self._me = replace(self._me, name=name, priority=settings.talk_priority)
+            self._interfaces = settings.network.interfaces
             for before in list(self._missions.values()):
                 await self._replace(before, before.mission)
         self._all_changed()

@@ -99,6 +99,7 @@ def _complaints(settings: Settings) -> Iterator[str]:
         ("ring_volume", settings.ring_volume, 0, 1),
         ("no_answer_after_s", settings.no_answer_after_s, 1, 3600),
         ("reconnect_for_s", settings.reconnect_for_s, 0, 3600),
+        ("talk_priority", settings.talk_priority, 0, 255),
     ):
         if not (math.isfinite(value) and low <= value <= high):
             yield f"{name} is {value}, and it must be from {low} to {high}"

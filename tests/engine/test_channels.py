@@ -327,6 +327,32 @@ async def test_nothing_is_sent_before_the_microphone_hears(tmp_path: Path, hangi
         await ada.channels.release_primary()
 
 
+async def test_who_has_a_higher_priority_interrupts_and_is_not_interrupted(tmp_path: Path) -> None:
+    mission = fresh_mission("Rank", "Alpha")
+
+    def first(settings: Settings) -> Settings:
+        return replace(quiet(settings), display_name="Ben", talk_priority=100)
+
+    async with (
+        engine(tmp_path / "ada", adjust=named("Ada")) as (ada, at_ada),
+        engine(tmp_path / "ben", adjust=first) as (ben, at_ben),
+    ):
+        info = await ada.channels.open_mission(missions.pack(mission))
+        await ben.channels.open_mission(missions.pack(mission))
+        alpha = info.channels[0].id
+        await up(at_ada, at_ben)
+        await ada.channels.press(alpha)
+        await at_ben.first(ChannelChanged, lambda event: bool(event.channel.talkers))
+        await ben.channels.press(alpha)
+        ended = await at_ada.first(ChannelChanged, lambda event: bool(event.channel.notice))
+        assert ended.channel.notice == "Ben goes first: your burst was ended."
+        await at_ada.first(ChannelChanged, lambda event: [one.priority for one in event.channel.talkers] == [100])
+        await ada.channels.release(alpha)
+        await ada.channels.press(alpha)
+        await at_ada.first(ChannelChanged, lambda event: event.channel.notice.startswith("Ben is talking: wait"))
+        await ben.channels.release(alpha)
+
+
 async def test_a_call_holds_channels_back_as_the_person_wants_but_no_emergency(tmp_path: Path) -> None:
     mission = fresh_mission("Rule", "Alpha")
     async with two(tmp_path) as ((ada, at_ada), (ben, at_ben)):

@@ -76,6 +76,7 @@ def test_saving_changes_only_what_was_changed(panel: SettingsPanel, engine: Reco
     fields.ice_tcp.setChecked(False)
     fields.trickle.setCurrentIndex(2)
     fields.reconnect.setValue(120)
+    fields.priority.setCurrentIndex(1)
     fields.policy.setCurrentIndex(1)
     assert panel.foot.isVisible()
     panel.save.click()
@@ -94,7 +95,7 @@ def test_saving_changes_only_what_was_changed(panel: SettingsPanel, engine: Reco
         ice_tcp=False,
         trickle=TrickleMode.OFF,
     )
-    assert changed == replace(KEPT, display_name="Ada L.", network=network, reconnect_for_s=120.0)
+    assert changed == replace(KEPT, display_name="Ada L.", network=network, reconnect_for_s=120.0, talk_priority=100)
     qtbot.waitUntil(lambda: not panel.foot.isVisible())
 
 

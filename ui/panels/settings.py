@@ -138,12 +138,14 @@ class SettingsPanel(QWidget):
         self._add_folder(box, "Folder for pictures of calls", "stills_folder", "settingsStillsFolder", "pictures")
 
     def _build_channels(self) -> None:
-        """The talk key of the desktop, with why it is not had."""
+        """The talk key of the desktop, with why it is not had, and the priority on channels."""
         field, box, key = self.fields.talk_key, self.page.sheet("Channels"), self._context.talk_key
         explain = "Held down anywhere on the desktop, it talks on the primary channel. Taken while a mission is open."
         self._add(box, "Talk key", field, "settingsTalkKey", explain, "talk_key")
         self.key_note = label(key.problem, "warn", "settingsTalkKeyNote", wrap=True)
         box.addWidget(self.key_note)
+        explain = "Agree on it with the others: every Parley of a mission goes by what is said here."
+        self._add(box, "Priority", self.fields.priority, "settingsTalkPriority", explain)
         field.listening.connect(key.pause)
         field.unfit.connect(self._show_unfit_key)
         key.changed.connect(self._show_key_problem)

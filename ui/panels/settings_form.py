@@ -49,6 +49,11 @@ _MOST_RATES = (
     (500, "500 kbit/s (225 MB an hour)"),
     (250, "250 kbit/s (110 MB an hour)"),
 )
+PRIORITIES = (
+    (0, "Like everybody: I wait until a channel is free"),
+    (100, "High: I interrupt, but for those with an emergency"),
+    (200, "Highest: before those with a high one too"),
+)
 PICTURES = (("camera", "Camera"), ("pattern", "Test picture"), ("none", "No picture"))
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 
@@ -85,6 +90,7 @@ class SettingsFields:
         self.ring = QSlider(Qt.Orientation.Horizontal)
         self.ring.setRange(0, 100)
         self.talk_key = KeyField()
+        self.priority = Choice()
         self.stun = QPlainTextEdit()
         self.turn = TurnRows()
         self.proxy = QLineEdit()
@@ -133,6 +139,7 @@ class SettingsFields:
         self.tell_other.setCurrentIndex([way for way, _ in TELLS].index(settings.recording.tell))
         self.ring.setValue(round(settings.ring_volume * 100))
         self.talk_key.set_key(settings.talk_key)
+        self._pick_priority(settings.talk_priority)
         self.stun.setPlainText("\n".join(str(server) for server in network.stun_servers))
         self.turn.fill(network.turn_servers)
         self.proxy.setText(network.proxy)
@@ -192,6 +199,7 @@ class SettingsFields:
             display_name=self.name.text().strip(),
             ring_volume=self.ring.value() / 100,
             talk_key=self.talk_key.key,
+            talk_priority=self.priority.currentData(),
             reconnect_for_s=float(self.reconnect.value()),
         )
 
@@ -208,6 +216,15 @@ class SettingsFields:
         if self.picture.findData(source) < 0:
             self.picture.addItem(f"File {source}", source)
         self.picture.setCurrentIndex(self.picture.findData(source))
+
+    def _pick_priority(self, priority: int) -> None:
+        """Choose the priority on channels; a number set by the command line or a file stays what it is."""
+        self.priority.clear()
+        for number, words in PRIORITIES:
+            self.priority.addItem(words, number)
+        if self.priority.findData(priority) < 0:
+            self.priority.addItem(f"{priority} of 255", priority)
+        self.priority.setCurrentIndex(self.priority.findData(priority))
 
     def _pick_most_rate(self, kbps: int | None) -> None:
         """Choose the most that the picture may take; a rate set by the command line stays what it is."""
