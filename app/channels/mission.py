@@ -180,7 +180,7 @@ class Group:
         """The rallypoints to use: those of the cluster, or those of the older list; None for a multicast channel."""
         if self.rallypoint_cluster is not None or not self.rallypoints:
             return self.rallypoint_cluster
-        return RallypointCluster(self.rallypoints)
+        return RallypointCluster.of(self.rallypoints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +253,7 @@ class Mission:
         """The rallypoints that carry a channel: its own, or else the mission's; None for a multicast channel."""
         if group.cluster is not None or self.rallypoint is None:
             return group.cluster
-        return RallypointCluster((self.rallypoint,))
+        return RallypointCluster.of((self.rallypoint,))
 
 
 def _key(fields: Fields) -> str | None:

@@ -215,6 +215,10 @@ class MissionControl:
         """Say how this machine is connected and fed; it goes along with the next announcement."""
         self._mine.connectivity, self._mine.power = connectivity, power
 
+    def announce(self, now: float) -> None:
+        """Say once more who is here, as soon as that may be."""
+        self._changed(now)
+
     def raise_emergency(self, words: str, now: float) -> None:
         """Alert everybody, now; ChannelError where this node only listens."""
         self._refuse_listening("raise an emergency")

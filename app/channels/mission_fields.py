@@ -163,7 +163,7 @@ def written(record: Any, *, always: frozenset[str] = frozenset(), names: Mapping
     for item in dataclasses.fields(record):
         value = getattr(record, item.name)
         if item.name != "extra" and value is not None and (item.name in always or value != item.default):
-            made[(names or {}).get(item.name) or _camel(item.name)] = _plain(value)
+            made[(names or {}).get(item.name) or camel(item.name)] = _plain(value)
     return {**made, **{name: value for name, value in record.extra.items() if name not in made}}
 
 
@@ -180,7 +180,8 @@ def _plain(value: Any) -> Json:
     return made
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """The name of a field as a mission's JSON has it."""
     first, *others = name.split("_")
     return first + "".join(each.capitalize() for each in others)
 

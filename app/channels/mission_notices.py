@@ -7,11 +7,42 @@ from collections.abc import Iterator
 from app.channels.encoders import check_sending
 from app.channels.errors import ChannelError
 from app.channels.mission import GOOD_NAME, Group, GroupType, Mission
+from app.channels.mission_fields import camel
+from app.channels.mission_parts import PresenceFormat, RallypointCluster, TxAudio, TxOptions
 
 
 def notices(mission: Mission) -> tuple[str, ...]:
     """One sentence for each thing that its author may not have meant."""
     return (*_of_mission(mission), *(sentence for group in mission.groups for sentence in _of_group(mission, group)))
+
+
+_UNUSED_AUDIO = (
+    "block_count",
+    "start_tx_notifications",
+    "reset_rtp_on_tx",
+    "enable_smoothing",
+    "smoothed_hang_time_ms",
+    "dtx",
+)
+
+
+def _unused(group: Group) -> Iterator[str]:
+    """Name the fields that somebody has set and that change nothing here."""
+    if group.tx_audio is not None:
+        usual = TxAudio()
+        for name in _UNUSED_AUDIO:
+            if getattr(group.tx_audio, name) != getattr(usual, name):
+                yield f"txAudio.{camel(name)}"
+    if group.presence is not None and group.presence.reduce_immediacy:
+        yield "presence.reduceImmediacy"
+
+
+def _unused_of(cluster: RallypointCluster | None) -> Iterator[str]:
+    servers = () if cluster is None else cluster.rallypoints
+    if any(one.disable_message_signing for one in servers):
+        yield "disableMessageSigning of a rallypoint"
+    if any(one.tcp_tx_options != TxOptions(ttl=-1) for one in servers):
+        yield "tcpTxOptions of a rallypoint"
 
 
 def _of_mission(mission: Mission) -> Iterator[str]:
@@ -47,5 +78,10 @@ def _of_group(mission: Mission, group: Group) -> Iterator[str]:
             check_sending(group.tx_audio.encoder, group.tx_audio.framing_ms)
         except ChannelError as error:
             yield f"{name}: {error}"
+    unused = [*_unused(group), *_unused_of(cluster)]
+    if unused:
+        yield f"{name} sets what Parley does not use: {', '.join(unused)}."
+    if group.presence is not None and group.presence.format is PresenceFormat.CURSOR_ON_TARGET:
+        yield f"{name} wants presence as Cursor on Target; Parley says and reads descriptors in JSON."
     if group.tx_audio is not None and group.tx_audio.no_hdr_ext:
         yield f"{name} sends no header extension: nobody sees who talks, and an emergency is not marked."

@@ -293,5 +293,14 @@ class RallypointCluster:
             extra=fields.extra(),
         )
 
+    @classmethod
+    def of(cls, rallypoints: tuple[Rallypoint, ...]) -> RallypointCluster:
+        """Make one of rallypoints that are no cluster in the mission; the longest of their times counts for all."""
+        return cls(
+            rallypoints,
+            connection_timeout_secs=max(one.connection_timeout_secs for one in rallypoints),
+            transaction_timeout_ms=max(one.transaction_timeout_ms for one in rallypoints),
+        )
+
     def to_json(self) -> Json:
         return written(self, always=frozenset({"connection_strategy"}))

@@ -121,6 +121,13 @@ class ControlSession:
         """How the machine is connected and what it runs on; told with the next announcement."""
         self._control.set_machine(connectivity, power, time.monotonic())
 
+    def talking(self) -> None:
+        """A burst of ours begins: say who is here, where the mission wants that."""
+        presence = self._group.presence
+        if presence is not None and presence.force_on_audio_transmit:
+            self._control.announce(time.monotonic())
+            self._carry_out()
+
     def set_channels(self, aliases: tuple[GroupAlias, ...]) -> None:
         """Say on which channels this person is."""
         self._control.set_aliases(aliases, time.monotonic())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from app.channels.channel_keys import channel_key
 from app.channels.channel_session import ChannelSession
-from app.channels.channel_state import Node, why_mute
+from app.channels.channel_state import Cue, Node, why_mute
 from app.channels.encoders import encoder_info
 from app.channels.errors import ChannelError
 from app.channels.finished_burst import FinishedBurst
@@ -34,6 +34,7 @@ class ChannelHost:
     make_link: Callable[[Mission, Group], Awaitable[Link]]
     desk: ChannelDesk
     changed: Callable[[ChannelId], None]
+    talking: Callable[[ChannelId], None]
     burst: Callable[[FinishedBurst, Group], None]
     clock: Callable[[], float]
 
@@ -90,7 +91,7 @@ class OpenChannel:
             *(self.group, self._mission, node, self._link, key),
             on_change=lambda: self._host.changed(self.id),
             on_burst=lambda burst: self._host.burst(burst, self.group),
-            on_cue=desk.cue,
+            on_cue=self._cue,
             on_capture_wanted=desk.capture_wanted,
             on_sound=desk.sound,
         )
@@ -99,6 +100,11 @@ class OpenChannel:
         await desk.add(session)
         await session.start()
         self._apply()
+
+    def _cue(self, cue: Cue) -> None:
+        self._host.desk.cue(cue)
+        if cue is Cue.PERMIT:
+            self._host.talking(self.id)
 
     async def stop(self) -> None:
         """Leave; harmless where it is not joined."""

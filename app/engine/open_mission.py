@@ -188,6 +188,11 @@ class OpenMission:
         if self._control is not None:
             self._control.set_channels(self._aliases())
 
+    def talking(self) -> None:
+        """A burst of ours begins on one of the channels."""
+        if self._control is not None:
+            self._control.talking()
+
     def be(self, me: Self) -> None:
         """Say another status, place, battery or network."""
         before, self._me = self._me, me

@@ -105,7 +105,7 @@ class OpenMissions:
         self._stirred = asyncio.Event()  # something happened on a channel
         self._network_stirred = asyncio.Event()
         self._changing = asyncio.Lock()  # opening and closing, one after the other
-        channels = ChannelHost(self._make_link, self._desk, self._channel_changed, self._burst, clock)
+        channels = ChannelHost(self._make_link, self._desk, self._channel_changed, self._talking, self._burst, clock)
         self._host = MissionHost(channels, self._roster_changed, publish, self._tell_trouble)
 
     async def open(self) -> None:
@@ -429,6 +429,11 @@ class OpenMissions:
     def _channel_changed(self, channel_id: ChannelId) -> None:
         self._changes.changed(_Changed(channel=channel_id), urgent=True)
         self._stirred.set()
+
+    def _talking(self, channel_id: ChannelId) -> None:
+        mission = self._missions.get(channel_id.mission)
+        if mission is not None:
+            mission.talking()
 
     def _all_changed(self) -> None:
         self._changes.changed(_Changed())

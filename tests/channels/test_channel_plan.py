@@ -68,6 +68,20 @@ def test_rallypoints_are_used_as_the_mission_says() -> None:
     assert not unsafe.is_verified
 
 
+def test_rallypoints_that_are_no_cluster_have_times_of_their_own() -> None:
+    slow = {**RALLYPOINT, "transactionTimeoutMs": 30_000, "connectionTimeoutSecs": 7}
+    for changes in ({"rallypoints": [RALLYPOINT, slow]}, {"rallypoints": [slow]}):
+        group, mission = made(**changes)
+        found = mission.cluster_of(group)
+        assert found is not None
+        plan = cluster_plan(found)
+        assert (plan.connection_timeout_s, plan.transaction_timeout_s) == (7.0, 30.0)
+    group, mission = made(rallypoints=[RALLYPOINT])
+    assert cluster_plan(mission.cluster_of(group)) == ClusterPlan(1)  # type: ignore[arg-type]
+    mission = Mission.parse(mission_json(speech(), rallypoint=slow))
+    assert cluster_plan(mission.cluster_of(mission.groups[0])).connection_timeout_s == 7.0  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [

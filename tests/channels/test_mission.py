@@ -300,6 +300,7 @@ def test_a_pin_is_known_by_its_digest_alone() -> None:
 
 def test_what_its_author_may_not_have_meant_is_noted() -> None:
     server = {**SERVER, "verifyPeer": False}
+    odd = {**SERVER, "tcpTxOptions": {"priority": 1}}
     words = "\n".join(
         notices(
             Mission.parse(
@@ -308,12 +309,16 @@ def test_what_its_author_may_not_have_meant_is_noted() -> None:
                     speech("Bravo", tx={"address": "192.0.2.1", "port": 1}, rallypoints=[server]),
                     speech("Charlie", tx={"address": "192.0.2.1", "port": 1}, cryptoPassword=KEY),
                     speech("Delta", type=3, rx={"address": "234.42.42.9", "port": 1}),
+                    speech("Echo", txAudio={"encoder": 25, "dtx": True, "enableSmoothing": False}, rallypoints=[odd]),
+                    CONTROL | {"presence": {"format": 2, "reduceImmediacy": True}},
                 )
             )
         )
     )
     for part in (
-        "no mission control",
+        "Echo sets what Parley does not use: txAudio.enableSmoothing, txAudio.dtx, tcpTxOptions of a rallypoint.",
+        "does not use: presence.reduceImmediacy.",
+        "wants presence as Cursor on Target",
         "may be cut short",
         "This channel cannot be talked on. None of Parley's libraries has Codec 2.",
         "receive at the same address",

@@ -189,6 +189,16 @@ def test_an_emergency_comes_through_when_its_first_packets_are_lost() -> None:
     assert [type(event) for event in field.take("Anna") if not isinstance(event, NodeHere)] == [EmergencyRaised]
 
 
+def test_who_begins_to_talk_may_say_who_they_are_and_not_too_often() -> None:
+    field = Field("Ann", "Ben").run(20.0)
+    field.said.clear()
+    field.nodes["Ann"].announce(field.now)
+    field.carry()
+    field.nodes["Ann"].announce(field.now)  # and again at once
+    field.run(PLAN.min_interval_s + 0.1)
+    assert [round(at - 20.0, 2) for at, who, _ in field.said if who == "Ann"] == [0.0, PLAN.min_interval_s]
+
+
 def test_an_emergency_that_nobody_could_hear_is_told_as_soon_as_there_is_a_link() -> None:
     field = Field("Ann", "Ben").run(10.0)
     field.take("Ben")
