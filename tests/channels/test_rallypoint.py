@@ -54,6 +54,11 @@ class Phone:
                 pass
         return state.words
 
+    async def carried_by(self, server: Rallypoint) -> None:
+        """Wait for this one: on a busy machine one further down answers first, and is left for it when it answers."""
+        while f"port {server.port}." not in await self.until(True):
+            pass
+
     def send(self, datagram: bytes) -> None:
         self.link.send(datagram, asyncio.get_running_loop().time())
 
@@ -122,13 +127,13 @@ async def test_a_killed_node_is_followed_by_the_next_and_nothing_is_said_twice(
     targets = [RallypointTarget("127.0.0.1", one.port, ca_certificates=(authority.pem,)) for one in servers]
     anna = Phone(targets, strategy=Strategy.FAIL_BACK)
     ben = Phone(targets[::-1], strategy=Strategy.FAIL_BACK)
-    for phone in (anna, ben):
+    for phone, first in ((anna, servers[0]), (ben, servers[2])):
         await phone.link.start()
-        await phone.until(True)
+        await phone.carried_by(first)
     await _heard(anna, ben)
     servers[0].kill()
     assert not (await anna.until(False)).endswith("port.")
-    assert str(servers[1].port) in await anna.until(True)
+    await anna.carried_by(servers[1])
     await _heard(anna, ben)
     for server in servers:
         server.kill()
