@@ -14,6 +14,7 @@ UP_AFTER_S = 4.0  # of enough for the next rung …
 BEGINNING_UP_S = 0.4  # … which is found soon while the path is still being learned
 BEGINNING_S = 6.0
 UP_SHARE, DOWN_SHARE = 1.15, 0.85  # of what a rung needs: between the two nothing changes
+ROUNDING = 0.99  # a rate that was one on the wire comes back a few bits smaller
 LEAST_SCREEN_FPS = 5.0
 
 # Of the time between two pictures, what scaling and encoding may take: above the first the encoder is told to hurry,
@@ -106,11 +107,15 @@ def _rung(width: int, height: int, fps: float, scale: float, is_screen: bool) ->
 class Ladder:
     """Follows the bitrate and the time that pictures take: down at once, up after seconds of enough.
 
-    `tries_out`: a larger size is not gone up to, but named as `trial` until `tried` says whether it fits.
+    `tries_out`: a larger size is not gone up to, but named as `trial` until `tried` says whether it fits. `most_bps` is
+    the most that there will ever be: where a rung needs no more it is not asked for more.
     """
 
-    def __init__(self, steps: list[Rung], bitrate_bps: int, *, tries_out: bool = False) -> None:
+    def __init__(
+        self, steps: list[Rung], bitrate_bps: int, *, tries_out: bool = False, most_bps: int | None = None
+    ) -> None:
         self._tries_out = tries_out
+        self._bound_bps = most_bps
         self._trial: int | None = None
         self._refused: dict[int, tuple[float, float]] = {}  # until when, or until which bitrate
         self._left_out = 0.0  # share of the last pictures
@@ -191,7 +196,7 @@ class Ladder:
             self._at = max(self._at, self._by_bitrate(bitrate_bps), self._cpu_least)
             self._enough_since = self._trial = None
             self._is_beginning = False
-        elif self._at > self._cpu_least and bitrate_bps >= self._rungs[self._at - 1].needs_bps * UP_SHARE:
+        elif self._at > self._cpu_least and bitrate_bps >= self._enough_for(self._rungs[self._at - 1]):
             if self._enough_since is None:
                 self._enough_since = now
             elif now - self._enough_since >= up_after_s:
@@ -204,9 +209,10 @@ class Ladder:
 
     def _rise(self, bitrate_bps: int, now: float) -> None:
         trial = self._trial
-        if trial is not None and trial >= self._cpu_least and bitrate_bps >= self._rungs[trial].needs_bps:
+        if trial is not None and trial >= self._cpu_least and bitrate_bps >= self._rungs[trial].needs_bps * ROUNDING:
             return  # it goes on
-        best = max(self._cpu_least, self._by_bitrate(int(bitrate_bps / UP_SHARE)))
+        enough = (at for at, rung in enumerate(self._rungs) if bitrate_bps >= self._enough_for(rung))
+        best = max(self._cpu_least, next(enough, len(self._rungs) - 1))
         better = next((at for at in range(best, self._at) if not self._is_refused(at, bitrate_bps, now)), self._at)
         above, here = self._rungs[better], self.rung
         if self._tries_out and (above.width, above.height) != (here.width, here.height):
@@ -214,6 +220,12 @@ class Ladder:
             return
         self._at = better
         self._enough_since = self._trial = None
+
+    def _enough_for(self, rung: Rung) -> float:
+        """Give the bitrate with which to go up to a rung."""
+        bound = self._bound_bps
+        is_bound = bound is not None and rung.needs_bps <= bound < rung.needs_bps * UP_SHARE
+        return rung.needs_bps * (ROUNDING if is_bound else UP_SHARE)
 
     def _is_refused(self, at: int, bitrate_bps: int, now: float) -> bool:
         until, enough_bps = self._refused.get(at, (now, 0.0))

@@ -274,7 +274,7 @@ class VideoSendWorker:
             allotted = self._allotted_bps
             start = START_BPS if not allotted else payload_of(allotted, self._fps)
             # A screen may take its time for a sharp picture.
-            self._ladder = Ladder(steps, self._bounded(start), tries_out=not is_screen)
+            self._ladder = Ladder(steps, self._bounded(start), tries_out=not is_screen, most_bps=self._most_bps)
         return self._ladder
 
     def _rehearse(self, ladder: Ladder, frame: av.VideoFrame, at: float, bitrate_bps: int) -> None:

@@ -75,6 +75,22 @@ def test_down_at_once_and_up_after_seconds() -> None:
     assert ladder.limited_by is None
 
 
+def test_a_bound_that_is_enough_for_a_size_is_enough_to_get_there() -> None:
+    """More will never come: to wait for it would be to wait for ever."""
+    needs = HD[0].needs_bps
+    for tries_out in (False, True):
+        bounded = Ladder(HD, 300_000, most_bps=needs, tries_out=tries_out)
+        follow(bounded, needs - 10, 0.0, 20.0)  # what was a rate on the wire is a few bits short
+        if tries_out:
+            assert bounded.trial == HD[0]
+            follow(bounded, needs - 10, 20.0, 5.0)
+            bounded.tried(needs - 10, 25.0, fits=True)
+        assert bounded.rung == HD[0]
+    for ladder in (Ladder(HD, 300_000), Ladder(HD, 300_000, most_bps=round(needs * 0.95))):
+        follow(ladder, needs - 10, 0.0, 20.0)
+        assert ladder.rung.height == 480
+
+
 def test_while_the_path_is_being_learned_it_goes_up_soon() -> None:
     ladder = Ladder(HD, 250_000)
     assert [(when < 0.7, rung.height) for when, rung in follow(ladder, 700_000, 0.0, 2.0)] == [(True, 480)]
