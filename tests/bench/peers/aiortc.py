@@ -19,7 +19,7 @@ class AiortcCall(PairCall):
 
     def start(self) -> None:
         for place, role in ((self.near, "calls"), (self.far, "answers")):
-            film = [str(self.film.path)] if self.film else []
+            film = [str(self.film.path), str(self.film.bps)] if self.film else []
             with (place.folder / "aiortc.log").open("w") as log:
                 self._ends.append(
                     place.host.popen(

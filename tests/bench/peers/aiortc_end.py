@@ -1,8 +1,9 @@
-"""One end of stock aiortc: python -m tests.bench.peers.aiortc_end calls|answers [FILM].
+"""One end of stock aiortc: python -m tests.bench.peers.aiortc_end calls|answers [FILM BPS].
 
-What is aiortc's is as it comes: tracks, encoders, packets, its jitter buffer. Sound devices are PortAudio's, in blocks
-of 20 ms. Its description goes out as a line of JSON, the other's comes in as one; then it says that it is connected,
-and to each further line how many pictures it has received.
+What is aiortc's is as it comes: tracks, encoders, packets, its jitter buffer; only the most that its VP8 encoder goes
+up to is BPS instead of 1.5 Mbit/s. Sound devices are PortAudio's, in blocks of 20 ms. Its description goes out as a
+line of JSON, the other's comes in as one; then it says that it is connected, and to each further line how many pictures
+it has received.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import av
 import numpy as np
 import sounddevice
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.codecs import vpx
 from aiortc.mediastreams import AudioFrame, MediaStreamError, VideoFrame
 from av.video.frame import PictureType
 
@@ -153,4 +155,6 @@ async def main(calls: bool, film: str | None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        vpx.MAX_BITRATE = int(sys.argv[3])
     asyncio.run(main(sys.argv[1] == "calls", sys.argv[2] if len(sys.argv) > 2 else None))
