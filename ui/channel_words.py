@@ -130,7 +130,7 @@ def _receiving(channel: ChannelInfo, now: float | None) -> Face:
 
 
 def _names(talkers: tuple[TalkerInfo, ...]) -> str:
-    names = [talker_name(talker) for talker in talkers]
+    names = [words.apart(talker_name(talker)) for talker in talkers]
     if len(names) > 3:
         names = [*names[:2], f"{len(names) - 2} others"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
@@ -157,7 +157,7 @@ def _idle(channel: ChannelInfo, wall: float) -> tuple[str, str, str, str]:
 def last_words(last: LastTalker | None, now: float) -> str:
     if last is None:
         return "nobody has talked yet"
-    return f"last: {'you' if last.own else last.alias or NAMELESS}, {ago(last.wall, now)}"
+    return f"last: {'you' if last.own else words.apart(last.alias) or NAMELESS}, {ago(last.wall, now)}"
 
 
 def can_press(channel: ChannelInfo) -> bool:
@@ -256,7 +256,7 @@ def person_line(person: PersonHere, names: dict[str, str], now: float) -> str:
     """Say where somebody is and what they say of themselves; `names` gives the channels' names by their ids."""
     parts = []
     if person.emergency is not None:
-        parts.append(f"emergency: {person.emergency}" if person.emergency else "emergency")
+        parts.append(f"emergency: {words.apart(person.emergency)}" if person.emergency else "emergency")
     if person.gone:
         parts.append(f"gone, heard {ago(person.heard_wall, now)}")
     if person.place:
@@ -266,8 +266,8 @@ def person_line(person: PersonHere, names: dict[str, str], now: float) -> str:
     if person.connection and not person.gone:
         parts.append(person.connection)
     if person.comment:
-        parts.append(person.comment)
-    on = [names[group] for group in person.channels if group in names]
+        parts.append(words.apart(person.comment))
+    on = [words.apart(names[group]) for group in person.channels if group in names]
     if on and not person.gone:
         parts.append("on " + (", ".join(on[:2]) if len(on) < 3 else f"{len(on)} channels"))
     return " · ".join(parts) or "here"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import unicodedata
 
 from app.events import CallInfo, CallState, Contact, Direction, EndedBy, EndKind, HistoryEntry, Presence, ShareChoice
 
@@ -200,3 +201,13 @@ def recording_words(seconds: float, *, paused: bool) -> str:
 
 def _short(text: str, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")  # UAX #9
+
+
+def apart(said: str) -> str:
+    """Give what somebody wrote as it can stand inside a sentence: from right to left it turns round nothing else."""
+    plain = "".join(letter for letter in said if letter not in _TURNS)
+    is_turned = any(unicodedata.bidirectional(letter) in {"R", "AL", "AN"} for letter in plain)
+    return f"\u2068{plain}\u2069" if is_turned else plain

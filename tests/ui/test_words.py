@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from app.events import CallEnd, CallState, EndedBy, EndKind, Presence
+from app.events import CallEnd, CallState, EndedBy, EndKind, LastTalker, Presence
 from tests.ui import scenes
-from ui import words
+from ui import channel_words, words
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,20 @@ def test_when() -> None:
     assert words.when(now - 60, now) == "11:59"
     assert words.when(now - 86400, now) == "yesterday 12:00"
     assert words.when(now - 5 * 86400, now) == "Sun 15 Nov"
+
+
+@pytest.mark.parametrize(
+    ("wrote", "stands"),
+    [
+        ("Zoë", "Zoë"),
+        ("", ""),
+        ("צפון", "\u2068צפון\u2069"),
+        ("فريق 2", "\u2068فريق 2\u2069"),
+        ("Ada\u202e 5", "Ada 5"),  # would turn round all that comes after it
+        ("\u2069צפון\u202e", "\u2068צפון\u2069"),
+    ],
+)
+def test_names_from_right_to_left_turn_nothing_else_round(wrote: str, stands: str) -> None:
+    assert words.apart(wrote) == stands
+    last = channel_words.last_words(LastTalker(wrote, 0.0, False), 125.0)
+    assert last == f"last: {stands or 'Somebody'}, 2 min ago"

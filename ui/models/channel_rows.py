@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app.events import MissionInfo, PersonHere
 from ui import channel_words
 from ui.models.rows import RowsModel
+from ui.words import apart
 
 HEADING, MISSION, OPEN, PERSON, NOTE = "heading", "mission", "open", "person", "note"
 
@@ -95,8 +96,8 @@ def _mission(mission: MissionInfo, wall: float, *, is_shown: bool) -> ChannelRow
     line, tone = channel_words.mission_line(mission, wall), "bad" if mission.problem else "plain"
     talking = [channel for channel in mission.channels if channel.joined and channel.talkers]
     if talking and not mission.problem:
-        name = channel_words.talker_name(talking[0].talkers[0])
-        line, tone = f"{name} talks on {talking[0].name}", "good"
+        name = apart(channel_words.talker_name(talking[0].talkers[0]))
+        line, tone = f"{name} talks on {apart(talking[0].name)}", "good"
     return ChannelRow(MISSION, mission.id, mission.name, line, tone, mission.id, is_shown=is_shown)
 
 

@@ -14,6 +14,7 @@ from ui.widgets.basics import label
 from ui.widgets.burst_rows import BURST_HEIGHT, BurstDelegate
 from ui.widgets.elided import ElidedLabel
 from ui.widgets.list_rows import list_view
+from ui.words import apart
 
 _ROWS = 5  # that are seen; the list scrolls
 
@@ -87,7 +88,7 @@ class ChannelBursts(QFrame):
         channel = self._book.channel(self.channel)
         bursts = self._book.bursts(self.channel) if self.channel is not None else ()
         name = channel.name if channel is not None else ""
-        self.title.setText(f"{name}, last bursts")
+        self.title.setText(f"{apart(name)}, last bursts")
         self.view.setAccessibleName(f"Last bursts of {name}")
         self.model.show(bursts, self._book.playing)
         self._body.setCurrentWidget(self.view if bursts else self.none)

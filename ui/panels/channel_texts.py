@@ -102,9 +102,9 @@ class ChannelTexts(QFrame):
 
     def _line(self, text: TextSeen, now: float) -> str:
         channel = self._book.channel(text.channel)
-        where = f" on {channel.name}" if channel is not None else ""
-        who = "You" if text.own else text.name or "Somebody"
-        return f"{words.when(text.wall, now)}  {who}{where}: {' '.join(text.words.split())}"
+        where = f" on {words.apart(channel.name)}" if channel is not None else ""
+        who = "You" if text.own else words.apart(text.name) or "Somebody"
+        return f"{words.when(text.wall, now)}  {who}{where}: {words.apart(' '.join(text.words.split()))}"
 
     def _send(self) -> None:
         typed, mission_id = self.field.text().strip(), self._mission

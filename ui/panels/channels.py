@@ -28,6 +28,7 @@ from ui.panels.channels_column import mission_menu
 from ui.widgets.basics import button, label
 from ui.widgets.card_grid import CardGrid
 from ui.widgets.channel_card import ChannelCard
+from ui.words import apart
 
 _TICK_MS = 250
 _BESIDE_FROM = 860  # pixels; from here on bursts and messages stand side by side
@@ -202,7 +203,7 @@ class ChannelsPanel(QStackedWidget):
         if primary.id.mission == mission.id:
             return ""
         other = self._book.mission(primary.id.mission)
-        return f"Space talks on {primary.name} of {other.name}" if other is not None else ""
+        return f"Space talks on {apart(primary.name)} of {apart(other.name)}" if other is not None else ""
 
     def _channel_changed(self, channel_id: ChannelId) -> None:
         mission = self._book.shown

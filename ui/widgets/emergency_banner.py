@@ -13,6 +13,7 @@ from ui.channel_words import NAMELESS
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
 from ui.widgets.basics import button, label
+from ui.words import apart
 
 _MOST = 3  # more are counted
 
@@ -45,24 +46,24 @@ class EmergencyBanner(QWidget):
     ) -> None:
         """Show those of others, those that are only talked of, and, last, one's own."""
         missions = tuple(missions)
-        names = {mission.id: mission.name for mission in missions}
+        names = {mission.id: apart(mission.name) for mission in missions}
         wanted: dict[tuple[str, str], str] = {}
         for person in people:
-            said = f"Emergency: {person.name} in {names.get(person.mission, 'a mission')}"
-            detail = " · ".join(part for part in (person.emergency, person.place) if part)
+            said = f"Emergency: {apart(person.name)} in {names.get(person.mission, 'a mission')}"
+            detail = " · ".join(part for part in (apart(person.emergency or ""), person.place) if part)
             wanted[person.mission, person.node_id] = f"{said}: {detail}" if detail else said
-        channels = {channel.id: channel.name for mission in missions for channel in mission.channels}
+        channels = {channel.id: apart(channel.name) for mission in missions for channel in mission.channels}
         for channel_id, talker in bursts:
-            said = f"Emergency: {talker.alias or NAMELESS} talks on {channels[channel_id]}"
+            said = f"Emergency: {apart(talker.alias) or NAMELESS} talks on {channels[channel_id]}"
             wanted[channel_id.mission, talker.node_id] = f"{said} in {names[channel_id.mission]}"
         more = len(wanted) - _MOST
         wanted = dict(list(wanted.items())[:_MOST])
         for mission in missions:
             if mission.own_emergency is not None:
-                said = f"Your emergency is raised in {mission.name}"
+                said = f"Your emergency is raised in {names[mission.id]}"
                 if mission.emergency_waits:
-                    said = f"Your emergency in {mission.name} waits to be sent: there is no connection yet"
-                wanted[mission.id, ""] = f"{said}: {mission.own_emergency}" if mission.own_emergency else said
+                    said = f"Your emergency in {names[mission.id]} waits to be sent: there is no connection yet"
+                wanted[mission.id, ""] = f"{said}: {apart(mission.own_emergency)}" if mission.own_emergency else said
         for key in [key for key in self._lines if key not in wanted]:
             line = self._lines.pop(key)
             self._box.removeWidget(line)
