@@ -461,9 +461,15 @@ def test_an_editor_with_changes_asks_before_it_closes(desk: Desk) -> None:
     mission_id = desk.put(mission("Relief", pin=None))
     dialog = editor(desk, mission_id)
     assert dialog.page is not None
+    desk.wait(dialog.page.name.hasFocus)  # whoever has only a keyboard begins to type at once
     dialog.page.description.setPlainText("Another")
     dialog.close()
     assert dialog.isVisible()
+    assert dialog.question.words == "What you changed is not saved."
+    desk.qtbot.keyClick(dialog.question.no, Qt.Key.Key_Escape)
+    assert dialog.question.isHidden()
+    assert dialog.isVisible()
+    dialog.close()
     assert dialog.question.words == "What you changed is not saved."
     dialog.question.no.click()
     desk.window.edit_mission(None)

@@ -69,6 +69,7 @@ class EditMissionDialog(QDialog):
         self._locked: Mission | None = None
         self._pin: str | None = None
         self._tried = False
+        self._next: QWidget | None = None  # has the cursor once what goes on is done
         self.draft: Draft | None = None
         self.page: MissionPage | None = None
         self.channel: ChannelPage | None = None
@@ -148,7 +149,7 @@ class EditMissionDialog(QDialog):
         self._title(mission.name)
         self.lock.show()
         self.pages.hide()
-        self.pin.setFocus()
+        self._next = self.pin
 
     def _unlock(self) -> None:
         async def unlock() -> None:
@@ -173,7 +174,8 @@ class EditMissionDialog(QDialog):
         self._show(self.page)
         self.save.setEnabled(True)
         self.say("")
-        self.page.name.setFocus()
+        self._next = self.page.name
+        self._next.setFocus()
 
     @property
     def is_changed(self) -> bool:
@@ -339,6 +341,7 @@ class EditMissionDialog(QDialog):
             self.accept()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._next = self.focusWidget()
         self.setEnabled(False)
         self._context.tasks.start(self._told(work))
 
@@ -355,6 +358,8 @@ class EditMissionDialog(QDialog):
         finally:
             if isValid(self):
                 self.setEnabled(True)
+                if self._next is not None and isValid(self._next):
+                    self._next.setFocus()
 
     def reject(self) -> None:
         """Close; with changes only after a question."""

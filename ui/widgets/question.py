@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
 
 from ui.widgets.basics import button, label
@@ -52,6 +54,13 @@ class Question(QFrame):
     @property
     def words(self) -> str:
         return self._words.text()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape changes nothing."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.no.click()
+        else:
+            super().keyPressEvent(event)
 
     def _answered(self, act: Callable[[], object] | None) -> None:
         self.hide()
