@@ -56,7 +56,7 @@ class TalkKeys(QObject):
         self._press, self._release = press, release
         self._held: dict[int, Callable[[], object]] = {}  # by key: what ends it
         self._ending: dict[int, QTimer] = {}
-        self._let_up: dict[int, float] = {}  # by key: when it came up that had not gone down here
+        self._let_up: tuple[int, float, int] | None = None  # the key that came up and had not gone down here, and when
         self._watched: QWidget | None = None
         self._watch = QTimer(self)  # a menu or another window may take the keyboard without the focus going anywhere
         self._watch.setInterval(_WATCH_MS)
@@ -123,7 +123,7 @@ class TalkKeys(QObject):
         if event.type() is QEvent.Type.KeyPress:
             return self._key_down(event, watched)
         if event.type() is QEvent.Type.KeyRelease and key not in self._held:
-            self._let_up = {key: time.monotonic()}
+            self._let_up = key, time.monotonic(), event.timestamp()
         elif event.type() is QEvent.Type.KeyRelease:
             if not event.isAutoRepeat() and key not in self._ending:
                 ending = self._ending[key] = QTimer(self)
@@ -143,8 +143,8 @@ class TalkKeys(QObject):
             return True
         if event.modifiers() not in _PLAIN:
             return False
-        if time.monotonic() - self._let_up.get(key, -1.0) < _REPEAT_MS / 1000:
-            return key in _FUNCTION  # it was down before the keyboard came here, and only repeats
+        if self._only_repeats(event):
+            return key in _FUNCTION
         if isinstance(watched, TalkButton) and key in _BUTTON_KEYS:
             if not event.isAutoRepeat():
                 watched.hold()
@@ -159,6 +159,13 @@ class TalkKeys(QObject):
             self._press(channel_id)
             self._hold(key, lambda: self._release(channel_id))
         return True
+
+    def _only_repeats(self, event: QKeyEvent) -> bool:
+        """Tell whether a key was down before the keyboard came here. X11 gives both halves of a repeat one time."""
+        if self._let_up is None or self._let_up[0] != event.key():
+            return False
+        _, at, stamp = self._let_up
+        return time.monotonic() - at < _REPEAT_MS / 1000 or 0 < stamp == event.timestamp()
 
     def _hold(self, key: int, release: Callable[[], object]) -> None:
         self._held[key] = release

@@ -86,6 +86,7 @@ QPushButton[look="answer"]:focus {{ border-color: {t.text}; }}
 QPushButton[look="quiet"] {{ background: transparent; padding: 5px 8px; }}
 QPushButton[look="quiet"]:hover {{ background: {t.card_hover}; }}
 QPushButton[look="link"] {{ background: transparent; color: {t.accent}; padding: 4px 6px; text-align: left; }}
+QPushButton[look="link"]:disabled {{ color: {t.muted}; }}
 QToolButton {{ background: transparent; border: 2px solid transparent; border-radius: 10px; padding: 5px; }}
 QToolButton:hover {{ background: {t.card_hover}; }}
 QToolButton:focus {{ border-color: {t.accent}; }}
