@@ -345,6 +345,22 @@ def test_every_control_has_a_name_and_is_reached_by_tab(
     } <= seen
 
 
+def test_tab_goes_as_the_eye_does(panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot) -> None:
+    tell(
+        BurstKept(missions.burst(1, "Front desk", 3, 5)),
+        MissionsChanged((missions.harbour(missions.alpha(), missions.boats(), own_place=(54.3, 10.1)),)),
+    )
+    panel.setFocus()
+    seen = []
+    for _ in range(30):
+        qtbot.keyClick(focused(window), Qt.Key.Key_Tab)
+        seen.append(focused(window).objectName())
+    card = ["talkButton", "channelMute", "channelTune", "channelPrimary", "channelRecent", "channelMode"]
+    below = ["clearBursts", "burstsList", "textTo", "textsView", "textField", "sendText"]
+    own = ["ownStatus", "setStatus", "ownPlace", "setPlace", "followPlace", "clearPlace", "callRule"]
+    assert seen[:27] == ["emergencyButton", "missionMenuButton", *card, *card, *below, *own]
+
+
 # Talking ----------------------------------------------------------------------------------------------------------
 
 

@@ -78,18 +78,20 @@ class ChannelSelf(QFrame):
         self.set_place = button("Tell", "setPlace", self._set_place)
         self.clear_place = button("Hide", "clearPlace", self._clear_place, hint="Others no longer see where you are")
         self.follow = button(_FOLLOW, "followPlace", self._follow, hint="Others see where the desktop says you are")
-        for row, (words, field) in enumerate((("Status", self.status), ("Place", self.place))):
+        room = self.clear_place.sizePolicy()
+        room.setRetainSizeWhenHidden(True)  # or the buttons above it would grow when it comes
+        self.clear_place.setSizePolicy(room)
+        for row, (words, field, tell) in enumerate(
+            (("Status", self.status, self.set_status), ("Place", self.place, self.set_place))
+        ):
             caption = label(words, "small")
             caption.setBuddy(field)
             grid.addWidget(caption, row, 0)
             grid.addWidget(field, row, 1)
-        room = self.clear_place.sizePolicy()
-        room.setRetainSizeWhenHidden(True)  # or the buttons above it would grow when it comes
-        self.clear_place.setSizePolicy(room)
-        for row, told in enumerate((self.set_status, self.set_place, self.clear_place)):
-            grid.addWidget(told, row, 2)
-        grid.setColumnStretch(1, 1)
+            grid.addWidget(tell, row, 2)
         grid.addWidget(self.follow, 2, 1, Qt.AlignmentFlag.AlignLeft)
+        grid.addWidget(self.clear_place, 2, 2)
+        grid.setColumnStretch(1, 1)
         self.answer = label("", "small", "ownAnswer", wrap=True)
         self.answer.hide()
         grid.addWidget(self.answer, 3, 1, 1, 2)

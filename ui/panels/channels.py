@@ -25,7 +25,7 @@ from ui.panels.channel_head import ChannelHead
 from ui.panels.channel_self import ChannelSelf
 from ui.panels.channel_texts import ChannelTexts
 from ui.panels.channels_column import mission_menu
-from ui.widgets.basics import button, label
+from ui.widgets.basics import button, label, tab_through
 from ui.widgets.card_grid import CardGrid
 from ui.widgets.channel_card import ChannelCard
 from ui.words import apart
@@ -172,6 +172,8 @@ class ChannelsPanel(QStackedWidget):
             self._show_card(channel, number)
         if list(self._cards) != before:
             self.grid.set_cards(list(self._cards.values()))
+            controls = (control for card in self._cards.values() for control in card.controls)
+            tab_through(self.head.last_control, *controls)
         else:
             self.grid.arrange()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from PySide6.QtCore import QObject, QSize, Qt
 from PySide6.QtWidgets import QAbstractButton, QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
@@ -83,6 +84,12 @@ def restyle(widget: QWidget, **properties: object) -> None:
     if changed:
         widget.style().unpolish(widget)
         widget.style().polish(widget)
+
+
+def tab_through(*controls: QWidget) -> None:
+    """Have Tab go from each of these to the next; they are in one window."""
+    for before, after in pairwise(controls):
+        QWidget.setTabOrder(before, after)
 
 
 def section(text: str) -> QLabel:

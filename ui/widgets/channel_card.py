@@ -120,6 +120,11 @@ class ChannelCard(QFrame):
         menu.setToolTipsVisible(True)
         return menu
 
+    @property
+    def controls(self) -> tuple[QWidget, ...]:
+        """In the order in which they stand."""
+        return self.talk, self.mute, self.tune, self.primary, self.recent, self.mode
+
     # What is shown ------------------------------------------------------------------------------------------------
 
     def show_channel(self, info: ChannelInfo, key: str, *, chosen: bool, now: float | None, wall: float) -> None:

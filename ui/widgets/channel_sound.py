@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QApplication, QFrame, QLabel, QSlider, QToolButton
 from shiboken6 import isValid
 
 from app.events import ChannelInfo
-from ui.widgets.basics import button, label
+from ui.widgets.basics import button, label, tab_through
 
 _SETTLE_MS = 80  # a slider that is dragged asks for its newest place only
 
@@ -85,8 +85,7 @@ class ChannelSound(QFrame):
         self._place()
         self.show()
         self.raise_()
-        for first, second in ((self._opener, self.volume), (self.volume, self.pan), (self.pan, self.leave)):
-            QWidget.setTabOrder(first, second)
+        tab_through(self._opener, self.volume, self.pan, self.leave)
         self.volume.setFocus()
         app.focusChanged.connect(self._focus_changed)
 
