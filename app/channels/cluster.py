@@ -2,8 +2,10 @@
 
 A mission's `rallypointCluster` says in which way: round robin begins anywhere, so that a thousand phones spread over
 the nodes, and goes on in order; fail back begins at the top, and returns to a higher place when it answers again.
-A lost rallypoint is followed by the next at once. When all have been tried in vain a pause follows, 1.5 s longer each
-time, to 30 s. Pure: no socket, no clock, and chance is passed in.
+A lost rallypoint is followed by the next at once. One that falls silent without an end is asked soon while anybody
+talks, and when it does not answer within a second the next is connected beside it and carries if that comes to stand
+first. When all have been tried in vain a pause follows, 1.5 s longer each time, to 30 s. Pure: no socket, no clock, and
+chance is passed in.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ MOST_PAUSE_S = 30.0
 STAGGER_S = 0.3  # without an answer the next one is tried beside it, as RFC 8305 does with addresses
 SPREAD_S = 0.1  # after a loss: everybody who was on that rallypoint has lost it at the same moment
 PING_S = 5.0
+# While datagrams come or go: silence is found out within this and SUSPECT_S. 12 bytes each way, in TLS and TCP about
+# 150: a twentieth of what a talker at 24 kb/s costs.
+BUSY_PING_S = 0.5
+SUSPECT_S = 1.0  # a lost answer is sent again by TCP within it, twice; nothing is given up, so it may be too early
 MOVED_TIMEOUT_S = 2.0  # for the answer of a rallypoint after the network has changed
 MOST_RALLYPOINTS = 64
 
@@ -98,6 +104,9 @@ class _Carrier:
     next_ping: float
     pinged_at: float | None = None
     answer_by: float = 0.0
+    busy_at: float = float("-inf")  # when it last carried something
+    suspect_at: float | None = None  # the next is connected beside it then, if it has not answered
+    is_suspect: bool = False
 
 
 class Cluster:
@@ -142,9 +151,12 @@ class Cluster:
         """Take note that an attempt has come to stand."""
         tried = self._attempts.pop(attempt, None)
         carrier = self._carrier
-        if tried is None or (carrier is not None and not self._is_better(tried.rallypoint, carrier.rallypoint)):
+        if tried is None or not self._is_wanted(tried):
             self._outputs.append(Close(attempt))
             return
+        if carrier is not None and carrier.is_suspect:
+            log.info("cluster: rallypoint %d does not answer", carrier.rallypoint)
+            self._troubled[carrier.rallypoint] = now
         for other, pending in list(self._attempts.items()):
             if not self._is_better(pending.rallypoint, tried.rallypoint):
                 del self._attempts[other]
@@ -187,7 +199,24 @@ class Cluster:
         carrier = self._carrier
         if carrier is not None and carrier.attempt == attempt and carrier.pinged_at is not None:
             self.rtt_s = now - carrier.pinged_at
-            carrier.pinged_at = None
+            carrier.pinged_at = carrier.suspect_at = None
+            if carrier.is_suspect:
+                carrier.is_suspect = False
+                self._round, self._next_try = [], None
+                self._outputs += [Close(other) for other in self._attempts]
+                self._attempts.clear()
+                self._look_later(now)
+
+    def carried(self, now: float) -> bool:
+        """Take note that something was sent or has come; True where `next_timeout` is sooner because of it."""
+        carrier = self._carrier
+        if carrier is None:
+            return False
+        carrier.busy_at = now
+        if carrier.pinged_at is not None or carrier.next_ping <= now + BUSY_PING_S:
+            return False
+        carrier.next_ping = now + BUSY_PING_S
+        return True
 
     def network_changed(self, now: float) -> None:
         """Try at once what waits, and see whether the connection still stands."""
@@ -212,6 +241,8 @@ class Cluster:
                 self._drop_carrier(now)
             elif carrier.pinged_at is None and now >= carrier.next_ping:
                 self._ping(carrier, now, self._plan.transaction_timeout_s)
+            elif carrier.suspect_at is not None and now >= carrier.suspect_at:
+                self._suspect(carrier, now)
         if self._better_at is not None and now >= self._better_at and self._carrier is not None:
             self._better_at = None
             self._round = list(range(self._carrier.rallypoint))
@@ -226,12 +257,18 @@ class Cluster:
         if self._carrier is not None:
             waits = self._carrier.pinged_at is not None
             times.append(self._carrier.answer_by if waits else self._carrier.next_ping)
+            if self._carrier.suspect_at is not None:
+                times.append(self._carrier.suspect_at)
         return min(times, default=None)
 
     def take_outputs(self) -> list[Output]:
         """Take what is to be done, in order."""
         outputs, self._outputs = self._outputs, []
         return outputs
+
+    def _is_wanted(self, tried: _Attempt) -> bool:
+        carrier = self._carrier
+        return carrier is None or carrier.is_suspect or self._is_better(tried.rallypoint, carrier.rallypoint)
 
     def _is_better(self, place: int, than: int) -> bool:
         return self._plan.strategy is Strategy.FAIL_BACK and place < than
@@ -286,10 +323,21 @@ class Cluster:
         else:
             self._better_at = None
 
+    def _suspect(self, carrier: _Carrier, now: float) -> None:
+        """Connect to the others beside a rallypoint that has not answered yet."""
+        carrier.suspect_at = None
+        carrier.is_suspect = True
+        under_way = {tried.rallypoint for tried in self._attempts.values()} | {carrier.rallypoint}
+        self._round = [place for place in self._order(now) if place not in under_way]
+        if self._round:
+            self._better_at = None
+            self._next_try = now + self._chance() * SPREAD_S
+
     def _ping(self, carrier: _Carrier, now: float, timeout_s: float) -> None:
-        carrier.next_ping = now + PING_S
+        carrier.next_ping = now + (BUSY_PING_S if now - carrier.busy_at < 2 * BUSY_PING_S else PING_S)
         if carrier.pinged_at is None:
             carrier.pinged_at, carrier.answer_by = now, now + timeout_s
+            carrier.suspect_at = now + max(SUSPECT_S, 3 * (self.rtt_s or 0.0))
             self._outputs.append(Ping(carrier.attempt))
         else:
             carrier.answer_by = min(carrier.answer_by, now + timeout_s)

@@ -21,9 +21,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import ParseResult
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
 from nats.errors import StaleConnectionError, UnexpectedEOF
 
@@ -168,6 +170,36 @@ def _is_forbidden(error: BaseException) -> bool:
     return isinstance(error, NatsError) and "permissions violation" in str(error).lower()
 
 
+class _TcpTransport(TcpTransport):
+    """nats-py's, which breaks with a traceback where a connection ends at two moments: here it is lost, as at any."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __bool__(self) -> bool:
+        return True  # else nats-py makes its own
+
+    async def connect_tls(
+        self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
+    ) -> None:
+        """Begin TLS. asyncio gives no transport when the connection ends meanwhile, and a StreamWriter needs one."""
+        assert self._io_writer is not None
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        name = uri if isinstance(uri, str) else uri.hostname
+        async with asyncio.timeout(connect_timeout):
+            transport = await loop.start_tls(self._io_writer.transport, protocol, ssl_context, server_hostname=name)
+        if transport is None:
+            raise ConnectionResetError
+        self._io_reader, self._io_writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def drain(self) -> None:
+        """Wait until all is written, or nothing can be: whoever reads is told, and must not end of it here."""
+        with contextlib.suppress(OSError):
+            await super().drain()  # type: ignore[no-untyped-call]
+
+
 class NatsConnection:
     """One connection to one rallypoint. `on_lost` is called once, with a clause, unless it was closed by us."""
 
@@ -210,7 +242,8 @@ class NatsConnection:
                 await self._client.subscribe(self._subject, cb=self._received, pending_msgs_limit=MOST_WAITING)
                 # nats-py's PING overtakes a subscription that still waits to be written; the second one comes after it.
                 for _ in range(2):
-                    await self._client.flush(timeout=connect_timeout_s)  # type: ignore[arg-type]  # wait_for takes a float
+                    if await self.ping(connect_timeout_s) is None:
+                        raise TimeoutError
                 if self._failed.done():  # it has let us in, and not to this subject
                     raise self._failed.result()
                 self._is_open = True
@@ -238,6 +271,8 @@ class NatsConnection:
         self._has_begun = True
         if target.websocket:
             self._client._transport = WebSocketTransport(target.sni or target.host)
+        else:
+            self._client._transport = _TcpTransport()
         await self._client.connect(
             f"{'wss' if target.websocket else 'tls'}://{host}:{target.port}",
             error_cb=self._noted,
@@ -312,12 +347,19 @@ class NatsConnection:
 
     async def ping(self, timeout_s: float) -> float | None:
         """Wait for the server to have read everything; gives how long that took, None when it did not."""
-        begun = time.monotonic()
-        try:
-            await self._client.flush(timeout=timeout_s)  # type: ignore[arg-type]
-        except (NatsError, OSError):
+        if self._client.is_closed:
             return None
-        return time.monotonic() - begun
+        begun = time.monotonic()
+        # Never cancelled: nats-py's own flush() is where its time is up, and nats-py ends its reading without a word
+        # when the answer to a cancelled one comes after all.
+        answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._client._send_ping(answered)
+                await asyncio.wait({answered})
+        except (NatsError, OSError):  # TimeoutError is one
+            return None
+        return None if answered.cancelled() else time.monotonic() - begun
 
     async def close(self) -> None:
         """Leave. What waits is not waited for."""

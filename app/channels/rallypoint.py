@@ -109,6 +109,7 @@ class RallypointLink:
             datagram = self._queue.take(time.monotonic()) if carrier is self._carrier else None
             if datagram is not None:
                 await carrier.send(datagram)
+                self._carried()
             elif not len(self._queue):
                 self._waiting.clear()
 
@@ -164,9 +165,14 @@ class RallypointLink:
         now = time.monotonic()
         if attempt not in self._connections:
             return
+        self._carried()
         # While one connection takes over from another, both bring the same.
         if len(self._connections) < 2 or self._duplicates.is_new(digest(datagram), now):
             self.on_datagram(datagram, source, now)
+
+    def _carried(self) -> None:
+        if self._cluster.carried(time.monotonic()):
+            self._turn()
 
     def _lost(self, attempt: int, place: int, why: str) -> None:
         self._troubles[place] = why

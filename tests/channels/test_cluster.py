@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.channels.cluster import (
+    BUSY_PING_S,
     MOST_PAUSE_S,
     PAUSE_STEP_S,
     PING_S,
     SPREAD_S,
     STAGGER_S,
+    SUSPECT_S,
     Carries,
     Close,
     Cluster,
@@ -187,6 +189,52 @@ def test_a_silent_connection_is_lost_when_its_ping_is_not_answered() -> None:
     world.kill(0, SILENT).run(PING_S + 3.0 + 0.2)
     assert world.carries == 1
     assert list(world.open.values()) == [1]
+
+
+def talk(world: World, seconds: float) -> float:
+    """Let a datagram go every 20 ms; gives for how long at a stretch none of them came anywhere."""
+    longest = since = 0.0
+    for _ in range(round(seconds / 0.02)):
+        world.cluster.carried(world.now)
+        world.run(0.02)
+        since = 0.0 if world.carries is not None and world.rallypoints[world.carries] == UP else since + 0.02
+        longest = max(longest, since)
+    return longest
+
+
+def test_while_somebody_talks_a_silent_one_is_followed_within_two_seconds() -> None:
+    world = World(UP, UP, UP).run(20)
+    assert talk(world, 10) == 0.0
+    world.kill(0, SILENT)
+    assert talk(world, 10) < BUSY_PING_S + SUSPECT_S + SPREAD_S + 0.1
+    assert list(world.open.values()) == [1]
+
+
+def test_one_that_answers_late_goes_on_to_carry() -> None:
+    world = World(UP, SILENT, transaction_timeout_s=10.0).run(20)
+    talk(world, 3)
+    world.kill(0, SILENT)
+    talk(world, BUSY_PING_S + SUSPECT_S + 0.5)  # the other one has been asked
+    assert world.tried[-1][1] == 1
+    attempt = next(attempt for attempt, place in world.open.items() if place == 0)
+    world.cluster.answered(attempt, world.now)
+    world.rallypoints[:] = [UP, UP]
+    world.run(60)
+    assert world.carries == 0
+    assert list(world.open.values()) == [0]
+
+
+def test_pings_are_few_while_nobody_talks() -> None:
+    world = World(UP, UP).run(1)
+    talk(world, 5)
+    world.run(10)
+    begun, woken = world.now, 0
+    while world.now < begun + 60:
+        wake = world.cluster.next_timeout()
+        assert wake is not None
+        world.run(max(0.001, wake - world.now))
+        woken += 1
+    assert woken <= 2 * 60 / PING_S + 1
 
 
 def test_a_changed_network_asks_at_once() -> None:

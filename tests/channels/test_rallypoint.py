@@ -210,6 +210,30 @@ async def test_what_a_stuck_rallypoint_cannot_take_is_dropped_and_not_said_later
 
 
 @needs_server
+async def test_an_answer_that_comes_too_late_leaves_a_connection_hearing(
+    authority: Authority, servers: list[Rallypoint], tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    servers.append(Rallypoint(tmp_path, port, tls(authority.issue("slow"))))
+    await servers[0].run()
+    target = RallypointTarget("127.0.0.1", port, ca_certificates=(authority.pem,))
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    ben = NatsConnection(target, subject_of("slow"), heard.put_nowait, lambda why: None)
+    anna = NatsConnection(target, subject_of("slow"), lambda datagram: None, lambda why: None)
+    for one in (anna, ben):
+        await one.open(5.0)
+    servers[0].stop_for_a_while()
+    assert await ben.ping(0.05) is None
+    servers[0].go_on()
+    assert await ben.ping(5.0) is not None
+    await anna.send(b"still there?")
+    async with asyncio.timeout(5):
+        assert await heard.get() == b"still there?"
+    for one in (anna, ben):
+        await one.close()
+
+
+@needs_server
 async def test_the_way_back_to_the_first_one_doubles_nothing(
     authority: Authority, servers: list[Rallypoint], tmp_path: Path
 ) -> None:
