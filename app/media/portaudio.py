@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.media import pulse, pulse_route
+from app.media import alsa, pulse, pulse_route
+from app.media.microphone_pace import MicrophonePace
 from app.media.mixer import to_channels
 from app.media.ports import SAMPLE_RATE_HZ
 from app.media.rates import RateConverter
@@ -250,6 +249,8 @@ class AudioStream:
             self.close(lost=True)
             raise AudioDeviceError(f"the {kind} was lost") from error
         self._pace = SpeakerPace(self._capacity / rate_hz)
+        self._read_pace = MicrophonePace()
+        self._latency_s = float(self._stream.latency)
         self._channels = channels
         self._block = np.zeros(BLOCK_SAMPLES, np.int16)
         self._rest = np.zeros(0, np.int16)  # of a microphone at another rate: less than a block
@@ -279,8 +280,17 @@ class AudioStream:
     def _hear(self, callback: BlockCallback) -> None:
         if not self._has_begun:
             self._wait_for_sound()
-        data, _ = self._stream.read(self._rate_hz // _BLOCKS_PER_S)
-        self.delay_s = self._stream.latency + self._stream.read_available / self._rate_hz
+        asleep = self._read_pace.wait_s(time.monotonic())
+        if asleep:
+            time.sleep(asleep)
+        wanted = self._rate_hz // _BLOCKS_PER_S
+        left = self._stream.read_available - wanted
+        data, _ = self._stream.read(wanted)
+        waited = left < 0
+        if waited:
+            left = self._stream.read_available
+        self._read_pace.read(left / self._rate_hz, time.monotonic(), waited=waited)
+        self.delay_s = self._latency_s + left / self._rate_hz
         heard = np.frombuffer(data, np.int16).reshape(-1, self._channels)[:, 0]
         if self._converter is not None:
             heard = self._converter.convert(heard)
@@ -420,26 +430,8 @@ def _library() -> Any:
     except (ImportError, OSError) as error:
         raise AudioDeviceError("the sound library PortAudio is not installed") from error
     if sys.platform.startswith("linux"):
-        _quieten_alsa()
+        alsa.quieten()
     return sounddevice
-
-
-@lru_cache(maxsize=1)
-def _quieten_alsa() -> object:
-    """Move what ALSA's library writes to stderr about absent devices into the log; gives what must be kept alive."""
-    handler_type = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
-
-    def handle(file: bytes, line: int, function: bytes, code: int, text: bytes) -> None:
-        logger.debug(
-            "ALSA %s: %s", (function or b"").decode("utf-8", "replace"), (text or b"").decode("utf-8", "replace")
-        )
-
-    handler = handler_type(handle)
-    try:
-        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(handler)
-    except (OSError, AttributeError) as error:
-        logger.debug("ALSA's messages stay on stderr: %s", error)
-    return handler
 
 
 def _read_list() -> None:

@@ -106,7 +106,7 @@ class SpeakerSink:
         if now >= self._due:
             self._made(now)
             self._due += _FRAME_S
-        return self._due - now
+        return max(0.0, self._due - now)
 
     @property
     def rests(self) -> bool:

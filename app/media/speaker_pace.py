@@ -15,6 +15,7 @@ import math
 BLOCK_S = 0.020
 START_S = 0.035  # with the block that is about to be written
 LEAST_S = 0.028
+MOST_BLOCKED_S = 0.010  # writing may wait for room for so long, where nothing less keeps the device from running dry
 SPARE_S = 0.004  # what should always be left when a block is written
 STEP_UP_S = 0.010
 STEP_DOWN_S = 0.001
@@ -30,7 +31,7 @@ class SpeakerPace:
     """One open device that holds at most `capacity_s` seconds of sound."""
 
     def __init__(self, capacity_s: float) -> None:
-        self._most_s = max(LEAST_S, capacity_s)
+        self._most_s = max(LEAST_S, capacity_s + MOST_BLOCKED_S)
         self.target_s = min(START_S, self._most_s)
         self.underruns = 0
         self._least_left_s = self._most_s

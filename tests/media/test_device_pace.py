@@ -13,6 +13,7 @@ import pytest
 from app.media import microphone, speaker
 from app.media.audio_send import FramePace
 from app.media.microphone import MicrophoneSource
+from app.media.microphone_pace import MicrophonePace
 from app.media.portaudio import BLOCK_SAMPLES
 from app.media.ports import FRAME_SAMPLES, Drawn, surplus_s
 from app.media.speaker import SpeakerSink
@@ -75,8 +76,30 @@ def test_a_device_that_takes_its_sound_in_steps_is_looked_at_when_the_next_one_i
 def test_no_more_is_asked_for_than_the_device_holds() -> None:
     pace = SpeakerPace(0.040)
     play(pace, 500, lambda: 0.2)
-    assert pace.target_s == 0.040
+    assert pace.target_s == pytest.approx(0.050)  # writing waits for the rest
     assert pace.underruns > 100
+
+
+@pytest.mark.parametrize("rate", [0.9997, 1.0, 1.0003])
+@pytest.mark.parametrize("step_s", [0.001, 0.010, 512 / 48_000, 0.020])
+def test_a_microphone_is_looked_at_just_after_it_has_filled_a_frame(step_s: float, rate: float) -> None:
+    """Whatever its clock and the pieces that it brings, and however late the thread wakes up."""
+    pace, rng, now, late, waited = MicrophonePace(), random.Random(3), 5.0, list[float](), 0
+
+    def heard(at: float) -> float:
+        return math.floor((at - 5.0) * rate / step_s + 1e-9) * step_s
+
+    for number in range(3_000):
+        now += pace.wait_s(now) + rng.choice([0.0001] * 20 + [0.002, 0.015])
+        filled_at = 5.0 + math.ceil((number + 1) * 0.020 / step_s - 1e-6) * step_s / rate
+        waits = now < filled_at
+        now = max(now, filled_at)
+        waited += waits
+        late.append(now - filled_at)
+        pace.read(max(0.0, heard(now) - (number + 1) * 0.020), now, waited=waits)
+    assert sum(late) / len(late) < 0.002
+    assert sorted(late)[-300] < 0.003
+    assert waited < 3_000 * (0.25 if step_s in (0.010, 0.020) else 1.0)
 
 
 @pytest.mark.parametrize("rate", [0.9997, 1.0, 1.0003])
