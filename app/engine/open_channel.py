@@ -97,6 +97,7 @@ class OpenChannel:
         )
         session.set_ready(False)
         session.set_mode(self.kept.talk_mode)
+        session.pan = self.kept.pan  # before the speaker is opened
         await desk.add(session)
         await session.start()
         self._apply()
@@ -152,7 +153,9 @@ class OpenChannel:
             return
         session.set_volume(kept.volume)
         session.set_muted(kept.muted)
-        session.pan = kept.pan
+        if session.pan != kept.pan:
+            session.pan = kept.pan
+            self._host.desk.place()
         session.set_mode(kept.talk_mode)
         session.set_ducking({CallRule.PAUSE: 0.0, CallRule.DUCK: DUCKED}.get(self._held_back or CallRule.MIX, 1.0))
 

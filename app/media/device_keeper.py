@@ -74,11 +74,12 @@ class DeviceKeeper:
         return self._problem
 
     def widen(self) -> None:
-        """Open the device in stereo from now on, where it has both; on the device's thread, and once is enough."""
+        """Open the device in stereo from now on, where it has both; from any thread, and once is enough."""
         if not self._is_wide:
             self._is_wide = True
             if self._device is not None and self._device.channels > 1:
                 self._changed.set()
+                self._awake.set()
 
     @property
     def running(self) -> bool:
@@ -166,14 +167,17 @@ class DeviceKeeper:
         if device is None:
             self._problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
             return None
+        is_wide = self._is_wide
         try:
-            stream = AudioStream(self.kind, device, is_wide=self._is_wide)
+            stream = AudioStream(self.kind, device, is_wide=is_wide)
         except AudioDeviceError as error:
             self._problem = f"{str(error)[:1].upper()}{str(error)[1:]}: {_MEANS[self.kind]}."
             return None
         self._moved_at = time.monotonic()
         self.device_name = device.name
         self._device = device
+        if self._is_wide and not is_wide and device.channels > 1:  # wanted while it was opened
+            self._changed.set()
         self._problem = problem
         logger.info("the %s is %s (%s)", self.kind, device.name, device.host_api)
         return stream

@@ -153,12 +153,14 @@ _lock = threading.Lock()
 _outputs: dict[str, Output] = {}
 
 
-def join(device: str, playing: Playing) -> Output:
-    """Play on a device ("" follows the system) as soon as it is open; returns at once."""
+def join(device: str, playing: Playing, *, is_wide: bool = False) -> Output:
+    """Play on a device ("" follows the system) as soon as it is open; returns at once. `is_wide`: left and right."""
     with _lock:
         output = _outputs.get(device)
         if output is None:
             output = _outputs[device] = Output(device)
         output._sit(playing)
+    if is_wide:
+        output.keeper.widen()
     output.keeper.start()
     return output

@@ -32,11 +32,13 @@ class Hanging:
         self.has_hung = threading.Event()
         self.release = threading.Event()
         self.played: dict[int, int] = {0: 0, 1: 0}  # blocks
+        self.widths: list[int] = []  # channels of each speaker that was opened
 
     def RawInputStream(self, **asked: Any) -> _Stream:
         return _Stream(self, **asked)
 
     def RawOutputStream(self, **asked: Any) -> _Stream:
+        self.widths.append(asked["channels"])
         return _Stream(self, **asked)
 
     def pause(self, device: int, where: set[int]) -> None:
@@ -49,8 +51,8 @@ class Hanging:
 class _Stream:
     latency = 0.01
 
-    def __init__(self, library: Hanging, *, device: int, **asked: Any) -> None:
-        self._library, self._device = library, device
+    def __init__(self, library: Hanging, *, device: int, channels: int, **asked: Any) -> None:
+        self._library, self._device, self._channels = library, device, channels
         library.pause(device, library.opening)
 
     def start(self) -> None:
@@ -85,7 +87,7 @@ class _Stream:
 
     def write(self, samples: np.ndarray) -> bool:
         self._library.pause(self._device, self._library.moving)
-        self._moved += samples.size
+        self._moved += samples.size // self._channels
         self._library.played[self._device] += 1
         return False
 

@@ -197,6 +197,50 @@ def test_a_speaker_that_rests_stays_open_at_little_cost_and_plays_what_comes_nex
     assert np.array_equal(heard[np.flatnonzero(heard)[0] :][96 : 9 * 960], np.concatenate(said)[97 : 9 * 960 + 1])
 
 
+@pytest.mark.parametrize("when", ["before it opens", "while it opens", "while it rests"])
+def test_a_speaker_that_is_to_have_left_and_right_has_them_before_anybody_is_heard_there(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    (first, *others) = portaudio._known["speaker"]
+    monkeypatch.setitem(portaudio._known, "speaker", (replace(first, channels=2), *others))
+    speaker = SpeakerSink(FIRST)
+    to_say: list[np.ndarray] = []
+    silence, told = np.zeros(960, np.int16), threading.Event()
+
+    def make(now: float) -> tuple[np.ndarray, np.ndarray | None]:
+        if not to_say:
+            return silence, None
+        told.set()
+        return to_say.pop(0), silence + 5
+
+    speaker.draw_from(make)
+    if when == "before it opens":
+        speaker.widen()
+    elif when == "while it opens":
+        hanging.opening = {0}
+    speaker.start()
+    try:
+        if when == "while it opens":
+            assert hanging.has_hung.wait(20)
+            speaker.widen()
+            hanging.release.set()
+        _until(lambda: speaker.description == FIRST)
+        if when == "while it rests":
+            speaker.rest()
+            _until(lambda: hanging.played[0] > 2)
+            speaker.widen()
+        _until(lambda: bool(hanging.widths) and hanging.widths[-1] == 2 and speaker.description == FIRST)
+        opened = len(hanging.widths)
+        to_say += [silence + 9] * 5
+        speaker.wake()
+        assert told.wait(20)
+        _until(lambda: not to_say)
+    finally:
+        speaker.close()
+    assert (hanging.widths[-1], len(hanging.widths)) == (2, opened)  # nobody waited for it while being heard
+    assert opened == (1 if when == "before it opens" else 2)
+
+
 def _until(is_so: Callable[[], bool]) -> None:
     """Wait, in a thread of no loop's, for what the device does."""
     end = time.monotonic() + 20
