@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 1 << 18
 READS_PER_WAKE = 32  # so that one busy channel does not keep the loop from the others
+AT_ONCE_S = 0.001  # what is woken for again so soon has more than one datagram waiting
 # More than 16 talkers send in packets of 10 ms. What a stranger sends beyond it is left to the system, which drops it.
 MOST_A_TURN, TURN_S = 400, 0.1
 # linux/in.h, linux/in6.h: without them a socket hears every group that any program of this machine has joined
@@ -87,6 +88,8 @@ class GroupSocket:
         self._on_datagram = on_datagram
         self._turn_ends = 0.0
         self._left = 0  # in this turn
+        self._woken_at = float("-inf")
+        self._reads = 1  # at this wake-up: one talker's packets come one by one, and finding nothing more costs as well
         self._resting: asyncio.TimerHandle | None = None
         is_v6 = self._group.version == 6
         self._socket = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
@@ -137,7 +140,9 @@ class GroupSocket:
         now = self._loop.time()
         if now >= self._turn_ends:
             self._turn_ends, self._left = now + TURN_S, MOST_A_TURN
-        for _ in range(READS_PER_WAKE):
+        self._reads = min(READS_PER_WAKE, 2 * self._reads) if now - self._woken_at < AT_ONCE_S else 1
+        self._woken_at = now
+        for _ in range(self._reads):
             if self._socket.fileno() < 0:
                 return  # closed by the callback
             if not self._left:

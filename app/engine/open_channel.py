@@ -56,6 +56,7 @@ class OpenChannel:
         self._held_back: CallRule | None = None
         self._last: LastTalker | None = None  # before it was left
         self._changing = asyncio.Lock()
+        self._earlier_s = time.monotonic() - host.clock()  # from the session's clock to the engine's
 
     @property
     def is_active(self) -> bool:
@@ -202,7 +203,7 @@ class OpenChannel:
         if session is None:
             return info
         now = session.snapshot()
-        earlier_s = time.monotonic() - self._host.clock()  # from the session's clock to the engine's
+        earlier_s = self._earlier_s
         failover_at = now.link.failover_at
         return replace(
             info,

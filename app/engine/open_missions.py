@@ -43,6 +43,7 @@ from app.events import (
     ChannelChanged,
     ChannelFigures,
     ChannelId,
+    ChannelInfo,
     Event,
     MissionInfo,
     MissionsChanged,
@@ -101,6 +102,7 @@ class OpenMissions:
         self._pressed: ChannelId | None = None
         self._me = Self(os.urandom(16), kept.own_name, kept.settings.talk_priority)
         self._changes = Collated(self._tell)
+        self._told: dict[ChannelId, ChannelInfo] = {}  # as published last
         self._tasks = OwnedTasks("missions")
         self._stirred = asyncio.Event()  # something happened on a channel
         self._network_stirred = asyncio.Event()
@@ -448,11 +450,16 @@ class OpenMissions:
             channel = None if mission is None else mission.channels.get(what.channel.group)
             if mission is None or channel is None:
                 return
-            self._publish(ChannelChanged(mission.channel_info(channel, self.primary)))
+            info = mission.channel_info(channel, self.primary)
+            if info != self._told.get(info.id):
+                self._told[info.id] = info
+                self._publish(ChannelChanged(info))
         elif what.mission is not None and what.mission in self._missions:
             self._publish(RosterChanged(what.mission, self.roster(what.mission)))
         elif what.mission is None:
-            self._publish(MissionsChanged(self.infos()))
+            infos = self.infos()
+            self._told = {channel.id: channel for mission in infos for channel in mission.channels}
+            self._publish(MissionsChanged(infos))
 
 
 def _within(value: float, least: float, most: float) -> float:

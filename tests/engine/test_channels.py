@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -276,6 +277,9 @@ async def test_who_presses_the_key_is_heard_and_seen_to_talk(tmp_path: Path) -> 
         idle = await at_ben.first(ChannelChanged, lambda event: event.channel.last is not None)
         assert idle.channel.last is not None
         assert idle.channel.last.alias == "Ada"
+        told = [event for event in at_ben.events if isinstance(event, ChannelChanged)]
+        assert all(one != before for before, one in pairwise(told))  # nothing is told that has not changed
+        assert len({talker.since_at for event in told for talker in event.channel.talkers}) == 1
         figures = (await ben.channels.figures(info.id))[0]
         assert (figures.id, figures.packets_sent, figures.refused, figures.talkers[0].alias) == (alpha, 0, 0, "Ada")
         assert figures.packets_received > 0

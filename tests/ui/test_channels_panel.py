@@ -144,6 +144,18 @@ def test_what_a_button_says(changes: dict[str, object], title: str, text: str) -
     assert (face.title, face.text) == (title, text)
 
 
+def test_the_clock_is_looked_at_often_only_while_seconds_are_shown(panel: ChannelsPanel, tell: Tell) -> None:
+    """An idle panel must not cost a laptop its battery."""
+    quiet = missions.alpha(talkers=(), sending=None)
+    tell(MissionsChanged((missions.harbour(quiet),)))
+    assert panel._ticks.interval() >= 5_000
+    for changes in ({"talkers": (missions.talker("A", 0),)}, {"link": replace(quiet.link, failover_at=9.0)}):
+        tell(ChannelChanged(replace(quiet, **changes)))  # type: ignore[arg-type]
+        assert panel._ticks.interval() <= 250
+        tell(ChannelChanged(quiet))
+        assert panel._ticks.interval() >= 5_000
+
+
 def test_who_is_here_stands_at_the_left(panel: ChannelsPanel, window: MainWindow, tell: Tell) -> None:
     rows = window.column.channels.model.rows
     assert [(row.title, row.subtitle) for row in rows] == [

@@ -30,7 +30,7 @@ from ui.widgets.card_grid import CardGrid
 from ui.widgets.channel_card import ChannelCard
 from ui.words import apart
 
-_TICK_MS = 250
+_TICK_MS, _QUIET_TICK_MS = 250, 5_000  # while times of seconds are shown, and of minutes only
 _BESIDE_FROM = 860  # pixels; from here on bursts and messages stand side by side
 
 WHAT_IT_IS = (
@@ -63,7 +63,7 @@ class ChannelsPanel(QStackedWidget):
         self.head.answered.connect(self.setFocus)
         self.keys = TalkKeys(self, self._channel_at, self.press, self.release)
         self._ticks = QTimer(self)
-        self._ticks.setInterval(_TICK_MS)
+        self._ticks.setInterval(_QUIET_TICK_MS)
         self._ticks.timeout.connect(self._tick)
         for changed in (self._book.missions_changed, self._book.shown_changed):
             changed.connect(self.refresh)
@@ -176,6 +176,7 @@ class ChannelsPanel(QStackedWidget):
             tab_through(self.head.last_control, *controls)
         else:
             self.grid.arrange()
+        self._pace_ticks()
 
     def _card(self, channel: ChannelInfo) -> ChannelCard:
         card = ChannelCard(self._context.theme, channel, self._inside)
@@ -216,11 +217,20 @@ class ChannelsPanel(QStackedWidget):
         if channel_id in self._cards:
             self._show_card(channel, list(self._cards).index(channel_id))
             self.grid.arrange()
+            self._pace_ticks()
 
     def _tick(self) -> None:
         now, wall = self._context.book.engine_now(), time.time()
         for card in self._cards.values():
             card.tick(now, wall)
+
+    def _pace_ticks(self) -> None:
+        """Look at the clock as often as what is shown moves on."""
+        shown = [card.info for card in self._cards.values()]
+        moves = any(one.talkers or one.sending is not None or one.link.failover_at is not None for one in shown)
+        pace = _TICK_MS if moves else _QUIET_TICK_MS
+        if pace != self._ticks.interval():
+            self._ticks.setInterval(pace)
 
     def choose(self, channel_id: ChannelId) -> None:
         """Show the last bursts of a channel."""
