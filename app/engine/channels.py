@@ -16,6 +16,7 @@ from app.events import CallChanged, CallRule, CallState, Event, MissionInfo, Mis
 from app.owned_tasks import OwnedTasks
 
 if TYPE_CHECKING:
+    from app.engine.capture import PacketCapture
     from app.engine.open_missions import OpenMissions
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class EngineChannels:
         self._calls: set[str] = set()  # that go on: connected, and not held
         self._publish = publish
         self._path = kept.profile.channels_path if keeps else None
+        self.capture: PacketCapture | None = None  # set before missions are opened
         self._open: OpenMissions | None = None
         self._opening = asyncio.Lock()
         self._opened = asyncio.Event()
@@ -112,6 +114,7 @@ class EngineChannels:
                     self._publish,
                     self._clock,
                     keeps=self._path is not None,
+                    capture=self.capture,
                 )
                 missions.hold_back(self._held_back)
                 self._open = missions

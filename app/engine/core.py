@@ -162,6 +162,7 @@ class EngineCore:
         try:
             trace_path, pcap_path = self._options.sip_trace_file, self._options.pcap_file
             self._capture = PacketCapture(pcap_path) if pcap_path is not None else None
+            self.channels.capture = self._capture
             trace_file = FileWriter(trace_path) if trace_path is not None else None
         except OSError as error:
             raise EngineError(f"What goes over the wire cannot be written: {error}.") from error

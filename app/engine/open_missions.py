@@ -23,6 +23,8 @@ from app.channels.mission import Group, Mission
 from app.channels.presence import MOST_COMMENT_BYTES, check_length
 from app.engine import missions
 from app.engine.battery import read_power
+from app.engine.capture import PacketCapture
+from app.engine.captured_link import CapturedLink
 from app.engine.channel_desk import ChannelDesk
 from app.engine.channel_timeline import ChannelTimeline
 from app.engine.collated import Collated
@@ -85,7 +87,9 @@ class OpenMissions:
         clock: Callable[[], float],
         *,
         keeps: bool,
+        capture: PacketCapture | None = None,
     ) -> None:
+        self._capture = capture
         self._store = store
         self._profile = kept
         self._publish_on = publish
@@ -164,7 +168,8 @@ class OpenMissions:
 
     async def _make_link(self, mission: Mission, group: Group) -> Link:
         named = self._interfaces[0] if len(self._interfaces) == 1 else ""
-        return await make_link(group, mission, self._addresses, interface=named)
+        link = await make_link(group, mission, self._addresses, interface=named)
+        return link if self._capture is None else CapturedLink(link, group, self._capture)
 
     def _addresses(self) -> list[LocalAddress]:
         """Where multicast is joined now: the interfaces that calls use too."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -48,12 +50,24 @@ def lines(stream: IO[str] | None, until: str) -> list[dict[str, Any]]:
     return found
 
 
+def datagrams(pcap: bytes) -> list[tuple[bytes, int, bytes]]:
+    """Destination, port and payload of each IPv4 datagram in a capture file."""
+    at, found = 24, []
+    while at < len(pcap):
+        (size,) = struct.unpack_from("<I", pcap, at + 8)
+        packet = pcap[at + 16 : at + 16 + size]
+        found.append((packet[16:20], int.from_bytes(packet[22:24]), packet[28:]))
+        at += 16 + size
+    return found
+
+
 @loopback
 def test_one_command_talks_and_the_other_hears_it_and_both_report(mission_file: Path, tmp_path: Path) -> None:
     heard = tmp_path / "heard.wav"
     quiet = ("--audio-from", "silence", "--audio-to", str(heard), "--display-name", "Ben", "--channel", "alpha")
     tone = ("--audio-from", "tone:440", "--audio-to", "null", "--display-name", "Ada", "--talk", "20")
-    ben = joined(mission_file, tmp_path / "ben", *quiet)
+    pcap = tmp_path / "ben.pcap"
+    ben = joined(mission_file, tmp_path / "ben", *quiet, "--pcap", str(pcap))
     ada = joined(mission_file, tmp_path / "ada", *tone, "--emergency")
     try:
         talker = lines(ben.stdout, "talker")[-1]
@@ -76,6 +90,12 @@ def test_one_command_talks_and_the_other_hears_it_and_both_report(mission_file: 
     assert alpha["links"][-1]["carrier"] == "multicast"
     assert (alpha["lost"], alpha["refused"], alpha["talkers"][0]["alias"]) == (0, 0, "Ada")
     assert 0 < alpha["packets_received"] <= sent["channels"][0]["packets_sent"]
+    captured = datagrams(pcap.read_bytes())
+    group = missions.read_file(mission_file).groups
+    there = {one.rx.port: ipaddress.ip_address(one.rx.address).packed for one in group}
+    assert all(there[port] == destination for destination, port, _ in captured)
+    assert sum(len(data) > 60 for *_, data in captured) >= alpha["packets_received"]
+    assert all(data[0] == 1 and b"Ada" not in data for *_, data in captured)  # sealed, as they went
     (burst,), (own,) = got["bursts"]["heard"], sent["bursts"]["sent"]
     assert (burst["alias"], burst["emergency"], own["own"]) == ("Ada", True, True)
     assert 0 < burst["seconds"] <= own["seconds"] + 0.1
