@@ -71,7 +71,12 @@ class FrameAssembler:
     @property
     def needs_ticks(self) -> bool:
         """Whether something waits for the clock."""
-        return bool(self._parts) or (self._wants_key and self._highest >= 0)
+        return bool(self._parts) or self.wants_key
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether nothing can be shown before the next key frame."""
+        return self._wants_key and self._highest >= 0
 
     @property
     def has_gaps(self) -> bool:

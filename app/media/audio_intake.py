@@ -59,6 +59,11 @@ class AudioIntake:
         """Tell whether this packet, which has just come, was asked for."""
         return self._nacks.was_asked(sequence)
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether packets are missing that may still come."""
+        return self.asks and self._nacks.is_waiting
+
     def take(self, packet: RtpPacket, sequence: int, now: float) -> list[Unit]:
         """Give what is new in a packet, oldest first; PacketError for redundancy that is damaged."""
         is_red = self._name_of(packet.payload_type) == RED

@@ -202,6 +202,9 @@ class AudioStream(RtpStream):
         self._tell("microphone", self._capture.source.problem if self._capture is not None else None)
         self._tell("speaker", self._player.sink.problem if self._player is not None else None)
 
+    def is_waiting(self, now: float) -> bool:
+        return self._intake.has_gaps or self._repeats.was_asked_lately(now)
+
     def lateness(self, now: float) -> float | None:
         source, played = self.source, self._player.played_at() if self._player is not None else None
         if source is None or played is None or now - source.last_at > FALLS_SILENT_S:

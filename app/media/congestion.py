@@ -87,8 +87,12 @@ class Congestion:
         if found is not None:
             found.sends.moved(time.monotonic())
 
+    def is_calm(self, now: float) -> bool:
+        """Whether no transport needs the next tick soon."""
+        return all(transport.sends.is_calm(now) for transport in self._transports.values())
+
     def tick(self, now: float) -> None:
-        """Do what is due; called every 20 ms or so while media may leave."""
+        """Do what is due; called every 20 ms or so while media may leave, where all is calm half as often."""
         for transport in self._transports.values():
             transport.tick(now)
 

@@ -14,6 +14,7 @@ from enum import IntEnum
 from app.media.sending import RtpSender
 
 BATCH_S = 0.005  # packets leave in steps of this, so that a timer costs little
+EASY_BATCH_S = 0.012  # where the path carries far more: a picture in one step, for one wake-up here and one there
 MOST_WAIT_S = 0.4  # a picture that waited longer is of no use any more
 MOST_QUEUED = 2_000
 SPREAD_S = 0.04  # what waits leaves within this, if the rate allows; no faster than usual where that is enough
@@ -67,6 +68,7 @@ class Pacer:
         self._sound: deque[Outgoing] = deque()
         self._repeats: deque[Outgoing] = deque()
         self._pictures: deque[Outgoing] = deque()
+        self.batch_s = BATCH_S  # what may leave at once lasts so long at the rate
         self._free_at = 0.0  # when what was sent last has left at the rate
         self.cluster: Cluster | None = None
         self._queued_bytes = 0
@@ -135,7 +137,7 @@ class Pacer:
             taken.append(packet)
         if self.cluster is not None:
             self._take_cluster(self.cluster, taken, now, pad)
-        while (self._repeats or self._pictures) and self._free_at <= now + BATCH_S and room_bytes > 0:
+        while (self._repeats or self._pictures) and self._free_at <= now + self.batch_s and room_bytes > 0:
             queue = self._repeats or self._pictures
             rate_bps = min(self.rate_bps, max(self.usual_bps, self._queued_bytes * 8 / SPREAD_S))
             packet = queue.popleft()

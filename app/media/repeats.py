@@ -10,6 +10,7 @@ from app.media.stats import RateMeter
 # that it is lost too would cost another round trip of standing picture, or of missing sound.
 LOSSY_SHARE = 0.02
 AGAIN_AFTER_S = 0.010
+ASKED_LATELY_S = 1.0
 MOST_AGAIN = 64
 MOST_KNOWN = 256
 
@@ -34,6 +35,10 @@ class Repeats:
         self._known.extend(packet[2:4] for packet in packets)
         if is_lossy or was_lost_again:
             self._again.append((now + AGAIN_AFTER_S, packets))
+
+    def was_asked_lately(self, now: float) -> bool:
+        """Whether the peer may soon ask again, or something goes a second time."""
+        return self.asked_at is not None and now - self.asked_at < ASKED_LATELY_S
 
     def due(self, now: float) -> list[bytes]:
         """Give what goes a second time now."""

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from app.media.allocation import Allocator, Asker, BitrateWish
 from app.media.bandwidth import SHORT_WINDOW_S, SendEstimator
-from app.media.pacer import MOST_WAIT_S, Outgoing, Pacer, Urgency
+from app.media.pacer import BATCH_S, EASY_BATCH_S, MOST_WAIT_S, Outgoing, Pacer, Urgency
 from app.media.probing import Prober
 from app.media.report_estimate import ReportEstimator
 from app.media.sending import RtpSender
@@ -23,6 +23,7 @@ from app.media.twcc import TransportFeedback
 WIRE_BYTES = 42  # of SRTP's tag, UDP and IPv4 beside an RTP packet
 PACE = 2.0  # times the estimate, at most …
 USUAL_PACE = 1.4  # … and times what streams are given, while that is enough
+EASY = 1.3  # times what streams are given: with so much a picture need not be spread so far
 BUSY_SHARE = 0.65  # of the estimate: who sends less tells little about the path
 RATE_WINDOW_S = 0.5
 SHARE_S = 0.1  # shares change no more often, unless they fall
@@ -222,7 +223,7 @@ class SendSide:
     # Time ---------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Do what is due; called every 20 ms or so."""
+        """Do what is due; called every 20 ms or so, where all `is_calm` half as often."""
         self._sent.drop_old(now)
         self._ask_key_frames(self._pacer.drop_old(now))
         waits = max(self._pacer.waits_s(now), self._pacer.backlog_s() / 2)
@@ -234,6 +235,12 @@ class SendSide:
         self._probe(now)
         self.share(now)
         self.flush(now)
+
+    def is_calm(self, now: float) -> bool:
+        """Whether nothing waits to be sent, is paused or probes the path, and no queue stands on it."""
+        if self._pacer.queued_bytes or self._pacer.cluster is not None or self._allocator.paused:
+            return False
+        return self.estimator.queue_s < DRAIN_FROM_S and not self._late_s(now)
 
     @property
     def uses_feedback(self) -> bool:
@@ -280,7 +287,10 @@ class SendSide:
             return
         was_paused = self._allocator.paused
         shares = self._allocator.share(askers, estimate, now)
-        self._pacer.usual_bps = sum(shares.values()) * USUAL_PACE
+        given = sum(shares.values())
+        is_easy = self.uses_feedback and estimate >= given * EASY and self.estimator.newest_queue_s < NO_QUEUE_S
+        self._pacer.usual_bps = given * USUAL_PACE
+        self._pacer.batch_s = EASY_BATCH_S if is_easy else BATCH_S
         if self._allocator.paused and not was_paused:
             self._pacer.drop_pictures()
             self._paused_at = now

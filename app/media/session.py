@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.020
+TICK_S, CALM_TICK_S = 0.020, 0.040
 ALONG_S = 0.004  # earlier or later than that: with what is sent, for one wake-up less
 REPORT_S = 1.0
 _DEVICES_AND_SWITCHES = (
@@ -448,8 +448,11 @@ class MediaSession:
 
     def _set_timer(self) -> None:
         if self._timer is None and not self._closed:
-            self._tick_at = time.monotonic() + TICK_S
-            self._timer = asyncio.get_running_loop().call_later(TICK_S + ALONG_S, self._tick)
+            now = time.monotonic()
+            waits = not self._congestion.is_calm(now) or any(one.is_waiting(now) for one in self._streams.values())
+            tick_s = TICK_S if waits else CALM_TICK_S
+            self._tick_at = now + tick_s
+            self._timer = asyncio.get_running_loop().call_later(tick_s + ALONG_S, self._tick)
 
     def _tick(self) -> None:
         if self._timer is not None:

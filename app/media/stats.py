@@ -17,17 +17,21 @@ class RateMeter:
         self._window_s = window_s
         self._buckets: deque[tuple[float, float]] = deque()  # start of a tenth of the window, sum
         self._started: float | None = None
+        self._newest = 0.0  # the sum of the bucket that is being filled, which none of the others is …
+        self._newest_at = 0.0
+        self._full_at = float("-inf")  # … until then
 
     def add(self, amount: float, now: float) -> None:
+        if now < self._full_at:  # nearly always, and many times for each packet: without the lock
+            self._newest += amount
+            return
         with self._lock:
             if self._started is None:
                 self._started = now
-            if self._buckets and now - self._buckets[-1][0] < self._window_s / 10:
-                start, total = self._buckets[-1]
-                self._buckets[-1] = (start, total + amount)
             else:
-                self._buckets.append((now, amount))
-                self._trim(now)
+                self._buckets.append((self._newest_at, self._newest))
+            self._newest, self._newest_at, self._full_at = amount, now, now + self._window_s / 10
+            self._trim(now)
 
     def per_second(self, now: float) -> float | None:
         """The rate over the window, or over the time since the start; None before half a second has passed."""
@@ -35,9 +39,11 @@ class RateMeter:
             if self._started is None or now - self._started < 0.5:
                 return None
             self._trim(now)
-            if not self._buckets:
+            is_over = now - self._newest_at > self._window_s
+            if is_over and not self._buckets:
                 return 0.0
-            return sum(total for _, total in self._buckets) / max(0.1, now - self._buckets[0][0])
+            total = sum([total for _, total in self._buckets], 0.0 if is_over else self._newest)
+            return total / max(0.1, now - (self._buckets[0][0] if self._buckets else self._newest_at))
 
     def _trim(self, now: float) -> None:
         while self._buckets and now - self._buckets[0][0] > self._window_s:

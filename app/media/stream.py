@@ -203,7 +203,11 @@ class RtpStream:
         """Stop the workers for good."""
 
     def tick(self, now: float) -> None:
-        """Do what is due; called every 20 ms or so."""
+        """Do what is due; called every 20 ms or so while `is_waiting`, else half as often."""
+
+    def is_waiting(self, now: float) -> bool:
+        """Whether something here is to be repeated, or waits for what the peer repeats."""
+        return False
 
     def wish(self) -> BitrateWish | None:
         """Say what this stream can use of its transport's rate now; None when it sends nothing or cannot adapt."""

@@ -210,6 +210,9 @@ class VideoStream(RtpStream):
             self._shown_before = taken
         self._tell("picture", player.sink.problem if player is not None else None)
 
+    def is_waiting(self, now: float) -> bool:
+        return self._assembler.has_gaps or self._assembler.wants_key or self._repeats.was_asked_lately(now)
+
     def lateness(self, now: float) -> float | None:
         source, shown = self.source, self._player.shown if self._player is not None else None
         if source is None or shown is None or now - shown[1] > STANDS_STILL_S:

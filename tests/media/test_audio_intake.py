@@ -44,7 +44,10 @@ def test_what_a_packet_repeats_is_taken_only_where_it_is_missing() -> None:
 
 def test_what_nothing_repeats_is_asked_for_and_known_when_it_comes() -> None:
     intake = AudioIntake(CODECS, asks=True)
-    taken(intake, packet(1000), packet(1003))
+    taken(intake, packet(1000))
+    assert not intake.has_gaps
+    taken(intake, packet(1003))
+    assert intake.has_gaps
     assert intake.due(0.0, RTT_S) == [1001, 1002]
     assert intake.was_asked(1001)
     assert taken(intake, packet(1001), now=RTT_S) == [(1001, True)]

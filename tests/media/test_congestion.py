@@ -20,6 +20,23 @@ def test_a_call_fills_a_wide_wire_within_a_second() -> None:
     assert call.picture.key_frames == 1
 
 
+def test_a_wide_wire_is_calm_and_a_picture_goes_out_in_one_step_or_two() -> None:
+    clock, wire, back = pair(5_000_000)
+    call = Call(clock, wire, back, picture_bps=900_000)
+    clock.run(3)
+    looked, calm = [3 + 0.0013 * step for step in range(1_500)], 0
+    for at in looked:
+        clock.run(at)
+        calm += call.side.is_calm(at)
+    assert calm > 0.6 * len(looked)
+    steps = {at for at, _ in wire.waits if at > 3}
+    seconds = looked[-1] - 3
+    assert len(steps) < (50 + 2.1 * call.picture.fps) * seconds + 10
+    wire.rate_bps = back.rate_bps = 200_000
+    clock.run(looked[-1] + 0.3)
+    assert not call.side.is_calm(clock.now)
+
+
 @pytest.mark.parametrize("rate", [150_000, NARROW, 1_000_000])
 def test_a_narrow_wire_is_used_well_and_no_queue_stands(rate: float) -> None:
     clock, wire, back = pair(rate)

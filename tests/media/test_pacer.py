@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.media.pacer import BATCH_S, MOST_WAIT_S, Cluster, Outgoing, Pacer, Urgency
+from app.media.pacer import BATCH_S, EASY_BATCH_S, MOST_WAIT_S, Cluster, Outgoing, Pacer, Urgency
 from app.media.rtp import build_rtp
 from app.media.sending import RtpSender
 
@@ -121,3 +121,19 @@ def test_a_picture_of_the_usual_size_is_spread_and_a_large_one_leaves_faster() -
 
     assert 0.01 < seconds(4) < 0.035
     assert seconds(40) < 0.12  # 200 ms at the usual rate
+
+
+def test_where_the_path_carries_far_more_a_picture_leaves_in_few_steps_and_no_faster() -> None:
+    def steps(batch_s: float) -> tuple[int, float]:
+        pacer, now, count = Pacer(3_200_000), 0.0, 0
+        pacer.usual_bps, pacer.batch_s = 1_600_000, batch_s
+        pacer.put([packet(Urgency.PICTURE) for _ in range(5)], 0.0)
+        while pacer.queued_bytes:
+            now = pacer.next_at(now) or now
+            count += bool(pacer.take(now, 1e9, none))
+            now += 0.005  # the timer's step
+        return count, now
+
+    usual, easy = steps(BATCH_S), steps(EASY_BATCH_S)
+    assert easy[0] <= 2 < usual[0]
+    assert easy[1] > usual[1] - EASY_BATCH_S

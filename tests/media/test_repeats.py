@@ -30,6 +30,8 @@ def test_when_the_peer_last_asked_is_known() -> None:
     assert repeats.asked_at is None
     repeats.asked([bytes(20)], A_SECOND, 2.0)
     assert repeats.asked_at == 2.0
+    assert repeats.was_asked_lately(2.5)
+    assert not repeats.was_asked_lately(4.0)
 
 
 def test_what_is_asked_for_once_more_goes_twice_however_little_is_lost() -> None:
