@@ -34,7 +34,7 @@ from app.channels.channel_state import (
 )
 from app.channels.encoders import encoder_info
 from app.channels.errors import AgeError, ChannelError, ReplayError
-from app.channels.finished_burst import MOST_KEPT_S, FinishedBurst
+from app.channels.finished_burst import FinishedBurst, piece_s
 from app.channels.heard_bursts import HeardBurst, HeardBursts
 from app.channels.links import Link
 from app.channels.mission import Group, Mission
@@ -98,7 +98,7 @@ class ChannelSession:
         limit_s = float(self._audio.max_tx_secs) or (None if self._audio.fdx else STUCK_KEY_S)
         self._talking = Talking(self._talkers, priority=node.priority, limit_s=limit_s, tone_s=tone_s)
         self._keeps = group.timeline.enabled and group.timeline.record_audio
-        self._longest_s = min(MOST_KEPT_S, group.timeline.max_audio_time_ms / 1_000 or MOST_KEPT_S)
+        self._longest_s = piece_s(group.timeline.max_audio_time_ms)
         self._heard = HeardBursts(self._keeps)
         self._own: dict[int, OwnBurst] = {}  # by number, until their end packets are sent
         self._current: OwnBurst | None = None  # the one that is on the air

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.channel_events import ChannelId
 
 MOST_KEPT_S = 120.0
+LEAST_KEPT_S = 1.0  # shorter pieces are nobody's wish: a burst would be hundreds
 """Longer bursts are handed on in pieces of this, so that nobody who talks without end fills the memory."""
 
 
@@ -41,3 +42,8 @@ class FinishedBurst:
     levels: tuple[int, ...]
     encoder: int
     custom_payload_type: int = -1
+
+
+def piece_s(most_ms: int) -> float:
+    """How long a piece of a long burst is; `most_ms`: the mission's `timeline.maxAudioTimeMs`, 0 where it sets none."""
+    return min(MOST_KEPT_S, max(LEAST_KEPT_S, most_ms / 1_000)) if most_ms > 0 else MOST_KEPT_S

@@ -20,6 +20,7 @@ from app.channels.presence import (
     MOST_COMMENT_BYTES,
     MOST_EMERGENCY_BYTES,
     MOST_ID_BYTES,
+    MOST_INTERVAL_S,
     MOST_NAME_BYTES,
     MOST_TEXT_BYTES,
     Connectivity,
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 REPEATS_AFTER_S: Final = (0.7, 2.5)  # a burst of loss is over by then, and a switch has learned of us
 ANSWER_SPREAD_S = 1.0  # a newcomer is not answered by everybody at the same moment
+LEAST_INTERVAL_S = 1.0  # a mission may say 0: as often as one likes
 GRACE_S = 3.0  # beside one interval: what is lost is not missed before the next has had its time to come
 MAX_OVERTAKEN_MS = 60_000  # by how much an announcement may be older than one that came before it
 MOST_NODES = 500
@@ -120,6 +122,16 @@ class ControlPlan:
     min_interval_s: float = 5.0
     listen_only: bool = False
     unix_offset_s: float = 0.0
+
+    @property
+    def every_s(self) -> float:
+        """When the next announcement follows: as often as others believe in, and as seldom as the mission wants."""
+        return min(MOST_INTERVAL_S, max(self.interval_s, self.min_interval_s, LEAST_INTERVAL_S))
+
+    @property
+    def alarm_every_s(self) -> float:
+        """The same while an emergency stands."""
+        return min(MOST_INTERVAL_S, max(self.min_interval_s, LEAST_INTERVAL_S))
 
 
 @dataclass(slots=True)
@@ -302,7 +314,7 @@ class MissionControl:
         return Presence(
             self._me,
             self._last_unix_ms,
-            self._plan.min_interval_s if mine.emergency is not None else self._plan.interval_s,
+            self._plan.alarm_every_s if mine.emergency is not None else self._plan.every_s,
             mine.comment,
             mine.disposition,
             mine.aliases,

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.channel_events import BurstInfo, ChannelId
-from app.channels.finished_burst import FinishedBurst
+from app.channels.finished_burst import FinishedBurst, piece_s
 from app.channels.mission_parts import TimelineOptions
 from app.channels.timeline import Bounds, Segment, StoredBurst, Timeline, fold_levels, pieces
 from app.channels.timeline_records import (
@@ -83,7 +83,7 @@ class TimelineStore:
             burst = replace(burst, packets=())
         with self._lock:
             for channel in burst.channels:
-                kept += [self._append(channel, piece) for piece in pieces(burst, options.max_audio_time_ms / 1_000)]
+                kept += [self._append(channel, piece) for piece in pieces(burst, piece_s(options.max_audio_time_ms))]
             self._tidy()
         return tuple(kept)
 

@@ -18,7 +18,7 @@ from app.channels.channel_session import ChannelSession, Cue, Node
 from app.channels.encoders import EncoderId
 from app.channels.finished_burst import FinishedBurst
 from app.channels.mission import Address, Group, GroupType, Meta, Mission
-from app.channels.mission_parts import TxAudio
+from app.channels.mission_parts import TimelineOptions, TxAudio
 from app.channels.multicast import MulticastLink, MulticastPlan
 from app.channels.multicast_sockets import Sending
 from app.channels.sealing import derive_key
@@ -81,6 +81,7 @@ class Radio:
             tx_audio=audio,
             crypto_password=key,
             max_rx_secs=options.pop("max_rx_secs", 0),
+            timeline=options.pop("timeline", TimelineOptions()),
         )
         mission = Mission(meta=Meta(datetime(2026, 2, 7, tzinfo=UTC)), name="Relief", groups=(group,)).canonical()
         plan = MulticastPlan(GROUP, air.port, GROUP, air.port, "lo", Sending(ttl=0, loop=True))

@@ -13,6 +13,7 @@ from app.channel_events import Carrier, TalkMode
 from app.channels.channel_codecs import make_decoder, receivable
 from app.channels.channel_session import Cue
 from app.channels.encoders import EncoderId
+from app.channels.mission_parts import TimelineOptions
 from app.channels.packet import BurstHeader, ChannelPacket
 from app.channels.sealing import derive_key, protection
 from tests.channels.radios import KEY, OPUS, Air, Radio, linux_only, on_the_air
@@ -349,6 +350,15 @@ async def test_damaged_and_foreign_datagrams_are_counted_and_harm_nothing() -> N
         assert ben.session.figures().refused == 5
         await say(air, anna, tone(440, 0.3))
         assert level_dbfs(part(ben.heard, 0.1, 0.25)) > -20
+
+
+async def test_a_burst_is_not_cut_into_crumbs_whatever_the_mission_wants() -> None:
+    async with on_the_air() as air:
+        crumbs = TimelineOptions(max_audio_time_ms=1)
+        anna, ben = await air.radio("Anna", timeline=crumbs), await air.radio("Ben", timeline=crumbs)
+        await say(air, anna, tone(440, 1.6, 0.25))
+        for one in (anna, ben):
+            assert [burst.seconds for burst in one.bursts] == [pytest.approx(1.0), pytest.approx(0.6)]
 
 
 async def test_bursts_are_handed_over_as_they_came() -> None:

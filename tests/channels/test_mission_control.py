@@ -330,3 +330,27 @@ def test_the_longest_words_of_everything_still_make_one_packet() -> None:
     assert len(said) == 2
     assert isinstance(said[1], Presence)
     assert said[1].emergency is not None
+
+
+def test_an_emergency_where_the_mission_sets_no_least_interval_is_no_goodbye_and_no_flood() -> None:
+    field = Field("Ann", "Ben", plan=ControlPlan(min_interval_s=0.0)).run(5.0)
+    field.take("Ben")
+    field.said.clear()
+    field.nodes["Ann"].raise_emergency("fire", field.now)
+    field.run(20.0)
+    told = [type(one) for one in field.take("Ben")]
+    assert EmergencyRaised in told
+    assert NodeGone not in told
+    assert field.names("Ben") == ["Ann"]
+    assert len(field.said) < 40
+
+
+def test_nobody_is_gone_between_two_announcements_however_far_apart_the_mission_sets_them() -> None:
+    for plan in (ControlPlan(interval_s=86_400.0), ControlPlan(interval_s=30.0, min_interval_s=600.0)):
+        field = Field("Ann", "Ben", plan=plan).run(10.0)
+        field.take("Ben")
+        field.said.clear()
+        field.run(80_000.0)
+        assert [one for one in field.take("Ben") if isinstance(one, NodeGone)] == []
+        of_ann = [at for at, who, _ in field.said if who == "Ann"]
+        assert min(later - earlier for earlier, later in pairwise(of_ann)) >= plan.min_interval_s
