@@ -95,7 +95,9 @@ class ChannelSession:
         longest_heard_s = float(group.max_rx_secs) or None
         self._talkers = Talkers(node.node_id, is_full_duplex=self._audio.fdx, longest_s=longest_heard_s)
         self._notices = ChannelNotices(longest_heard_s)
-        limit_s = float(self._audio.max_tx_secs) or (None if self._audio.fdx else STUCK_KEY_S)
+        # Who goes on for longer than anybody is heard would talk to nobody.
+        limits = [float(each) for each in (self._audio.max_tx_secs, group.max_rx_secs) if each]
+        limit_s = min(limits, default=None if self._audio.fdx else STUCK_KEY_S)
         self._talking = Talking(self._talkers, priority=node.priority, limit_s=limit_s, tone_s=tone_s)
         self._keeps = group.timeline.enabled and group.timeline.record_audio
         self._longest_s = piece_s(group.timeline.max_audio_time_ms)

@@ -290,7 +290,9 @@ async def test_who_talks_for_longer_than_the_mission_lets_anybody_be_heard_is_no
         assert level_dbfs(part(ben.heard, 1.3)) == float("-inf")
         ben.session.press()  # who is not heard is in nobody's way
         await air.talk({ben: tone(660, 0.1, 0.25)})
-        assert ben.is_on_air
+        sending = ben.session.snapshot().sending
+        assert sending is not None
+        assert sending.limit_s == 1.0  # the others of the mission hear no more either
         await air.release(ben)
         await air.release(anna)
         assert ben.notice == ""

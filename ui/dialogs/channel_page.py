@@ -101,6 +101,10 @@ class ChannelPage(SheetPage):
         self.limit = _amount(0, _DAY_S, audio.max_tx_secs, lambda value: self._set_audio(max_tx_secs=value), " s")
         self.limit.setSpecialValueText("no limit")
         self.fields.add(box, "Longest burst", self.limit, "channelLimit", "txAudio.maxTxSecs")
+        self.heard = _amount(0, _DAY_S, self.group.max_rx_secs, lambda value: self._set(max_rx_secs=value), " s")
+        self.heard.setSpecialValueText("to its end")
+        explain = "Whoever talks for longer, as with a key that jams, is not heard any more"
+        self.fields.add(box, "A burst is heard for", self.heard, "channelHeard", "maxRxSecs", explain)
         self.duplex = _check("All may talk at once, as in a call", "channelDuplex", audio.fdx)
         self.duplex.toggled.connect(lambda on: self._set_audio(fdx=on))
         box.addWidget(self.duplex)
