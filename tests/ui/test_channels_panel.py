@@ -373,6 +373,24 @@ def test_tab_goes_as_the_eye_does(panel: ChannelsPanel, window: MainWindow, tell
     assert seen[:27] == ["emergencyButton", "missionMenuButton", *card, *card, *below, *own]
 
 
+def test_enter_presses_what_has_the_focus(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, tell: Tell, qtbot: QtBot
+) -> None:
+    tell(BurstKept(missions.burst(1, "Front desk", 3, 5)))
+    card, enter = panel.card(BOATS), Qt.Key.Key_Return
+    for control in (card.mute, card.primary, panel.bursts.clear.ask, panel.head.emergency, card.tune):
+        control.setFocus()
+        qtbot.keyClick(control, enter)
+    qtbot.waitUntil(lambda: given(engine) == [("set_muted", (BOATS, True)), ("set_primary", (BOATS,))])
+    assert panel.bursts.clear.is_asking
+    assert panel.head.question.isVisible()
+    assert card.sound.isVisible()
+    people = part(window.rail, "rail-people")
+    people.setFocus()
+    qtbot.keyClick(people, enter)
+    assert not panel.isVisible()
+
+
 # Talking ----------------------------------------------------------------------------------------------------------
 
 

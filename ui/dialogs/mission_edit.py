@@ -192,6 +192,7 @@ class EditMissionDialog(QDialog):
         self.pages.addWidget(self.channel)
         self._show(self.channel)
         self.channel.name.setFocus()
+        self.channel.name.selectAll()  # what is typed is the new name
 
     def show_rallypoint(self, number: int) -> None:
         """Show the page of one of the channel's rallypoints."""

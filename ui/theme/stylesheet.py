@@ -71,7 +71,8 @@ QSlider::handle:horizontal {{ width: 18px; height: 18px; margin: -6px 0; border-
 
 def _buttons(t: Tokens) -> str:
     return f"""
-QPushButton {{ background: {t.card}; border: 2px solid transparent; border-radius: 10px; padding: 7px 14px; }}
+QPushButton {{ background: {t.card}; border: 2px solid transparent; border-radius: 10px; padding: 7px 14px;
+    outline: none; }}
 QPushButton:hover {{ background: {t.card_hover}; }}
 QPushButton:pressed {{ background: {t.line_strong}; }}
 QPushButton:focus {{ border-color: {t.accent}; }}

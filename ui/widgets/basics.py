@@ -6,10 +6,35 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from PySide6.QtCore import QObject, QSize, Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractButton, QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from ui.theme.icons import icon
 from ui.theme.manager import Theme
+
+
+class PushButton(QPushButton):
+    """Enter presses it, as Space does, also where it is no dialog's default."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not enter_presses(self, event):
+            super().keyPressEvent(event)
+
+
+class ToolButton(QToolButton):
+    """Enter presses it, as Space does."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not enter_presses(self, event):
+            super().keyPressEvent(event)
+
+
+def enter_presses(pressed: QAbstractButton, event: QKeyEvent) -> bool:
+    """Press a button where the key is Enter; tell whether it is."""
+    is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+    if is_enter and not event.isAutoRepeat():
+        pressed.click()
+    return is_enter
 
 
 def label(text: str = "", tone: str = "", name: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
@@ -30,7 +55,7 @@ def label(text: str = "", tone: str = "", name: str = "", *, wrap: bool = False,
 
 def button(text: str, name: str, clicked: Callable[[], object], *, look: str = "", hint: str = "") -> QPushButton:
     """Make a button with words on it."""
-    made = QPushButton(text)
+    made = PushButton(text)
     made.setObjectName(name)
     made.setAccessibleName(text)
     made.setAutoDefault(False)
@@ -48,7 +73,7 @@ def icon_button(
     theme: Theme, icon_name: str, words: str, name: str, clicked: Callable[[], object] | None = None, *, size: int = 20
 ) -> QToolButton:
     """Make a button with an icon; its words are the label on hover and the accessible name."""
-    made = QToolButton()
+    made = ToolButton()
     made.setObjectName(name)
     made.setAccessibleName(words)
     made.setToolTip(words)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QToolButton, QVBoxLa
 from app.events import CallInfo, CallState
 from ui.theme.icons import icon
 from ui.theme.manager import Theme
-from ui.widgets.basics import label
+from ui.widgets.basics import ToolButton, label
 from ui.widgets.more_menu import MoreMenu
 
 _WHITE, _BLACK = "#ffffff", "#15181c"
@@ -108,7 +108,7 @@ class CallButtons(QWidget):
     def _button(
         self, name: str, icon_name: str, clicked: Callable[[], object], *, checkable: bool = False
     ) -> QToolButton:
-        made = QToolButton()
+        made = ToolButton()
         made.setObjectName(name)
         made.setProperty("look", "call")
         made.setFixedSize(_BUTTON)

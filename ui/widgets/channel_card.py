@@ -22,7 +22,7 @@ from ui.channel_words import MODE_SHORT, MODES
 from ui.plain_tips import plain_tip
 from ui.theme.icons import icon
 from ui.theme.manager import Theme
-from ui.widgets.basics import icon_button, label, restyle
+from ui.widgets.basics import ToolButton, icon_button, label, restyle
 from ui.widgets.channel_sound import ChannelSound
 from ui.widgets.chip_row import ChipRow
 from ui.widgets.elided import ElidedLabel
@@ -86,7 +86,7 @@ class ChannelCard(QFrame):
         self.tune = self._tool("channelTune", "sliders")
         self.primary = self._tool("channelPrimary", "star", self._primary_clicked)
         self.recent = self._tool("channelRecent", "history", self.chosen.emit)
-        self.mode = QToolButton()
+        self.mode = ToolButton()
         self.mode.setObjectName("channelMode")
         self.mode.setProperty("look", "mode")
         self.mode.setFocusPolicy(Qt.FocusPolicy.TabFocus)

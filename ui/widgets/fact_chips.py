@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QBoxLayout, QToolButton, QWidget
 
 from ui.facts import Fact
 from ui.theme.icons import icon
+from ui.widgets.basics import ToolButton
 
 # On the dark stage, whatever the theme.
 _TONES = {"good": "#62e0a6", "warn": "#ffc766", "bad": "#ffa0a2", "plain": "#cfd7e1"}
@@ -49,7 +50,7 @@ class FactChips(QWidget):
             chip.setAccessibleDescription(fact.detail)
 
     def _chip(self, name: str) -> QToolButton:
-        made = QToolButton()
+        made = ToolButton()
         made.setObjectName(name)
         made.setProperty("look", "chip")
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

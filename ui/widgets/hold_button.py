@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QElapsedTimer, QEvent, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QHideEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QHideEvent, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton
 
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
+from ui.widgets.basics import enter_presses
 
 HOLD_MS = 1200
 _STEP_MS = 30
@@ -60,6 +61,11 @@ class HoldButton(QAbstractButton):
         self.update()
         if running and self.isVisible() and self.isActiveWindow():
             self.asked.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter asks, as a short press does."""
+        if not enter_presses(self, event):
+            super().keyPressEvent(event)
 
     def event(self, event: QEvent) -> bool:
         if event.type() is QEvent.Type.WindowDeactivate:

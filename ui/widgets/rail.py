@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWi
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
 from ui.theme.tokens import RAIL_WIDTH
-from ui.widgets.basics import tint
+from ui.widgets.basics import ToolButton, tint
 
 ENTRIES = (
     ("people", "People", "The people you can call (Ctrl+1)"),
@@ -45,7 +45,7 @@ class Rail(QWidget):
             box.addWidget(self._entry(theme, key, words, hint))
 
     def _entry(self, theme: Theme, key: str, words: str, hint: str) -> QToolButton:
-        made = QToolButton()
+        made = ToolButton()
         made.setObjectName(f"rail-{key}")
         made.setText(words)
         made.setAccessibleName(words)
