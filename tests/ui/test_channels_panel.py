@@ -589,6 +589,8 @@ def test_the_last_bursts_are_played_stopped_and_cleared(
     assert "Enter stops it" in panel.bursts.model.rows[1].spoken()
     qtbot.mouseClick(panel.bursts.view.viewport(), LEFT, pos=panel.bursts.button_centre("b2"))
     qtbot.waitUntil(lambda: given(engine)[1:] == [("stop_playing", ())])
+    tell(ChannelChanged(missions.alpha(last=None)))  # as after a restart
+    assert panel.card(ALPHA).talk.face.text == "last: Harbour office, just now"
     panel.bursts.clear.ask.click()
     assert len(given(engine)) == 2
     panel.bursts.clear.yes.click()

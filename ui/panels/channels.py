@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
@@ -17,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.events import ChannelId, ChannelInfo, MissionInfo
+from app.events import ChannelId, ChannelInfo, LastTalker, MissionInfo
 from ui.channel_keys import TalkKeys, key_name
 from ui.context import Context
 from ui.panels.channel_bursts import ChannelBursts
@@ -67,7 +68,8 @@ class ChannelsPanel(QStackedWidget):
         self._ticks.timeout.connect(self._tick)
         for changed in (self._book.missions_changed, self._book.shown_changed):
             changed.connect(self.refresh)
-        self._book.channel_changed.connect(self._channel_changed)
+        for changed in (self._book.channel_changed, self._book.bursts_changed):
+            changed.connect(self._channel_changed)
         self.refresh()
 
     # What it is built of ------------------------------------------------------------------------------------------
@@ -197,6 +199,9 @@ class ChannelsPanel(QStackedWidget):
     def _show_card(self, channel: ChannelInfo, number: int) -> None:
         key = "Space" if channel.primary else key_name(number)
         now, wall = self._context.book.engine_now(), time.time()
+        kept = next(iter(self._book.bursts(channel.id)), None)
+        if channel.last is None and kept is not None:  # said before Parley was started
+            channel = replace(channel, last=LastTalker(kept.alias, kept.began_wall + kept.seconds, kept.own))
         self._cards[channel.id].show_channel(channel, key, chosen=channel.id == self._chosen, now=now, wall=wall)
 
     def _note(self, mission: MissionInfo) -> str:
