@@ -48,7 +48,7 @@ class Authority:
         subject = _name(name)
         builder = _begin(subject, subject, key.public_key(), now, now + AUTHORITY_LIFE)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        return cls(key, builder.add_extension(_usage(signs=True), critical=True).sign(key, hashes.SHA256()))
+        return cls(key, builder.add_extension(key_usage(signs=True), critical=True).sign(key, hashes.SHA256()))
 
     @classmethod
     def load(cls, certificate: bytes, key: bytes) -> Authority:
@@ -114,7 +114,7 @@ class Authority:
         builder = (
             _begin(_name(name), self._certificate.subject, key.public_key(), now, end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs=False), critical=True)
+            .add_extension(key_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
@@ -155,7 +155,8 @@ def _begin(
     return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
 
 
-def _usage(signs: bool) -> x509.KeyUsage:
+def key_usage(signs: bool) -> x509.KeyUsage:
+    """Say what a certificate's key is for: to sign other certificates, or to show who one is."""
     return x509.KeyUsage(
         digital_signature=not signs,
         key_cert_sign=signs,

@@ -16,6 +16,7 @@ import ssl
 import struct
 import sys
 import time
+from collections.abc import Iterator, Sequence
 
 HERE = "127.0.0.1"
 SUBJECT = "parley.stream.bench"
@@ -65,6 +66,21 @@ class Ears:
         return json.dumps({"came": sum(self.heard), "fewest": min(self.heard), "delays": dict(self.delays)})
 
 
+def _spoken_to(sockets: Sequence[socket.socket], ears: Ears) -> Iterator[int]:
+    """Give the places of those that have something to read, again and again, until the report is asked for."""
+    poll = select.epoll()
+    places = {one.fileno(): place for place, one in enumerate(sockets)}
+    for number in (*places, sys.stdin.fileno()):
+        poll.register(number, select.EPOLLIN)
+    print("ready", flush=True)
+    while True:
+        for number, _ in poll.poll():
+            if number == sys.stdin.fileno():
+                print(ears.report(), flush=True)
+                return
+            yield places[number]
+
+
 def listen_nats(port: int, count: int, authority: str) -> None:
     ears = Ears(count)
     head = f"MSG {SUBJECT} 1 {PACKET}\r\n".encode()
@@ -77,39 +93,28 @@ def listen_nats(port: int, count: int, authority: str) -> None:
         secure.setblocking(False)
         connections.append(secure)
     rests = [b""] * count
-    poll = select.epoll()
-    places = {secure.fileno(): place for place, secure in enumerate(connections)}
-    for number in places:
-        poll.register(number, select.EPOLLIN)
-    poll.register(sys.stdin.fileno(), select.EPOLLIN)
-    print("ready", flush=True)
-    while True:
-        for number, _ in poll.poll():
-            if number == sys.stdin.fileno():
-                print(ears.report(), flush=True)
-                return
-            place = places[number]
-            secure, data = connections[place], rests[place]
-            try:
-                while True:
-                    piece = secure.recv(65_536)
-                    if not piece:
-                        raise ConnectionError("a listener was thrown out")
-                    data += piece
-            except ssl.SSLWantReadError:
-                pass
-            now_ns = time.monotonic_ns()
-            at = 0
-            while at < len(data):
-                if data.startswith(b"PING\r\n", at):
-                    secure.send(b"PONG\r\n")
-                    at += 6
-                elif len(data) - at >= size and data.startswith(head, at):
-                    ears.packet(place, struct.unpack_from("!Q", data, at + len(head))[0], now_ns)
-                    at += size
-                else:
-                    break
-            rests[place] = data[at:]
+    for place in _spoken_to(connections, ears):
+        secure, data = connections[place], rests[place]
+        try:
+            while True:
+                piece = secure.recv(65_536)
+                if not piece:
+                    raise ConnectionError("a listener was thrown out")
+                data += piece
+        except ssl.SSLWantReadError:
+            pass
+        now_ns = time.monotonic_ns()
+        at = 0
+        while at < len(data):
+            if data.startswith(b"PING\r\n", at):
+                secure.send(b"PONG\r\n")
+                at += 6
+            elif len(data) - at >= size and data.startswith(head, at):
+                ears.packet(place, struct.unpack_from("!Q", data, at + len(head))[0], now_ns)
+                at += size
+            else:
+                break
+        rests[place] = data[at:]
 
 
 def listen_udp(port: int, count: int) -> None:
@@ -123,24 +128,13 @@ def listen_udp(port: int, count: int) -> None:
         one.recv(16)
         one.setblocking(False)
         sockets.append(one)
-    poll = select.epoll()
-    places = {one.fileno(): place for place, one in enumerate(sockets)}
-    for number in places:
-        poll.register(number, select.EPOLLIN)
-    poll.register(sys.stdin.fileno(), select.EPOLLIN)
-    print("ready", flush=True)
-    while True:
-        for number, _ in poll.poll():
-            if number == sys.stdin.fileno():
-                print(ears.report(), flush=True)
-                return
-            place = places[number]
-            try:
-                while True:
-                    data = sockets[place].recv(2048)
-                    ears.packet(place, struct.unpack_from("!Q", data)[0], time.monotonic_ns())
-            except BlockingIOError:
-                pass
+    for place in _spoken_to(sockets, ears):
+        try:
+            while True:
+                data = sockets[place].recv(2048)
+                ears.packet(place, struct.unpack_from("!Q", data)[0], time.monotonic_ns())
+        except BlockingIOError:
+            pass
 
 
 if __name__ == "__main__":

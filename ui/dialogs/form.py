@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
+from app.engine.errors import EngineError
 from ui.widgets.basics import label, restyle
 
 
@@ -70,6 +73,13 @@ class FormDialog(QDialog):
         self.answer.setAccessibleName(sentence)
         restyle(self.answer, tone=tone)
         self.make_room()
+
+    async def tell_of(self, work: Awaitable[None], elsewhere: Callable[[str, str], object]) -> None:
+        """Wait for what the engine does, and say what was wrong with it: here, or once this is closed `elsewhere`."""
+        try:
+            await work
+        except EngineError as error:
+            (elsewhere if self.gone else self.say)(str(error), "bad")
 
     def make_room(self) -> None:
         """Grow where a sentence needs more lines than there is room for; what the person made larger stays so."""

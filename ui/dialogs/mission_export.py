@@ -143,16 +143,7 @@ class ExportMissionDialog(FormDialog):
             self.qr.clear()  # it is not what stands in the fields any more
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        self._context.tasks.start(self._told(work))
-
-    async def _told(self, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except EngineError as error:
-            if self.gone:
-                self._context.say(str(error), "bad")
-            else:
-                self.say(str(error), "bad")
+        self._context.tasks.start(self.tell_of(work, self._context.say))
 
     # Giving -------------------------------------------------------------------------------------------------------
 

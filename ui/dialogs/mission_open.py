@@ -293,12 +293,7 @@ class OpenMissionDialog(FormDialog):
 
     async def _told(self, work: Coroutine[None, None, None]) -> None:
         try:
-            await work
-        except EngineError as error:
-            if self.gone:
-                self._context.say(str(error), "bad")
-            else:
-                self.say(str(error), "bad")
+            await self.tell_of(work, self._context.say)
         finally:
             if not self.gone:
                 self._set_busy(False)

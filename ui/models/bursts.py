@@ -59,14 +59,7 @@ class BurstsModel(RowsModel[BurstRow]):
         bursts = tuple(bursts)
         longest = max((burst.seconds for burst in bursts), default=1.0) or 1.0
         fresh = [BurstRow(burst, burst.seconds / longest, burst.burst_id == playing) for burst in bursts]
-        if [row.burst.burst_id for row in fresh] == [row.burst.burst_id for row in self.rows]:
-            self.rows = fresh
-            if fresh:
-                self.dataChanged.emit(self.index(0), self.index(len(fresh) - 1))
-            return
-        self.beginResetModel()
-        self.rows = fresh
-        self.endResetModel()
+        self.take(fresh, lambda row: row.burst.burst_id)
 
     def row_of(self, burst_id: str) -> int | None:
         return next((number for number, row in enumerate(self.rows) if row.burst.burst_id == burst_id), None)

@@ -54,15 +54,7 @@ class ChannelRowsModel(RowsModel[ChannelRow]):
 
     def show(self, fresh: list[ChannelRow]) -> None:
         """Take the rows as they are now; only what differs is told to the view."""
-        if [row.key for row in fresh] == [row.key for row in self.rows]:
-            old, self.rows = self.rows, fresh
-            for number, (before, after) in enumerate(zip(old, fresh, strict=True)):
-                if before != after:
-                    self.dataChanged.emit(self.index(number), self.index(number))
-            return
-        self.beginResetModel()
-        self.rows = fresh
-        self.endResetModel()
+        self.take(fresh, lambda row: row.key)
 
 
 def build_rows(

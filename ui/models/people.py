@@ -86,16 +86,7 @@ class PeopleModel(RowsModel[Row]):
         return next((contact for contact in self._contacts if words.bare_address(contact.uri) == bare), None)
 
     def _rebuild(self) -> None:
-        fresh = build_rows(self._contacts, self._calls, self._filter)
-        if [row.key for row in fresh] == [row.key for row in self.rows]:
-            old, self.rows = self.rows, fresh
-            for number, (before, after) in enumerate(zip(old, fresh, strict=True)):
-                if before != after:
-                    self.dataChanged.emit(self.index(number), self.index(number))
-            return
-        self.beginResetModel()
-        self.rows = fresh
-        self.endResetModel()
+        self.take(build_rows(self._contacts, self._calls, self._filter), lambda row: row.key)
 
 
 def build_rows(contacts: Iterable[Contact], calls: dict[str, tuple[CallInfo, str]], filter_text: str) -> list[Row]:

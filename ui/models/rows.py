@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
@@ -53,6 +54,19 @@ class RowsModel(QAbstractListModel, Generic[R]):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return row.spoken()
         return plain_tip(row.tip) if role == Qt.ItemDataRole.ToolTipRole else None
+
+    def take(self, fresh: list[R], same: Callable[[R], object]) -> None:
+        """Take the rows as they are now. `same` tells which row of before one is; only what differs is told."""
+        old, self.rows = self.rows, fresh
+        if [same(row) for row in fresh] != [same(row) for row in old]:
+            self.rows = old
+            self.beginResetModel()
+            self.rows = fresh
+            self.endResetModel()
+            return
+        for number, (before, after) in enumerate(zip(old, fresh, strict=True)):
+            if before != after:
+                self.dataChanged.emit(self.index(number), self.index(number))
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         if index.isValid() and self.rows[index.row()].is_heading:

@@ -12,7 +12,7 @@ from ui.context import Context
 from ui.models.channel_rows import MISSION, OPEN, PERSON, ChannelRow, ChannelRowsModel, build_rows
 from ui.models.rows import ROW
 from ui.widgets.channel_rows import ChannelRowDelegate
-from ui.widgets.list_rows import list_view
+from ui.widgets.list_rows import list_view, walk
 
 _AGAIN_MS = 15_000  # "2 min ago" and "ends in 5 min" go on
 
@@ -62,14 +62,7 @@ class ChannelsColumn(QWidget):
 
     def walk(self, step: int) -> None:
         """Go up or down by one row, past the headings."""
-        current = self.view.currentIndex()
-        number = current.row() if current.isValid() else -1 if step > 0 else len(self.model.rows)
-        number += step
-        while 0 <= number < len(self.model.rows):
-            if not self.model.rows[number].is_heading:
-                self.view.setCurrentIndex(self.model.index(number))
-                return
-            number += step
+        walk(self.view, step)
 
     def call_current(self, typed: str) -> bool:
         """Take the row that was walked to, or found by what is typed; anything else typed is somebody to call."""

@@ -11,7 +11,7 @@ from ui.models.history import HistoryModel, HistoryRow
 from ui.models.rows import ROW
 from ui.widgets.asked_button import AskedButton
 from ui.widgets.empty import EmptyWords
-from ui.widgets.list_rows import RowDelegate, list_view
+from ui.widgets.list_rows import RowDelegate, list_view, walk
 
 
 class HistoryPanel(QWidget):
@@ -54,14 +54,8 @@ class HistoryPanel(QWidget):
         self.model.set_filter(text)
 
     def walk(self, step: int) -> None:
-        current = self.view.currentIndex()
-        number = current.row() if current.isValid() else -1 if step > 0 else len(self.model.rows)
-        number += step
-        while 0 <= number < len(self.model.rows):
-            if self.model.rows[number].entry is not None:
-                self.view.setCurrentIndex(self.model.index(number))
-                return
-            number += step
+        """Go up or down by one row, past the headings."""
+        walk(self.view, step)
 
     def call_current(self, typed: str) -> bool:
         index = self.view.currentIndex()

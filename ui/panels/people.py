@@ -14,7 +14,7 @@ from ui.models.people import DIAL, HEADING, PeopleModel, Row
 from ui.models.rows import ROW
 from ui.widgets.basics import button, tint
 from ui.widgets.empty import EmptyWords
-from ui.widgets.list_rows import RowDelegate, list_view
+from ui.widgets.list_rows import RowDelegate, list_view, walk
 
 
 class PeoplePanel(QWidget):
@@ -74,14 +74,7 @@ class PeoplePanel(QWidget):
 
     def walk(self, step: int) -> None:
         """Go up or down by one row, past the headings."""
-        current = self.view.currentIndex()
-        number = current.row() if current.isValid() else -1 if step > 0 else len(self.model.rows)
-        number += step
-        while 0 <= number < len(self.model.rows):
-            if self.model.rows[number].kind != HEADING:
-                self._select(number)
-                return
-            number += step
+        walk(self.view, step)
 
     def call_current(self, typed: str) -> bool:
         """Call the chosen row, or what was typed when no row is; tell whether there was anything to call."""

@@ -80,3 +80,14 @@ def list_view(name: str, words: str) -> QListView:
     view.setUniformItemSizes(False)
     view.viewport().setAutoFillBackground(False)
     return view
+
+
+def walk(view: QListView, step: int) -> None:
+    """Go up or down by one row, past the headings."""
+    model, current = view.model(), view.currentIndex()
+    number = current.row() if current.isValid() else -1 if step > 0 else model.rowCount()
+    while 0 <= (number := number + step) < model.rowCount():
+        index = model.index(number, 0)
+        if index.flags() & Qt.ItemFlag.ItemIsSelectable:
+            view.setCurrentIndex(index)
+            return
