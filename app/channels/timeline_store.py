@@ -20,7 +20,7 @@ from pathlib import Path
 from app.channel_events import BurstInfo, ChannelId
 from app.channels.finished_burst import FinishedBurst, piece_s
 from app.channels.mission_parts import TimelineOptions
-from app.channels.timeline import Bounds, Segment, StoredBurst, Timeline, fold_levels, pieces
+from app.channels.timeline import BelievedTime, Bounds, Segment, StoredBurst, Timeline, fold_levels, pieces
 from app.channels.timeline_records import (
     FILE_ID_BYTES,
     HEADER_BYTES,
@@ -46,11 +46,18 @@ class TimelineStore:
     """
 
     def __init__(
-        self, folder: Path, key: bytes, bounds: Bounds | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        key: bytes,
+        bounds: Bounds | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._key = key
-        self._clock = clock
+        self._clock, self._uptime = clock, uptime
+        self._time = BelievedTime(clock(), uptime())
         self._index = Timeline(bounds or Bounds())
         self._lock = threading.Lock()
         self._codecs: dict[str, SegmentCodec] = {}  # of the files that this run adds to
@@ -68,6 +75,9 @@ class TimelineStore:
                 segment = self._read_segment(name)
                 if segment is not None:
                     self._index.add_segment(segment)
+            newest_wall = self._index.newest_wall
+            if newest_wall is not None:
+                self._time = BelievedTime(newest_wall, self._uptime())
             self._tidy()
 
     def keep(self, burst: FinishedBurst, options: TimelineOptions | None = None) -> tuple[BurstInfo, ...]:
@@ -90,12 +100,12 @@ class TimelineStore:
     def bursts(self, channel: ChannelId | None = None, most: int = 100) -> tuple[BurstInfo, ...]:
         """Give the last bursts of a channel, or of all, the newest first. Does not wait for the disk."""
         with self._lock:
-            return self._index.bursts(channel, most, self._clock())
+            return self._index.bursts(channel, most, self._now())
 
     def read(self, burst_id: str) -> FinishedBurst:
         """Give a burst with its sound; TimelineError where it is not there any more, or damaged."""
         with self._lock:
-            stored = self._index.find(burst_id, self._clock())
+            stored = self._index.find(burst_id, self._now())
             if stored is None:
                 raise TimelineError("This burst is not kept any more.")
             try:
@@ -180,8 +190,11 @@ class TimelineStore:
         except TimelineError:
             return Scan(damaged=1)
 
+    def _now(self) -> float:
+        return self._time.now(self._clock(), self._uptime())
+
     def _tidy(self) -> None:
-        for name in self._index.surplus(self._clock()):
+        for name in self._index.surplus(self._now()):
             try:
                 self._unlink(name)
             except OSError as error:

@@ -70,7 +70,7 @@ class OpenMission:
         self._host = host
         self._control_group = next((one for one in mission.groups if one.type is GroupType.MISSION_CONTROL), None)
         self._control: ControlSession | None = None
-        self._is_running = False
+        self._is_running = self._is_over = False
 
     @property
     def id(self) -> str:
@@ -78,12 +78,16 @@ class OpenMission:
 
     async def start(self) -> None:
         """Join what is to be joined, unless the mission is over."""
+        over = ""
         try:
             check_usable(self.mission, datetime.now(UTC))
         except EngineError as error:
-            self.problem = str(error)
-            for channel in self.channels.values():
-                channel.over = self.problem
+            over = str(error)
+        self._is_over = bool(over)
+        self.problem = over
+        for channel in self.channels.values():
+            channel.over = over
+        if over:
             return
         self._is_running = True
         joined = [one for one in self.channels.values() if one.kept.joined]
@@ -114,11 +118,16 @@ class OpenMission:
             return None
         return (self.mission.expires - datetime.now(UTC)).total_seconds()
 
-    async def close_if_over(self) -> bool:
-        """Leave everything once the mission's time is over; gives whether that was now."""
-        if not self._is_running or not self.mission.has_expired(datetime.now(UTC)):
+    async def follow_clock(self) -> bool:
+        """Leave everything once the mission's time is over, and join again where the clock was wrong and is set right.
+
+        Gives whether it was one of them.
+        """
+        has_expired = self.mission.has_expired(datetime.now(UTC))
+        if self._is_running and has_expired:
+            await self.close()
+        elif not self._is_over or has_expired:
             return False
-        await self.close()
         await self.start()
         return True
 

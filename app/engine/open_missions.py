@@ -252,7 +252,7 @@ class OpenMissions:
             self._stirred.clear()
             async with self._changing:
                 for one in self._missions.values():
-                    if await one.close_if_over():
+                    if await one.follow_clock():
                         self._all_changed()
 
     async def _watch_machine(self) -> None:

@@ -20,7 +20,7 @@ from app.channels.channel_codecs import make_encoder
 from app.channels.encoders import EncoderId
 from app.channels.finished_burst import FinishedBurst, KeptPacket
 from app.channels.mission_parts import TimelineOptions
-from app.channels.timeline import MOST_LEVELS, Bounds, fold_levels
+from app.channels.timeline import MOST_LEVELS, STANDS_S, Bounds, fold_levels
 from app.channels.timeline_player import TimelinePlayer, write_wav
 from app.channels.timeline_records import TimelineError
 from app.channels.timeline_store import TimelineStore
@@ -187,7 +187,7 @@ while True:
 )
 def test_what_is_too_much_or_too_old_is_deleted(tmp_path: Path, bounds: Bounds, left: range) -> None:
     now = [NOW]
-    kept = TimelineStore(tmp_path, KEY, bounds, clock=lambda: now[0])
+    kept = TimelineStore(tmp_path, KEY, bounds, clock=lambda: now[0], uptime=lambda: now[0])
     kept.open()
     said = burst()
     for _ in range(30):
@@ -198,6 +198,50 @@ def test_what_is_too_much_or_too_old_is_deleted(tmp_path: Path, bounds: Bounds, 
     assert kept.bursts()[0].began_wall == now[0]
     assert len(store(tmp_path, bounds=bounds, now=now[0]).bursts()) == len(kept.bursts())
     now[0] += 8 * 24 * 3_600
+    assert kept.bursts() == ()
+    kept.tidy()
+    assert files(tmp_path) == []
+
+
+WEEKS = 30 * 24 * 3_600.0
+
+
+def test_a_wrong_clock_throws_nothing_away(tmp_path: Path) -> None:
+    wall, uptime = [NOW], [50.0]
+
+    def later(seconds: float) -> None:
+        wall[0] += seconds
+        uptime[0] += seconds
+
+    kept = TimelineStore(tmp_path, KEY, clock=lambda: wall[0], uptime=lambda: uptime[0])
+    kept.open()
+    (info,) = kept.keep(burst())
+    wall[0] += WEEKS  # somebody set it
+    for _ in range(5):
+        later(600)
+        kept.tidy()
+        assert info in kept.bursts()
+        assert kept.read(info.burst_id).packets
+    wall[0] -= WEEKS  # and set it right
+    later(8_000)
+    kept.tidy()
+    wall[0] += WEEKS  # the hour begins anew
+    kept.tidy()
+    later(STANDS_S - 1)
+    assert kept.bursts() == (info,)
+    wall[0] -= WEEKS + 100 * 24 * 3_600  # behind is as good as right: nothing is old
+    kept.tidy()
+    assert kept.bursts() == (info,)
+
+
+def test_a_clock_that_is_wrong_at_the_start_throws_nothing_away_and_a_holiday_does_in_an_hour(tmp_path: Path) -> None:
+    (info,) = store(tmp_path).keep(burst())
+    wall, uptime = [NOW + WEEKS], [50.0]
+    kept = TimelineStore(tmp_path, KEY, clock=lambda: wall[0], uptime=lambda: uptime[0])
+    kept.open()
+    assert kept.bursts() == (info,)
+    wall[0] += STANDS_S
+    uptime[0] += STANDS_S
     assert kept.bursts() == ()
     kept.tidy()
     assert files(tmp_path) == []

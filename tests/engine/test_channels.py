@@ -6,17 +6,18 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Self
 
 import psutil
 import pytest
 
 from app.channels.pin import PinDigest
 from app.channels.presence import Connectivity
-from app.engine import missions, open_missions
+from app.engine import missions, open_mission, open_missions
 from app.engine.connectivity import Kind
 from app.engine.errors import EngineError
 from app.engine.facade import Engine
@@ -184,6 +185,29 @@ async def test_a_mission_that_asks_for_something_is_opened_with_it_and_one_that_
             await parley.channels.press(ended.channels[0].id)
         with pytest.raises(EngineError, match="no such channel"):
             await parley.channels.set_muted(ChannelId(info.id, "none"), True)
+
+
+async def test_a_mission_comes_back_when_a_wrong_clock_is_set_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mission = replace(fresh_mission("Wrong clock", "Alpha"), expires=datetime.now(UTC) + timedelta(days=1))
+
+    class NextYear(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=365)
+
+    async with engine(tmp_path) as (parley, watch):
+        info = await parley.channels.open_mission(missions.pack(mission))
+        (channel,) = info.channels
+        await up(watch)
+        with monkeypatch.context() as wrong:
+            wrong.setattr(open_mission, "datetime", NextYear)
+            await watch.first(MissionsChanged, lambda event: any("ended on" in one.problem for one in event.missions))
+            watch.events.clear()
+        await up(watch)
+        await parley.channels.press(channel.id)
+        await parley.channels.release(channel.id)
 
 
 async def test_a_press_and_an_emergency_wait_for_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
