@@ -14,6 +14,7 @@ from collections.abc import Callable
 from app.media import portaudio
 from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream, BlockCallback, Kind, find
 from app.media.priority import for_sound
+from app.media.worker import Bell
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class DeviceKeeper:
         self._wanted = wanted
         self._callback = callback
         self._rests = rests
-        self._awake = threading.Event()
+        self._awake = Bell()
         self._is_wide = False
         self._stopping = threading.Event()
         self._device: AudioDevice | None = None
@@ -79,7 +80,7 @@ class DeviceKeeper:
             self._is_wide = True
             if self._device is not None and self._device.channels > 1:
                 self._changed.set()
-                self._awake.set()
+                self._awake.ring()
 
     @property
     def running(self) -> bool:
@@ -88,7 +89,7 @@ class DeviceKeeper:
 
     def wake(self) -> None:
         """A speaker that rests has something to play; from any thread."""
-        self._awake.set()
+        self._awake.ring()
 
     def start(self) -> None:
         """Begin to open the device; returns at once. Whoever uses it may ask for this, once is done."""
@@ -102,7 +103,7 @@ class DeviceKeeper:
         self._stopping.set()
         self._changed.set()
         self._woken.set()
-        self._awake.set()
+        self._awake.ring()
         if wait and self._thread is not None:
             self._thread.join(_CLOSE_TIMEOUT_S)
 
@@ -138,7 +139,7 @@ class DeviceKeeper:
                 self.devices_changed()
             try:
                 while not self._changed.is_set():
-                    self._awake.clear()
+                    self._awake.hush()
                     if self._rests():
                         stream.hold(self._awake)
                     else:

@@ -26,6 +26,7 @@ from app.media.mixer import to_channels
 from app.media.ports import SAMPLE_RATE_HZ
 from app.media.rates import RateConverter
 from app.media.speaker_pace import SpeakerPace
+from app.media.worker import Bell
 
 logger = logging.getLogger(__name__)
 
@@ -249,6 +250,9 @@ class AudioStream:
             self.close(lost=True)
             raise AudioDeviceError(f"the {kind} was lost") from error
         self._pace = SpeakerPace(self._capacity / rate_hz)
+        held = min(self._capacity, round(_HELD_S * rate_hz))
+        self._kept_free, self._hold_s = self._capacity - held, max(_LOOK_S, held / rate_hz - _HELD_LEAST_S)
+        self._silence, self._is_held = memoryview(bytes(2 * channels * held)), False
         self._read_pace = MicrophonePace()
         self._latency_s = float(self._stream.latency)
         self._channels = channels
@@ -308,6 +312,9 @@ class AudioStream:
         self._has_begun = True
 
     def _play(self, callback: BlockCallback) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._pace.rested()
         self.delay_s = queued_s = self._wait_for_room()
         asked_at = time.monotonic()
         side = callback(self._block)
@@ -318,21 +325,16 @@ class AudioStream:
         samples = to_channels(middle, side, self._channels)
         self._pace.wrote(queued_s, ran_dry=bool(self._stream.write(np.ascontiguousarray(samples))))
 
-    def hold(self, woken: threading.Event) -> None:
-        """Keep a speaker open with nothing to play: give it silence for a while, and wait for most of it or `woken`.
-
-        Costs a third of moving silence by blocks. Raises AudioDeviceError when the device is lost.
-        """
+    def hold(self, woken: Bell) -> None:
+        """Give a speaker silence for a while, and wait for most of it or `woken`; AudioDeviceError where it is lost."""
         try:
-            room = self._stream.write_available
-            missing = min(room, round(_HELD_S * self._rate_hz) - (self._capacity - room))
+            missing = self._stream.write_available - self._kept_free
             if missing > 0:
-                self._stream.write(np.zeros(missing * self._channels, np.int16))
+                self._stream.write(self._silence[: 2 * self._channels * missing])
         except _library().PortAudioError as error:
             raise AudioDeviceError("the speaker was lost") from error
-        self._pace.rested()
-        held_s = min(_HELD_S, self._capacity / self._rate_hz)
-        woken.wait(max(_LOOK_S, held_s - _HELD_LEAST_S))
+        self._is_held = True
+        woken.wait(self._hold_s)
 
     @property
     def underruns(self) -> int:

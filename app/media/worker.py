@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -63,6 +64,30 @@ def join_all(workers: Iterable[Worker]) -> None:
     for worker in workers:
         if not worker.join(max(0.01, deadline - time.monotonic())):
             logger.warning("a media thread did not end within %.0f seconds", JOIN_S)
+
+
+class Bell:
+    """Wakes one thread; for half the processor time of an Event, which makes a lock for each wait.
+
+    A ring that comes while nobody waits is heard by the next wait, unless it is `hush`ed.
+    """
+
+    def __init__(self) -> None:
+        self._silence = threading.Lock()
+        self._silence.acquire()
+
+    def ring(self) -> None:
+        """Wake it; from any thread."""
+        with contextlib.suppress(RuntimeError):  # it rings
+            self._silence.release()
+
+    def hush(self) -> None:
+        """Forget a ring that was not heard."""
+        self._silence.acquire(blocking=False)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a ring, or for so long."""
+        self._silence.acquire(timeout=timeout_s)
 
 
 class Outbox:
