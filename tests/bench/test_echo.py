@@ -86,8 +86,7 @@ def ours(scene: Scene, heard: Wave, *, far: bool = True) -> Wave:
     blocks = _samples(scene.played if far else 0 * scene.played)
     out = np.zeros(heard.size)
     for start in range(0, heard.size - FRAME + 1, FRAME):
-        for block in (start, start + FRAME // 2):
-            canceller.played(blocks[block : block + FRAME // 2], block / RATE_HZ + _TOLD_DELAY_S)
+        canceller.played(blocks[start : start + FRAME], start / RATE_HZ + _TOLD_DELAY_S)
         left = canceller.process(heard[start : start + FRAME].astype(np.float32), start / RATE_HZ)
         out[start : start + FRAME] = cleaner.process(_samples(left)) / 32768.0
     return out

@@ -55,8 +55,7 @@ def through(canceller: EchoCanceller, played: Wave, heard: Wave) -> Wave:
     blocks = (played * 32767).astype(np.int16)
     for start in range(0, heard.size - FRAME + 1, FRAME):
         at = start / RATE_HZ
-        for block in (start, start + FRAME // 2):
-            canceller.played(blocks[block : block + FRAME // 2], block / RATE_HZ + 0.06)
+        canceller.played(blocks[start : start + FRAME], at + 0.06)
         out[start : start + FRAME] = canceller.process(heard[start : start + FRAME].astype(np.float32), at)
     return out
 
