@@ -114,7 +114,7 @@ class AudioSendWorker:
         pace, keys = FramePace(time.monotonic()), KeySender()
         line: _Line | None = None
         is_first = True
-        while not stopping.wait(max(0.0, pace.due - time.monotonic())):
+        while not _stops_before(pace.due, stopping):
             if line is None or line.sending is not self._sending:
                 line = _Line(self._sending, pace)
             while self._dialled:
@@ -136,6 +136,14 @@ class AudioSendWorker:
         if on_frame is not None:
             on_frame(frame)
         return frame
+
+
+def _stops_before(due: float, stopping: threading.Event) -> bool:
+    """Wait for a moment at most a frame ahead; an event's own wait costs as much as what is done with the sound."""
+    asleep_s = due - time.monotonic()
+    if asleep_s > 0:
+        time.sleep(asleep_s)
+    return stopping.is_set()
 
 
 class _Line:

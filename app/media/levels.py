@@ -47,13 +47,14 @@ class LevelMeter:
         self._sum = 0.0
         self._frames = 0
 
-    def add(self, frame: NDArray[np.int16]) -> None:
-        """Count one frame; all frames of one meter are expected to be of one length."""
+    def add(self, frame: NDArray[np.int16]) -> float:
+        """Count one frame and give its `mean_square`; all frames of one meter are expected to be of one length."""
         square = mean_square(frame)
         with self._lock:
             self._recent.append(square)
             self._sum += square
             self._frames += 1
+        return square
 
     @property
     def recent_dbfs(self) -> float | None:

@@ -284,9 +284,7 @@ class AudioStream:
     def _hear(self, callback: BlockCallback) -> None:
         if not self._has_begun:
             self._wait_for_sound()
-        asleep = self._read_pace.wait_s(time.monotonic())
-        if asleep:
-            time.sleep(asleep)
+        time.sleep(self._read_pace.wait_s(time.monotonic()))
         wanted = self._rate_hz // _BLOCKS_PER_S
         left = self._stream.read_available - wanted
         data, _ = self._stream.read(wanted)
@@ -343,7 +341,9 @@ class AudioStream:
 
     def _wait_for_room(self) -> float:
         """Wait until the speaker needs the next block; give how many seconds of sound are left in it."""
-        end = time.monotonic() + _MOST_WAITED_S
+        began = time.monotonic()
+        end = began + _MOST_WAITED_S
+        time.sleep(self._pace.asleep_s(began))
         while True:
             queued_s: float = max(0, self._capacity - self._stream.write_available) / self._rate_hz
             now = time.monotonic()

@@ -16,7 +16,7 @@ import numpy as np
 
 from app.media import cleaning
 from app.media.echo_canceller import DELAY_S, EchoCanceller
-from app.media.levels import LevelMeter, level_dbfs
+from app.media.levels import LevelMeter, level_dbfs, to_dbfs
 from app.media.portaudio import Block
 from app.media.ports import AudioFrame, AudioSource, surplus_s
 from app.media.voice import VoiceDetector
@@ -93,7 +93,7 @@ class VoiceProcessor:
 
     def process(self, frame: AudioFrame, delay_s: float) -> AudioFrame:
         """Clean one frame whose first sample was heard `delay_s` ago."""
-        self.meter.add(frame)
+        raw, square = frame, self.meter.add(frame)
         switches = self._switches
         canceller = self._canceller
         if switches.echo_cancellation != (canceller is not None):
@@ -103,7 +103,7 @@ class VoiceProcessor:
             cleaned = canceller.process(heard, time.monotonic() - delay_s) * _FULL_SCALE
             frame = np.clip(cleaned, -32768, 32767).astype(np.int16)
         frame = self._clean(frame, switches)
-        self._voice.add(level_dbfs(frame))
+        self._voice.add(to_dbfs(square) if frame is raw else level_dbfs(frame))
         return frame
 
     def _clean(self, frame: AudioFrame, switches: Switches) -> AudioFrame:

@@ -38,6 +38,10 @@ class SpeakerPace:
         self._blocks = 0
         self._steps = _Steps()
 
+    def asleep_s(self, now: float) -> float:
+        """How long it is not even worth a look at what is queued, which costs as much as decoding; 0: look now."""
+        return self._steps.asleep_s(now, self.target_s - BLOCK_S)
+
     def wait_s(self, queued_s: float, now: float) -> float:
         """How long the next block need not be written yet, where so much is queued now; 0: it is due.
 
@@ -113,6 +117,12 @@ class _Steps:
         """A block was added to what is queued."""
         if self._queued_s is not None:
             self._queued_s += BLOCK_S
+
+    def asleep_s(self, now: float, least_s: float) -> float:
+        """How long until no more than that is left, where that can be foreseen; else 0."""
+        if not self._trusted or self._queued_s is None or self._queued_s <= least_s:
+            return 0.0
+        return max(0.0, self.wait_s(now, self._queued_s - least_s))
 
     def wait_s(self, now: float, surplus_s: float) -> float:
         """How long until so much has been taken, or the next step."""
