@@ -95,7 +95,10 @@ class Vp8Encoder:
         data, is_key = self._vpx.encode(frame, self._last_pts, CLOCK_RATE // self._fps, key=key)
         if not self._is_screen:
             self._movement.see(frame, self._last_pts)
-            self._effort.follow(self._vpx.quantizer, is_calm=self._movement.is_calm)
+            is_calm = self._movement.is_calm
+            # Where all moves, what changes little is a part of the movement more often than noise: 1 to 1.6 dB worse.
+            self._vpx.leave_out_noise(self._movement.noise if is_calm else 0.0)
+            self._effort.follow(self._vpx.quantizer, is_calm=is_calm)
         return data, is_key
 
 

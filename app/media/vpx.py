@@ -43,6 +43,10 @@ _SET_SCREEN_CONTENT = 31
 # where little moves (49 dB become 47), 15 % less and 0.15 dB more with noise of 1.5 levels, 16 % less in a calm film
 # (46 dB become 45), and where all moves the same.
 _STATIC_THRESHOLD, _STATIC_THRESHOLD_OF_TEXT = 1_000, 100
+# A worse camera makes more of it. With noise of 3 levels all of the picture would be coded, coarsely: a threshold above
+# it takes 40 % less time and gives 1.5 dB (beside the picture without noise, at 900 kbit/s).
+_MOST_STATIC_THRESHOLD, _THRESHOLD_STEP = 7_000, 500
+_ABOVE_NOISE = 2.2 * 16 * 16  # the picture before has its noise too
 _CLOCK_RATE = 90_000
 _LARGEST_KBPS = 100_000
 
@@ -229,7 +233,8 @@ class Vpx:
         self._fill(width, height, bitrate_bps)
         self._make()
         self._control(_SET_NOISE_SENSITIVITY, 0)
-        self._control(_SET_STATIC_THRESHOLD, _STATIC_THRESHOLD_OF_TEXT if is_screen else _STATIC_THRESHOLD)
+        self._threshold = _STATIC_THRESHOLD_OF_TEXT if is_screen else _STATIC_THRESHOLD
+        self._control(_SET_STATIC_THRESHOLD, self._threshold)
         self._control(_SET_MAX_INTRA_PERCENT, 600)  # a key frame takes at most six frames' worth of bits
         self._control(_SET_SCREEN_CONTENT, 1 if is_screen else 0)
         self._image = _Image(fmt=_I420, bit_depth=8, x_chroma_shift=1, y_chroma_shift=1, bps=12)
@@ -253,6 +258,14 @@ class Vpx:
         if speed != self._speed:
             self._control(_SET_CPU_USED, -speed)
             self._speed = speed
+
+    def leave_out_noise(self, levels: float) -> None:
+        """Code nothing of a block that changes less than by a camera's noise of so many grey levels (rms)."""
+        squares = min(_MOST_STATIC_THRESHOLD, levels * levels * _ABOVE_NOISE)
+        threshold = max(_STATIC_THRESHOLD, round(squares / _THRESHOLD_STEP) * _THRESHOLD_STEP)
+        if threshold != self._threshold:
+            self._control(_SET_STATIC_THRESHOLD, threshold)
+            self._threshold = threshold
 
     @property
     def quantizer(self) -> int:

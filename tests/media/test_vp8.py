@@ -170,6 +170,26 @@ def test_a_cameras_noise_is_not_coded_but_faint_text_is(is_screen: bool) -> None
     assert (sum(sizes[20:]) / 20 < 500) == (not is_screen)
 
 
+def test_a_bad_camera_shows_a_wall_the_better_for_its_noise_being_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall, likeness = swaying(1)[0].to_ndarray(), []
+    for leaves_out in (True, False):
+        if not leaves_out:
+            monkeypatch.setattr(vpx.Vpx, "leave_out_noise", lambda self, levels: None)
+        encoder, decoder = Vp8Encoder(250_000, 30, is_repaired=True), Vp8Decoder()
+        random, seen = np.random.default_rng(1), []
+        for number in range(110):
+            clean = wall.copy()
+            left = number * 5 % 120
+            clean[60:90, left : left + 24] = np.roll(wall[60:90, :24], number * 3, 1)
+            noise = np.rint(random.normal(0, 3.0, wall.shape))
+            frame = av.VideoFrame.from_ndarray(np.clip(clean + noise, 0, 255).astype(np.uint8), format="yuv420p")
+            data, _ = encoder.encode(frame, number * 3_000, key=False)
+            shown = decoder.decode(data) if data else []
+            seen += [psnr_db(clean[:180], one.to_ndarray()[:180]) for one in shown if number >= 80]
+        likeness.append(sum(seen) / len(seen))
+    assert likeness[0] > likeness[1] + 0.2
+
+
 def test_the_bitrate_is_kept() -> None:
     encoder, pattern = Vp8Encoder(300_000, 30), Pattern(640, 480, "Test")
     sizes = [
