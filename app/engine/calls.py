@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from app.calls.call import Call
@@ -33,7 +34,7 @@ from app.owned_tasks import OwnedTasks
 from app.settings import Settings
 from app.sip.events import SipEvent
 
-TICK_S = 0.25
+TICK_S, IDLE_TICK_S = 0.25, 1.0
 REFILL_AFTER_S = 1.0  # who has called may well call again, unless the program ends with the call
 KEPT_ENDED = 50  # how many ended calls still answer for their figures and messages
 
@@ -73,6 +74,7 @@ class EngineCalls:
         self._saving = OwnedTasks("history")
         self._pool = IcePool()
         self._refill_at: float | None = None
+        self._begun = asyncio.Event()  # a call, or something in one
         services = replace(services, ice_config=replace(services.ice_config, pool=self._pool))
         services = services_with(services, self._changed, self._problem, self._key)
         self.manager = CallManager(services, on_ended=self._call_ended)
@@ -135,6 +137,7 @@ class EngineCalls:
     def _changed(self, call: Call) -> None:
         if call.finished.is_set():
             return  # only its devices are free now; its end has been told
+        self._begun.set()
         info = call.info
         if call.session is not None:
             self._sip_ids.setdefault(call.call_id, set()).add(call.session.call_id)
@@ -183,7 +186,12 @@ class EngineCalls:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK_S)
+            if not self.manager.calls:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._begun.wait(), IDLE_TICK_S)
+                self._begun.clear()
+            if self.manager.calls:
+                await asyncio.sleep(TICK_S)
             for call in self.manager.calls:
                 if call.state is not CallState.ENDED:
                     call.path.watch_silence()
