@@ -212,10 +212,11 @@ async def test_the_camera_is_released_while_it_is_off_and_comes_back() -> None:
             end.session.start_sending()
         await eventually(lambda: callee.session.first_video_at)
         caller.session.set_camera(False)
-        await asyncio.sleep(0.15)
-        count = (callee.session.stats()[1] or 0).frames_decoded
-        await asyncio.sleep(0.2)
-        assert (callee.session.stats()[1] or 0).frames_decoded == count
+        before, count = -1, 0
+        async with asyncio.timeout(10):
+            while count != before:  # what was on its way comes yet, on a busy machine later
+                await asyncio.sleep(0.2)
+                before, count = count, (callee.session.stats()[1] or 0).frames_decoded
         caller.session.set_camera(True)
         await eventually(lambda: (callee.session.stats()[1] or 0).frames_decoded > count + 5)
 
