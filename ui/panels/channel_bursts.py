@@ -16,7 +16,7 @@ from ui.widgets.elided import ElidedLabel
 from ui.widgets.list_rows import list_view
 from ui.words import apart
 
-_ROWS = 5  # that are seen; the list scrolls
+_ROWS = 4  # that are seen; the list scrolls
 
 
 class ChannelBursts(QFrame):
