@@ -38,7 +38,9 @@ log = logging.getLogger(__name__)
 
 MOST_UNCONFIRMED = 50  # a second at 20 ms: longer ways than by satellite there are none
 CONFIRM_EACH = 10
-MOST_WAITING = 64  # datagrams that came and were not handed on yet
+# Datagrams that came and were not handed on yet: what sixteen talkers say while this machine stands still for a second.
+# Beyond that nats-py drops the newest; which of the others are too old the jitter buffer knows.
+MOST_WAITING = 1_024
 CLOSE_LIMIT_S = 0.5  # nothing is left to be written; after a refused certificate nats-py waits for an end that has been
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _OVER = (UnexpectedEOF, StaleConnectionError, ConnectionResetError, BrokenPipeError)

@@ -45,6 +45,7 @@ SKIPPED_UNASKED_S = 0.060  # over the target: a gap is passed though nothing sto
 LEAST_GAP = 48  # samples: less is a timestamp that was rounded
 SHORTEST_TO_JOIN = 480
 RESTART_GAP = 2 * RATE  # a jump in media time that is no gap any more
+GONE_BACK_S = 1.0  # so long nothing but what is older comes: the sender began anew, and none of it is only late
 MOST_PACKETS = 100
 MOST_SEEN = 500  # sequence numbers that are known, so that none is played or measured twice
 
@@ -130,6 +131,7 @@ class Playout:
         self._seen: dict[int, None] = {}
         self._played_sequence = 0
         self._highest = 0
+        self._behind_since: float | None = None  # from then on nothing came but what is far older than what was played
         self._decoder: AudioDecoder | None = None
         self._starved_since: float | None = None
         self._starved_samples = 0
@@ -174,12 +176,13 @@ class Playout:
         if self._next is not None:
             end = self._next + len(self._decoded)
             if media + samples <= end:
-                if sequence <= self._highest and end - media <= RESTART_GAP:
+                if sequence <= self._highest and not (end - media > RESTART_GAP and self._has_gone_back(now)):
                     self.late += 1
                     self.dropped += 1
                     return
                 self._start_over(media)  # the sender's time line jumped back
-        self._highest = max(self._highest, sequence)
+        if sequence > self._highest:
+            self._highest, self._behind_since = sequence, None
         self.recovered_samples += samples if is_repaired else 0
         self._waiting[media] = _Waiting(sequence, media, samples, payload, decoder)
         if len(self._waiting) > MOST_PACKETS:
@@ -226,6 +229,11 @@ class Playout:
         self._last_timestamp = timestamp
         self._last_media += step
         return self._last_media
+
+    def _has_gone_back(self, now: float) -> bool:
+        if self._behind_since is None:
+            self._behind_since = now
+        return now - self._behind_since >= GONE_BACK_S
 
     def _start_over(self, media: int) -> None:
         self._waiting.clear()

@@ -210,6 +210,32 @@ async def test_what_a_stuck_rallypoint_cannot_take_is_dropped_and_not_said_later
 
 
 @needs_server
+async def test_what_several_said_while_everything_stood_still_is_heard_whole(
+    authority: Authority, servers: list[Rallypoint], tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    servers.append(Rallypoint(tmp_path, port, tls(authority.issue("busy"))))
+    await servers[0].run()
+    target = RallypointTarget("127.0.0.1", port, ca_certificates=(authority.pem,))
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    ben = NatsConnection(target, subject_of("busy"), heard.put_nowait, lambda why: None)
+    speakers = [NatsConnection(target, subject_of("busy"), lambda datagram: None, lambda why: None) for _ in range(5)]
+    for one in (ben, *speakers):
+        await one.open(5.0)
+    servers[0].stop_for_a_while()
+    said = [bytes([speaker, number]) + bytes(60) for speaker in range(5) for number in range(40)]
+    for datagram in said:
+        await speakers[datagram[0]].send(datagram)
+    for speaker in speakers:
+        assert await speaker.ping(0.01) is None  # all of it is on its way
+    servers[0].go_on()
+    async with asyncio.timeout(5):
+        assert sorted([await heard.get() for _ in said]) == said
+    for one in (ben, *speakers):
+        await one.close()
+
+
+@needs_server
 async def test_an_answer_that_comes_too_late_leaves_a_connection_hearing(
     authority: Authority, servers: list[Rallypoint], tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ _LEAST_STEPS = 3  # a beat has five
 _NEAR = 10  # words: a piece is not farther from where its time puts it
 _JUMP, _SKIP = 3.0, 2.0  # one beat by itself, with a jump before it and one behind it, is misread
 _MOST_WAYS = 12
+_TELLING_BEATS = 2  # the same beat alone is in every seventh word
 _SAME_BEAT_S = 0.25  # pieces of one beat are no farther apart: concealment bridges no more
 
 
@@ -115,10 +116,12 @@ def words_in(sound: Samples, band: Band, begins_s: float = 0.0) -> list[Heard]:
 
 
 def doubled(words: Sequence[Heard]) -> list[str]:
-    """Name each word that was heard again, or after a later one; two beats of one are enough."""
+    """Name each word that was heard again, or after a later one; two beats of one tell which it is."""
     found: list[str] = []
     highest: Heard | None = None
     for word in words:
+        if len(word.beats) < _TELLING_BEATS:
+            continue
         if highest is None or word.number > highest.number:
             highest = word
         else:

@@ -15,6 +15,8 @@ from app.media.jitter import LONGEST_DELAY_S, Playout
 from app.media.plan import CodecPlan
 from app.media.speech import Sound, make_encoder
 from tests.heard import gaps_ms, level_dbfs, part, recorded_speech, share_at, speech_score, tone
+from tests.media.playout_lab import listen as lab_listen
+from tests.media.playout_lab import packets
 
 HZ = 440
 PATH_S = 0.040
@@ -213,6 +215,21 @@ def test_a_time_line_that_jumps_back_goes_on_at_once() -> None:
         heard.append(bool(playout.next_frame(tick * 0.02 + 0.005).any()))
     assert heard[5:].count(False) <= 2
     assert playout.dropped <= 1
+
+
+@pytest.mark.parametrize("late_s", [1.0, 2.5, 4.0])
+def test_what_comes_seconds_late_is_not_played_among_what_is_newer(late_s: float) -> None:
+    """After a machine stood still one way brings what is new while another one still brings what is old."""
+    heard = lab_listen(
+        packets(10), lambda one: [one.at + PATH_S + (late_s if 150 <= one.number - 70_000 < 160 else 0)], seconds=10
+    )
+    assert heard.playout.late == heard.playout.dropped == 10
+
+
+def test_a_sender_that_begins_anew_with_lower_numbers_is_heard_after_a_second() -> None:
+    again = [replace(one, at=one.at + 6.0, number=one.number - 600) for one in packets(9)]
+    heard = lab_listen([*packets(6), *again], lambda one: [one.at + PATH_S], seconds=16)
+    assert sum(kind == "decode" for kind, _ in heard.decoder.made) > 300 + 450 - 60
 
 
 def test_the_first_packet_is_played_at_once() -> None:
