@@ -296,7 +296,7 @@ def test_volume_and_side_open_over_what_is_below_and_move_nothing(
     assert card.sound.volume.hasFocus()
     assert inside.rect().contains(card.sound.geometry())
     qtbot.keyClick(card.sound.volume, Qt.Key.Key_Left)
-    qtbot.waitUntil(lambda: given(engine) == [("set_volume", (BOATS, 0.99))])
+    qtbot.waitUntil(lambda: given(engine) == [("set_volume", (BOATS, 0.95))])
     qtbot.keyClick(card.sound.volume, Qt.Key.Key_F2)  # and one talks meanwhile
     qtbot.waitUntil(lambda: given(engine)[1:] == [("press", (BOATS, False)), ("release", (BOATS,))])
     qtbot.mouseClick(card.tune, LEFT)

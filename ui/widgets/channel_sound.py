@@ -52,6 +52,7 @@ class ChannelSound(QFrame):
         made = QSlider(Qt.Orientation.Horizontal)
         made.setObjectName(name)
         made.setRange(least, most)
+        made.setSingleStep(5)
         made.setPageStep(10)
         made.valueChanged.connect(self._moved)
         return label("", "small"), made
