@@ -14,7 +14,9 @@ from enum import IntEnum
 from app.media.sending import RtpSender
 
 BATCH_S = 0.005  # packets leave in steps of this, so that a timer costs little
-EASY_BATCH_S = 0.012  # where the path carries far more: a picture in one step, for one wake-up here and one there
+EASY_BATCH_S = 0.008  # where the path carries far more: fewer steps, each of which wakes both ends up; more of a
+# picture at once would stand in the queue of a wire that is squeezed at that moment
+EASY_EARLY_S = 0.001
 MOST_WAIT_S = 0.4  # a picture that waited longer is of no use any more
 MOST_QUEUED = 2_000
 SPREAD_S = 0.04  # what waits leaves within this, if the rate allows; no faster than usual where that is enough
@@ -122,7 +124,7 @@ class Pacer:
         if self._sound:
             return now
         if self._repeats or self._pictures or self.cluster is not None:
-            return max(now, self._free_at - BATCH_S)
+            return max(now, self._free_at - (BATCH_S if self.batch_s == BATCH_S else EASY_EARLY_S))
         return None
 
     def take(self, now: float, room_bytes: float, pad: Callable[[int], list[Outgoing]]) -> list[Outgoing]:

@@ -20,7 +20,7 @@ def test_a_call_fills_a_wide_wire_within_a_second() -> None:
     assert call.picture.key_frames == 1
 
 
-def test_a_wide_wire_is_calm_and_a_picture_goes_out_in_one_step_or_two() -> None:
+def test_a_wide_wire_is_calm_and_a_picture_goes_out_in_two_or_three_steps() -> None:
     clock, wire, back = pair(5_000_000)
     call = Call(clock, wire, back, picture_bps=900_000)
     clock.run(3)
@@ -31,7 +31,7 @@ def test_a_wide_wire_is_calm_and_a_picture_goes_out_in_one_step_or_two() -> None
     assert calm > 0.6 * len(looked)
     steps = {at for at, _ in wire.waits if at > 3}
     seconds = looked[-1] - 3
-    assert len(steps) < (50 + 2.1 * call.picture.fps) * seconds + 10
+    assert len(steps) < (50 + 3.1 * call.picture.fps) * seconds + 10
     wire.rate_bps = back.rate_bps = 200_000
     clock.run(looked[-1] + 0.3)
     assert not call.side.is_calm(clock.now)
