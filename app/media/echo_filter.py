@@ -25,9 +25,9 @@ BINS = BLOCK + 1
 LENGTH = (PARTITIONS + 1) * BLOCK  # samples of what was played that the next step looks back on
 
 _WANDERS = 2e-6  # by how much of its power the way changes in each block
-_NEAR_RISE, _NEAR_FALL = 0.1, 0.1  # of what is not explained,
+_NEAR_RISE, _NEAR_FALL = 0.1, 0.15  # of what is not explained,
 _NEAR_NOW = 2.0  # … which is never less than so many times what it is now: speech begins all at once
-_SURE = 0.36  # how far a block is believed: blocks of speech are too much alike to count as many
+_SURE = 0.3  # how far a block is believed: blocks of speech are too much alike to count as many
 _FLOOR = 1e-7 * BLOCK
 _DOUBT = 0.2  # at first, of the power that the way may have by what is heard and played,
 _DOUBT_DECAY = 0.7  # … less for each partition: later reflections are weaker
