@@ -11,7 +11,9 @@ import logging
 import random
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 
 from app.channels.channel_keys import channel_key
 from app.channels.channel_notices import age_words
@@ -27,7 +29,11 @@ from app.events import PersonHere
 
 log = logging.getLogger(__name__)
 
-AGE_TOLD_EVERY_S = 600.0
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+AGE_TOLD_EVERY_S = 600.0  # of each node
+MOST_AGES_TOLD = 64  # nodes, and emergencies, remembered as told
 
 
 class ControlSession:
@@ -54,7 +60,8 @@ class ControlSession:
         self._on_change = on_change
         self._on_text = on_text
         self._on_trouble = on_trouble
-        self._age_told_at = float("-inf")
+        self._ages_told: OrderedDict[str, float] = OrderedDict()  # when, by node; the one told longest ago first
+        self._emergencies_told: OrderedDict[tuple[str, str], None] = OrderedDict()  # by node and emergency
         self._unix_offset_s = time.time() - time.monotonic()
         plan = ControlPlan(unix_offset_s=self._unix_offset_s)
         if presence is not None:
@@ -205,18 +212,26 @@ class ControlSession:
         self._carry_out()
 
     def _tell_age(self, error: AgeError) -> None:
-        """Say who is not seen because clocks differ, or because somebody plays what was recorded."""
-        now = time.monotonic()
-        if now < self._age_told_at + AGE_TOLD_EVERY_S:
-            return
-        self._age_told_at = now
+        """Say who is not seen because clocks differ, or because somebody plays what was recorded.
+
+        Each node now and then, and each emergency at once.
+        """
         try:
             said = parse(error.datagram)
         except ChannelError:
             return
         sender = said.sender if isinstance(said, Text) else said.identity
+        emergency = None if isinstance(said, Text) or said.emergency is None else (sender.node_id, said.emergency.id)
+        is_alarm = emergency is not None and emergency not in self._emergencies_told
+        now = time.monotonic()
+        if not is_alarm and now < self._ages_told.get(sender.node_id, float("-inf")) + AGE_TOLD_EVERY_S:
+            return
+        if emergency is not None:
+            _remember(self._emergencies_told, emergency, None)
+        _remember(self._ages_told, sender.node_id, now)
         name = sender.display_name or sender.node_id[:8]
-        self._on_trouble(f"{name} is not seen: {age_words(error)}.")
+        what = "has an emergency, and is otherwise not seen" if is_alarm else "is not seen"
+        self._on_trouble(f"{name} {what}: {age_words(error)}.")
 
     def _time_is_up(self) -> None:
         self._control.handle_timeout(time.monotonic())
@@ -241,3 +256,10 @@ class ControlSession:
             self._timer = asyncio.get_running_loop().call_later(pause_s, self._time_is_up)
         if has_changed:
             self._on_change()
+
+
+def _remember(told: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+    told[key] = value
+    told.move_to_end(key)
+    if len(told) > MOST_AGES_TOLD:
+        told.popitem(last=False)
