@@ -1,7 +1,7 @@
 """Mission control: announces this node on the mission's control channel, and keeps the roster of the others.
 
 A node announces itself every `interval_s`, at once when something about it changes, and soon after a newcomer asks
-(`announceOnReceive`), but never more often than every `min_interval_s`; an emergency does not wait. A node is gone
+(`announceOnReceive`), but never more often than every `least_s`; an emergency does not wait. A node is gone
 when what it promised has not come for one more interval. Texts and emergencies have no acknowledgement, as multicast
 has none: they are said three times, and heard once. Pure: the time is passed in, chance and ids too.
 """
@@ -124,14 +124,19 @@ class ControlPlan:
     unix_offset_s: float = 0.0
 
     @property
+    def least_s(self) -> float:
+        """How long after an announcement the next may follow, unless it is of an emergency."""
+        return max(self.min_interval_s, LEAST_INTERVAL_S)
+
+    @property
     def every_s(self) -> float:
         """When the next announcement follows: as often as others believe in, and as seldom as the mission wants."""
-        return min(MOST_INTERVAL_S, max(self.interval_s, self.min_interval_s, LEAST_INTERVAL_S))
+        return min(MOST_INTERVAL_S, max(self.interval_s, self.least_s))
 
     @property
     def alarm_every_s(self) -> float:
         """The same while an emergency stands."""
-        return min(MOST_INTERVAL_S, max(self.min_interval_s, LEAST_INTERVAL_S))
+        return min(MOST_INTERVAL_S, self.least_s)
 
 
 @dataclass(slots=True)
@@ -340,7 +345,7 @@ class MissionControl:
 
     def _announce_soon(self, at: float, now: float) -> None:
         if self._takes_part:
-            at = max(at, self._last_sent + self._plan.min_interval_s, now)
+            at = max(at, self._last_sent + self._plan.least_s, now)
             self._announce_at = at if self._announce_at is None else min(self._announce_at, at)
 
     def _changed(self, now: float) -> None:

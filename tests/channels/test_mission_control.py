@@ -345,6 +345,16 @@ def test_an_emergency_where_the_mission_sets_no_least_interval_is_no_goodbye_and
     assert len(field.said) < 40
 
 
+def test_a_flood_of_questions_is_answered_once_a_second_where_the_mission_sets_no_least_interval() -> None:
+    field = Field("Ann", plan=ControlPlan(min_interval_s=0.0)).run(5.0)
+    field.said.clear()
+    for number in range(5_000):
+        asked = Presence(Identity("eve", "Eve"), 1_700_000_000_000 + number, 30.0, announce_on_receive=True)
+        field.nodes["Ann"].receive(str(asked).encode(), field.now)
+        field.run(0.002)
+    assert 8 <= len(field.said) <= 11
+
+
 def test_nobody_is_gone_between_two_announcements_however_far_apart_the_mission_sets_them() -> None:
     for plan in (ControlPlan(interval_s=86_400.0), ControlPlan(interval_s=30.0, min_interval_s=600.0)):
         field = Field("Ann", "Ben", plan=plan).run(10.0)
