@@ -173,6 +173,8 @@ class OpenMission:
             control.set_place(self._me.place)
             control.set_machine(self._me.connectivity, self._me.power)
             control.set_channels(self._aliases())
+            if group.presence is not None and group.presence.listen_only:
+                self._emergency = None  # of the mission before: nobody can be told here
             if self._emergency is not None:
                 control.raise_emergency(self._emergency)
             self._control = control
@@ -220,6 +222,7 @@ class OpenMission:
         self._running_control().raise_emergency(words)
 
     def clear_emergency(self) -> None:
+        self._emergency = None
         if self._control is not None:
             self._control.clear_emergency()
 
@@ -261,8 +264,8 @@ class OpenMission:
             has_pin=self.mission.pin_digest is not None,
             expires_wall=None if self.mission.expires is None else self.mission.expires.timestamp(),
             problem=self.problem,
-            own_emergency=None if self._control is None else self._control.own_emergency,
-            emergency_waits=self._control is not None and self._control.emergency_waits,
+            own_emergency=self._emergency if self._control is None else self._control.own_emergency,
+            emergency_waits=self._emergency is not None if self._control is None else self._control.emergency_waits,
             own_status=self._me.status,
             own_place=None if place is None else (place.latitude, place.longitude),
         )

@@ -15,6 +15,8 @@ from typing import Self
 import psutil
 import pytest
 
+from app.channels.mission import GroupType
+from app.channels.mission_parts import Presence
 from app.channels.pin import PinDigest
 from app.channels.presence import Connectivity
 from app.engine import missions, open_mission, open_missions
@@ -250,6 +252,35 @@ async def test_a_press_and_an_emergency_wait_for_a_connection(tmp_path: Path, mo
         assert sent.missions[0].own_emergency == "fire"
         await ada.channels.release(alpha)
         await at_ben.first(BurstKept)
+
+
+async def test_an_emergency_goes_on_in_no_mission_where_nobody_can_be_told(tmp_path: Path) -> None:
+    mission = fresh_mission("Edited", "Alpha")
+    nowhere = Address("192.0.2.1", 18000)
+
+    def with_control(**changes: object) -> str:
+        groups = (replace(one, **changes) if one.type is GroupType.MISSION_CONTROL else one for one in mission.groups)  # type: ignore[arg-type]
+        return str(replace(mission, groups=tuple(groups)).canonical())
+
+    def emergency(info: MissionInfo) -> tuple[str | None, bool]:
+        return info.own_emergency, info.emergency_waits
+
+    listening, unreachable = with_control(presence=Presence(listen_only=True)), with_control(rx=nowhere, tx=nowhere)
+    async with engine(tmp_path) as (parley, watch):
+        info = await parley.channels.open_mission(str(mission))
+        await up(watch)
+        await parley.channels.raise_emergency(info.id, "fire")
+        heard = await parley.channels.open_mission(listening)
+        assert (heard.problem, emergency(heard)) == ("", (None, False))
+        assert emergency(await parley.channels.open_mission(str(mission))) == (None, False)
+
+        await parley.channels.raise_emergency(info.id, "fire")
+        lost = await parley.channels.open_mission(unreachable)
+        assert "no multicast address" in lost.problem
+        assert emergency(lost) == ("fire", True)
+        await parley.channels.clear_emergency(info.id)
+        assert [emergency(one) for one in await parley.channels.list()] == [(None, False)]
+        assert emergency(await parley.channels.open_mission(str(mission))) == (None, False)
 
 
 async def test_a_channel_that_cannot_be_joined_says_why_and_stops_no_other(tmp_path: Path) -> None:
