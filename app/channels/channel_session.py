@@ -97,7 +97,9 @@ class ChannelSession:
         self._notices = ChannelNotices(longest_heard_s)
         # Who goes on for longer than anybody is heard would talk to nobody.
         limits = [float(each) for each in (self._audio.max_tx_secs, group.max_rx_secs) if each]
-        limit_s = min(limits, default=None if self._audio.fdx else STUCK_KEY_S)
+        if not self._audio.max_tx_secs and not self._audio.fdx:
+            limits.append(STUCK_KEY_S)
+        limit_s = min(limits, default=None)
         self._talking = Talking(self._talkers, priority=node.priority, limit_s=limit_s, tone_s=tone_s)
         self._keeps = group.timeline.enabled and group.timeline.record_audio
         self._longest_s = piece_s(group.timeline.max_audio_time_ms)

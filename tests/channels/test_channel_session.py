@@ -231,6 +231,17 @@ async def test_a_key_that_jams_holds_a_channel_for_five_minutes_and_no_longer() 
         assert anna.notice == "A burst on this channel may last 5 minutes: yours was ended."
 
 
+@pytest.mark.parametrize(("fdx", "limit_s"), [(False, 300.0), (True, 86_400.0)])
+async def test_how_long_anybody_is_heard_lets_no_key_jam_for_longer(fdx: bool, limit_s: float) -> None:
+    async with on_the_air() as air:
+        anna = await air.radio("Anna", replace(OPUS, fdx=fdx), max_rx_secs=86_400)
+        anna.session.press()
+        await air.talk({anna: tone(440, 0.1)})
+        sending = anna.session.snapshot().sending
+        assert sending is not None
+        assert sending.limit_s == limit_s
+
+
 async def test_a_burst_ends_at_the_channels_limit() -> None:
     async with on_the_air() as air:
         anna, ben = [await air.radio(name, replace(OPUS, max_tx_secs=1)) for name in ("Anna", "Ben")]
