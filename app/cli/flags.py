@@ -89,7 +89,9 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         help="how long an interrupted call waits for its path before it ends, default 60",
     )
     group.add_argument("--sip-port", type=port, metavar="PORT", help="default: 5060, or any when it is taken")
-    group.add_argument("--ca-file", type=existing_file, metavar="PEM", help="authorities to trust for TLS")
+    group.add_argument(
+        "--ca-file", type=existing_file, metavar="PEM", help="authorities to trust for TLS, beside the system's"
+    )
 
 
 def add_media(parser: argparse.ArgumentParser) -> None:
@@ -330,9 +332,12 @@ def existing_mission(text: str) -> Path | str:
 
 
 def add_ca_file(parser: argparse.ArgumentParser) -> None:
-    """Add what says who signs the certificate of a web address."""
+    """Add what says whom to trust for a web address, beside the system's authorities."""
     parser.add_argument(
-        "--ca-file", type=existing_file, metavar="PEM", help="who signs the certificate of the mission's web address"
+        "--ca-file",
+        type=existing_file,
+        metavar="PEM",
+        help="authorities to trust for the mission's web address, beside the system's",
     )
 
 

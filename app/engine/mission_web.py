@@ -16,16 +16,18 @@ from http import HTTPStatus
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from app import VERSION
+from app.authorities import client_context
 from app.engine.errors import EngineError
-from app.engine.missions import MOST_BYTES
 from app.ice.certificates import distrust
 from app.people.errors import in_words
 
 FETCH_S = 20.0
+MOST_BYTES = 2 << 20
 MOST_REDIRECTS = 5
 _CONNECT_S, _MOST_ADDRESSES = 4.0, 4
 _MOST_HEAD = 16_384
 _MOST_LINE = 1_024
+_MOST_CHUNKS = 8_192  # each costs the loop something, however little is in it
 _KEPT = "!#$%&'()*+,/:;=?@[]~"  # what a URL may have, escapes too (RFC 3986 section 2.2)
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
@@ -38,7 +40,7 @@ class _Answer:
 
 
 async def fetch(url: str, ca_file: str | None = None) -> bytes:
-    """Give what stands at a web address; `ca_file` signs the server's certificate in place of the system's authorities.
+    """Give what stands at a web address; authorities of `ca_file` are trusted beside those of the system.
 
     EngineError says in one sentence why it cannot be had.
     """
@@ -159,10 +161,15 @@ async def _body(reader: asyncio.StreamReader, fields: dict[str, str], host: str)
     if "transfer-encoding" in fields:
         if fields["transfer-encoding"].lower() != "chunked":
             raise ValueError(fields["transfer-encoding"])
+        chunks = 0
         while size := await _chunk_size(reader):
+            chunks += 1
+            if chunks > _MOST_CHUNKS:
+                raise EngineError(f"{host} gives the mission in more than {_MOST_CHUNKS:,} pieces.")
             take(b"" if size <= MOST_BYTES else bytes(MOST_BYTES + 1))
             take(await reader.readexactly(size))
             await reader.readexactly(2)
+            await asyncio.sleep(0)  # what has come already is read without a pause, and a server may make it many
         return bytes(made)
     length = int(fields["content-length"]) if "content-length" in fields else None
     if length is not None:
@@ -183,7 +190,7 @@ async def _chunk_size(reader: asyncio.StreamReader) -> int:
 
 def _context(ca_file: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return client_context(ca_file)
     except OSError as error:
         raise EngineError(f"The CA file {ca_file} cannot be used ({in_words(error)}).") from error
 

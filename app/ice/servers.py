@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from app.authorities import client_context
 from app.ice.awaited import AskedServer
 from app.ice.bases import Base, Retry
 from app.ice.certificates import distrust
@@ -311,14 +312,10 @@ class Servers:
 
 
 def _read_authorities(ca_file: str | None) -> ssl.SSLContext | OSError:
-    """Trust what the system trusts, and the authorities of a file. Blocks."""
     try:
-        context = ssl.create_default_context()
-        if ca_file is not None:
-            context.load_verify_locations(ca_file)
+        return client_context(ca_file)
     except OSError as error:  # ssl.SSLError too
         return error
-    return context
 
 
 async def first_to_succeed(attempts: Sequence[Coroutine[None, None, _Link]], step_s: float) -> _Link:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
+from app.authorities import client_context
 from app.owned_tasks import OwnedTasks
 from app.settings import HostPort
 from app.sip.config import SipConfig
@@ -277,8 +278,8 @@ class Transports:
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
             try:
-                self._tls = ssl.create_default_context(cafile=self._config.ca_file)
-            except (OSError, ssl.SSLError) as error:
+                self._tls = client_context(self._config.ca_file)
+            except OSError as error:  # ssl.SSLError too
                 raise OSError(0, f"the CA file {self._config.ca_file} cannot be used ({error})") from None
         return self._tls
 

@@ -129,9 +129,10 @@ async def endless_head(writer: asyncio.StreamWriter) -> None:
         (page(b"", "302 Found", "Location: http://127.0.0.1/relief.ice"), "by https alone"),
         (page(b"", "302 Found", "Location: file:///etc/passwd"), "no web address"),
         (page(b"", "302 Found", "Location: https://[::1/"), "sends on and on"),
-        (page(b"", "200 OK", f"Content-Length: {MOST_BYTES + 1}"), "no mission: it has more than"),
+        (page(b"", "200 OK", f"Content-Length: {MOST_BYTES + 1}"), "no mission: it has more than 2 MiB"),
         (page(b"", "200 OK", "Content-Length: -1"), "more than"),
         (page(b"ffffffff\r\n", "200 OK", "Transfer-Encoding: chunked"), "more than"),
+        (page(b"1\r\nA\r\n" * 9_000 + b"0\r\n\r\n", "200 OK", "Transfer-Encoding: chunked"), "8,192 pieces"),
         (page(b"x\r\n", "200 OK", "Transfer-Encoding: chunked"), "no answer of a web server"),
         (page(b"", "200 OK", "Transfer-Encoding: gzip, chunked"), "no answer of a web server"),
         (page(b"", "200 OK", "Content-Encoding: gzip"), "compressed"),
@@ -167,6 +168,34 @@ async def test_a_server_that_cannot_be_trusted_or_reached_is_told_apart(web: Ser
         await fetch("https://127.0.0.1:9/relief.ice")
     with pytest.raises(EngineError, match="CA file"):
         await fetch(web.url("/"), "/nowhere/ca.pem")
+
+
+async def test_the_authorities_of_a_file_are_trusted_beside_those_of_the_system(
+    web: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = tmp_path / "company"
+    company.mkdir()
+    Authority.make(company)
+    web.pages["/"] = whole(PACKED)
+    monkeypatch.setenv("SSL_CERT_FILE", web.ca)  # what the TLS library takes for the system's
+    assert await fetch(web.url("/"), str(company / "ca.pem")) == PACKED
+
+
+async def test_many_small_chunks_that_have_come_already_leave_others_their_turn() -> None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(b"1\r\nA\r\n" * 1_000 + b"0\r\n\r\n")
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    assert await mission_web._body(reader, {"transfer-encoding": "chunked"}, "here") == b"A" * 1_000
+    beside.cancel()
+    assert turns >= 999
 
 
 @pytest.mark.parametrize(

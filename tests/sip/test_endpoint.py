@@ -407,6 +407,16 @@ async def test_tls_with_a_trusted_certificate(phones, tls_server):
     assert request.top_via.transport == "TLS"
 
 
+async def test_a_ca_file_is_trusted_beside_the_systems_authorities(phones, tls_server, tmp_path, monkeypatch):
+    port, pem = tls_server
+    company = tmp_path / "company"
+    company.mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))  # what the TLS library takes for the system's
+    ada = await phones("ada", ca_file=str(certificate(company)[0]))
+    answer = await ada.endpoint.options(f"sips:bob@localhost:{port}")
+    assert answer.status == 200
+
+
 @pytest.mark.parametrize(
     ("host", "trusted", "words"), [("localhost", False, "not trusted"), ("127.0.0.1", True, "not trusted")]
 )
