@@ -41,34 +41,60 @@ class TalkKeys:
             self._changed = asyncio.Event()
 
     async def press(self, channel: str | None) -> str:
-        """Begin to talk on a channel (None: the primary one); gives one sentence. EngineError says why it is not."""
+        """Begin to talk on a channel (None: the primary one); gives one sentence. EngineError says why it is not.
+
+        Where somebody here talks already, that goes on, and is what is asked for. Cancelled, it lets the key go.
+        """
+        info = self._ready(channel)
+        if info.waiting:  # not for this press: it may be the window's emergency, which waits for as long as it takes
+            raise EngineError(_down_already(info))
+        return _talking(info if _is_down(info) else await self._begin(info))
+
+    async def hold(self, channel: str | None) -> str:
+        """The same for a key that is let go again: one that is down already is somebody else's, and refused."""
+        info = self._ready(channel)
+        if _is_down(info):
+            raise EngineError(_down_already(info))
+        return _talking(await self._begin(info))
+
+    def _ready(self, channel: str | None) -> ChannelInfo:
         info = self._find(channel)
         if not info.joined:
             raise EngineError(f"{info.name} is not joined.")
         if info.why_mute:
             raise EngineError(info.why_mute)
-        if not _is_down(info):
+        return info
+
+    async def _begin(self, info: ChannelInfo) -> ChannelInfo:
+        """Press a key that is up, and wait while it waits: for a link or the microphone, some seconds at most."""
+        has_waited = False
+        try:
             await self._channels.press(info.id)
-            info = self._seen(info.id)
-            while info.waiting:  # for a link, a moment at most: this is never an emergency
+            while (info := self._seen(info.id)).waiting:
+                has_waited = True
                 await self._change()
-                info = self._seen(info.id)
-        if not _is_down(info):
-            raise EngineError(info.notice or f"Nothing is sent on {info.name}: {info.link.words}")
-        if info.sending is None:
-            return f"Whoever speaks now talks on {info.name}."
-        return f"Talking on {info.name}."
+        except asyncio.CancelledError:
+            await self._let_go(self._seen(info.id))
+            raise
+        if _is_down(info):
+            return info
+        if has_waited and not info.notice:
+            raise EngineError(f"The key was let go before anything was sent on {info.name}.")
+        raise EngineError(info.notice or f"Nothing is sent on {info.name}: {info.link.words}")
 
     async def release(self, channel: str | None) -> str:
         """Stop talking; gives one sentence, also where nobody did."""
         info = self._find(channel)
         if not _is_down(info):
             return f"Nobody talks on {info.name} from here."
-        if info.talk_mode is TalkMode.HOLD:
-            await self._channels.release(info.id)
-        else:
-            await self._channels.press(info.id)
+        await self._let_go(info)
         return f"No longer talking on {info.name}."
+
+    async def _let_go(self, info: ChannelInfo) -> None:
+        if not _is_down(info):
+            return
+        is_held = info.talk_mode is TalkMode.HOLD or (info.talk_mode is TalkMode.VOICE and info.waiting)  # an emergency
+        await (self._channels.release(info.id) if is_held else self._channels.press(info.id))
 
     async def ended(self, channel: str | None) -> str:
         """Wait until nothing is sent on a channel any more; gives the sentence that says why, as far as it is known."""
@@ -117,5 +143,15 @@ class TalkKeys:
 
 
 def _is_down(info: ChannelInfo) -> bool:
-    """Whether the key counts as pressed: something is sent, or the voice would begin it."""
-    return info.sending is not None or info.armed
+    """Whether the key counts as pressed: something is sent, or the voice, a link or the microphone would begin it."""
+    return info.sending is not None or info.armed or info.waiting
+
+
+def _down_already(info: ChannelInfo) -> str:
+    return f"The key of {info.name} is down already. {info.notice}".rstrip()
+
+
+def _talking(info: ChannelInfo) -> str:
+    if info.sending is None:
+        return f"Whoever speaks now talks on {info.name}."
+    return f"Talking on {info.name}."

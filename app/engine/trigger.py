@@ -54,6 +54,9 @@ class TalkKey(Protocol):
 
     async def press(self, channel: str | None) -> str: ...
 
+    async def hold(self, channel: str | None) -> str:
+        """Press a key that is up, for whoever lets it go again; cancelled, it is let go."""
+
     async def release(self, channel: str | None) -> str: ...
 
     async def ended(self, channel: str | None) -> str:
@@ -146,31 +149,35 @@ class Trigger:
             return
         channel = None if channel is None else channel[:_MOST_NAME]
         try:
-            words = await (self._key.release(channel) if action == OFF else self._key.press(channel))
-        except EngineError as error:
-            await _say(writer, False, str(error))
-            return
-        try:
-            await _say(writer, True, words)
             if action == HOLD:
                 await self._hold(channel, reader, writer)
-        finally:
-            if action == HOLD:
-                with suppress(EngineError):
-                    await self._key.release(channel)
+            else:
+                await _say(writer, True, await (self._key.press if action == ON else self._key.release)(channel))
+        except EngineError as error:
+            await _say(writer, False, str(error))
 
     async def _hold(self, channel: str | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Wait until the other side ends, or the burst."""
+        """Press, and let go when the other side ends, which it may while the press waits, or say why the burst did."""
         gone = asyncio.ensure_future(reader.read())
-        ended = asyncio.ensure_future(self._key.ended(channel))
+        tasks: list[asyncio.Future[Any]] = [gone, pressing := asyncio.ensure_future(self._key.hold(channel))]
         try:
-            await asyncio.wait((gone, ended), return_when=asyncio.FIRST_COMPLETED)
-            if not gone.done():
-                await _say(writer, False, ended.result())
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not pressing.done():
+                return
+            words = pressing.result()
+            try:
+                await _say(writer, True, words)
+                tasks.append(ended := asyncio.ensure_future(self._key.ended(channel)))
+                await asyncio.wait((gone, ended), return_when=asyncio.FIRST_COMPLETED)
+                if not gone.done():
+                    await _say(writer, False, ended.result())
+            finally:
+                with suppress(EngineError):
+                    await self._key.release(channel)
         finally:
-            for task in (gone, ended):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(gone, ended, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def talk(profile: Path | None, on: bool, channel: str | None = None) -> str:

@@ -8,13 +8,14 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.channel_events import (
+    BurstKept,
     Carrier,
     ChannelChanged,
     ChannelId,
@@ -28,8 +29,12 @@ from app.engine import missions, trigger
 from app.engine.errors import EngineError
 from app.engine.talk_keys import TalkKeys
 from app.engine.trigger import Trigger
+from app.settings import Settings
 from tests.engine.test_channels import fresh_mission
-from tests.engine.test_engine import engine
+from tests.engine.test_engine import engine, quiet
+from tests.media.hanging import Hanging, hanging
+
+__all__ = ["hanging"]
 
 LINK = ChannelLink(Carrier.MULTICAST, True, False, "Multicast.")
 
@@ -40,11 +45,12 @@ def channel(name: str, mission: str = "m1", *, primary: bool = False) -> Channel
 
 
 class Channels:
-    """Channels on which the key does what its mode says; `busy` talks over us until it is ""."""
+    """Channels on which the key does what its mode says; `busy` talks over us until it is "", a key waits if `deaf`."""
 
     def __init__(self, *channels: ChannelInfo) -> None:
         self.now = {channel.id: channel for channel in channels}
         self.busy = ""
+        self.deaf = False
         self.changed = asyncio.Event()
         self.keys = TalkKeys(self)
 
@@ -72,14 +78,29 @@ class Channels:
             changes = {"notice": f"{self.busy} is talking."}
         elif info.talk_mode is TalkMode.VOICE:
             changes = {"armed": not info.armed}
+        elif self.deaf or info.waiting:
+            changes = {"waiting": not info.waiting}
         self.change(channel, **changes)
 
     async def release(self, channel: ChannelId) -> None:
-        self.change(channel, sending=None)
+        self.change(channel, sending=None, waiting=False)
+
+    def hear(self) -> None:
+        """The microphone is open: what waits begins."""
+        self.deaf = False
+        for info in tuple(self.now.values()):
+            if info.waiting:
+                self.change(info.id, waiting=False, sending=SendingInfo(1.0, None, False))
 
     async def until(self, *sending: str) -> None:
+        await self.wait(lambda: self.sending == list(sending))
+
+    async def until_waiting(self, *waiting: str) -> None:
+        await self.wait(lambda: [each.name for each in self.now.values() if each.waiting] == list(waiting))
+
+    async def wait(self, done: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
-            while self.sending != list(sending):
+            while not done():
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -161,6 +182,62 @@ async def test_a_held_key_is_let_go_with_its_holder(door: Trigger, channels: Cha
         await door.close()
         assert await ended == "Parley ended while the key was held."
     assert channels.sending == []
+
+
+@pytest.mark.parametrize("mode", [TalkMode.HOLD, TalkMode.LATCH])
+async def test_a_key_that_waits_can_be_let_go(
+    channels: Channels, tmp_path: Path, door: Trigger, mode: TalkMode
+) -> None:
+    alpha = next(iter(channels.now))
+    channels.change(alpha, talk_mode=mode)
+    channels.deaf = True
+    on = asyncio.ensure_future(trigger.talk(tmp_path, True))
+    await channels.until_waiting("Alpha")
+    assert await trigger.talk(tmp_path, False) == "No longer talking on Alpha."
+    with pytest.raises(EngineError, match=r"^The key was let go before anything was sent on Alpha\.$"):
+        await on
+    channels.hear()
+    assert channels.sending == []
+
+
+@pytest.mark.parametrize("mode", [TalkMode.HOLD, TalkMode.LATCH])
+async def test_a_key_that_waits_is_let_go_with_its_holder(
+    channels: Channels, tmp_path: Path, door: Trigger, mode: TalkMode
+) -> None:
+    channels.change(next(iter(channels.now)), talk_mode=mode)
+
+    async def hold() -> None:
+        async with trigger.held(tmp_path):
+            raise AssertionError("it talks")
+
+    for end in ("the holder", "the door"):
+        channels.deaf = True
+        holding = asyncio.ensure_future(hold())
+        await channels.until_waiting("Alpha")
+        if end == "the door":
+            await door.close()
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        await channels.until_waiting()
+        channels.hear()
+        assert channels.sending == []
+
+
+async def test_a_burst_of_the_window_is_not_the_commands(door: Trigger, channels: Channels, tmp_path: Path) -> None:
+    alpha = next(iter(channels.now))
+    channels.change(alpha, waiting=True, notice="Your emergency waits for a connection.")
+    with pytest.raises(EngineError, match=r"^The key of Alpha is down already\. Your emergency waits"):
+        await trigger.talk(tmp_path, True)
+    with pytest.raises(EngineError, match=r"^The key of Alpha is down already\. Your emergency waits"):
+        async with trigger.held(tmp_path):
+            pass
+    assert channels.now[alpha].waiting
+    channels.change(alpha, notice="")
+    channels.hear()
+    with pytest.raises(EngineError, match=r"^The key of Alpha is down already\.$"):
+        async with trigger.held(tmp_path):
+            pass
+    assert channels.sending == ["Alpha"]
 
 
 async def test_nobody_runs(tmp_path: Path) -> None:
@@ -291,3 +368,32 @@ async def test_a_running_engine_is_talked_on_from_outside(tmp_path: Path) -> Non
         with pytest.raises(EngineError, match="Bravo is not joined"):
             await trigger.talk(tmp_path, True, "Relief/Bravo")
     assert not list((tmp_path / "talk").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="multicast stays on the loopback interface of Linux")
+async def test_nothing_is_sent_where_the_key_was_let_go_before_the_microphone_hears(
+    tmp_path: Path, hanging: Hanging
+) -> None:
+    def at_the_microphone(settings: Settings) -> Settings:
+        plain = {"echo_cancellation": False, "noise_suppression": False, "gain_control": False}
+        return replace(quiet(settings), media=replace(quiet(settings).media, audio_from="mic", **plain))
+
+    mission = missions.pack(fresh_mission("Relief", "Alpha"))
+    hanging.opening = {0}
+    async with engine(tmp_path, adjust=at_the_microphone) as (parley, watch):
+        await parley.channels.open_mission(mission)
+        await watch.first(ChannelChanged, lambda event: event.channel.link.up)
+        on = asyncio.ensure_future(trigger.talk(tmp_path, True))
+        await watch.first(ChannelChanged, lambda event: event.channel.waiting)
+        assert await trigger.talk(tmp_path, False) == "No longer talking on Alpha."
+        with pytest.raises(EngineError, match="let go"):
+            await on
+        hanging.release.set()
+        await trigger.talk(tmp_path, True)  # the microphone hears now
+        await watch.first(
+            ChannelChanged,
+            lambda event: event.channel.sending is not None and event.channel.sending.level_dbfs is not None,
+        )
+        await trigger.talk(tmp_path, False)
+        await watch.first(BurstKept)
+        assert sum(isinstance(event, BurstKept) for event in watch.events) == 1
