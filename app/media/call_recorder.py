@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -138,11 +139,13 @@ class CallRecorder:
 
     def _take_sound(self, own: bool, frame: AudioFrame) -> None:
         if not self.paused and not self._sounds.full():
-            self._sounds.put_nowait((own, frame.copy(), self.seconds))
+            with suppress(queue.Full):  # others hand over at the same time
+                self._sounds.put_nowait((own, frame.copy(), self.seconds))
 
     def _take_picture(self, own: bool, picture: CapturedFrame) -> None:
         if self.plan.with_picture and not self.paused and not self._pictures.full():
-            self._pictures.put_nowait((own, picture, self.seconds))
+            with suppress(queue.Full):
+                self._pictures.put_nowait((own, picture, self.seconds))
 
     # The thread -----------------------------------------------------------------------------------------------
 

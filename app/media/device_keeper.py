@@ -78,7 +78,8 @@ class DeviceKeeper:
         """Open the device in stereo from now on, where it has both; from any thread, and once is enough."""
         if not self._is_wide:
             self._is_wide = True
-            if self._device is not None and self._device.channels > 1:
+            device = self._device  # the keeper's thread may be losing it
+            if device is not None and device.channels > 1:
                 self._changed.set()
                 self._awake.ring()
 

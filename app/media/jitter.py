@@ -181,6 +181,7 @@ class Playout:
                     self.dropped += 1
                     return
                 self._start_over(media)  # the sender's time line jumped back
+                self._highest, self._behind_since = sequence, None
         if sequence > self._highest:
             self._highest, self._behind_since = sequence, None
         self.recovered_samples += samples if is_repaired else 0

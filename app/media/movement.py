@@ -64,8 +64,8 @@ class Movement:
 def _points(frame: av.VideoFrame) -> NDArray[np.int16]:
     luma = frame.planes[0]
     rows = np.frombuffer(memoryview(luma), np.uint8).reshape(-1, luma.line_size)
-    middle = _BLOCK // 2
-    return rows[middle : frame.height : _BLOCK, middle : frame.width : _BLOCK].astype(np.int16)
+    top, left = min(_BLOCK, frame.height) // 2, min(_BLOCK, frame.width) // 2  # one at least, however small it is
+    return rows[top : frame.height : _BLOCK, left : frame.width : _BLOCK].astype(np.int16)
 
 
 def _quantile(changes: NDArray[np.int16], share: float) -> float:

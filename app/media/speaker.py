@@ -20,6 +20,7 @@ _STALLED_AFTER_S = 0.2
 _LOOK_S = 0.1  # whether the device still takes frames
 _MOST_BEHIND_S = 5 * _FRAME_S
 _SOFT = 96  # samples: how fast sound begins again after the device took none
+_FAILS = "What comes in cannot be played because of an error in Parley: you hear nothing."
 _RISE = np.arange(_SOFT, dtype=np.float32) / _SOFT
 
 
@@ -44,6 +45,7 @@ class SpeakerSink:
         self._switching = threading.Lock()  # another device may be chosen while one is being opened or closed
         self._is_closed = False
         self._make: MakeFrame | None = None
+        self._fails = False  # the frame that was asked for last could not be made
         self._making = threading.Lock()  # a device that is left may still take a frame while the next one begins to
         self._due = 0.0
         self._is_resting = False
@@ -58,7 +60,8 @@ class SpeakerSink:
 
     @property
     def problem(self) -> str | None:
-        return self._output.keeper.problem if self._output is not None else None
+        problem = self._output.keeper.problem if self._output is not None else None
+        return problem or (_FAILS if self._fails and not self._is_resting else None)
 
     @property
     def delay_s(self) -> float | None:
@@ -144,16 +147,19 @@ class SpeakerSink:
         return now - self._pulled_at < _STALLED_AFTER_S
 
     def _made(self, now: float) -> Drawn | None:
-        """Give the next 20 ms; None where nobody makes any."""
+        """Give the next 20 ms; None where nobody makes any, or where they cannot be made."""
         with self._making:
             if self._make is None:
                 return None
             try:
-                return self._make(now)
-            except Exception:  # others play on this device
-                logger.exception("what a speaker plays could not be made: it is silent from now on")
-                self._make = None
+                drawn = self._make(now)
+            except Exception:  # others play on this device, and the next frame may be better
+                if not self._fails:
+                    logger.exception("what a speaker plays could not be made: it is silent until it can be")
+                self._fails = self._begins = True
                 return None
+            self._fails = False
+            return drawn
 
     def pull(self, block: Block) -> None:
         """Runs in the device's thread: have the next 20 ms made."""

@@ -336,3 +336,26 @@ def test_a_disk_that_hangs_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.M
     let_go.set()
     studio.end()
     assert studio.ended == [None]
+
+
+@pytest.mark.parametrize("what", ["sound", "picture"])
+def test_what_others_hand_over_at_the_same_moment_may_take_the_last_room(tmp_path: Path, what: str) -> None:
+    """It is left out, and whoever hands it over goes on."""
+    plan = RecordingPlan(tmp_path / "call.mkv", RecordedSound.STEREO, True, "Front desk", TellOther.NONE)
+    looked_at: list[float] = []
+
+    def clock() -> float:
+        """Between the look for room and the handing over: another one hands over until there is no room."""
+        if looked_at:
+            waiting = recorder._sounds if what == "sound" else recorder._pictures
+            while not waiting.full():
+                waiting.put_nowait((False, None, 0.0))  # type: ignore[arg-type]
+        looked_at.append(0.0)
+        return 1000.0
+
+    recorder = CallRecorder(plan, print, clock=clock)
+    if what == "sound":
+        recorder.taps.own_sound(np.zeros(FRAME_SAMPLES, np.int16))  # type: ignore[misc]
+    else:
+        recorder.taps.far_picture(CapturedFrame(Pattern(320, 240, "Far").draw(0, 0.0), 0.0))  # type: ignore[misc]
+    assert (recorder._sounds.full(), recorder._pictures.full()) == (what == "sound", what == "picture")

@@ -180,17 +180,29 @@ def test_sound_goes_on_at_its_pace_while_no_device_takes_it(monkeypatch: pytest.
 
 
 @pytest.mark.logs_error("could not be made")
-def test_sound_that_cannot_be_made_is_silent_and_told_once() -> None:
-    sink, block = SpeakerSink(), np.ones(BLOCK_SAMPLES, np.int16)
+def test_a_frame_that_cannot_be_made_is_silent_and_told_once_until_one_can_be_made(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    moments, is_broken = Moments(monkeypatch), True
 
-    def broken(now: float) -> Drawn:
-        raise RuntimeError("a decoder's mood")
+    def make(now: float) -> Drawn:
+        if is_broken:
+            raise RuntimeError("a decoder's mood")
+        return moments.make(now)
 
-    sink.draw_from(broken)
-    for _ in range(3):
-        sink.pull(block)
-        assert not block.any()
-    assert sink.side is None
+    moments.sink.draw_from(make)
+    for run in (1, 2):
+        is_broken = True
+        for _ in range(3):
+            assert not moments.pull().any()
+            assert moments.sink.side is None
+            assert "you hear nothing" in (moments.sink.problem or "")
+        assert len([record for record in caplog.records if "could not be made" in record.message]) == run
+        is_broken = False
+        back = moments.pull()
+        assert back[0] == 0  # it begins softly
+        assert back[-1] == len(moments.asked_at) > 0
+        assert moments.sink.problem is None
 
 
 class Desk:

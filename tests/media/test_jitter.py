@@ -232,6 +232,19 @@ def test_a_sender_that_begins_anew_with_lower_numbers_is_heard_after_a_second() 
     assert sum(kind == "decode" for kind, _ in heard.decoder.made) > 300 + 450 - 60
 
 
+def test_after_a_sender_began_anew_one_straggler_does_not_begin_it_again() -> None:
+    again = [replace(one, at=one.at + 6.0, number=one.number - 600) for one in packets(9)]
+    straggler = again[300].number
+    heard = lab_listen(
+        [*packets(6), *again], lambda one: [one.at + PATH_S + (2.4 if one.number == straggler else 0)], seconds=16
+    )
+    usual = lab_listen(
+        [*packets(6), *again], lambda one: [one.at + PATH_S] if one.number != straggler else [], seconds=16
+    )
+    assert heard.playout.late == usual.playout.late + 1
+    assert heard.decoder.made == usual.decoder.made
+
+
 def test_the_first_packet_is_played_at_once() -> None:
     playout = Playout({PCMU.payload_type: PCMU})
     playout.push(70_000, 0, 0, bytes(160), 10.0)

@@ -55,6 +55,17 @@ def test_pictures_of_another_size_begin_anew() -> None:
     assert movement.is_calm
 
 
+@pytest.mark.parametrize(("width", "height"), [(640, 8), (8, 640), (2, 2)])
+def test_a_picture_smaller_than_a_block_has_points_too(width: int, height: int) -> None:
+    movement = Movement()
+    for number in range(50):
+        luma = np.full((height * 3 // 2, width), 60 + number % 2 * 120, np.uint8)
+        movement.see(av.VideoFrame.from_ndarray(luma, format="yuv420p"), number * 31_000)
+        assert not movement.is_calm
+    watch(movement, 0.0, 0, begin=600)
+    assert movement.is_calm
+
+
 def test_a_change_of_light_is_not_noise() -> None:
     movement = Movement()
     for number in range(90):
