@@ -106,7 +106,6 @@ class ChannelSession:
         self._heard = HeardBursts(self._keeps)
         self._own: dict[int, OwnBurst] = {}  # by number, until their end packets are sent
         self._current: OwnBurst | None = None  # the one that is on the air
-        self._began = 0
         self._last: LastTalker | None = None
         self._listening: Listening | None = None
         self._speaking: Speaking | None = None
@@ -115,7 +114,7 @@ class ChannelSession:
         self._due = 0.0  # when it wakes us
         self._is_ready, self._is_closed, self._was_wanted = True, False, False
         self._volume, self._is_muted, self._ducking = 1.0, False, 1.0
-        self._packets_sent = self._packets_received = self._refused = 0
+        self._began = self._packets_sent = self._packets_received = self._refused = 0
         self._wire = Wire()
         self.pan = 0.0
         self.why_mute = why_mute(self._audio)
@@ -126,6 +125,11 @@ class ChannelSession:
     def capturing(self) -> bool:
         """Whether blocks of the microphone are wanted: while the key is ready, armed or down."""
         return self._speaking is not None and (self._is_ready or self._talking.state is not TalkState.IDLE)
+
+    @property
+    def has_emergency(self) -> bool:
+        """Whether an emergency of ours is on the air, or waits for a link."""
+        return self._talking.has_emergency
 
     def set_ready(self, is_ready: bool) -> None:
         """Let the microphone be open before the key goes down, or only from then on: opening one takes a second."""
@@ -455,8 +459,7 @@ class ChannelSession:
         talkers = tuple(talker_info(one) for one in self._talkers.talking)
         talking, sending = self._talking, None
         if talking.is_on_air and self._current is not None:
-            level = self._current.level_dbfs
-            sending = SendingInfo(talking.since, talking.limit_s, self._current.is_emergency, level)
+            sending = SendingInfo(talking.since, talking.limit_s, self._current.is_emergency, self._current.level_dbfs)
         return Snapshot(
             self._channel_link(),
             talkers,

@@ -137,6 +137,11 @@ class Talking:
         return self.state is TalkState.WAITING
 
     @property
+    def has_emergency(self) -> bool:
+        """Whether an emergency is on the air, or waits for a link."""
+        return self.is_emergency and self._is_down
+
+    @property
     def _is_down(self) -> bool:
         return self.is_on_air or self.is_waiting
 

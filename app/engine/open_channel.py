@@ -141,10 +141,9 @@ class OpenChannel:
             self._host.changed(self.id)
 
     def _fall_silent(self) -> None:
-        """End a burst, and disarm the voice; an emergency goes on."""
+        """End a burst, and disarm the voice; an emergency goes on, also one that waits for a link."""
         session, mode = self._session, self.kept.talk_mode
-        sending = None if session is None else session.snapshot().sending
-        if session is not None and not (sending is not None and sending.emergency):
+        if session is not None and not session.has_emergency:
             session.set_mode(TalkMode.LATCH if mode is not TalkMode.LATCH else TalkMode.HOLD)  # ends what goes on
             session.set_mode(mode)
 

@@ -223,6 +223,10 @@ async def test_a_press_and_an_emergency_wait_for_a_connection(tmp_path: Path, mo
         async def plug() -> None:
             ada.core.channels.network_changed()
 
+        async def call_comes() -> None:
+            assert ada.core.channels._open is not None
+            ada.core.channels._open.hold_back(CallRule.PAUSE)
+
         await ben.channels.open_mission(missions.pack(mission))
         await up(at_ben)
         info = await ada.channels.open_mission(missions.pack(replace(mission, groups=later)))
@@ -239,6 +243,8 @@ async def test_a_press_and_an_emergency_wait_for_a_connection(tmp_path: Path, mo
 
         await ada.channels.press(alpha, emergency=True)
         await at_ada.first(ChannelChanged, lambda event: event.channel.waiting)
+        await ada.run(call_comes())
+        assert (await ada.channels.list())[0].channels[0].waiting  # an emergency is not given up for a call
         at_ada.events.clear()
         there.append(LocalAddress("late0", "127.0.0.1"))
         await ada.run(plug())
