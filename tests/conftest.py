@@ -67,3 +67,11 @@ def profile_dir(tmp_path: Path) -> Path:
     path = tmp_path / "profile"
     path.mkdir(mode=0o700)
     return path
+
+
+@pytest.fixture(scope="session")
+def qapp_cls() -> type[object]:
+    """The class of the one application object that all tests of this process share: the program's own."""
+    from ui.application import Application
+
+    return Application

@@ -20,10 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from PySide6.QtCore import QObject, QSocketNotifier
+from PySide6.QtCore import QEvent, QObject, QSocketNotifier, QUrl, Signal
+from PySide6.QtGui import QFileOpenEvent
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
+from app.mission_links import names_mission
 from app.settings import Settings
 from ui.bridge import EngineBridge
 from ui.context import Context
@@ -57,7 +59,7 @@ def run(
         print("parley: there is no display to open a window on; `parley call echo` works without one.", file=sys.stderr)
         return 1
     app = QApplication.instance() or make_application()
-    assert isinstance(app, QApplication)
+    assert isinstance(app, Application)
     instance = SingleInstance(profile)
     taken = instance.hand_over(target, mission)
     if taken is not None:
@@ -86,12 +88,29 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def make_application() -> QApplication:
+class Application(QApplication):
+    """The one application object. `asked` and `opening` are those of `SingleInstance`: macOS tells a program that runs
+    of a file or a link by an event, where other systems start it once more.
+    """
+
+    asked = Signal(str)
+    opening = Signal(str)
+
+    def event(self, event: QEvent) -> bool:
+        if not isinstance(event, QFileOpenEvent):
+            return super().event(event)
+        file = event.file()
+        said = file or event.url().toString(QUrl.ComponentFormattingOption.FullyEncoded)
+        (self.opening if file or names_mission(said) else self.asked).emit(said)
+        return True
+
+
+def make_application() -> Application:
     """Make the one QApplication with the names that desktops show."""
     QApplication.setApplicationName("Parley")
     QApplication.setApplicationDisplayName("Parley")
     QApplication.setDesktopFileName("parley")
-    app = QApplication(["parley"])
+    app = Application(["parley"])
     app.setQuitOnLastWindowClosed(False)
     return app
 
@@ -101,7 +120,7 @@ class Session:
 
     def __init__(
         self,
-        app: QApplication,
+        app: Application,
         instance: SingleInstance,
         profile: Path | None,
         adjust: Callable[[Settings], Settings] | None,
@@ -118,8 +137,10 @@ class Session:
         self._pending: list[str] = []
         self._ready = False
         self.window.closed.connect(self._closed)
-        instance.asked.connect(self._asked)
-        instance.opening.connect(self._opening)
+        self._sources = (instance, app)
+        for source in self._sources:
+            source.asked.connect(self._asked)
+            source.opening.connect(self._opening)
 
     async def run(self, target: str | None, started_at: float | None, mission: str | None = None) -> None:
         """Show the window, bring the engine, wait for the end, and take everything down."""
@@ -171,6 +192,9 @@ class Session:
     async def _take_down(self) -> None:
         if self.window.isVisible():
             self._place.keep(self.window)
+        for source in self._sources:
+            source.asked.disconnect(self._asked)
+            source.opening.disconnect(self._opening)
         self.window.hide()
         self.window.call.let_go()
         self.context.talk_key.close()
@@ -194,7 +218,7 @@ class Session:
             self._pending = [*self._pending, target][-4:]
 
     def _opening(self, mission: str) -> None:
-        """A later start handed over a mission: show what is in it."""
+        """A later start, or the system, handed over a mission: show what is in it."""
         self.window.come_forward()
         self.window.open_mission(from_argument(mission))
 

@@ -9,21 +9,29 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, QUrl
+from PySide6.QtGui import QFileOpenEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from qasync import QEventLoop
 
+from app.engine import missions
+from app.mission_links import link_of
 from app.settings import Settings
-from ui.application import Session, has_display
+from ui.application import Application, Session, has_display
+from ui.dialogs.mission_open import OpenMissionDialog
 from ui.single_instance import SingleInstance
 from ui.tasks import UNEXPECTED
 
 ROOT = Path(__file__).parents[2]
 LONG_MS = 20_000
+HARBOUR = missions.make(
+    missions.MissionWishes("Harbour", (missions.ChannelWish("Alpha"),)), datetime(2026, 11, 22, tzinfo=UTC)
+)
 
 _START = """
 import sys
@@ -118,7 +126,7 @@ def alone(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def session(qapp: QApplication, qt_loop: QEventLoop, profile_dir: Path, qtbot: QtBot) -> Iterator[Session]:
+def session(qapp: Application, qt_loop: QEventLoop, profile_dir: Path, qtbot: QtBot) -> Iterator[Session]:
     made = Session(qapp, SingleInstance(profile_dir), profile_dir, alone, {})
     running = qt_loop.create_task(made.run(None, None))
     qtbot.waitUntil(lambda: made.context.registration is not None, timeout=LONG_MS)
@@ -141,6 +149,40 @@ def test_what_nobody_foresaw_is_one_sentence_and_the_window_goes_on(session: Ses
     assert session.window.toasts.sentences == [UNEXPECTED]
     assert session.window.isVisible()
     assert sys.excepthook is before
+
+
+def test_a_file_that_the_system_hands_over_is_shown_even_before_the_engine_is_there(
+    qapp: Application, qt_loop: QEventLoop, profile_dir: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    file = tmp_path / "harbour.ice"
+    file.write_text(missions.pack(HARBOUR))
+    session = Session(qapp, SingleInstance(profile_dir), profile_dir, alone, {})
+    running = qt_loop.create_task(session.run(None, None))
+    QApplication.sendEvent(qapp, QFileOpenEvent(str(file)))
+    qtbot.waitUntil(lambda: bool(dialogs(session)), timeout=LONG_MS)
+    (shown,) = dialogs(session)
+    qtbot.waitUntil(lambda: "Harbour" in shown.preview.words, timeout=LONG_MS)
+    session.end()
+    qtbot.waitUntil(running.done, timeout=LONG_MS)
+    running.result()
+
+
+def dialogs(session: Session) -> list[OpenMissionDialog]:
+    return session.window.findChildren(OpenMissionDialog)
+
+
+def test_a_link_that_the_system_hands_over_is_told_by_what_it_is(qapp: Application) -> None:
+    asked: list[str] = []
+    opening: list[str] = []
+    qapp.asked.connect(asked.append)
+    qapp.opening.connect(opening.append)
+    link = link_of("any text")
+    for url in ("sip:ada@example.org", link, "file:///tmp/picture%20one.png"):
+        QApplication.sendEvent(qapp, QFileOpenEvent(QUrl(url)))
+    assert asked == ["sip:ada@example.org"]
+    assert opening == [link, "/tmp/picture one.png"]
+    qapp.asked.disconnect(asked.append)
+    qapp.opening.disconnect(opening.append)
 
 
 def test_closing_the_window_ends_the_program(session: Session, qtbot: QtBot) -> None:
