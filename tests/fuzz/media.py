@@ -288,7 +288,9 @@ class CallTarget:
         assert picture is not None
         self._due = max(self._due, self._now - 1.0)
         while self._due <= self._now:
-            assert sound._next(self._due).shape == (960,)
+            middle, side = sound._next(self._due)
+            assert middle.shape == (960,)
+            assert side is None
             self._due += 0.02
         while picture._frames and self._rng.random() < 0.9:
             frame = picture._frames.popleft()
