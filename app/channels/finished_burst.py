@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from app.channel_events import ChannelId
 
 MOST_KEPT_S = 120.0
-LEAST_KEPT_S = 1.0  # shorter pieces are nobody's wish: a burst would be hundreds
 """Longer bursts are handed on in pieces of this, so that nobody who talks without end fills the memory."""
+LEAST_KEPT_S = 1.0  # shorter pieces are nobody's wish: a burst would be hundreds
 
 
 @dataclass(frozen=True, slots=True)

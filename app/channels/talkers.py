@@ -212,7 +212,7 @@ class Talkers:
         for ssrc in [ssrc for ssrc, (ended, _) in self._ended.items() if now - ended.at > REMEMBER_ENDED_S]:
             del self._ended[ssrc]
         forgotten = [ended.at + REMEMBER_ENDED_S for ended, _ in self._ended.values()]
-        self._nothing_until = min((*forgotten, self.next_timeout() or math.inf), default=math.inf)
+        self._nothing_until = min((*forgotten, self.next_timeout() or math.inf))
 
     def next_timeout(self) -> float | None:
         """Tell when `handle_timeout` has something to do; None: when another packet has come."""

@@ -18,8 +18,6 @@ from app.channels.finished_burst import MOST_KEPT_S, FinishedBurst, KeptPacket
 MOST_LEVELS = 64
 SEGMENT_BYTES = 1 << 20
 SEGMENT_S = 3_600.0
-MOST_JUMP_S = 24 * 3_600.0
-STANDS_S = 3_600.0
 _TIMESTAMPS = 1 << 32
 
 
@@ -61,38 +59,6 @@ class Segment:
     newest_wall: float
     is_ours: bool = False
     bursts: list[StoredBurst] = field(default_factory=list)
-
-
-class BelievedTime:
-    """What time it is where something is about to be thrown away because of it.
-
-    `wall` is a time that has been, `uptime` of a clock that never goes back. The wall's clock is believed as long as it
-    goes along with the other, or is behind; when it is more than a day ahead, only once it has stood so for an hour: by
-    then whoever set it wrong, or a machine that starts without a battery, has set it right. A machine that was asleep
-    for days keeps what is old for that hour too.
-    """
-
-    def __init__(self, wall: float, uptime: float) -> None:
-        self._believed = self._doubted = wall, uptime
-        self._doubts_since: float | None = None
-
-    def now(self, wall: float, uptime: float) -> float:
-        """Give the time to judge ages by; to be called now and then, so that a jump is seen when it happens."""
-        expected = _going_on(self._believed, uptime)
-        if wall - expected > MOST_JUMP_S:
-            if self._doubts_since is None or wall - _going_on(self._doubted, uptime) > MOST_JUMP_S:
-                self._doubts_since = uptime
-            self._doubted = wall, uptime
-            if uptime - self._doubts_since < STANDS_S:
-                return expected
-        self._doubts_since = None
-        self._believed = wall, uptime
-        return wall
-
-
-def _going_on(since: tuple[float, float], uptime: float) -> float:
-    wall, then = since
-    return wall + uptime - then
 
 
 class Timeline:
@@ -182,18 +148,9 @@ class Timeline:
         return None
 
     @property
-    def newest_wall(self) -> float | None:
-        """When the last of the bursts began; None without any."""
-        return max((segment.newest_wall for segment in self._segments.values()), default=None)
-
-    def segments_of(self, channel: ChannelId | None = None, mission: str | None = None) -> list[str]:
-        """Give the files of a channel, of a mission, or all of them."""
-        return [
-            segment.name
-            for segment in self._segments.values()
-            if (channel is None or segment.channel == channel)
-            and (mission is None or (segment.channel is not None and segment.channel.mission == mission))
-        ]
+    def oldest_wall(self) -> float | None:
+        """When the first of the bursts began; None without any that can be read."""
+        return min((stored.info.began_wall for stored in self._by_id.values()), default=None)
 
     def forget(self, name: str) -> None:
         """Learn that a segment is gone."""

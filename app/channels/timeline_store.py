@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import math
 import os
 import threading
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 from app.channel_events import BurstInfo, ChannelId
 from app.channels.finished_burst import FinishedBurst, piece_s
 from app.channels.mission_parts import TimelineOptions
-from app.channels.timeline import BelievedTime, Bounds, Segment, StoredBurst, Timeline, fold_levels, pieces
+from app.channels.timeline import Bounds, Segment, StoredBurst, Timeline, fold_levels, pieces
 from app.channels.timeline_records import (
     FILE_ID_BYTES,
     HEADER_BYTES,
@@ -30,10 +31,13 @@ from app.channels.timeline_records import (
     SegmentCodec,
     TimelineError,
 )
+from app.channels.timeline_time import TIME_BYTES, BelievedTime, TimeSoFar
 
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".bursts"
+TIME_NAME = "believed-time"
+TIME_EVERY_S = 60.0  # what of it a kill may lose
 _TAG_HEX = 16
 _NONCES_BYTES = 24
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -57,7 +61,8 @@ class TimelineStore:
         self._folder = folder
         self._key = key
         self._clock, self._uptime = clock, uptime
-        self._time = BelievedTime(clock(), uptime())
+        self._time = self._going_on_from(TimeSoFar(clock()))
+        self._written: TimeSoFar | None = None
         self._index = Timeline(bounds or Bounds())
         self._lock = threading.Lock()
         self._codecs: dict[str, SegmentCodec] = {}  # of the files that this run adds to
@@ -75,9 +80,7 @@ class TimelineStore:
                 segment = self._read_segment(name)
                 if segment is not None:
                     self._index.add_segment(segment)
-            newest_wall = self._index.newest_wall
-            if newest_wall is not None:
-                self._time = BelievedTime(newest_wall, self._uptime())
+            self._begin_time()
             self._tidy()
 
     def keep(self, burst: FinishedBurst, options: TimelineOptions | None = None) -> tuple[BurstInfo, ...]:
@@ -190,6 +193,40 @@ class TimelineStore:
         except TimelineError:
             return Scan(damaged=1)
 
+    def _begin_time(self) -> None:
+        """Begin with the time that was believed last, or with the oldest burst: a newer one may be dated ahead."""
+        try:
+            with _reading(self._folder / TIME_NAME) as (read, _, _):
+                self._written = TimeSoFar.from_bytes(read(0, TIME_BYTES + 1), self._key)
+        except OSError:
+            self._written = None
+        oldest_wall = self._index.oldest_wall
+        if self._written is not None:
+            self._time = self._going_on_from(self._written)
+        elif oldest_wall is not None:
+            self._time = self._going_on_from(TimeSoFar(oldest_wall))
+
+    def _going_on_from(self, before: TimeSoFar) -> BelievedTime:
+        return BelievedTime(before, self._clock(), self._uptime())
+
+    def _write_time(self) -> None:
+        """Leave to the next run what is known of the time, once it has changed by enough."""
+        known, written = self._time.so_far, self._written
+        changed_s = math.inf
+        if written is not None:
+            changed_s = max(abs(known.wall - written.wall), abs(known.doubted_s - written.doubted_s))
+        if changed_s < TIME_EVERY_S or not len(self._index):
+            return
+        draft = self._folder / f"{TIME_NAME}.{os.urandom(8).hex()}"
+        try:
+            _write(draft, known.to_bytes(self._key), 0)
+            os.replace(draft, self._folder / TIME_NAME)
+        except OSError as error:
+            logger.warning("the time could not be kept beside the bursts: %s", _in_words(error))
+            with contextlib.suppress(OSError):
+                draft.unlink()
+        self._written = known
+
     def _now(self) -> float:
         return self._time.now(self._clock(), self._uptime())
 
@@ -199,6 +236,7 @@ class TimelineStore:
                 self._unlink(name)
             except OSError as error:
                 logger.warning("old bursts could not be deleted: %s", _in_words(error))
+        self._write_time()
 
     def _delete(self, is_meant: Callable[[str], bool]) -> None:
         failure: OSError | None = None

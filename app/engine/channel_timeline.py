@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 KEY_NAME = "timeline"
 KEY_BYTES = 32
 MOST_WAITING = 64  # bursts between a channel and a disk that is slow
-TIDY_S = 3_600.0
+TIDY_S = 600.0
 STOP_S = 2.0
 
 T = TypeVar("T")
@@ -65,6 +65,8 @@ class ChannelTimeline:
         await self.stop_playing()
         await self._tasks.close()
         await self._writing.finish()
+        if self._store is not None:
+            await asyncio.to_thread(self._store.tidy)  # how long this run was counts for the age of what is kept
         if player is not None:
             await asyncio.to_thread(player.join, STOP_S)
 

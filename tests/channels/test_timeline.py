@@ -20,10 +20,11 @@ from app.channels.channel_codecs import make_encoder
 from app.channels.encoders import EncoderId
 from app.channels.finished_burst import FinishedBurst, KeptPacket
 from app.channels.mission_parts import TimelineOptions
-from app.channels.timeline import MOST_LEVELS, STANDS_S, Bounds, fold_levels
+from app.channels.timeline import MOST_LEVELS, Bounds, fold_levels
 from app.channels.timeline_player import TimelinePlayer, write_wav
 from app.channels.timeline_records import TimelineError
 from app.channels.timeline_store import TimelineStore
+from app.channels.timeline_time import STANDS_S
 from app.media import portaudio
 from tests.heard import first_sound_s, frequency_hz, gaps_ms, level_dbfs, part, tone
 from tests.media.pulse import private_pulse
@@ -245,6 +246,83 @@ def test_a_clock_that_is_wrong_at_the_start_throws_nothing_away_and_a_holiday_do
     assert kept.bursts() == ()
     kept.tidy()
     assert files(tmp_path) == []
+
+
+class Runs:
+    """Runs of one program, on a clock that somebody sets; each run looks after the folder every ten minutes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.wall = NOW
+        self._uptime = 50.0
+
+    def run(self, minutes: int, *, says: bool = False) -> TimelineStore:
+        kept = TimelineStore(self.folder, KEY, clock=lambda: self.wall, uptime=lambda: self._uptime)
+        kept.open()
+        if says:
+            kept.keep(burst(began=self.wall, seconds=0.1))
+        for left in range(minutes, 0, -10):
+            self._later(min(left, 10) * 60)
+            kept.tidy()
+        self._uptime = 50.0  # the machine is switched off
+        return kept
+
+    def _later(self, seconds: float) -> None:
+        self.wall += seconds
+        self._uptime += seconds
+
+
+def test_runs_of_less_than_an_hour_make_a_holiday_long_enough_together(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.run(10, says=True)
+    runs.wall += 60 * 24 * 3_600
+    assert len(runs.run(59).bursts()) == 1
+    runs.wall += 2 * 24 * 3_600
+    assert runs.run(59).bursts() == ()
+    assert files(tmp_path) == []
+
+
+def test_an_unreadable_file_says_nothing_of_the_time(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.run(10, says=True)
+    for file in set(tmp_path.iterdir()) - set(files(tmp_path)):
+        file.unlink()
+    strange = tmp_path / "strange.bursts"
+    strange.write_bytes(b"?")
+    runs.wall += WEEKS
+    os.utime(strange, (runs.wall, runs.wall))
+    assert len(runs.run(30).bursts()) == 1
+
+
+@pytest.mark.parametrize("spoil", ["nothing", "missing", "cut", "changed", "another key's"])
+def test_what_is_said_while_the_clock_is_a_year_ahead_costs_nothing(tmp_path: Path, spoil: str) -> None:
+    runs = Runs(tmp_path)
+    for _ in range(3):
+        runs.run(10, says=True)
+        runs.wall += 24 * 3_600
+    real = {info.burst_id for info in store(tmp_path, now=runs.wall).bursts()}
+    runs.wall += 365 * 24 * 3_600
+    for _ in range(2):
+        runs.run(20, says=True)
+        for file in set(tmp_path.iterdir()) - set(files(tmp_path)):
+            data = file.read_bytes()
+            if spoil == "missing":
+                file.unlink()
+            elif spoil != "nothing":
+                other = data[:-3] if spoil == "cut" else data[:-40] + b"?" + data[-39:]
+                file.write_bytes(bytes(len(data)) if spoil == "another key's" else other)
+    runs.wall -= 365 * 24 * 3_600
+    kept = runs.run(120)
+    assert len(real) == 3
+    assert {info.burst_id for info in kept.bursts()} > real
+
+
+def test_a_wrong_clock_that_begins_anew_with_each_run_is_not_believed(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.run(10, says=True)
+    for _ in range(5):
+        runs.wall = NOW + WEEKS
+        assert len(runs.run(40).bursts()) == 1
 
 
 def test_a_channel_on_which_nobody_falls_silent_pushes_nothing_of_the_others_out(tmp_path: Path) -> None:
