@@ -2,8 +2,8 @@
 
 Both are what the settings name, as those of a call are, and shared with calls: the speaker's output mixes whatever
 plays on it, and a microphone is opened once for all who listen to it. The microphone is open while a burst goes out and
-for a while after, so that the next one does not wait for it: a burst begins when the microphone hears. The speaker
-rests while nothing sounds on any channel, and nothing here runs then. Impure: threads.
+for a while after, so that the next one does not wait for it: a burst begins when the microphone hears. A speaker
+rests while nothing sounds on any channel, and nothing here runs then; a file goes on with silence. Impure: threads.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from app.settings import MediaSettings
 log = logging.getLogger(__name__)
 
 READY_S = 30.0  # the microphone stays open for so long after a burst
+DEAF_AFTER_S = 2.0  # without a frame: it was unplugged, or hangs
 REST_AFTER_S = 0.5  # of nothing to play
 CLOSE_S = 3.0
 _IDLE_S = 0.5
@@ -173,7 +174,8 @@ class _Capture:
         is_device = hasattr(source, "delay_s")
         if is_processed(source, self._media):
             source = ProcessedSource(source, self._processor)
-        self._source = source
+        with self._starting:
+            self._source = source
         started = threading.Event()
 
         def open_source(_: threading.Event) -> None:
@@ -186,9 +188,15 @@ class _Capture:
             self._pump(stopping, source, started, is_device)
         finally:
             opening.join(CLOSE_S)
-            self._source = None
-            self._set_hearing(self._media.audio_from != "mic")
+            self._tell_of(source, self._media.audio_from != "mic", is_over=True)
             source.close()
+
+    def _tell_of(self, source: AudioSource, is_hearing: bool, *, is_over: bool = False) -> None:
+        """Say whether a source hears, unless the next one has taken its place: the thread of one may outlast it."""
+        with self._starting:
+            if self._source is source:
+                self._source = None if is_over else source
+                self._set_hearing(is_hearing)
 
     def _set_hearing(self, is_hearing: bool) -> None:
         if is_hearing != self.is_hearing:
@@ -197,6 +205,7 @@ class _Capture:
 
     def _pump(self, stopping: threading.Event, source: AudioSource, started: threading.Event, is_device: bool) -> None:
         pace, wanted_at = FramePace(time.monotonic()), time.monotonic()
+        heard_at = wanted_at
         while not stopping.wait(max(0.0, pace.due - time.monotonic())):
             listening = [sound for sound in self.sounds if sound.capturing]
             now = time.monotonic()
@@ -215,7 +224,10 @@ class _Capture:
             frame = source.read_frame() if started.is_set() else SILENCE
             surplus = surplus_s(source) if started.is_set() else None
             if surplus is not None:  # a device's
-                self._set_hearing(True)
+                heard_at = now
+                self._tell_of(source, True)
+            elif is_device and now - heard_at > DEAF_AFTER_S:
+                self._tell_of(source, False)
             for sound in listening:
                 sound.hear(frame)
             pace.advance(time.monotonic(), surplus)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from app.engine import channel_sounds
-from app.engine.channel_sounds import _Player
+from app.engine.channel_sounds import _Capture, _Player
 from app.media.mixer import to_channels
-from app.media.ports import AudioFrame, MakeFrame
+from app.media.ports import AudioFrame, AudioSource, MakeFrame
 from app.media.processing import Switches, VoiceProcessor
+from app.media.sources import SILENCE
 from app.settings import MediaSettings
 from tests.heard import frequency_hz, level_dbfs, tone
 
@@ -171,3 +173,106 @@ def test_while_nothing_sounds_the_speaker_rests_and_of_the_next_burst_nothing_is
     finally:
         playing.close()
     assert sink.wakes == 6
+
+
+class Microphone:
+    """A device that gives frames while `speaks`, and opens when `opens` lets it."""
+
+    description, problem = "a device", None
+    delay_s = 0.0
+
+    def __init__(self, *, is_ready: bool = True) -> None:
+        self.speaks, self.surplus_s = True, None
+        self.opens, self.closed = threading.Event(), threading.Event()
+        if is_ready:
+            self.opens.set()
+
+    def start(self) -> None:
+        assert self.opens.wait(10)
+
+    def read_frame(self) -> AudioFrame:
+        self.surplus_s = 0.01 if self.speaks else None  # type: ignore[assignment]
+        return SILENCE
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def capture(told: list[bool], hears: threading.Event | None = None) -> _Capture:
+    def tell() -> None:
+        told.append(made.is_hearing)
+        if hears is not None:
+            hears.set()
+
+    media = MediaSettings(audio_from="mic", echo_cancellation=False, noise_suppression=False, gain_control=False)
+    made = _Capture(media, VoiceProcessor(Switches.of(media)), tell)
+    return made
+
+
+def test_a_microphone_that_gives_nothing_for_two_seconds_does_not_hear_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[bool] = []
+    source, listening, started = Microphone(), capture(told), threading.Event()
+    at = 100.0
+    until, misses = 0.0, False
+
+    class Turns(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal at
+            at += max(0.001, timeout or 0.0)
+            source.speaks = source.speaks != misses  # with misses: every second frame
+            return at >= until
+
+    def passed(seconds: float) -> list[bool]:
+        nonlocal until
+        until = at + seconds
+        told.clear()
+        listening._pump(Turns(), source, started, True)
+        return told
+
+    monkeypatch.setattr(channel_sounds, "time", SimpleNamespace(monotonic=lambda: at))
+    listening._source = source
+    listening.sounds = (SimpleNamespace(capturing=True, hear=lambda block: None),)  # type: ignore[assignment]
+    assert passed(5.0) == []  # it is being opened
+    started.set()
+    assert passed(5.0) == [True]
+    misses = True
+    assert passed(5.0) == []
+    misses, source.speaks = False, False
+    assert passed(1.5) == []
+    assert passed(2.5) == [False]
+    source.speaks = True
+    assert passed(0.1) == [True]
+
+
+def test_a_microphone_that_is_left_says_nothing_of_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+    hears, pumped = threading.Event(), threading.Event()
+    listening = capture(told, hears)
+    left, following = Microphone(is_ready=False), Microphone()
+    sources: list[AudioSource] = [left, following]
+    pump = listening._pump
+
+    def pump_and_tell(*of: object) -> None:
+        pump(*of)  # type: ignore[arg-type]
+        pumped.set()
+
+    channel = SimpleNamespace(capturing=False, hear=lambda block: None)
+    monkeypatch.setattr(channel_sounds, "open_audio_source", lambda settings: (sources.pop(0), None))
+    monkeypatch.setattr(channel_sounds, "READY_S", 0.0)
+    monkeypatch.setattr(listening, "_pump", pump_and_tell)
+    listening.sounds = (channel,)  # type: ignore[assignment]
+    listening.start()
+    assert pumped.wait(10)  # nobody wants it any more, and its thread waits for the device
+    channel.capturing = True
+    try:
+        listening.start()
+        assert hears.wait(10)
+        left.opens.set()
+        assert left.closed.wait(10)
+        assert (listening.is_hearing, told) == (True, [True])
+        assert getattr(listening._source, "source", None) is following
+    finally:
+        listening.close()
+    assert (told, listening._source) == ([True, False], None)
