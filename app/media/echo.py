@@ -66,11 +66,14 @@ class EchoStream(RtpStream):
         self._joins = True
 
     def tick(self, now: float) -> None:
-        if self.plan.kind != "video" or not self.plan.nack or not self._nacks.is_waiting or self.source is None:
+        if self.source is None or not self.is_waiting(now):
             return
         lost = self._nacks.due(now, self.rtt_s or START_RTT_S)
         if lost:
             self.send_feedback(Nack(self.sender.ssrc, self.source.ssrc, tuple(n & 0xFFFF for n in lost)))
+
+    def is_waiting(self, now: float) -> bool:
+        return self.plan.kind == "video" and self.plan.nack and self._nacks.is_waiting
 
     def key_frame_asked(self) -> None:
         """Pass it on: who asks is who sends."""

@@ -240,7 +240,7 @@ class SendSide:
         """Whether nothing waits to be sent, is paused or probes the path, and no queue stands on it."""
         if self._pacer.queued_bytes or self._pacer.cluster is not None or self._allocator.paused:
             return False
-        return self.estimator.queue_s < DRAIN_FROM_S and not self._late_s(now)
+        return self.estimator.queue_s < DRAIN_FROM_S and not self._overdue_s(now)
 
     @property
     def uses_feedback(self) -> bool:
@@ -380,6 +380,13 @@ class SendSide:
                 share.stream.pictures_dropped()
 
     def _late_s(self, now: float) -> float:
+        """By how much word is overdue; where it is, the path holds us back."""
+        late_s = self._overdue_s(now)
+        if late_s:
+            self._held_back_at = now
+        return late_s
+
+    def _overdue_s(self, now: float) -> float:
         """By how much word of what was sent is overdue, so that a queue must have begun to grow; 0 when it is not."""
         since = self._sent.unheard_since
         if since is None or not self.uses_feedback or self._is_silent(now):
@@ -393,7 +400,6 @@ class SendSide:
         carried, _ = estimator.acked.bps(SHORT_WINDOW_S) or (0.0, 0.0)
         if self._sent.in_flight_bytes < carried * estimator.base_rtt_s / 8 + LEAST_ROOM_BYTES:
             return 0.0
-        self._held_back_at = now
         return late_s
 
     def _note_gap(self, results: list[PacketResult], fed_at: float | None, now: float) -> None:

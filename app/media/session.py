@@ -30,6 +30,7 @@ from app.media.plan import DatagramPath, SecurityPlan, StreamPlan
 from app.media.routing import Router
 from app.media.rtcp import Bye, ReceiverReport
 from app.media.stream import RtpStream, StreamHost
+from app.media.ticking import Ticker
 from app.media.transport import MediaTransport
 from app.media.worker import Worker, join_all
 from app.owned_tasks import OwnedTasks
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TICK_S, CALM_TICK_S = 0.020, 0.040
-ALONG_S = 0.004  # earlier or later than that: with what is sent, for one wake-up less
 REPORT_S = 1.0
 _DEVICES_AND_SWITCHES = (
     *("microphone", "speaker", "ring_device", "camera"),
@@ -98,8 +97,7 @@ class MediaSession:
         self._video_from = settings.video_from
         self._taps: MediaTaps | None = None
         self._volume = 1.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._tick_at = 0.0
+        self._ticker = Ticker(self._tick, self._waits)
         self._next_report = 0.0
         self._arrived_at: float | None = None  # of the datagram that is being taken
         self._closed = False
@@ -195,7 +193,7 @@ class MediaSession:
         self.prepare()
         if is_loaded():
             self._apply()
-        self._set_timer()
+        self._ticker.start()
 
     async def _load(self) -> None:
         await loaded()
@@ -342,8 +340,7 @@ class MediaSession:
         if self._closed:
             return
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticker.close()
         self._congestion.close()
         if self._gate_open:
             self._say_bye()
@@ -414,6 +411,8 @@ class MediaSession:
             (stream, packet), now = found, time.monotonic()
             self._congestion.arrived(stream, packet, len(data), now if self._arrived_at is None else self._arrived_at)
             stream.receive(packet, now)
+            if stream.is_waiting(now):
+                self._ticker.hurry()
 
     def _peer_closed(self, transport: str) -> None:
         if transport not in self._rtcp_of:
@@ -423,6 +422,8 @@ class MediaSession:
         media, now = self._rtcp_of.get(transport, transport), time.monotonic()
         try:
             self._congestion.rtcp(media, self._router.route_rtcp(media, data, now), now)
+            if self._waits(now):
+                self._ticker.hurry()
         except PacketError as error:
             self._transports[transport].rejected += 1
             logger.debug("%s: %s", transport, error)
@@ -430,8 +431,7 @@ class MediaSession:
     def _send_rtp(self, transport: str, packets: list[Outgoing]) -> None:
         if self._gate_open and not self._closed:
             self._congestion.send(transport, packets)
-            if time.monotonic() >= self._tick_at - ALONG_S:
-                self._tick()
+            self._ticker.along()
 
     def _send_packet(self, transport: str, packet: bytes) -> bool:
         return self._gate_open and not self._closed and self._transport(transport).send_rtp((packet,)) == 1
@@ -446,19 +446,10 @@ class MediaSession:
                 ssrc = stream.sender.ssrc
                 self._send_rtcp(stream.plan.rtcp_transport, bytes(ReceiverReport(ssrc)) + bytes(Bye((ssrc,))))
 
-    def _set_timer(self) -> None:
-        if self._timer is None and not self._closed:
-            now = time.monotonic()
-            waits = not self._congestion.is_calm(now) or any(one.is_waiting(now) for one in self._streams.values())
-            tick_s = TICK_S if waits else CALM_TICK_S
-            self._tick_at = now + tick_s
-            self._timer = asyncio.get_running_loop().call_later(tick_s + ALONG_S, self._tick)
+    def _waits(self, now: float) -> bool:
+        return not self._congestion.is_calm(now) or any(one.is_waiting(now) for one in self._streams.values())
 
-    def _tick(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._tick_at = None, float("inf")  # what is sent in it calls for no other one
-        now = time.monotonic()
+    def _tick(self, now: float) -> None:
         for stream in self._streams.values():
             stream.tick(now)
         self._lips.step(self._streams.values(), now)
@@ -471,7 +462,6 @@ class MediaSession:
                 if compound:
                     self._send_rtcp(stream.plan.rtcp_transport, compound)
         self._retired = [worker for worker in self._retired if not worker.join(0)]
-        self._set_timer()
 
     def _security(self) -> SecurityInfo:
         local = self._certificate.fingerprint

@@ -37,6 +37,23 @@ def test_a_wide_wire_is_calm_and_a_picture_goes_out_in_two_or_three_steps() -> N
     assert not call.side.is_calm(clock.now)
 
 
+def test_asking_whether_it_is_calm_changes_nothing() -> None:
+    def run(*, asks: bool) -> list[float]:
+        clock, wire, back = pair(5_000_000)
+        call = Call(clock, wire, back, picture_bps=900_000)
+        held_back = []
+        for step in range(2_500):
+            clock.run(step * 0.002)
+            if step == 1_500:
+                wire.rate_bps = 200_000
+            if asks:
+                call.side.is_calm(clock.now)
+            held_back.append(call.side._held_back_at)
+        return held_back
+
+    assert run(asks=True) == run(asks=False)
+
+
 @pytest.mark.parametrize("rate", [150_000, NARROW, 1_000_000])
 def test_a_narrow_wire_is_used_well_and_no_queue_stands(rate: float) -> None:
     clock, wire, back = pair(rate)

@@ -11,6 +11,7 @@ import pytest
 from app.media.codecs import OPUS, PCMU
 from app.media.plan import CodecPlan, SecurityPlan
 from app.media.rtp import RtpPacket, build_rtp
+from app.media.ticking import Ticker
 from tests.heard import frequency_hz, gaps_ms, part, read_wav
 from tests.media.wire import QUIET, audio, eventually, secure, two_ends, video
 from tests.seen import mailbox_stamp
@@ -55,6 +56,29 @@ async def test_a_key_frame_asked_of_the_echo_is_asked_of_the_sender() -> None:
         for end in (caller, echo):
             end.session.start_sending()
         await eventually(lambda: (caller.session.stats()[1] or 0).frames_decoded > 3)
+
+
+async def test_what_is_lost_on_its_way_to_the_echo_is_soon_asked_for_and_soon_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither end waits for the long interval that is enough while nothing is missing."""
+    hurried, hurry = set[Ticker](), Ticker.hurry
+
+    def noted(ticker: Ticker) -> None:
+        hurried.add(ticker)
+        hurry(ticker)
+
+    monkeypatch.setattr(Ticker, "hurry", noted)
+    async with two_ends(echo=True) as (caller, echo):
+        await secure(caller, echo)
+        for end in (caller, echo):
+            end.session.configure([video()])
+            end.session.start_sending()
+        await eventually(lambda: (caller.session.stats()[1] or 0).frames_decoded > 3)
+        hurried.clear()
+        lost = iter([True])
+        caller.path.lose = lambda data: len(data) > 200 and next(lost, False)
+        await eventually(lambda: hurried >= {caller.session._ticker, echo.session._ticker})
 
 
 async def test_nothing_is_sent_back_before_the_gate_opens() -> None:
