@@ -31,6 +31,7 @@ from app.events import (
     PersonHere,
     RegistrationChanged,
     RosterChanged,
+    TalkMode,
     TextSeen,
 )
 
@@ -108,6 +109,7 @@ class _Joined:
         if not await self._until(lambda: self._channels[channel].link.up, LINK_WAIT_S):
             self._fail(f"Not connected: nobody hears you. {self._channels[channel].link.words}")
             return
+        await self._run.engine.channels.set_talk_mode(channel, TalkMode.HOLD)  # on full duplex too
         await self._run.engine.channels.press(channel, emergency=self._args.emergency)
         await self._until(lambda: self._is_sending(channel) or self._is_refused(channel), TALK_SHOWS_S)
         if not self._is_sending(channel) and not self._over:

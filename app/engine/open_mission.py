@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from app.channels.channel_state import Node
 from app.channels.distance import Location
 from app.channels.errors import ChannelError
-from app.channels.mission import GroupType, Mission
+from app.channels.mission import Group, GroupType, Mission
 from app.channels.presence import MOST_ALIASES, MOST_NAME_BYTES, Connectivity, GroupAlias, Identity, Power, Text
 from app.engine.control_session import ControlSession
 from app.engine.errors import EngineError
 from app.engine.mission_store import KeptChannel, KeptMission
 from app.engine.missions import check_usable
 from app.engine.open_channel import ChannelHost, OpenChannel
-from app.events import CallRule, ChannelId, ChannelInfo, MissionInfo, PersonHere, TextSeen
+from app.events import CallRule, ChannelId, ChannelInfo, MissionInfo, PersonHere, TalkMode, TextSeen
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class OpenMission:
     def __init__(self, mission: Mission, kept: KeptMission, me: Self, host: MissionHost) -> None:
         self.mission = mission
         self.channels = {
-            group.id: OpenChannel(mission, group, kept.channels.get(group.id, KeptChannel()), host.channels)
+            group.id: OpenChannel(mission, group, kept.channels.get(group.id) or _unset(group), host.channels)
             for group in mission.groups_by_name
             if group.type is GroupType.AUDIO
         }
@@ -282,3 +282,9 @@ class OpenMission:
 def _cut(text: str, most_bytes: int) -> str:
     """The beginning of a text, whole characters, in at most so many bytes of UTF-8."""
     return text.encode()[:most_bytes].decode(errors="ignore")
+
+
+def _unset(group: Group) -> KeptChannel:
+    """How a channel begins that nobody has set yet; full duplex is a call, in which no key is held."""
+    is_call = group.tx_audio is not None and group.tx_audio.fdx
+    return KeptChannel(talk_mode=TalkMode.LATCH if is_call else TalkMode.HOLD)

@@ -102,6 +102,21 @@ def test_one_command_talks_and_the_other_hears_it_and_both_report(mission_file: 
     assert share_at(read_wav(heard), 440.0) > 0.3  # however few packets the moment holds: noise has a hundredth
 
 
+@loopback
+def test_talking_on_a_full_duplex_channel_ends_too(tmp_path: Path) -> None:
+    file = tmp_path / "call.ice"
+    wishes = MissionWishes("Call", (ChannelWish("Alpha"),), full_duplex=True)
+    file.write_text(missions.pack(missions.make(wishes, datetime.now(UTC))))
+    ada = joined(file, tmp_path / "ada", "--audio-from", "tone:440", "--audio-to", "null", "--talk", "0.2")
+    try:
+        told = [line.get("event") for line in lines(ada.stdout, "talked")]
+        assert told.index("talking") < told.index("burst")
+        ada.terminate()
+        assert ada.wait(10) == 0
+    finally:
+        ada.kill()
+
+
 def test_what_cannot_be_joined_is_said_in_one_sentence(
     mission_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

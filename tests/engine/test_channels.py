@@ -37,6 +37,7 @@ from app.events import (
     PlaybackChanged,
     RegistrationChanged,
     RosterChanged,
+    TalkMode,
     TextSeen,
 )
 from app.ice.interfaces import LocalAddress
@@ -160,6 +161,23 @@ async def test_what_was_opened_is_there_after_a_restart_and_readable_by_nobody_e
         await parley.channels.close_mission(told.id)
     async with engine(tmp_path) as (parley, _):
         assert await parley.channels.list() == ()
+
+
+async def test_a_full_duplex_channel_is_talked_on_as_in_a_call_until_one_wants_it_otherwise(tmp_path: Path) -> None:
+    wishes = MissionWishes("Call", (ChannelWish("Bravo"),), full_duplex=True)
+    (bravo,) = (group for group in missions.make(wishes, datetime(2026, 11, 22, tzinfo=UTC)).groups if group.tx_audio)
+    alpha = fresh_mission("Call", "Alpha")
+    mission = replace(alpha, groups=(*alpha.groups, replace(bravo, interface_name="lo"))).canonical()
+    async with engine(tmp_path) as (parley, _):
+        info = await parley.channels.open_mission(missions.pack(mission))
+        assert [(one.full_duplex, one.talk_mode) for one in info.channels] == [
+            (False, TalkMode.HOLD),
+            (True, TalkMode.LATCH),
+        ]
+        await parley.channels.set_talk_mode(channel(info, "Bravo").id, TalkMode.HOLD)
+    async with engine(tmp_path) as (_, watch):
+        told = (await watch.first(MissionsChanged, lambda event: bool(event.missions))).missions[0]
+        assert channel(told, "Bravo").talk_mode is TalkMode.HOLD
 
 
 async def test_a_mission_that_asks_for_something_is_opened_with_it_and_one_that_is_over_is_not(tmp_path: Path) -> None:
