@@ -3,7 +3,7 @@
 A node announces itself every `interval_s`, at once when something about it changes, and soon after a newcomer asks
 (`announceOnReceive`), but never more often than every `least_s`; an emergency does not wait. A node is gone
 when what it promised has not come for one more interval. Texts and emergencies have no acknowledgement, as multicast
-has none: they are said three times, and heard once. Pure: the time is passed in, chance and ids too.
+has none: they are said three times, and heard once. Pure: the time is passed in, chance, ids and the wall's clock too.
 """
 
 from __future__ import annotations
@@ -49,10 +49,14 @@ MOST_TEXTS_HEARD, TEXTS_HEARD_A_S = 40, 4.0  # at once, and from then on: more t
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One of the roster. `is_here` is False for one that is gone and whose emergency nobody has dismissed."""
+    """One of the roster. `is_here` is False for one that is gone and whose emergency nobody has dismissed.
+
+    `heard_at` is of the clock that is passed in, `heard_wall` a Unix time in seconds: they part while a machine sleeps.
+    """
 
     presence: Presence
     heard_at: float
+    heard_wall: float
     is_here: bool = True
 
 
@@ -113,7 +117,7 @@ class _Repeat:
 
 @dataclass(frozen=True, slots=True)
 class ControlPlan:
-    """The mission's `presence` object, in seconds, and what turns a monotonic time into a Unix time.
+    """The mission's `presence` object, in seconds.
 
     A node that only listens is in nobody's roster, sends no text and raises no emergency.
     """
@@ -121,7 +125,6 @@ class ControlPlan:
     interval_s: float = 30.0
     min_interval_s: float = 5.0
     listen_only: bool = False
-    unix_offset_s: float = 0.0
 
     @property
     def least_s(self) -> float:
@@ -151,9 +154,20 @@ class _Mine:
 
 
 class MissionControl:
-    """One mission's control channel. `chance` gives numbers from 0 to 1, `new_id` ids that nobody else makes."""
+    """One mission's control channel.
 
-    def __init__(self, me: Identity, plan: ControlPlan, chance: Callable[[], float], new_id: Callable[[], str]) -> None:
+    `chance` gives numbers from 0 to 1, `new_id` ids that nobody else makes, `unix_s` the wall's clock. The time that is
+    passed in, of a clock that never goes back, is for waiting only: it may stand still while the machine sleeps.
+    """
+
+    def __init__(
+        self,
+        me: Identity,
+        plan: ControlPlan,
+        chance: Callable[[], float],
+        new_id: Callable[[], str],
+        unix_s: Callable[[], float],
+    ) -> None:
         check_length("A node's id", me.node_id, MOST_ID_BYTES)
         check_length("A name", me.display_name, MOST_NAME_BYTES)
         check_length("A user's id", me.user_id, MOST_NAME_BYTES)
@@ -161,6 +175,7 @@ class MissionControl:
         self._plan = plan
         self._chance = chance
         self._new_id = new_id
+        self._unix_s = unix_s
         self._mine = _Mine()
         self._roster: dict[str, Node] = {}
         self._texts: OrderedDict[str, None] = OrderedDict()
@@ -205,7 +220,7 @@ class MissionControl:
     def leave(self, now: float) -> None:
         """Say goodbye. Nothing is announced after this."""
         if self._takes_part:
-            self._send(replace(self._presence(now), interval_s=0.0))
+            self._send(replace(self._presence(), interval_s=0.0))
         self._takes_part = False
         self._announce_at = None
         self._repeats.clear()
@@ -240,7 +255,7 @@ class MissionControl:
         """Alert everybody, now; ChannelError where this node only listens."""
         self._refuse_listening("raise an emergency")
         check_length("The words of an emergency", words, MOST_EMERGENCY_BYTES)
-        self._mine.emergency = Emergency(self._new_id(), self._unix_ms(now), words)
+        self._mine.emergency = Emergency(self._new_id(), self._unix_ms(), words)
         self._say_at_once(now)
 
     def clear_emergency(self, now: float) -> None:
@@ -263,7 +278,7 @@ class MissionControl:
         check_length("A message", words, MOST_TEXT_BYTES)
         if len(self._repeats) >= MOST_TEXTS_AT_ONCE:
             raise ChannelError("Too many messages at once: wait a moment.")
-        text = Text(self._new_id(), self._me, self._unix_ms(now), words, group_id)
+        text = Text(self._new_id(), self._me, self._unix_ms(), words, group_id)
         datagram = str(text).encode()
         self._know(text.id)  # multicast may bring it back
         self._outputs.append(Send(datagram))
@@ -309,12 +324,14 @@ class MissionControl:
         if self._plan.listen_only:
             raise ChannelError(f"This mission lets you listen only: you cannot {what} here.")
 
-    def _unix_ms(self, now: float) -> int:
-        return round((now + self._plan.unix_offset_s) * 1000)
+    def _unix_ms(self) -> int:
+        return round(self._unix_s() * 1000)
 
-    def _presence(self, now: float) -> Presence:
-        """Give this node's announcement: each is newer than the one before, whatever the clock does."""
-        self._last_unix_ms = max(self._last_unix_ms + 1, self._unix_ms(now))
+    def _presence(self) -> Presence:
+        """Give this node's announcement: newer than the one before, but for a clock that was set back by far."""
+        unix_ms = self._unix_ms()
+        is_set_back = self._last_unix_ms - unix_ms >= MAX_OVERTAKEN_MS  # which the others see as such too
+        self._last_unix_ms = unix_ms if is_set_back else max(self._last_unix_ms + 1, unix_ms)
         mine = self._mine
         return Presence(
             self._me,
@@ -337,7 +354,7 @@ class MissionControl:
             self._outputs.append(Send(str(replace(presence, comment="")).encode()))
 
     def _announce(self, now: float) -> None:
-        presence = self._presence(now)
+        presence = self._presence()
         self._send(presence)
         self._asks = False
         self._last_sent = now
@@ -391,7 +408,7 @@ class MissionControl:
             self.refused += 1
             log.debug("the roster is full: %s is left out", said.identity.node_id)
             return
-        node = Node(said, now)
+        node = Node(said, now, self._unix_s())
         self._roster[said.identity.node_id] = node
         is_new = known is None or not known.is_here
         if is_new or (known is not None and _said(known.presence) != _said(said)):

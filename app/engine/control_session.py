@@ -62,13 +62,10 @@ class ControlSession:
         self._on_trouble = on_trouble
         self._ages_told: OrderedDict[str, float] = OrderedDict()  # when, by node; the one told longest ago first
         self._emergencies_told: OrderedDict[tuple[str, str], None] = OrderedDict()  # by node and emergency
-        self._unix_offset_s = time.time() - time.monotonic()
-        plan = ControlPlan(unix_offset_s=self._unix_offset_s)
+        plan = ControlPlan()
         if presence is not None:
-            plan = ControlPlan(
-                presence.interval_secs, presence.min_interval_secs, presence.listen_only, self._unix_offset_s
-            )
-        self._control = MissionControl(me, plan, random.random, lambda: str(uuid.uuid4()))
+            plan = ControlPlan(presence.interval_secs, presence.min_interval_secs, presence.listen_only)
+        self._control = MissionControl(me, plan, random.random, lambda: str(uuid.uuid4()), time.time)
         self._protection: Protection | None = None
         self._place: Location | None = None
         self._was_up = False
@@ -184,7 +181,7 @@ class ControlSession:
             tuple(one.group_id for one in said.aliases),
             gone=not node.is_here,
             emergency=None if said.emergency is None else said.emergency.words,
-            heard_wall=node.heard_at + self._unix_offset_s,
+            heard_wall=node.heard_wall,
             connection=connection_words(said.connectivity),
         )
 

@@ -25,7 +25,8 @@ from app.channels.mission_control import (
 )
 from app.channels.presence import Emergency, GroupAlias, Identity, Presence, Text, parse
 
-PLAN = ControlPlan(unix_offset_s=1_700_000_000.0)
+PLAN = ControlPlan()
+EPOCH = 1_700_000_000.0
 
 
 class Field:
@@ -33,6 +34,7 @@ class Field:
 
     def __init__(self, *names: str, plan: ControlPlan = PLAN) -> None:
         self.now = 0.0
+        self.slept_s = 0.0
         self.loses: Callable[[int], bool] = lambda number: False
         self.said: list[tuple[float, str, bytes]] = []
         self.events: dict[str, list[Output]] = {}
@@ -44,7 +46,11 @@ class Field:
 
     def add(self, name: str, plan: ControlPlan | None = None) -> MissionControl:
         node = MissionControl(
-            Identity(name.lower(), name), plan or self._plan, lambda: 0.5, lambda: f"id{next(self._ids)}"
+            Identity(name.lower(), name),
+            plan or self._plan,
+            lambda: 0.5,
+            lambda: f"id{next(self._ids)}",
+            lambda: EPOCH + self.now + self.slept_s,
         )
         self.nodes[name], self.events[name] = node, []
         node.start(self.now)
@@ -105,6 +111,24 @@ def test_an_answer_keeps_to_the_least_interval_and_is_no_question() -> None:
     assert all(later - before >= PLAN.min_interval_s for before, later in pairwise(times))
     asked = [parse(data) for _, name, data in field.said if name == "N3"]
     assert [said.announce_on_receive for said in asked if isinstance(said, Presence)].count(True) == 1
+
+
+def test_after_a_sleep_times_are_those_of_the_wall() -> None:
+    field = Field("Anna", "Ben").run(20)
+    field.slept_s = 8 * 3_600.0  # the clock that never goes back stood still meanwhile
+    field.nodes["Ben"].raise_emergency("Help", field.now)
+    field.carry()
+    wall = EPOCH + 20 + 8 * 3_600
+    (ben,) = field.nodes["Anna"].roster
+    assert ben.presence.emergency is not None
+    assert ben.presence.emergency.since_unix_ms == ben.presence.unix_ms == wall * 1_000
+    assert ben.heard_wall == wall
+    assert field.nodes["Ben"].say("Here", "", field.now).unix_ms == wall * 1_000
+    field.slept_s = 0.0  # set right: others take it, as it is far enough from what they heard
+    field.run(40)
+    (ben,) = field.nodes["Anna"].roster
+    assert EPOCH + 20 < ben.presence.unix_ms / 1_000 <= EPOCH + 60
+    assert ben.heard_wall <= EPOCH + 60
 
 
 def test_a_node_that_falls_silent_is_gone_after_one_interval_of_grace() -> None:
@@ -311,7 +335,7 @@ def test_what_was_overtaken_is_not_believed_and_a_clock_set_back_is() -> None:
 
 def test_names_that_are_too_long_are_refused_at_once() -> None:
     with pytest.raises(PacketError, match="A name may be 64 bytes long, and has 65"):
-        MissionControl(Identity("n", "x" * 65), PLAN, lambda: 0.0, lambda: "id")
+        MissionControl(Identity("n", "x" * 65), PLAN, lambda: 0.0, lambda: "id", lambda: EPOCH)
     anna = Field("Anna").nodes["Anna"]
     with pytest.raises(PacketError, match="A comment"):
         anna.set_status("x" * 201, 0, 1.0)
@@ -320,7 +344,7 @@ def test_names_that_are_too_long_are_refused_at_once() -> None:
 def test_the_longest_words_of_everything_still_make_one_packet() -> None:
     quotes = '"' * 64
     field = Field("Anna")
-    node = MissionControl(Identity("n" * 36, quotes, quotes), PLAN, lambda: 0.0, lambda: "i" * 36)
+    node = MissionControl(Identity("n" * 36, quotes, quotes), PLAN, lambda: 0.0, lambda: "i" * 36, lambda: EPOCH)
     node.set_status('"' * 200, 9, field.now)
     node.set_location(Location(-89.1234567, -179.1234567, -12345.6, 359.9, 123.45, 1_700_000_000_000), field.now)
     node.set_aliases(tuple(GroupAlias("g" * 36, quotes) for _ in range(32)), field.now)
