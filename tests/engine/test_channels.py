@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from app.channels.mission import GroupType
 from app.channels.mission_parts import Presence
 from app.channels.pin import PinDigest
 from app.channels.presence import Connectivity
-from app.engine import missions, open_mission, open_missions
+from app.engine import control_session, missions, open_mission, open_missions
 from app.engine.connectivity import Kind
 from app.engine.errors import EngineError
 from app.engine.facade import Engine
@@ -90,6 +91,9 @@ async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(
     # This machine may have no battery, and no network card.
     monkeypatch.setattr(psutil, "sensors_battery", lambda: SimpleNamespace(percent=81.6, power_plugged=False))
     monkeypatch.setattr(open_missions, "read_connectivity", lambda addresses: Connectivity(Kind.WIRELESS, -61, 78))
+    slept_s = [0.0]
+    clocks = SimpleNamespace(time=lambda: time.time() + slept_s[0], monotonic=time.monotonic)
+    monkeypatch.setattr(control_session, "time", clocks)
     mission = fresh_mission("Roster")
     async with two(tmp_path) as ((ada, at_ada), (ben, at_ben)):
         info = await ada.channels.open_mission(missions.pack(mission))
@@ -111,11 +115,13 @@ async def test_people_of_a_mission_see_each_other_write_and_raise_an_alarm(
         assert (text.name, text.words, text.channel, text.own) == ("Ben", "Come to the gate.", alpha, False)
         assert [one.own for one in await ben.channels.texts(info.id)] == [True]
 
+        slept_s[0] = 8 * 3_600.0  # both machines: the clock that never goes back stood still meanwhile
         await ben.channels.raise_emergency(info.id, "Smoke on deck 3")
         told = await at_ada.first(RosterChanged, lambda event: any(one.emergency for one in event.people))
         assert [(one.emergency, one.comment, one.place) for one in told.people] == [
             ("Smoke on deck 3", "on the roof", "1.1 km north")
         ]
+        assert told.people[0].heard_wall > seen.people[0].heard_wall + slept_s[0]
         own = await at_ben.first(MissionsChanged, lambda event: any(one.own_emergency for one in event.missions))
         assert (own.missions[0].own_emergency, own.missions[0].own_place) == ("Smoke on deck 3", (52.01, 5.0))
         # Under another name, and with the mission edited, an emergency stands and what was written is there.
