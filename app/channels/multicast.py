@@ -22,10 +22,6 @@ from app.channels.multicast_sockets import GroupSocket, LocalAddress, Nic, Sendi
 log = logging.getLogger(__name__)
 
 REJOIN_S = 8.0
-# Joining again begins with leaving: not while somebody is heard, but after this many turns all the same, since what is
-# heard on one interface says nothing of the others.
-MOST_POSTPONED = 3
-_HEARD_S = 1.0
 
 Interfaces = Callable[[], Iterable[LocalAddress]]
 
@@ -95,8 +91,6 @@ class MulticastLink:
         self._troubles: dict[str, str] = {}  # by interface, "" for what concerns all; those of sending by themselves
         self._send_troubles: dict[Nic, str] = {}
         self._duplicates = Duplicates()
-        self._heard_at = float("-inf")
-        self._postponed = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -146,7 +140,6 @@ class MulticastLink:
 
     def _received(self, datagram: bytes, source: str) -> None:
         now = time.monotonic()
-        self._heard_at = now
         # Two interfaces of one network bring each datagram twice.
         if len(self._joined) < 2 or self._duplicates.is_new(digest(datagram), now):
             self.on_datagram(datagram, source, now)
@@ -181,13 +174,8 @@ class MulticastLink:
         for gone in self._joined.difference(nics):
             self._group.leave(gone)
             self._joined.discard(gone)
-        is_heard = time.monotonic() - self._heard_at < _HEARD_S
-        rejoins = not is_heard or self._postponed >= MOST_POSTPONED
-        self._postponed = 0 if rejoins else self._postponed + 1
         for nic in nics:
-            if nic in self._joined and not rejoins:
-                continue
-            self._group.leave(nic)
+            self._group.leave(nic)  # the system tells the network of a new member only
             try:
                 self._group.join(nic)
             except OSError as error:

@@ -17,7 +17,7 @@ from app.channels import multicast, multicast_sockets
 from app.channels.errors import ChannelError
 from app.channels.links import LinkState
 from app.channels.multicast import MulticastLink, MulticastPlan, choose
-from app.channels.multicast_sockets import DSCP, Nic, Sending, SendSocket, reason
+from app.channels.multicast_sockets import DSCP, GroupSocket, Nic, Sending, SendSocket, reason
 
 GROUP_V4, GROUP_V6 = "239.255.77.1", "ff05::7701"
 
@@ -124,16 +124,31 @@ async def test_a_flood_costs_the_loop_no_more_than_its_share(monkeypatch: pytest
 
 
 @linux_only
-async def test_joining_again_goes_on_hearing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_turn_joins_again_also_while_somebody_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multicast, "REJOIN_S", 0.01)
-    monkeypatch.setattr(multicast, "_HEARD_S", 0.0)
-    async with two(GROUP_V4, LO_V4) as (anna, ben):
-        for number in range(20):
-            await asyncio.sleep(
-                0.005
-            )  # turns of the timer in between: what is waited for here is that they harm nothing
-            anna.link.send(bytes([number]), 0.0)
-            assert await ben.next() == bytes([number])
+    joins, turns = list[Nic](), list[Known]()
+    join = GroupSocket.join
+
+    def counted(group: GroupSocket, nic: Nic) -> None:
+        joins.append(nic)
+        join(group, nic)
+
+    def interfaces() -> list[Known]:
+        turns.append(LO_V4)
+        return [LO_V4]
+
+    monkeypatch.setattr(GroupSocket, "join", counted)
+    port, number = free_port(), 0
+    anna, ben = Heard(GROUP_V4, port, interfaces), Heard(GROUP_V4, port, interfaces)
+    await anna.link.start()
+    await ben.link.start()
+    while len(turns) < 20:
+        number += 1
+        anna.link.send(b"%d" % number, 0.0)
+        assert await ben.next() == b"%d" % number
+    assert len(joins) == len(turns)
+    await anna.link.close()
+    await ben.link.close()
 
 
 @linux_only
