@@ -50,6 +50,7 @@ class DeviceKeeper:
         self._rests = rests
         self._awake = Bell()
         self._is_wide = False
+        self._is_to_widen = False  # the one that is open, once it rests
         self._stopping = threading.Event()
         self._device: AudioDevice | None = None
         self._changed = threading.Event()  # another device is the right one
@@ -75,12 +76,15 @@ class DeviceKeeper:
         return self._problem
 
     def widen(self) -> None:
-        """Open the device in stereo from now on, where it has both; from any thread, and once is enough."""
+        """Open the device in stereo from now on, where it has both; from any thread, and once is enough.
+
+        One that is open in mono is opened anew as soon as nothing plays on it: that takes a second or more.
+        """
         if not self._is_wide:
             self._is_wide = True
             device = self._device  # the keeper's thread may be losing it
             if device is not None and device.channels > 1:
-                self._changed.set()
+                self._is_to_widen = True
                 self._awake.ring()
 
     @property
@@ -142,6 +146,8 @@ class DeviceKeeper:
                 while not self._changed.is_set():
                     self._awake.hush()
                     if self._rests():
+                        if self._is_to_widen:
+                            break
                         stream.hold(self._awake)
                     else:
                         stream.move(self._callback)
@@ -169,6 +175,7 @@ class DeviceKeeper:
         if device is None:
             self._problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
             return None
+        self._is_to_widen = False
         is_wide = self._is_wide
         try:
             stream = AudioStream(self.kind, device, is_wide=is_wide)

@@ -94,7 +94,7 @@ class SpeakerSink:
                 self._join()
 
     def widen(self) -> None:
-        """Have left and right from now on, where the device has both; it is opened anew where it is open in mono."""
+        """Have left and right from now on, where the device has both; one in mono is opened anew when nothing plays."""
         with self._switching:
             self._is_wide = True
             if self._output is not None:

@@ -102,7 +102,9 @@ def test_a_microphone_is_looked_at_just_after_it_has_filled_a_frame(step_s: floa
         pace.read(max(0.0, heard(now) - (number + 1) * 0.020), now, waited=waits)
     assert sum(late) / len(late) < 0.002
     assert sorted(late)[-300] < 0.003
-    assert waited < 3_000 * (0.25 if step_s in (0.010, 0.020) else 1.0)
+    print("WAITED", step_s, rate, waited, sum(late) / len(late), sorted(late)[-300])
+    # Where a frame is no whole number of pieces, most of them are filled sooner or later than the one before.
+    assert waited < 3_000 * (0.85 if step_s == 512 / 48_000 else 0.25)
 
 
 @pytest.mark.parametrize("rate", [0.9997, 1.0, 1.0003])

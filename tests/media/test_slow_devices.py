@@ -172,8 +172,14 @@ def test_a_speaker_that_rests_stays_open_at_little_cost_and_plays_what_comes_nex
         told.append(block.copy())
         moved.set()
 
-    to_say = [np.full(960, 5, np.int16)] * 3
-    speaker.draw_from(lambda now: (to_say.pop(0) if to_say else np.zeros(960, np.int16), None))
+    to_say, asked = [np.full(960, 5, np.int16)] * 3, 0
+
+    def make(now: float) -> tuple[np.ndarray, None]:
+        nonlocal asked
+        asked += 1
+        return (to_say.pop(0) if to_say else np.zeros(960, np.int16)), None
+
+    speaker.draw_from(make)
     speaker.on_played = on_played
     speaker.start()
     try:
@@ -184,9 +190,9 @@ def test_a_speaker_that_rests_stays_open_at_little_cost_and_plays_what_comes_nex
         written = hanging.played[0]
         _until(lambda: hanging.played[0] > written + 3)
         told.clear()  # of what was there before it rested
-        written = hanging.played[0]
+        written, asked_before = hanging.played[0], asked
         _until(lambda: hanging.played[0] > written + 3)  # silence goes on
-        assert (told, speaker.underruns) == ([], 0)
+        assert (told, speaker.underruns, asked) == ([], 0, asked_before)
         said = [np.full(960, 1_000 + number, np.int16) for number in range(10)]
         to_say += said
         speaker.wake()
@@ -239,6 +245,30 @@ def test_a_speaker_that_is_to_have_left_and_right_has_them_before_anybody_is_hea
         speaker.close()
     assert (hanging.widths[-1], len(hanging.widths)) == (2, opened)  # nobody waited for it while being heard
     assert opened == (1 if when == "before it opens" else 2)
+
+
+def test_a_call_is_not_cut_for_a_channel_that_is_placed_left_or_right(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening the speaker anew takes a second: it waits until the call is over."""
+    (first, *others) = portaudio._known["speaker"]
+    monkeypatch.setitem(portaudio._known, "speaker", (replace(first, channels=2), *others))
+    call, channel = SpeakerSink(FIRST), SpeakerSink(FIRST)
+    for sink in (call, channel):
+        sink.draw_from(lambda now: (np.full(960, 5, np.int16), None))
+        sink.start()
+    try:
+        _until(lambda: call.description == FIRST)
+        channel.rest()
+        channel.widen()
+        written = hanging.played[0]
+        _until(lambda: hanging.played[0] > written + 5)
+        assert hanging.widths == [1]
+        call.close()
+        _until(lambda: hanging.widths == [1, 2] and channel.description == FIRST)
+    finally:
+        call.close()
+        channel.close()
 
 
 def _until(is_so: Callable[[], bool]) -> None:
