@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QKeyEvent, QPointingDevice
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.engine.errors import EngineError
@@ -289,12 +289,16 @@ def test_volume_and_side_open_over_what_is_below_and_move_nothing(
         return [(each.mapTo(inside, QPoint(0, 0)).y(), each.height()) for each in parts]
 
     before = places()
-    part(panel, "channelsScroll").ensureWidgetVisible(card)  # type: ignore[attr-defined]
+    scroll = part(panel, "channelsScroll")
+    assert isinstance(scroll, QScrollArea)
+    foot = card.mapTo(inside, card.rect().bottomLeft()).y()
+    scroll.verticalScrollBar().setValue(foot - scroll.viewport().height())  # no room below it
     qtbot.mouseClick(card.tune, LEFT)
     assert card.sound.isVisible()
     assert places() == before
     assert card.sound.volume.hasFocus()
     assert inside.rect().contains(card.sound.geometry())
+    assert card.sound.visibleRegion().boundingRect().height() == card.sound.height()
     qtbot.keyClick(card.sound.volume, Qt.Key.Key_Left)
     qtbot.waitUntil(lambda: given(engine) == [("set_volume", (BOATS, 0.95))])
     qtbot.keyClick(card.sound.volume, Qt.Key.Key_F2)  # and one talks meanwhile
@@ -389,6 +393,43 @@ def test_enter_presses_what_has_the_focus(
     people.setFocus()
     qtbot.keyClick(people, enter)
     assert not panel.isVisible()
+
+
+def test_an_enter_that_is_held_asks_and_does_not_answer(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    def enter(kind: QEvent.Type, *, repeats: bool = False) -> None:
+        at = QApplication.focusWidget()
+        assert at is not None
+        event = QKeyEvent(kind, Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier, "\r", repeats)
+        QApplication.sendEvent(at, event)
+
+    panel.head.emergency.setFocus()
+    enter(QEvent.Type.KeyPress)
+    for _ in range(3):
+        enter(QEvent.Type.KeyRelease, repeats=True)
+        enter(QEvent.Type.KeyPress, repeats=True)
+    assert not panel.head.question.isVisible()
+    enter(QEvent.Type.KeyRelease)
+    assert panel.head.question.isVisible()
+    assert given(engine) == []
+    panel.head.emergency.setFocus()
+    enter(QEvent.Type.KeyPress)
+    panel.head.words.setFocus()  # the focus goes while it is down: it comes up elsewhere
+    enter(QEvent.Type.KeyRelease)
+    assert not panel.head.emergency.isDown()
+    assert given(engine) == []
+
+
+def test_a_question_is_not_there_any_more_for_who_went_elsewhere(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot
+) -> None:
+    tell(BurstKept(missions.burst(1, "Front desk", 3, 5)))
+    asked = panel.bursts.clear
+    qtbot.mouseClick(asked.ask, LEFT)
+    assert asked.is_asking
+    qtbot.mouseClick(part(window.rail, "rail-people"), LEFT)
+    assert not asked.is_asking
 
 
 # Talking ----------------------------------------------------------------------------------------------------------

@@ -92,6 +92,8 @@ class ChannelBursts(QFrame):
         self.view.setAccessibleName(f"Last bursts of {name}")
         self.model.show(bursts, self._book.playing)
         self._body.setCurrentWidget(self.view if bursts else self.none)
+        if not bursts:
+            self.clear.take_back()
         self.clear.setEnabled(bool(bursts))
 
     def _play(self, row: BurstRow) -> None:

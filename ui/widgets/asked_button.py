@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QWidget
 from shiboken6 import isValid
 
@@ -45,6 +46,11 @@ class AskedButton(QWidget):
             (before if before is not None and before.isVisible() else self.ask).setFocus()
         self._show(False)
         return True
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Who went elsewhere has not answered."""
+        super().hideEvent(event)
+        self.take_back()
 
     def _ask(self) -> None:
         self._before = QApplication.focusWidget()

@@ -17,24 +17,48 @@ class PushButton(QPushButton):
     """Enter presses it, as Space does, also where it is no dialog's default."""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not enter_presses(self, event):
+        if not enter_down(self, event):
             super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if not enter_up(self, event):
+            super().keyReleaseEvent(event)
 
 
 class ToolButton(QToolButton):
     """Enter presses it, as Space does."""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not enter_presses(self, event):
+        if not enter_down(self, event):
             super().keyPressEvent(event)
 
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if not enter_up(self, event):
+            super().keyReleaseEvent(event)
 
-def enter_presses(pressed: QAbstractButton, event: QKeyEvent) -> bool:
-    """Press a button where the key is Enter; tell whether it is."""
-    is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+
+def enter_down(button_: QAbstractButton, event: QKeyEvent) -> bool:
+    """Take Enter's way down for a button; tell whether it is that key.
+
+    It counts when it comes up again: a key that is held would else answer, by its repeats, what the button opened.
+    """
+    is_enter = _is_enter(event)
     if is_enter and not event.isAutoRepeat():
-        pressed.click()
+        button_.setDown(True)
     return is_enter
+
+
+def enter_up(button_: QAbstractButton, event: QKeyEvent) -> bool:
+    """Click a button on which Enter went down; tell whether it is that key."""
+    is_enter = _is_enter(event)
+    if is_enter and not event.isAutoRepeat() and button_.isDown():
+        button_.setDown(False)
+        button_.click()
+    return is_enter
+
+
+def _is_enter(event: QKeyEvent) -> bool:
+    return event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 def label(text: str = "", tone: str = "", name: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:

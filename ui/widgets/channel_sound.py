@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import QApplication, QFrame, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QSlider, QToolButton, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from app.events import ChannelInfo
@@ -87,8 +87,16 @@ class ChannelSound(QFrame):
         self.show()
         self.raise_()
         tab_through(self._opener, self.volume, self.pan, self.leave)
+        self._bring_into_sight()
         self.volume.setFocus()
         app.focusChanged.connect(self._focus_changed)
+
+    def _bring_into_sight(self) -> None:
+        around = self.parentWidget()
+        while around is not None and not isinstance(around, QScrollArea):
+            around = around.parentWidget()
+        if around is not None:
+            around.ensureWidgetVisible(self, 0, 0)
 
     def put_away(self) -> bool:
         """Close it; the focus goes back to where it was. Tells whether it was open."""

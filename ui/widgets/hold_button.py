@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QAbstractButton
 
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
-from ui.widgets.basics import enter_presses
+from ui.widgets.basics import enter_down, enter_up
 
 HOLD_MS = 1200
 _STEP_MS = 30
@@ -64,8 +64,12 @@ class HoldButton(QAbstractButton):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter asks, as a short press does."""
-        if not enter_presses(self, event):
+        if not enter_down(self, event):
             super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if not enter_up(self, event):
+            super().keyReleaseEvent(event)
 
     def event(self, event: QEvent) -> bool:
         if event.type() is QEvent.Type.WindowDeactivate:

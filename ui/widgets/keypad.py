@@ -7,7 +7,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ui.theme.icons import icon
-from ui.widgets.basics import label
+from ui.widgets.basics import PushButton, label
 
 _KEYS = "123456789*0#"
 _SPOKEN = {"*": "star", "#": "hash"}
@@ -32,7 +32,7 @@ class Keypad(QFrame):
         self.shown = label("", "callName", "keypadShown")
         self.shown.setAccessibleName("Pressed keys")
         self.shown.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.close_button = QPushButton()
+        self.close_button = PushButton()
         self.close_button.setObjectName("keypadClose")
         self.close_button.setProperty("look", "key")
         self.close_button.setAccessibleName("Close the keypad")
@@ -85,7 +85,7 @@ class Keypad(QFrame):
             event.ignore()
 
     def _key(self, key: str) -> QPushButton:
-        made = QPushButton()
+        made = PushButton()
         face = QVBoxLayout(made)
         face.setContentsMargins(0, 4, 0, 4)
         face.setSpacing(0)
