@@ -281,6 +281,8 @@ def test_volume_and_side_open_over_what_is_below_and_move_nothing(
     panel: ChannelsPanel, window: MainWindow, engine: Recorder, tell: Tell, qtbot: QtBot, width: int
 ) -> None:
     make_as_wide(panel, width, qtbot)
+    window.resize(window.width(), window.minimumHeight())
+    QApplication.processEvents()
     card, inside = panel.card(BOATS), part(panel, "channelsInside")
 
     def places() -> list[tuple[int, int]]:
