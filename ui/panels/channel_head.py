@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.events import MissionInfo
 from ui import channel_words
 from ui.context import Context
 from ui.plain_tips import plain_tip
-from ui.widgets.basics import button, icon_button, label, restyle
+from ui.widgets.basics import button, icon_button, is_enter, label, restyle
 from ui.widgets.elided import ElidedLabel
 from ui.widgets.hold_button import HoldButton
 
@@ -66,12 +67,12 @@ class ChannelHead(QWidget):
         box.setContentsMargins(14, 10, 14, 12)
         box.setSpacing(8)
         box.addWidget(label("Raise an emergency? Everybody of this mission is alarmed.", "bad", wrap=True))
-        self.words = QLineEdit()
+        self.words = _Words()
         self.words.setObjectName("emergencyWords")
         self.words.setAccessibleName("What has happened, if you can say it")
         self.words.setPlaceholderText("What has happened, if you can say it")
         self.words.setMaxLength(_MOST_WORDS)
-        self.words.returnPressed.connect(lambda: self._raise(self.words.text().strip()))
+        self.words.sure.connect(lambda: self._raise(self.words.text().strip()))
         box.addWidget(self.words)
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -102,7 +103,7 @@ class ChannelHead(QWidget):
 
     def _ask(self) -> None:
         self.question.show()
-        self.words.setFocus()
+        self.words.begin()
 
     def _ask_over(self) -> None:
         self.words.clear()
@@ -122,3 +123,32 @@ class ChannelHead(QWidget):
         self.answered.emit()
         if mission is not None:
             self._context.ask(lambda engine: engine.channels.raise_emergency(mission.id, words))
+
+
+class _Words(QLineEdit):
+    """Enter says `sure` once something was typed since `begin`.
+
+    The key that opened the question may still be held, and X11 does not always mark its repeats; they end where
+    another key goes down.
+    """
+
+    sure = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._typed = False
+        self.textEdited.connect(self._edited)
+
+    def begin(self) -> None:
+        """Take the focus for a new question."""
+        self._typed = False
+        self.setFocus()
+
+    def _edited(self) -> None:
+        self._typed = True
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not is_enter(event):
+            super().keyPressEvent(event)
+        elif self._typed and not event.isAutoRepeat():
+            self.sure.emit()

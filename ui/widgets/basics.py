@@ -42,22 +42,22 @@ def enter_down(button_: QAbstractButton, event: QKeyEvent) -> bool:
 
     It counts when it comes up again: a key that is held would else answer, by its repeats, what the button opened.
     """
-    is_enter = _is_enter(event)
-    if is_enter and not event.isAutoRepeat():
+    is_key = is_enter(event)
+    if is_key and not event.isAutoRepeat():
         button_.setDown(True)
-    return is_enter
+    return is_key
 
 
 def enter_up(button_: QAbstractButton, event: QKeyEvent) -> bool:
     """Click a button on which Enter went down; tell whether it is that key."""
-    is_enter = _is_enter(event)
-    if is_enter and not event.isAutoRepeat() and button_.isDown():
+    is_key = is_enter(event)
+    if is_key and not event.isAutoRepeat() and button_.isDown():
         button_.setDown(False)
         button_.click()
-    return is_enter
+    return is_key
 
 
-def _is_enter(event: QKeyEvent) -> bool:
+def is_enter(event: QKeyEvent) -> bool:
     return event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
