@@ -31,6 +31,7 @@ from app.channels.mission_parts import (
 from app.channels.pin import MOST_TEXT as MOST_PIN_TEXT
 from app.channels.pin import PinDigest
 from app.channels.strict_json import Json
+from app.natural_order import place_of
 
 __all__ = [
     "Address",
@@ -59,7 +60,6 @@ MOST_GROUP_DESCRIPTION = 1_024
 _KEY = re.compile(r"[0-9A-Fa-f]{64}")
 _DAY_S = 86_400
 _TX_OPTIONS, _TIMELINE = TxOptions(), TimelineOptions()
-_DIGITS = re.compile(r"([0-9]{1,9})")
 
 
 class GroupType(IntEnum):
@@ -227,12 +227,7 @@ class Mission:
     @property
     def groups_by_name(self) -> tuple[Group, ...]:
         """The channels in the order in which people see them, wherever they do: A to Z, "Gate 2" before "Gate 10"."""
-
-        def place(group: Group) -> tuple[list[tuple[int, str]], str]:
-            parts = _DIGITS.split(group.name.casefold())  # words, and every second one digits
-            return [(int(each), "") if number % 2 else (0, each) for number, each in enumerate(parts)], group.id
-
-        return tuple(sorted(self.groups, key=place))
+        return tuple(sorted(self.groups, key=lambda group: (place_of(group.name), group.id)))
 
     def to_json(self) -> Json:
         names = {"pin_digest": "parleyPinDigest", "expires": "parleyExpires"}

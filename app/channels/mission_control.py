@@ -33,6 +33,7 @@ from app.channels.presence import (
     check_length,
     parse,
 )
+from app.natural_order import place_of
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +196,7 @@ class MissionControl:
         """Everybody known, those in an emergency first, then by name."""
         return sorted(
             self._roster.values(),
-            key=lambda node: (node.presence.emergency is None, node.presence.identity.display_name.casefold()),
+            key=lambda node: (node.presence.emergency is None, place_of(node.presence.identity.display_name)),
         )
 
     def count_here(self, group_id: str) -> int:

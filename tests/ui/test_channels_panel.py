@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QEvent, QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QPointingDevice
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QScrollArea, QWidget
@@ -168,6 +168,8 @@ def test_who_is_here_stands_at_the_left(panel: ChannelsPanel, window: MainWindow
         ("Front desk", "1.2 km north-east · battery 82 % · Wi-Fi 78 %"),
         ("Harbour office", "300 m south · on Alpha"),
     ]
+    tell(RosterChanged(missions.HARBOUR, tuple(missions.person(f"Boat {number}", "") for number in (10, 2, 1))))
+    assert [row.title for row in window.column.channels.model.rows[-3:]] == ["Boat 1", "Boat 2", "Boat 10"]
     tell(RosterChanged(missions.HARBOUR, ()))
     assert window.column.channels.model.rows[-1].title == "No one else is here yet."
     tell(MissionsChanged((missions.harbour(has_control=False),)))
@@ -420,6 +422,46 @@ def test_an_enter_that_is_held_asks_and_does_not_answer(
     panel.head.words.setFocus()  # the focus goes while it is down: it comes up elsewhere
     enter(QEvent.Type.KeyRelease)
     assert not panel.head.emergency.isDown()
+    assert given(engine) == []
+
+
+def test_repeats_of_enter_that_look_like_presses_raise_no_emergency(
+    panel: ChannelsPanel, window: MainWindow, engine: Recorder, qtbot: QtBot
+) -> None:
+    head, enter = panel.head, Qt.Key.Key_Return
+    head.emergency.setFocus()
+    qtbot.keyPress(head.emergency, enter)
+    for _ in range(4):  # X11 does not always tell that a key only repeats
+        repeat(focused(window), enter, False)
+    qtbot.keyRelease(focused(window), enter)
+    assert head.question.isVisible()
+    assert head.words.hasFocus()
+    assert not window.context.tasks.busy
+    assert given(engine) == []
+    sure = part(head, "raiseEmergency")
+    qtbot.keyClick(head.words, Qt.Key.Key_Tab)
+    assert sure.hasFocus()
+    qtbot.keyClick(sure, enter)
+    qtbot.waitUntil(lambda: given(engine) == [("raise_emergency", (missions.HARBOUR, ""))])
+
+
+def test_an_enter_that_is_held_opens_a_menu_and_chooses_nothing_of_it(
+    panel: ChannelsPanel, engine: Recorder, qtbot: QtBot
+) -> None:
+    mode, enter, shown = panel.card(BOATS).mode, Qt.Key.Key_Return, []
+    menu = mode.menu()
+
+    def opened() -> None:
+        shown.append(menu)
+        QTimer.singleShot(0, menu, menu.close)
+
+    menu.aboutToShow.connect(opened)
+    mode.setFocus()
+    qtbot.keyPress(mode, enter)
+    repeat(mode, enter, True)
+    assert not shown
+    qtbot.keyRelease(mode, enter)
+    qtbot.waitUntil(lambda: shown == [menu] and not menu.isVisible())
     assert given(engine) == []
 
 

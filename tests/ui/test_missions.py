@@ -466,6 +466,8 @@ def test_an_editor_with_changes_asks_before_it_closes(desk: Desk) -> None:
     dialog.close()
     assert dialog.isVisible()
     assert dialog.question.words == "What you changed is not saved."
+    assert dialog.question.no.hasFocus()
+    assert (dialog.question.no.property("look"), dialog.question.yes.property("look")) == ("primary", None)
     desk.qtbot.keyClick(dialog.question.no, Qt.Key.Key_Escape)
     assert dialog.question.isHidden()
     assert dialog.isVisible()

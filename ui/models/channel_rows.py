@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.events import MissionInfo, PersonHere
+from app.natural_order import place_of
 from ui import channel_words
 from ui.models.rows import RowsModel
 from ui.words import apart
@@ -76,7 +77,7 @@ def build_rows(
     names = {channel.id.group: channel.name for channel in chosen.channels}
     found = sorted(
         (person for person in people if wanted in person.name.casefold()),
-        key=lambda person: (person.emergency is None, person.gone, person.name.casefold()),
+        key=lambda person: (person.emergency is None, person.gone, place_of(person.name)),
     )
     rows.extend(_person(person, names, wall) for person in found)
     if not found:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.events import CallInfo, Contact
+from app.natural_order import place_of
 from ui import words
 from ui.models.rows import RowsModel
 
@@ -91,7 +92,7 @@ class PeopleModel(RowsModel[Row]):
 
 def build_rows(contacts: Iterable[Contact], calls: dict[str, tuple[CallInfo, str]], filter_text: str) -> list[Row]:
     """Sort people into groups: in a call, favourites, on this network, everyone; with a filter, what matches it."""
-    people = sorted(contacts, key=lambda contact: contact.name.casefold())
+    people = sorted(contacts, key=lambda contact: place_of(contact.name))
     wanted = filter_text.casefold()
     if wanted:
         people = [who for who in people if wanted in who.name.casefold() or _in_address(wanted, who.uri.casefold())]

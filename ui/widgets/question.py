@@ -24,10 +24,10 @@ class Question(QFrame):
         box.addWidget(self._words)
         row = QHBoxLayout()
         row.addStretch(1)
-        self.no = button("No", f"{name}No", lambda: self._answered(self._on_no))
-        self.yes = button("Yes", f"{name}Yes", lambda: self._answered(self._on_yes), look="primary")
-        row.addWidget(self.no)
+        self.no = button("No", f"{name}No", lambda: self._answered(self._on_no), look="primary")
+        self.yes = button("Yes", f"{name}Yes", lambda: self._answered(self._on_yes))
         row.addWidget(self.yes)
+        row.addWidget(self.no)
         box.addLayout(row)
         self._on_yes: Callable[[], object] | None = None
         self._on_no: Callable[[], object] | None = None
@@ -41,7 +41,7 @@ class Question(QFrame):
         no: str = "Cancel",
         on_no: Callable[[], object] | None = None,
     ) -> None:
-        """Ask; the focus goes to the answer that changes nothing."""
+        """Ask; the answer that changes nothing is the main one and has the focus."""
         self._words.setText(sentence)
         self.setAccessibleName(sentence)
         self._on_yes, self._on_no = on_yes, on_no
