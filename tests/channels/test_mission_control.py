@@ -289,6 +289,12 @@ def test_a_listener_is_in_nobodys_roster_and_says_nothing() -> None:
         ghost.raise_emergency("", field.now)
 
 
+def test_a_roster_counts_as_people_do() -> None:
+    field = Field("Anna", "Person 10", "Person 2").run(20)
+    names = [node.presence.identity.display_name for node in field.nodes["Anna"].roster]
+    assert names == ["Person 2", "Person 10"]
+
+
 def test_a_roster_has_an_end() -> None:
     field = Field("Anna")
     anna = field.nodes["Anna"]

@@ -273,6 +273,14 @@ def test_keys_are_pressed_on_the_keypad_and_by_typing(
     qtbot.waitUntil(lambda: len(engine.given) == 2)
     assert engine.given == [("calls.send_digits", ("c1", "5")), ("calls.send_digits", ("c1", "#"))]
     assert panel.keypad.shown.text() == "5#"
+    panel.keypad.keys["6"].setFocus()
+    qtbot.keyClick(panel.keypad.keys["6"], Qt.Key.Key_Return)
+    assert panel.keypad.shown.text() == "5#6"
+    qtbot.waitUntil(lambda: engine.last("calls.send_digits") == ("c1", "6"))
+    panel.keypad.close_button.setFocus()
+    qtbot.keyClick(panel.keypad.close_button, Qt.Key.Key_Return)
+    assert not panel.keypad.isVisible()
+    panel.buttons.menu.keypad.trigger()
     qtbot.keyClick(window, Qt.Key.Key_Escape)
     assert not panel.keypad.isVisible()
     panel.setFocus()

@@ -474,6 +474,13 @@ def test_a_question_is_not_there_any_more_for_who_went_elsewhere(
     assert asked.is_asking
     qtbot.mouseClick(part(window.rail, "rail-people"), LEFT)
     assert not asked.is_asking
+    window.rail.chosen.emit("channels")
+    asked.ask.click()
+    window.context.channels.forget_bursts(ALPHA)  # the last of them is gone: there is nothing to ask about
+    assert not asked.is_asking
+    tell(BurstKept(missions.burst(2, "Front desk", 3, 5)))
+    assert asked.ask.isVisible()
+    assert asked.ask.isEnabled()
 
 
 # Talking ----------------------------------------------------------------------------------------------------------
