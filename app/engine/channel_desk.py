@@ -63,11 +63,6 @@ class ChannelDesk:
             for session in self._sessions:
                 session.set_hearing(self._sounds.is_hearing)
 
-    def place(self) -> None:
-        """A channel was put between left and right."""
-        if self._sounds is not None:
-            self._sounds.place()
-
     def sound(self) -> None:
         """A channel has something to play."""
         if self._sounds is not None:

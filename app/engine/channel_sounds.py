@@ -99,10 +99,6 @@ class ChannelSounds:
         """Some channel wants to hear the microphone now."""
         self._capture.start()
 
-    def place(self) -> None:
-        """Some channel was put between left and right."""
-        self._player.widen()
-
     def wake(self) -> None:
         """Some channel has something to play now."""
         self._player.wake()
@@ -270,12 +266,6 @@ class _Player:
             self._worker = Worker("channel-play", self._run)
             self._worker.start()
 
-    def widen(self) -> None:
-        """Have the speaker opened for left and right before somebody is heard there: opening takes up to 1.5 s."""
-        sink = self._sink
-        if isinstance(sink, DeviceSink) and any(sound.pan for sound in self.sounds):
-            sink.widen()
-
     def tone(self, kind: ChannelTone) -> None:
         if self._media.audio_to == "speaker":  # a file is of what was heard on the channels
             self._tones.append(channel_tone(kind))
@@ -307,7 +297,6 @@ class _Player:
         if hasattr(sink, "on_played"):
             sink.on_played = self._processor.played
         self._sink = sink
-        self.widen()
         try:
             sink.start()
             self._is_wide = isinstance(sink, DeviceSink)

@@ -153,9 +153,7 @@ class OpenChannel:
             return
         session.set_volume(kept.volume)
         session.set_muted(kept.muted)
-        if session.pan != kept.pan:
-            session.pan = kept.pan
-            self._host.desk.place()
+        session.pan = kept.pan
         session.set_mode(kept.talk_mode)
         session.set_ducking({CallRule.PAUSE: 0.0, CallRule.DUCK: DUCKED}.get(self._held_back or CallRule.MIX, 1.0))
 

@@ -49,8 +49,6 @@ class DeviceKeeper:
         self._callback = callback
         self._rests = rests
         self._awake = Bell()
-        self._is_wide = False
-        self._is_to_widen = False  # the one that is open, once it rests
         self._stopping = threading.Event()
         self._device: AudioDevice | None = None
         self._changed = threading.Event()  # another device is the right one
@@ -74,18 +72,6 @@ class DeviceKeeper:
         if is_stuck or (opening_since is not None and now - opening_since > OPENING_S):
             return f"The {self.kind} does not answer: {_MEANS[self.kind]}."
         return self._problem
-
-    def widen(self) -> None:
-        """Open the device in stereo from now on, where it has both; from any thread, and once is enough.
-
-        One that is open in mono is opened anew as soon as nothing plays on it: that takes a second or more.
-        """
-        if not self._is_wide:
-            self._is_wide = True
-            device = self._device  # the keeper's thread may be losing it
-            if device is not None and device.channels > 1:
-                self._is_to_widen = True
-                self._awake.ring()
 
     @property
     def running(self) -> bool:
@@ -146,8 +132,6 @@ class DeviceKeeper:
                 while not self._changed.is_set():
                     self._awake.hush()
                     if self._rests():
-                        if self._is_to_widen:
-                            break
                         stream.hold(self._awake)
                     else:
                         stream.move(self._callback)
@@ -175,18 +159,14 @@ class DeviceKeeper:
         if device is None:
             self._problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
             return None
-        self._is_to_widen = False
-        is_wide = self._is_wide
-        try:
-            stream = AudioStream(self.kind, device, is_wide=is_wide)
+        try:  # left and right from the start: opening it anew for them would cut a call for a second
+            stream = AudioStream(self.kind, device, is_wide=self.kind == "speaker")
         except AudioDeviceError as error:
             self._problem = f"{str(error)[:1].upper()}{str(error)[1:]}: {_MEANS[self.kind]}."
             return None
         self._moved_at = time.monotonic()
         self.device_name = device.name
         self._device = device
-        if self._is_wide and not is_wide and device.channels > 1:  # wanted while it was opened
-            self._changed.set()
         self._problem = problem
         logger.info("the %s is %s (%s)", self.kind, device.name, device.host_api)
         return stream

@@ -124,8 +124,6 @@ class Output:
         delay_s = self.delay_s
         for seat in seats:
             seat.playing.played(block, delay_s)
-        if side is not None:
-            self.keeper.widen()
         return side
 
     def _mixed(self, seats: tuple[_Seat, ...]) -> tuple[Block, Block | None]:
@@ -153,14 +151,12 @@ _lock = threading.Lock()
 _outputs: dict[str, Output] = {}
 
 
-def join(device: str, playing: Playing, *, is_wide: bool = False) -> Output:
-    """Play on a device ("" follows the system) as soon as it is open; returns at once. `is_wide`: left and right."""
+def join(device: str, playing: Playing) -> Output:
+    """Play on a device ("" follows the system) as soon as it is open; returns at once."""
     with _lock:
         output = _outputs.get(device)
         if output is None:
             output = _outputs[device] = Output(device)
         output._sit(playing)
-    if is_wide:
-        output.keeper.widen()
     output.keeper.start()
     return output

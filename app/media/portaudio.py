@@ -230,7 +230,7 @@ def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:
 class AudioStream:
     """One open stream, moved in blocks of 20 ms by the thread that calls `move`. Raises AudioDeviceError.
 
-    `is_wide`: a speaker has something to the left or right to play; mono is a little less work.
+    `is_wide`: in stereo where the device has two channels, else in mono where it can.
 
     PortAudio's own callback thread is not used: when a sound server dies, ALSA's spins in C without end, and the only
     way to stop it is to cancel the thread, which takes Python's lock with it when it is cancelled inside a callback.

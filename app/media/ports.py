@@ -134,9 +134,6 @@ class DeviceSink(AudioSink, Protocol):
         So the sound goes on at its pace while a device opens, stands still or is not there.
         """
 
-    def widen(self) -> None:
-        """Be ready for what is to the left or right, so that it need not wait for it; from any thread."""
-
 
 @runtime_checkable
 class DeviceEnd(Protocol):

@@ -49,7 +49,6 @@ class SpeakerSink:
         self._making = threading.Lock()  # a device that is left may still take a frame while the next one begins to
         self._due = 0.0
         self._is_resting = False
-        self._is_wide = False
         self._begins = True  # what is played next does not continue what was played
         self._pulled_at = -_STALLED_AFTER_S  # the monotonic clock may begin at 0
 
@@ -93,15 +92,8 @@ class SpeakerSink:
             if self._output is None and not self._is_closed:
                 self._join()
 
-    def widen(self) -> None:
-        """Have left and right from now on, where the device has both; one in mono is opened anew when nothing plays."""
-        with self._switching:
-            self._is_wide = True
-            if self._output is not None:
-                self._output.keeper.widen()
-
     def _join(self) -> None:
-        self._output = outputs.join(self._device, self, is_wide=self._is_wide)
+        self._output = outputs.join(self._device, self)
         self._underruns_before = self._output.keeper.underruns
 
     def draw_from(self, make: MakeFrame) -> None:

@@ -84,7 +84,6 @@ class Resting:
     def __init__(self) -> None:
         self.written: list[AudioFrame] = []
         self.rests, self.wakes = threading.Semaphore(0), 0
-        self.wide_at: list[int] = []  # how much was written before
         self.is_resting = False
 
     def start(self) -> None: ...
@@ -98,9 +97,6 @@ class Resting:
         assert not self.is_resting
         self.written.append(self._make(0.0)[0])
         return 0.0
-
-    def widen(self) -> None:
-        self.wide_at.append(len(self.written))
 
     def rest(self) -> None:
         self.is_resting = True
@@ -124,26 +120,6 @@ class Bursts(Heard):
 
     def play(self, samples: int) -> AudioFrame | None:
         return self.said.pop(0) if self.said else None
-
-
-def test_the_speaker_is_made_ready_for_left_and_right_as_soon_as_a_channel_is_put_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(channel_sounds, "REST_AFTER_S", 0.01)
-    for pan in (0.0, -1.0):
-        sink, channel = Resting(), Bursts()
-        monkeypatch.setattr(channel_sounds, "open_audio_sink", lambda settings, sink=sink: (sink, None))
-        channel.pan = pan
-        playing = player(channel)
-        playing.start()
-        try:
-            assert sink.rests.acquire(timeout=10)
-            assert sink.wide_at == ([0] if pan else [])  # with the first opening, or not at all
-            channel.pan = 0.5
-            playing.widen()
-            assert sink.wide_at[-1] == len(sink.written)  # in the silence, not with the next burst
-        finally:
-            playing.close()
 
 
 def test_while_nothing_sounds_the_speaker_rests_and_of_the_next_burst_nothing_is_lost(

@@ -33,6 +33,7 @@ class Hanging:
         self.release = threading.Event()
         self.played: dict[int, int] = {0: 0, 1: 0}  # blocks
         self.widths: list[int] = []  # channels of each speaker that was opened
+        self.newest = np.zeros((0, 1), np.int16)  # that was played, shape (samples, channels)
 
     def RawInputStream(self, **asked: Any) -> _Stream:
         return _Stream(self, **asked)
@@ -88,6 +89,7 @@ class _Stream:
     def write(self, samples: np.ndarray | memoryview) -> bool:
         self._library.pause(self._device, self._library.moving)
         self._moved += memoryview(samples).nbytes // 2 // self._channels
+        self._library.newest = np.frombuffer(samples, np.int16).reshape(-1, self._channels)
         self._library.played[self._device] += 1
         return False
 

@@ -203,69 +203,23 @@ def test_a_speaker_that_rests_stays_open_at_little_cost_and_plays_what_comes_nex
     assert np.array_equal(heard[np.flatnonzero(heard)[0] :][96 : 9 * 960], np.concatenate(said)[97 : 9 * 960 + 1])
 
 
-@pytest.mark.parametrize("when", ["before it opens", "while it opens", "while it rests"])
-def test_a_speaker_that_is_to_have_left_and_right_has_them_before_anybody_is_heard_there(
-    hanging: Hanging, monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:
-    (first, *others) = portaudio._known["speaker"]
-    monkeypatch.setitem(portaudio._known, "speaker", (replace(first, channels=2), *others))
-    speaker = SpeakerSink(FIRST)
-    to_say: list[np.ndarray] = []
-    silence, told = np.zeros(960, np.int16), threading.Event()
-
-    def make(now: float) -> tuple[np.ndarray, np.ndarray | None]:
-        if not to_say:
-            return silence, None
-        told.set()
-        return to_say.pop(0), silence + 5
-
-    speaker.draw_from(make)
-    if when == "before it opens":
-        speaker.widen()
-    elif when == "while it opens":
-        hanging.opening = {0}
-    speaker.start()
-    try:
-        if when == "while it opens":
-            assert hanging.has_hung.wait(20)
-            speaker.widen()
-            hanging.release.set()
-        _until(lambda: speaker.description == FIRST)
-        if when == "while it rests":
-            speaker.rest()
-            _until(lambda: hanging.played[0] > 2)
-            speaker.widen()
-        _until(lambda: bool(hanging.widths) and hanging.widths[-1] == 2 and speaker.description == FIRST)
-        opened = len(hanging.widths)
-        to_say += [silence + 9] * 5
-        speaker.wake()
-        assert told.wait(20)
-        _until(lambda: not to_say)
-    finally:
-        speaker.close()
-    assert (hanging.widths[-1], len(hanging.widths)) == (2, opened)  # nobody waited for it while being heard
-    assert opened == (1 if when == "before it opens" else 2)
-
-
-def test_a_call_is_not_cut_for_a_channel_that_is_placed_left_or_right(
+def test_a_channel_that_is_put_left_during_a_call_is_heard_there_at_once(
     hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Opening the speaker anew takes a second: it waits until the call is over."""
+    """The speaker has both sides from its opening on: to open it anew takes a second, and the call would be cut."""
     (first, *others) = portaudio._known["speaker"]
     monkeypatch.setitem(portaudio._known, "speaker", (replace(first, channels=2), *others))
+    middle, is_left = np.full(960, 1_000, np.int16), threading.Event()
     call, channel = SpeakerSink(FIRST), SpeakerSink(FIRST)
-    for sink in (call, channel):
-        sink.draw_from(lambda now: (np.full(960, 5, np.int16), None))
-        sink.start()
+    call.draw_from(lambda now: (middle, None))
+    channel.draw_from(lambda now: (middle, middle if is_left.is_set() else None))
     try:
-        _until(lambda: call.description == FIRST)
-        channel.rest()
-        channel.widen()
-        written = hanging.played[0]
-        _until(lambda: hanging.played[0] > written + 5)
-        assert hanging.widths == [1]
-        call.close()
-        _until(lambda: hanging.widths == [1, 2] and channel.description == FIRST)
+        call.start()
+        channel.start()
+        _until(lambda: hanging.newest.shape == (960, 2) and bool((hanging.newest == 2_000).all()))
+        is_left.set()
+        _until(lambda: bool((hanging.newest == [3_000, 1_000]).all()))
+        assert hanging.widths == [2]
     finally:
         call.close()
         channel.close()
