@@ -78,12 +78,16 @@ class TalkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class SendingInfo:
-    """Our own burst. `limit_s`: how long it may be, None where the channel sets no limit."""
+    """Our own burst. `limit_s`: how long it may be, None where the channel sets no limit.
+
+    `silent`: the microphone is not open, or was unplugged; an emergency goes on without it.
+    """
 
     since_at: float
     limit_s: float | None
     emergency: bool
     level_dbfs: float | None = None
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

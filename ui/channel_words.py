@@ -104,6 +104,9 @@ def _sending(channel: ChannelInfo, now: float | None) -> Face:
     title = "Emergency: you are talking" if sending.emergency else "You are talking"
     if channel.full_duplex and channel.talkers:
         how = f"with {_names(channel.talkers)}"
+    if sending.silent:
+        title = "Emergency: sent without a voice" if sending.emergency else "Sent without a voice"
+        return Face(title, "The microphone hears nothing.", "sending", "warning", warns=True, urgent=sending.emergency)
     level = sending.level_dbfs
     loud = None if level is None else min(1.0, max(0.0, 1.0 + level / _QUIET_DB))
     text = " · ".join(part for part in (how, time_) if part)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from app.channel_events import ChannelFigures, ChannelId, ChannelLink, LastTalker, SendingInfo, TalkMode
+from app.channel_events import ChannelFigures, ChannelId, ChannelLink, LastTalker, TalkMode
 from app.channels.burst_keeping import BurstKeeping
 from app.channels.channel_notices import ChannelNotices
 from app.channels.channel_state import (
@@ -29,6 +29,7 @@ from app.channels.channel_state import (
     channel_link,
     cost_bps,
     make_figures,
+    sending_info,
     talker_info,
     why_mute,
 )
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CUES = {Action.REFUSE: Cue.REFUSED, Action.WARN: Cue.LIMIT, Action.HEARD: Cue.PERMIT}
 STUCK_KEY_S = 300.0  # where the mission sets no limit: a key that jams must not take a channel from everybody else
 
 
@@ -417,10 +419,8 @@ class ChannelSession:
                 speaking.end(burst.number)
                 self._current = None
                 self._on_cue(Cue.END)
-            case Action.REFUSE:
-                self._on_cue(Cue.REFUSED)
-            case Action.WARN:
-                self._on_cue(Cue.LIMIT)
+            case _ if action in _CUES:
+                self._on_cue(_CUES[action])
         if speaking is not None:
             speaking.arm(self._talking.state in (TalkState.ARMED, TalkState.BY_VOICE))
 
@@ -457,9 +457,7 @@ class ChannelSession:
     def snapshot(self) -> Snapshot:
         """Tell how the channel is now."""
         talkers = tuple(talker_info(one) for one in self._talkers.talking)
-        talking, sending = self._talking, None
-        if talking.is_on_air and self._current is not None:
-            sending = SendingInfo(talking.since, talking.limit_s, self._current.is_emergency, self._current.level_dbfs)
+        talking, sending = self._talking, sending_info(self._talking, self._current)
         return Snapshot(
             self._channel_link(),
             talkers,

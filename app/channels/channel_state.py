@@ -22,7 +22,9 @@ from app.channels.grade import grade_channel
 from app.channels.heard_bursts import HeardBurst
 from app.channels.links import LinkKind, LinkState
 from app.channels.mission_parts import TxAudio
+from app.channels.own_bursts import OwnBurst
 from app.channels.talkers import Talker
+from app.channels.talking import Talking
 
 _WIRE_BYTES = ETHERNET_BYTES + IPV4_BYTES + UDP_BYTES  # around each datagram
 _RATE_WINDOW_S = 2.0
@@ -81,6 +83,13 @@ def why_mute(audio: TxAudio) -> str:
 def talker_info(talker: Talker) -> TalkerInfo:
     node_id = (talker.node_id or b"").hex()
     return TalkerInfo(node_id, talker.alias, talker.priority, talker.is_emergency, talker.began_at)
+
+
+def sending_info(talking: Talking, burst: OwnBurst | None) -> SendingInfo | None:
+    """Describe our burst on the air; None where there is none."""
+    if burst is None or not talking.is_on_air:
+        return None
+    return SendingInfo(talking.since, talking.limit_s, burst.is_emergency, burst.level_dbfs, talking.is_silent)
 
 
 def channel_link(state: LinkState, ahead_s: float) -> ChannelLink:

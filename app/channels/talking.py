@@ -5,7 +5,8 @@ mode's: hold to talk, one press to begin and one to end, or a press that arms th
 holding the key in the voice's mode too. A burst is on the air from the key on: while the start tone is heard it carries
 silence, so that the channel is taken and the tone is not sent. While there is no link, a press waits for one: a moment,
 or, for an emergency, as long as the key is down. It waits for a microphone that is still being opened, too, so that
-nobody talks into a closed one; an emergency does not. Pure: times are seconds, handed in.
+nobody talks into a closed one, and a burst whose microphone is lost ends and goes on when that is back; an emergency
+stays on the air. Pure: times are seconds, handed in.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from app.channels.talkers import Rank, Talker
 NOTICE_S = 6.0
 NOBODY = "Not connected: nobody hears you."
 OPENING = "Opening the microphone…"
-DEAF = "The microphone does not answer: nothing was sent."
+DEAF = "The microphone does not answer: nobody hears you."
+GONE = "The microphone is gone: your burst was ended."
 LINK_WAIT_S = 1.0  # who hears nothing for longer takes the key for pressed in vain, and lets it go
 MICROPHONE_WAIT_S = 4.0  # a sound server takes half of that at most
 WARNING_S = 5.0  # before the time limit, where that is twice as long at least
@@ -48,6 +50,7 @@ class Input(Enum):
     TONE_OVER = "the start tone has been heard"
     TIME_OVER = "the burst is as long as it may be, or was waited for in vain"
     INTERRUPTED = "somebody goes first"
+    LOST = "the microphone is gone, and no emergency is on the air"
 
 
 class Action(Enum):
@@ -59,6 +62,7 @@ class Action(Enum):
     END = "end it"
     REFUSE = "say that there is none"
     WARN = "say that it will soon be as long as it may be"
+    HEARD = "say that the microphone hears now, in a burst that was silent"
     TELL = "what is shown has changed"
 
 
@@ -81,15 +85,18 @@ TABLE: dict[tuple[TalkState, Input], Row] = {
     (S.TONE, I.STOP): (S.IDLE, (A.END,)),
     (S.TONE, I.TIME_OVER): (S.IDLE, (A.END,)),
     (S.TONE, I.INTERRUPTED): (S.IDLE, (A.END,)),
+    (S.TONE, I.LOST): (S.WAITING, (A.END, A.REFUSE)),
     (S.SENDING, I.TALK): (S.SENDING, (A.RAISE,)),
     (S.SENDING, I.STOP): (S.IDLE, (A.END,)),
     (S.SENDING, I.TIME_OVER): (S.IDLE, (A.END,)),
     (S.SENDING, I.INTERRUPTED): (S.IDLE, (A.END,)),
+    (S.SENDING, I.LOST): (S.WAITING, (A.END, A.REFUSE)),
     (S.BY_VOICE, I.TALK): (S.SENDING, (A.RAISE,)),
     (S.BY_VOICE, I.STOP): (S.ARMED, (A.END,)),
     (S.BY_VOICE, I.DISARM): (S.IDLE, (A.END,)),
     (S.BY_VOICE, I.TIME_OVER): (S.ARMED, (A.END,)),
     (S.BY_VOICE, I.INTERRUPTED): (S.ARMED, (A.END,)),
+    (S.BY_VOICE, I.LOST): (S.ARMED, (A.END, A.REFUSE)),
 }
 ON_AIR = frozenset({S.TONE, S.SENDING, S.BY_VOICE})
 
@@ -137,6 +144,11 @@ class Talking:
         return self.state is TalkState.WAITING
 
     @property
+    def is_silent(self) -> bool:
+        """Whether a burst is on the air for which there is no microphone: an emergency."""
+        return self.is_on_air and self._is_deaf
+
+    @property
     def has_emergency(self) -> bool:
         """Whether an emergency is on the air, or waits for a link."""
         return self.is_emergency and self._is_down
@@ -178,11 +190,23 @@ class Talking:
             self._follow_voice(now)
 
     def microphone_changed(self, is_open: bool, now: float) -> None:
-        """The microphone hears from now on, or has been closed."""
+        """The microphone hears from now on, or has been closed, or unplugged."""
         self._handle_time(now)
-        self._is_deaf = not is_open
-        if is_open and self.is_waiting and not self._no_link:
+        if self._is_deaf is not is_open:
+            return
+        was_silent, self._is_deaf = self.is_silent, not is_open
+        if self.is_silent and self.is_emergency:
+            self._actions += (Action.REFUSE, Action.TELL)
+        elif self.is_silent:
+            self.since = now
+            self._say(GONE, now)
+            self._put(Input.LOST)
+        elif was_silent:
+            self._actions += (Action.HEARD, Action.TELL)
+        elif is_open and self.is_waiting and not self._no_link:
             self._go_on_waiting(now)
+        elif is_open:
+            self._follow_voice(now)
 
     def _go_on_waiting(self, now: float) -> None:
         """There is something that was waited for: begin, unless something else is missing, or somebody was quicker."""
@@ -299,14 +323,14 @@ class Talking:
             self._put(Input.TONE_OVER)
 
     def _stop(self, now: float) -> None:
-        """End a burst, or the waiting for one, of which nothing need be said any more."""
-        if self.is_waiting:
+        """End a burst, or the waiting for one, of which nothing need be said any more but that one was cut."""
+        if self.is_waiting and self.notice != GONE:
             self._notice_until = now
         self._put(Input.STOP)
         self._handle_time(now)
 
     def _follow_voice(self, now: float) -> None:
-        if self.state is not TalkState.ARMED or not self._is_voice or self._must_fall_silent:
+        if self.state is not TalkState.ARMED or not self._is_voice or self._must_fall_silent or self._is_deaf:
             return
         if self._no_link and not self.blocked:
             self._say(f"{NOBODY} {self._no_link}", now)

@@ -42,7 +42,8 @@ from app.settings import MediaSettings
 log = logging.getLogger(__name__)
 
 READY_S = 30.0  # the microphone stays open for so long after a burst
-DEAF_AFTER_S = 2.0  # without a frame: it was unplugged, or hangs
+DEAF_AFTER_S = 2.0  # without a frame: it hangs
+LOST_AFTER_S = 0.5  # where it was unplugged
 REST_AFTER_S = 0.5  # of nothing to play
 CLOSE_S = 3.0
 _IDLE_S = 0.5
@@ -222,7 +223,7 @@ class _Capture:
             if surplus is not None:  # a device's
                 heard_at = now
                 self._tell_of(source, True)
-            elif is_device and now - heard_at > DEAF_AFTER_S:
+            elif is_device and now - heard_at > (LOST_AFTER_S if source.problem else DEAF_AFTER_S):
                 self._tell_of(source, False)
             for sound in listening:
                 sound.hear(frame)

@@ -11,6 +11,7 @@ from app.channels.packet import BurstFlags
 from app.channels.talkers import Rank, Talker
 from app.channels.talking import (
     DEAF,
+    GONE,
     MICROPHONE_WAIT_S,
     NOTICE_S,
     ON_AIR,
@@ -413,3 +414,71 @@ def test_an_emergency_does_not_wait_for_the_microphone() -> None:
     talking.press(1.0)
     talking.press(1.2, emergency=True)
     assert (channel.acts(), talking.is_emergency) == (BEGINS, True)
+
+
+CUT = [Action.END, Action.REFUSE]
+
+
+@pytest.mark.parametrize("mode", [TalkMode.HOLD, TalkMode.LATCH])
+def test_a_burst_whose_microphone_is_unplugged_ends_at_once_and_goes_on_when_it_is_back(mode: TalkMode) -> None:
+    channel, talking = made(mode)
+    talking.press(1.0)
+    channel.acts()
+    talking.microphone_changed(False, 2.0)
+    assert (channel.acts(), talking.state, talking.notice) == (CUT, TalkState.WAITING, GONE)
+    talking.microphone_changed(True, 3.0)
+    assert (channel.acts(), talking.state, talking.notice, talking.since) == (BEGINS, TalkState.SENDING, "", 3.0)
+
+
+def test_an_unplugged_microphone_is_waited_for_no_longer_than_one_that_is_opened() -> None:
+    channel, talking = made()
+    talking.press(1.0)
+    talking.microphone_changed(False, 2.0)
+    channel.acts()
+    assert talking.next_timeout() == 2.0 + MICROPHONE_WAIT_S
+    talking.handle_timeout(2.0 + MICROPHONE_WAIT_S)
+    assert (channel.acts(), talking.state, talking.notice) == ([Action.REFUSE], TalkState.IDLE, DEAF)
+
+
+def test_who_lets_go_of_the_key_of_a_burst_that_was_cut_still_reads_why() -> None:
+    channel, talking = made()
+    talking.press(1.0)
+    talking.microphone_changed(False, 2.0)
+    talking.release(2.5)
+    assert (channel.acts(), talking.state, talking.notice) == ([*BEGINS, *CUT], TalkState.IDLE, GONE)
+    talking.handle_timeout(2.0 + NOTICE_S)
+    assert talking.notice == ""
+    talking.microphone_changed(True, 9.0)
+    assert channel.acts() == []
+
+
+def test_a_burst_of_the_voice_whose_microphone_is_unplugged_ends_and_the_voice_begins_the_next() -> None:
+    channel, talking = made(TalkMode.VOICE)
+    talking.press(1.0)
+    talking.voice(True, 1.5)
+    channel.acts()
+    talking.microphone_changed(False, 2.0)
+    assert (channel.acts(), talking.state, talking.notice) == (CUT, TalkState.ARMED, GONE)
+    talking.link_changed(NO_LINK, 2.1)
+    talking.link_changed("", 2.2)
+    assert channel.acts() == []  # what was heard of the voice last is of no worth
+    talking.microphone_changed(True, 2.5)
+    assert (channel.acts(), talking.state) == (BEGINS, TalkState.BY_VOICE)
+
+
+def test_an_emergency_stays_on_the_air_without_its_microphone_and_the_talker_is_told() -> None:
+    channel, talking = made()
+    talking.press(1.0, emergency=True)
+    assert (channel.acts(), talking.is_silent) == (BEGINS, False)
+    talking.microphone_changed(False, 2.0)
+    assert (channel.acts(), talking.state, talking.is_silent) == ([Action.REFUSE], TalkState.SENDING, True)
+    talking.microphone_changed(True, 9.0)
+    assert (channel.acts(), talking.state, talking.is_silent) == ([Action.HEARD], TalkState.SENDING, False)
+
+
+def test_an_emergency_that_began_before_its_microphone_is_told_when_it_is_heard() -> None:
+    channel, talking = deaf()
+    talking.press(1.0, emergency=True)
+    assert (channel.acts(), talking.is_silent) == (BEGINS, True)
+    talking.microphone_changed(True, 1.5)
+    assert (channel.acts(), talking.is_silent) == ([Action.HEARD], False)

@@ -154,7 +154,8 @@ def test_while_nothing_sounds_the_speaker_rests_and_of_the_next_burst_nothing_is
 class Microphone:
     """A device that gives frames while `speaks`, and opens when `opens` lets it."""
 
-    description, problem = "a device", None
+    description = "a device"
+    problem: str | None = None
     delay_s = 0.0
 
     def __init__(self, *, is_ready: bool = True) -> None:
@@ -220,6 +221,9 @@ def test_a_microphone_that_gives_nothing_for_two_seconds_does_not_hear_until_it_
     assert passed(2.5) == [False]
     source.speaks = True
     assert passed(0.1) == [True]
+    source.speaks, source.problem = False, "The microphone was lost."
+    assert passed(0.4) == []
+    assert passed(0.6) == [False]  # whoever talks is told at once
 
 
 def test_a_microphone_that_is_left_says_nothing_of_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:

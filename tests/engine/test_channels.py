@@ -42,6 +42,7 @@ from app.events import (
     TextSeen,
 )
 from app.ice.interfaces import LocalAddress
+from app.media import portaudio
 from app.settings import Settings
 from tests.engine.test_engine import WAIT_S, Watch, engine, quiet
 from tests.heard import read_wav, share_at
@@ -384,11 +385,12 @@ async def test_who_presses_the_key_is_heard_and_seen_to_talk(tmp_path: Path) -> 
     assert share_at(sound, 440.0) > 0.3  # however busy the machine is: noise has a hundredth
 
 
-async def test_nothing_is_sent_before_the_microphone_hears(tmp_path: Path, hanging: Hanging) -> None:
-    def at_the_microphone(settings: Settings) -> Settings:
-        plain = {"echo_cancellation": False, "noise_suppression": False, "gain_control": False}
-        return replace(quiet(settings), media=replace(quiet(settings).media, audio_from="mic", **plain))
+def at_the_microphone(settings: Settings) -> Settings:
+    plain = {"echo_cancellation": False, "noise_suppression": False, "gain_control": False}
+    return replace(quiet(settings), media=replace(quiet(settings).media, audio_from="mic", **plain))
 
+
+async def test_nothing_is_sent_before_the_microphone_hears(tmp_path: Path, hanging: Hanging) -> None:
     mission = fresh_mission("Cold", "Alpha")
     hanging.opening = {0}
     async with engine(tmp_path / "ada", adjust=at_the_microphone) as (ada, at_ada):
@@ -414,6 +416,32 @@ async def test_nothing_is_sent_before_the_microphone_hears(tmp_path: Path, hangi
         await at_ada.first(ChannelChanged, lambda event: event.channel.sending is not None)
         assert not any(isinstance(event, ChannelChanged) and event.channel.waiting for event in at_ada.events)
         await ada.channels.release_primary()
+
+
+async def test_a_burst_whose_microphone_is_unplugged_ends_and_goes_on_when_it_is_back(
+    tmp_path: Path, hanging: Hanging
+) -> None:
+    mission = fresh_mission("Loose", "Alpha")
+    async with engine(tmp_path / "ada", adjust=at_the_microphone) as (ada, at_ada):
+        alpha = (await ada.channels.open_mission(missions.pack(mission))).channels[0].id
+        await up(at_ada)
+        await ada.channels.press(alpha)
+        await at_ada.first(ChannelChanged, lambda event: event.channel.sending is not None)
+        at_ada.events.clear()
+        hanging.gone = {"microphone"}
+        lost = await at_ada.first(ChannelChanged, lambda event: event.channel.sending is None)
+        assert (lost.channel.waiting, lost.channel.notice) == (True, "The microphone is gone: your burst was ended.")
+        at_ada.events.clear()
+        hanging.gone = set()
+        portaudio.devices_changed()
+        goes_on = await at_ada.first(ChannelChanged, lambda event: event.channel.sending is not None)
+        assert (goes_on.channel.waiting, goes_on.channel.notice) == (False, "")
+        await ada.channels.press(alpha, emergency=True)
+        hanging.gone = {"microphone"}
+        await at_ada.first(
+            ChannelChanged, lambda event: event.channel.sending is not None and event.channel.sending.silent
+        )
+        await ada.channels.release(alpha)
 
 
 async def test_who_has_a_higher_priority_interrupts_and_is_not_interrupted(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ class Hanging:
     def __init__(self) -> None:
         self.opening: set[int] = set()
         self.moving: set[int] = set()
+        self.gone: set[str] = set()  # kinds whose devices are unplugged: what is open is lost, and none opens
         self.has_hung = threading.Event()
         self.release = threading.Event()
         self.played: dict[int, int] = {0: 0, 1: 0}  # blocks
@@ -36,14 +37,16 @@ class Hanging:
         self.newest = np.zeros((0, 1), np.int16)  # that was played, shape (samples, channels)
 
     def RawInputStream(self, **asked: Any) -> _Stream:
-        return _Stream(self, **asked)
+        return _Stream(self, "microphone", **asked)
 
     def RawOutputStream(self, **asked: Any) -> _Stream:
         self.widths.append(asked["channels"])
-        return _Stream(self, **asked)
+        return _Stream(self, "speaker", **asked)
 
-    def pause(self, device: int, where: set[int]) -> None:
-        """Hang for as long as this device does."""
+    def pause(self, kind: str, device: int, where: set[int]) -> None:
+        """Hang for as long as this device does; PortAudioError where it is unplugged."""
+        if kind in self.gone:
+            raise self.PortAudioError("unplugged")
         if device in where:
             self.has_hung.set()
             assert self.release.wait(60)
@@ -52,9 +55,9 @@ class Hanging:
 class _Stream:
     latency = 0.01
 
-    def __init__(self, library: Hanging, *, device: int, channels: int, **asked: Any) -> None:
-        self._library, self._device, self._channels = library, device, channels
-        library.pause(device, library.opening)
+    def __init__(self, library: Hanging, kind: str, *, device: int, channels: int, **asked: Any) -> None:
+        self._library, self._kind, self._device, self._channels = library, kind, device, channels
+        library.pause(kind, device, library.opening)
 
     def start(self) -> None:
         self._began = time.monotonic()
@@ -79,7 +82,7 @@ class _Stream:
         return _BUFFER - (self._moved - self._passed())
 
     def read(self, count: int) -> tuple[bytes, bool]:
-        self._library.pause(self._device, self._library.moving)
+        self._library.pause(self._kind, self._device, self._library.moving)
         while self.read_available < count:
             time.sleep(0.001)
         at = self._moved + np.arange(count)
@@ -87,7 +90,7 @@ class _Stream:
         return (10_000 * np.sin(2 * np.pi * 500 * (self._device + 1) * at / 48_000)).astype(np.int16).tobytes(), False
 
     def write(self, samples: np.ndarray | memoryview) -> bool:
-        self._library.pause(self._device, self._library.moving)
+        self._library.pause(self._kind, self._device, self._library.moving)
         self._moved += memoryview(samples).nbytes // 2 // self._channels
         self._library.newest = np.frombuffer(samples, np.int16).reshape(-1, self._channels)
         self._library.played[self._device] += 1

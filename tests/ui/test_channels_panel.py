@@ -137,6 +137,11 @@ def test_who_talks_and_for_how_long(panel: ChannelsPanel, window: MainWindow, te
         ({"last": LastTalker("", 1_000.0, True)}, "Hold to talk", "last: you, 2 min ago"),
         ({"talkers": tuple(missions.talker(name, 0) for name in "ABCDE")}, "5 are talking", "A, B and 3 others"),
         ({"talkers": (missions.talker("A", 0, emergency=True),)}, "Emergency: A", "talking for 0:05"),
+        (
+            {"sending": missions.sending(0, emergency=True, silent=True)},
+            "Emergency: sent without a voice",
+            "The microphone hears nothing.",
+        ),
     ],
 )
 def test_what_a_button_says(changes: dict[str, object], title: str, text: str) -> None:
