@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QPointingDevice
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QScrollArea, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.engine.errors import EngineError
@@ -37,6 +38,7 @@ from ui.panels.channel_self import read_place
 from ui.panels.channels import ChannelsPanel
 from ui.theme.manager import Theme
 from ui.theme.tokens import DARK, LIGHT
+from ui.widgets import enter as enter_keys
 from ui.widgets import hold_button
 
 LEFT = Qt.MouseButton.LeftButton
@@ -81,6 +83,13 @@ def repeat(widget: QWidget, key: Qt.Key, flagged: bool) -> None:
     for kind in (QEvent.Type.KeyRelease, QEvent.Type.KeyPress):
         event = QKeyEvent(kind, key, Qt.KeyboardModifier.NoModifier, " ", flagged)
         QApplication.sendEvent(widget, event)
+
+
+def stamped(widget: QWidget, kind: QEvent.Type, key: Qt.Key, stamp: int) -> None:
+    """A key at a time of the X server's, in milliseconds, that is not marked as a repeat."""
+    event = QKeyEvent(kind, key, Qt.KeyboardModifier.NoModifier, "\r")
+    event.setTimestamp(stamp)
+    QApplication.sendEvent(widget, event)
 
 
 # What is shown ----------------------------------------------------------------------------------------------------
@@ -467,6 +476,67 @@ def test_an_enter_that_is_held_opens_a_menu_and_chooses_nothing_of_it(
     assert not shown
     qtbot.keyRelease(mode, enter)
     qtbot.waitUntil(lambda: shown == [menu] and not menu.isVisible())
+    assert given(engine) == []
+
+
+def test_an_enter_that_is_held_chooses_nothing_of_the_menu_that_it_opened_though_x11_marks_no_repeats(
+    panel: ChannelsPanel, engine: Recorder, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=time.monotonic(), monotonic=lambda: clock.now)
+    monkeypatch.setattr(enter_keys, "time", clock)
+    mode, enter, chosen = panel.card(BOATS).mode, Qt.Key.Key_Return, []
+    menu = mode.menu()
+    menu.triggered.connect(chosen.append)
+
+    def held(at: int) -> None:
+        for stamp in range(at, at + 132, 33):
+            stamped(menu, QEvent.Type.KeyPress, enter, stamp)
+            stamped(menu, QEvent.Type.KeyRelease, enter, stamp + 33)
+
+    def opened() -> None:
+        held(633)
+        assert menu.isVisible()
+        stamped(menu, QEvent.Type.KeyPress, Qt.Key.Key_Down, 700)
+        clock.now += 1.0  # the window stood still, and they wait
+        held(765)
+        assert (menu.isVisible(), chosen) == (True, [])
+        menu.setActiveAction(menu.actions()[1])
+        clock.now += 1.0  # let go for good
+        stamped(menu, QEvent.Type.KeyPress, enter, 3_000)
+
+    menu.aboutToShow.connect(lambda: QTimer.singleShot(0, menu, opened))
+    mode.setFocus()
+    stamped(mode, QEvent.Type.KeyPress, enter, 100)
+    stamped(mode, QEvent.Type.KeyRelease, enter, 633)
+    qtbot.waitUntil(lambda: len(chosen) == 1 and not menu.isVisible())
+    stamped(mode, QEvent.Type.KeyRelease, enter, 3_600)
+    for stamp in range(3_600, 3_800, 33):  # held for longer than the menu was there
+        stamped(mode, QEvent.Type.KeyPress, enter, stamp)
+        stamped(mode, QEvent.Type.KeyRelease, enter, stamp + 33)
+    assert not menu.isVisible()
+    qtbot.waitUntil(lambda: given(engine) == [("set_talk_mode", (BOATS, TalkMode.LATCH))])
+    assert len(chosen) == 1
+
+
+def test_an_enter_that_is_held_opens_a_submenu_and_closes_no_mission(
+    panel: ChannelsPanel, engine: Recorder, qtbot: QtBot
+) -> None:
+    enter = Qt.Key.Key_Return
+    panel.head.menu.click()
+    menu = part(panel, "missionMenu")
+    forget = part(menu, "closeMissionMenu")
+    assert isinstance(menu, QMenu)
+    assert isinstance(forget, QMenu)
+    menu.setActiveAction(forget.menuAction())
+    stamped(menu, QEvent.Type.KeyPress, enter, 100)
+    qtbot.waitUntil(forget.isVisible)
+    forget.setActiveAction(forget.actions()[0])
+    for stamp in range(633, 765, 33):
+        stamped(forget, QEvent.Type.KeyRelease, enter, stamp)
+        stamped(forget, QEvent.Type.KeyPress, enter, stamp)
+    assert forget.isVisible()
+    menu.close()
+    QApplication.processEvents()
     assert given(engine) == []
 
 

@@ -12,8 +12,9 @@ from app.events import MissionInfo
 from ui import channel_words
 from ui.context import Context
 from ui.plain_tips import plain_tip
-from ui.widgets.basics import button, icon_button, is_enter, label, restyle
+from ui.widgets.basics import button, icon_button, label, restyle
 from ui.widgets.elided import ElidedLabel
+from ui.widgets.enter import is_enter
 from ui.widgets.hold_button import HoldButton
 
 _MOST_WORDS = 120

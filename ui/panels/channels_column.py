@@ -12,6 +12,7 @@ from ui.context import Context
 from ui.models.channel_rows import MISSION, OPEN, PERSON, ChannelRow, ChannelRowsModel, build_rows
 from ui.models.rows import ROW
 from ui.widgets.channel_rows import ChannelRowDelegate
+from ui.widgets.enter import Menu
 from ui.widgets.list_rows import list_view, walk
 
 _AGAIN_MS = 15_000  # "2 min ago" and "ends in 5 min" go on
@@ -148,14 +149,16 @@ def mission_menu(
 ) -> QMenu:
     """Make the menu of one mission; `export` is called to give it to others, `edit` to
     change it, or with None to make a new one."""
-    menu = QMenu(parent)
+    menu = Menu(parent)
     menu.setObjectName("missionMenu")
     menu.aboutToHide.connect(menu.deleteLater)
     menu.addAction("Give it to others…", lambda: export(mission_id))
     menu.addAction("Edit it…", lambda: edit(mission_id))
     menu.addAction("Make a new mission…", lambda: edit(None))
     menu.addSeparator()
-    forget = menu.addMenu("Close this mission")
+    forget = Menu(menu)
+    forget.setTitle("Close this mission")
+    menu.addMenu(forget)
     forget.setObjectName("closeMissionMenu")
     forget.addAction("Close it and forget its keys here", lambda: close_mission(context, mission_id))
     return menu

@@ -14,6 +14,7 @@ from ui.models.people import DIAL, HEADING, PeopleModel, Row
 from ui.models.rows import ROW
 from ui.widgets.basics import button, tint
 from ui.widgets.empty import EmptyWords
+from ui.widgets.enter import Menu
 from ui.widgets.list_rows import RowDelegate, list_view, walk
 
 
@@ -188,7 +189,7 @@ class PeoplePanel(QWidget):
 
 def contact_menu(context: Context, contact: Contact, panel: PeoplePanel) -> QMenu:
     """Make the menu of one person: everything that can be done with them."""
-    menu = QMenu(panel)
+    menu = Menu(panel)
     menu.setObjectName("contactMenu")
     menu.aboutToHide.connect(menu.deleteLater)
     menu.addAction("Call with picture", lambda: context.place(contact.uri, video=True))

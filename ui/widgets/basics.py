@@ -6,59 +6,19 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from PySide6.QtCore import QObject, QSize, Qt
-from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractButton, QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from ui.theme.icons import icon
 from ui.theme.manager import Theme
+from ui.widgets.enter import EnterPresses
 
 
-class PushButton(QPushButton):
-    """Enter presses it, as Space does, also where it is no dialog's default."""
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not enter_down(self, event):
-            super().keyPressEvent(event)
-
-    def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if not enter_up(self, event):
-            super().keyReleaseEvent(event)
+class PushButton(EnterPresses, QPushButton):
+    """A button with words on it."""
 
 
-class ToolButton(QToolButton):
-    """Enter presses it, as Space does."""
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not enter_down(self, event):
-            super().keyPressEvent(event)
-
-    def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if not enter_up(self, event):
-            super().keyReleaseEvent(event)
-
-
-def enter_down(button_: QAbstractButton, event: QKeyEvent) -> bool:
-    """Take Enter's way down for a button; tell whether it is that key.
-
-    It counts when it comes up again: a key that is held would else answer, by its repeats, what the button opened.
-    """
-    is_key = is_enter(event)
-    if is_key and not event.isAutoRepeat():
-        button_.setDown(True)
-    return is_key
-
-
-def enter_up(button_: QAbstractButton, event: QKeyEvent) -> bool:
-    """Click a button on which Enter went down; tell whether it is that key."""
-    is_key = is_enter(event)
-    if is_key and not event.isAutoRepeat() and button_.isDown():
-        button_.setDown(False)
-        button_.click()
-    return is_key
-
-
-def is_enter(event: QKeyEvent) -> bool:
-    return event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+class ToolButton(EnterPresses, QToolButton):
+    """A button with an icon, or one that opens a menu."""
 
 
 def label(text: str = "", tone: str = "", name: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:

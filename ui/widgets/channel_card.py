@@ -10,7 +10,6 @@ from PySide6.QtGui import QAction, QActionGroup, QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QMenu,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -26,6 +25,7 @@ from ui.widgets.basics import ToolButton, icon_button, label, restyle
 from ui.widgets.channel_sound import ChannelSound
 from ui.widgets.chip_row import ChipRow
 from ui.widgets.elided import ElidedLabel
+from ui.widgets.enter import Menu
 from ui.widgets.talk_button import TalkButton
 
 
@@ -105,8 +105,8 @@ class ChannelCard(QFrame):
         made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         return made
 
-    def _mode_menu(self) -> QMenu:
-        menu = QMenu(self)
+    def _mode_menu(self) -> Menu:
+        menu = Menu(self)
         menu.setObjectName("channelModeMenu")
         group = QActionGroup(menu)
         self._modes: dict[TalkMode, QAction] = {}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QElapsedTimer, QEvent, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QHideEvent, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QHideEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton
 
 from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
-from ui.widgets.basics import enter_down, enter_up
+from ui.widgets.enter import EnterPresses
 
 HOLD_MS = 1200
 _STEP_MS = 30
 _RADIUS = 10
 
 
-class HoldButton(QAbstractButton):
+class HoldButton(EnterPresses, QAbstractButton):
     """`held_long` once it was down for HOLD_MS; `asked` when it came up before that."""
 
     held_long = Signal()
@@ -61,15 +61,6 @@ class HoldButton(QAbstractButton):
         self.update()
         if running and self.isVisible() and self.isActiveWindow():
             self.asked.emit()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter asks, as a short press does."""
-        if not enter_down(self, event):
-            super().keyPressEvent(event)
-
-    def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if not enter_up(self, event):
-            super().keyReleaseEvent(event)
 
     def event(self, event: QEvent) -> bool:
         if event.type() is QEvent.Type.WindowDeactivate:

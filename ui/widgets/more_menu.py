@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.events import CallInfo, CallState
+from ui.widgets.enter import Menu
 
 
-class MoreMenu(QMenu):
+class MoreMenu(Menu):
     """Emits what is wanted; `show_call` sets words and states to what is."""
 
     keypad_wanted = Signal()
