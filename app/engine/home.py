@@ -55,6 +55,7 @@ class EngineHome:
             realm=options.realm,
             tls_cert=str(options.tls_certificate) if options.tls_certificate else None,
             tls_key=str(options.tls_key) if options.tls_key else None,
+            ca_file=self._settings.network.ca_file,
             allow_own_peers=options.allow_loopback_peers,
             digests=("MD5",) if options.md5_only else ("SHA-256", "MD5"),
         )

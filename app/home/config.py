@@ -20,6 +20,7 @@ class HomeConfig:
     `digests`: what challenges offer. Phones must skip what they do not know (RFC 8760), but some old ones, baresip 1.0
     among them, give up at the sight of SHA-256: for those, ("MD5",).
     `tls_cert`, `tls_key`: PEM files; both or none. `tls_port` 0 with a `sip_port` other than 0 means the next one.
+    `ca_file`: a PEM file of authorities to trust, beside the system's, where a call goes on to another server over TLS.
     `turn_tls_port` 0 with a `turn_port` other than 0 means 5349.
     """
 
@@ -35,6 +36,7 @@ class HomeConfig:
     tls_cert: str | None = None
     tls_key: str | None = None
     tls_port: int = 0
+    ca_file: str | None = None
     turn_tls_port: int = 0
     turn_limits: TurnLimits = field(default_factory=TurnLimits)
     sip_limits: SipLimits = field(default_factory=SipLimits)

@@ -54,6 +54,7 @@ class HomeServer:
             on_failed=self._send_failed,
             tls=tls,
             tls_port=config.tls_port or (config.sip_port + 1 if config.sip_port else 0),
+            ca_file=config.ca_file,
         )
         secret = secrets.token_bytes(32)
         self._core = SipCore(

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import cast
 
+from app.authorities import Authorities
 from app.home.errors import HomeError
 from app.home.limits import source_key
 from app.home.sockets import Address, UdpSocket, bind, cannot_listen
@@ -45,7 +46,10 @@ OnFailed = Callable[[int, str], None]
 
 
 class SipSockets:
-    """All SIP sockets of one server. `on_failed` names the transaction whose message could not be sent."""
+    """All SIP sockets of one server. `on_failed` names the transaction whose message could not be sent.
+
+    `ca_file`: authorities (PEM) that other servers' certificates may be of, beside the system's.
+    """
 
     def __init__(
         self,
@@ -56,12 +60,15 @@ class SipSockets:
         on_failed: OnFailed,
         tls: ssl.SSLContext | None = None,
         tls_port: int = 0,
+        ca_file: str | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.port = port
         self.tls_port = tls_port
         self._hosts = hosts
         self._tls = tls
+        self._ca_file = ca_file
+        self._authorities = Authorities(ca_file)
         self._on_message = on_message
         self._on_failed = on_failed
         self._udp: list[UdpSocket] = []
@@ -176,8 +183,7 @@ class SipSockets:
         key = (hop.transport, hop.remote)
         try:
             async with asyncio.timeout(_KNOCK_S if hop.transport == "tcp" else _CONNECT_S):
-                # Reading the authorities takes tens of milliseconds, in which nobody else would be served.
-                context = await asyncio.to_thread(ssl.create_default_context) if hop.transport == "tls" else None
+                context = await self._trusted() if hop.transport == "tls" else None
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self, hop.transport, outgoing=True),
                     hop.remote.host,
@@ -196,6 +202,13 @@ class SipSockets:
                 connection.send(data)
         finally:
             self._waiting.pop(key, None)
+
+    async def _trusted(self) -> ssl.SSLContext:
+        try:
+            return await self._authorities.context()
+        except OSError as error:  # ssl.SSLError too
+            log.warning("The CA file %s cannot be used: %s", self._ca_file, error)
+            raise
 
     def _note_silence(self, remote: HostPort) -> None:
         self._silent.pop(remote, None)

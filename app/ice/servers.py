@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from app.authorities import client_context
+from app.authorities import Authorities
 from app.ice.awaited import AskedServer
 from app.ice.bases import Base, Retry
 from app.ice.certificates import distrust
@@ -87,8 +87,7 @@ class Servers:
         self._take = take
         self._arrived = arrived
         self._changed = changed
-        self._context: ssl.SSLContext | OSError | None = None
-        self._reading = asyncio.Lock()
+        self._authorities = Authorities(config.ca_file)
         core.gatherer.health = HEALTH
 
     def begin(self) -> None:
@@ -195,7 +194,7 @@ class Servers:
         """Connect one flow; gives the number of its base and the far end. None, and a sentence, when that fails."""
         gatherer = self._core.gatherer
         try:
-            tls = (await self._tls_context(), domain) if turn.transport == "tls" else None
+            tls = (await self._authorities.context(), domain) if turn.transport == "tls" else None
         except OSError as error:  # ssl.SSLError too
             why = error.strerror or error
             problem = f"The file of authorities {self._config.ca_file} cannot be used: {why}."
@@ -264,15 +263,6 @@ class Servers:
         link = _Link(base, await TurnConnection.open(place, base.address[0], tls, arrived, lost))
         return link
 
-    async def _tls_context(self) -> ssl.SSLContext:
-        """Read the authorities, once and in a thread: there are hundreds."""
-        async with self._reading:
-            if self._context is None:
-                self._context = await asyncio.to_thread(_read_authorities, self._config.ca_file)
-        if isinstance(self._context, OSError):
-            raise self._context
-        return self._context
-
     # Names -----------------------------------------------------------------------------------------------
 
     async def _places(self, name: HostPort, asked: AskedServer) -> list[Address]:
@@ -309,13 +299,6 @@ class Servers:
         if not places and failure is not None:
             raise failure
         return places
-
-
-def _read_authorities(ca_file: str | None) -> ssl.SSLContext | OSError:
-    try:
-        return client_context(ca_file)
-    except OSError as error:  # ssl.SSLError too
-        return error
 
 
 async def first_to_succeed(attempts: Sequence[Coroutine[None, None, _Link]], step_s: float) -> _Link:

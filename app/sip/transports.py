@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from app.authorities import client_context
+from app.authorities import Authorities
 from app.owned_tasks import OwnedTasks
 from app.settings import HostPort
 from app.sip.config import SipConfig
@@ -87,7 +87,7 @@ class Transports:
         self._numbers = count(1)
         self._routes: dict[str, tuple[float, str]] = {}
         self._sent_to: dict[HostPort, dict[int, None]] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._authorities = Authorities(config.ca_file)
         self._closed = False
 
     # Life ---------------------------------------------------------------
@@ -245,7 +245,7 @@ class Transports:
         number = next(self._numbers)
         problem = ""
         try:
-            tls = self._tls_context() if hop.transport == "tls" else None
+            tls = await self._tls_context() if hop.transport == "tls" else None
             async with asyncio.timeout(CONNECT_S):
                 _, connection = await loop.create_connection(
                     lambda: StreamConnection(self, number, hop.transport, inbound=False),
@@ -275,13 +275,11 @@ class Transports:
             for _, transaction in opening.queue:
                 self.receiver.on_send_failed(transaction, problem)
 
-    def _tls_context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            try:
-                self._tls = client_context(self._config.ca_file)
-            except OSError as error:  # ssl.SSLError too
-                raise OSError(0, f"the CA file {self._config.ca_file} cannot be used ({error})") from None
-        return self._tls
+    async def _tls_context(self) -> ssl.SSLContext:
+        try:
+            return await self._authorities.context()
+        except OSError as error:  # ssl.SSLError too
+            raise OSError(0, f"the CA file {self._config.ca_file} cannot be used ({error})") from None
 
     def _later_failed(self, transaction: int | None, problem: str) -> None:
         """Not at once: the caller is in the middle of something."""

@@ -227,6 +227,34 @@ async def test_a_call_over_tls_reads_the_authorities_beside_the_loop(monkeypatch
     assert threading.main_thread() not in read_in
 
 
+async def test_an_authority_of_the_ca_file_is_trusted(tmp_path: Path) -> None:
+    """As everywhere else: a company's own server of another domain can be called."""
+    cert, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    failed: asyncio.Queue[int] = asyncio.Queue()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.put_nowait(await reader.read(1))
+        writer.close()
+
+    other = await asyncio.start_server(serve, LOOPBACK, 0, ssl=context)
+    place = HostPort(LOOPBACK, other.sockets[0].getsockname()[1])
+    for ca_file in (str(cert), None):
+        sockets = SipSockets(
+            (LOOPBACK,), 0, on_message=lambda *_: None, on_failed=lambda at, _: failed.put_nowait(at), ca_file=ca_file
+        )
+        await sockets.start()
+        sockets.send(b"x", Hop("tls", place, server_name="localhost"), 7)
+        if ca_file is not None:
+            assert await asyncio.wait_for(heard.get(), 3) == b"x"
+        else:
+            assert await asyncio.wait_for(failed.get(), 3) == 7
+        await sockets.close()
+    other.close()
+
+
 async def test_tls_where_there_is_a_certificate(tmp_path: Path) -> None:
     cert, key = make_certificate(tmp_path)
     server = HomeServer(config(tls_cert=str(cert), tls_key=str(key)))
