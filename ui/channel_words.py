@@ -38,6 +38,14 @@ class Face:
     warns: bool = False  # the second line says what went wrong
     urgent: bool = False  # an emergency
     level: float | None = None  # how loud one's own voice is, 0 to 1
+    brief: str = ""  # the title where there is one line only
+
+    @property
+    def line(self) -> tuple[str, str, str]:
+        """Give the sign, what must be read, and what may follow, where there is one line only."""
+        if self.warns and self.state != "sending":
+            return self.icon, self.text, ""
+        return "warning" if self.urgent else self.icon, self.brief or self.title, self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +104,12 @@ def _sending(channel: ChannelInfo, now: float | None) -> Face:
     time_ = running(None if now is None else now - sending.since_at)
     if sending.limit_s is not None:
         time_ += f" of {running(sending.limit_s)}"
+    title, brief = ("Emergency: you are talking" if sending.emergency else "You are talking"), "You are talking"
     how = {
         TalkMode.HOLD: "release to listen",
         TalkMode.LATCH: "press to end",
         TalkMode.VOICE: "pause to end",
     }[channel.talk_mode]
-    title = "Emergency: you are talking" if sending.emergency else "You are talking"
     if channel.full_duplex and channel.talkers:
         how = f"with {_names(channel.talkers)}"
     if sending.silent:
@@ -110,13 +118,13 @@ def _sending(channel: ChannelInfo, now: float | None) -> Face:
     level = sending.level_dbfs
     loud = None if level is None else min(1.0, max(0.0, 1.0 + level / _QUIET_DB))
     text = " · ".join(part for part in (how, time_) if part)
-    return Face(title, text, "sending", "mic", urgent=sending.emergency, level=loud)
+    return Face(title, text, "sending", "mic", urgent=sending.emergency, level=loud, brief=brief)
 
 
 def _receiving(channel: ChannelInfo, now: float | None) -> Face:
     first = max(channel.talkers, key=lambda talker: (talker.emergency, talker.priority, -talker.since_at))
     urgent, several = first.emergency, len(channel.talkers) > 1
-    title = f"{len(channel.talkers)} are talking" if several and not urgent else talker_name(first)
+    brief = title = f"{len(channel.talkers)} are talking" if several and not urgent else talker_name(first)
     if urgent:
         title = f"Emergency: {title}"
     if channel.notice:
@@ -129,7 +137,7 @@ def _receiving(channel: ChannelInfo, now: float | None) -> Face:
         said = f"{said} · you have muted this"
     elif channel.full_duplex and not channel.why_mute:
         said = f"{said} · you can talk too"
-    return Face(title, said, "receiving", "volume", urgent=urgent)
+    return Face(title, said, "receiving", "volume", urgent=urgent, brief=brief)
 
 
 def _names(talkers: tuple[TalkerInfo, ...]) -> str:

@@ -107,7 +107,6 @@ def others(stage: Stage) -> None:
         scenes.boats(why_mute=silent, muted=True),
         scenes.shore(joined=False),
         more("d", "Pilots", full_duplex=True, talkers=two),
-        scenes.channel(ChannelId(scenes.HARBOUR, "e"), "Tower with a long name that is cut", held_back=CallRule.PAUSE),
         more("f", "Voice", talk_mode=TalkMode.VOICE, armed=True),
         more("g", "Ducked", held_back=CallRule.DUCK, pan=-0.6, volume=0.4),
         name="channels-others",
@@ -115,6 +114,35 @@ def others(stage: Stage) -> None:
     panel = stage.window.channels.panel
     panel.card(ChannelId(scenes.HARBOUR, "g")).tune.click()
     stage.shoot("channels-tuned")
+
+
+def many(stage: Stage) -> None:
+    """More channels than fit as cards: eight, and twenty."""
+    _come(stage)
+    at = _now(stage)
+    names = ("Gate", "Medics", "Pilots", "Stage crew and backline", "Parking", "Security", "Kitchen", "Shuttle")
+    limited = scenes.link_limited(at + 10)
+    down = replace(limited, up=False, failover_at=None, words="Nothing carries this channel: no network.")
+    others = [more(f"m{number:02}", f"{names[number % 8]} {number // 8 + 1}") for number in range(17)]
+    changes: dict[int, dict[str, object]] = {
+        1: {"talkers": (scenes.talker("Boat two", at - 70),)},
+        2: {"encrypted": False, "muted": True},
+        4: {"talkers": (scenes.talker("Front desk", at - 2, emergency=True),)},
+        5: {"notice": "Somebody more urgent talks: wait until the channel is free."},
+        7: {"joined": False},
+        8: {"link": limited},
+        9: {"link": down},
+        10: {"why_mute": "Its codec can be heard here, but not sent."},
+        12: {"full_duplex": True, "talk_mode": TalkMode.LATCH},
+        13: {"held_back": CallRule.PAUSE},
+        14: {"talk_mode": TalkMode.VOICE, "armed": True},
+    }
+    others = [replace(one, **changes.get(number, {})) for number, one in enumerate(others)]  # type: ignore[arg-type]
+    three = (scenes.alpha(), scenes.boats(sending=scenes.sending(at - 3.4)), scenes.shore())
+    show(stage, *three, *others[:5], name="channels-eight")
+    show(stage, *three, *others, name="channels-twenty")
+    stage.window.channels.panel.card(others[2].id).tune.click()
+    stage.shoot("channels-twenty-tuned")
 
 
 def below(stage: Stage) -> None:
@@ -143,7 +171,7 @@ def emergency(stage: Stage) -> None:
 
 
 SCENES: dict[str, Callable[[Stage], None]] = {
-    scene.__name__: scene for scene in (none, idle, receiving, sending, limited, others, below, emergency)
+    scene.__name__: scene for scene in (none, idle, receiving, sending, limited, others, many, below, emergency)
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
+from PySide6.QtCore import QEvent, QPoint, QRect, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QPointingDevice
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QMenu, QScrollArea, QWidget
@@ -20,6 +20,8 @@ from app.events import (
     CallRule,
     CallState,
     ChannelChanged,
+    ChannelId,
+    ChannelInfo,
     HistoryChanged,
     LastTalker,
     MissionsChanged,
@@ -158,6 +160,23 @@ def test_what_a_button_says(changes: dict[str, object], title: str, text: str) -
     assert (face.title, face.text) == (title, text)
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, ("", "Hold to talk", "nobody has talked yet")),
+        ({"notice": "Somebody more urgent talks."}, ("warning", "Somebody more urgent talks.", "")),
+        ({"talkers": (missions.talker("A", 0, emergency=True),)}, ("warning", "A", "talking for 0:05")),
+        ({"talkers": (missions.talker("A", 0),)}, ("volume", "A", "talking for 0:05")),
+        (
+            {"sending": missions.sending(0, emergency=True)},
+            ("warning", "You are talking", "release to listen · 0:05 of 1:00"),
+        ),
+    ],
+)
+def test_what_a_button_of_one_line_says_first(changes: dict[str, object], line: tuple[str, str, str]) -> None:
+    assert channel_words.face(missions.boats(**changes), 5.0, 1_120.0).line == line
+
+
 def test_the_clock_is_looked_at_often_only_while_seconds_are_shown(panel: ChannelsPanel, tell: Tell) -> None:
     """An idle panel must not cost a laptop its battery."""
     quiet = missions.alpha(talkers=(), sending=None)
@@ -290,6 +309,110 @@ def test_a_card_stays_as_high_as_it_is_whatever_it_has_to_say(
             tell(ChannelChanged(missions.boats(**changes)))
             heights.add((card.height(), panel.grid.height()))
         assert len(heights) == 1, width
+
+
+def many(count: int, **changes: object) -> tuple[ChannelInfo, ...]:
+    """So many channels: Alpha, Boats and Shore, and others behind them."""
+    others = (
+        missions.channel(ChannelId(missions.HARBOUR, f"m{number:02}"), f"Post {number}", **changes)
+        for number in range(count - 3)
+    )
+    return missions.alpha(), missions.boats(), missions.shore(), *others
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (480, 900)])
+def test_more_channels_than_fit_are_a_line_each_and_nothing_is_cut_or_moves(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, qtbot: QtBot, size: tuple[int, int]
+) -> None:
+    window.resize(*size)
+    large = panel.card(BOATS).height()
+    channels = many(20)
+    tell(MissionsChanged((missions.harbour(*channels), missions.stadium())))
+    cards = [panel.card(channel.id) for channel in channels]
+    qtbot.waitUntil(lambda: max(card.height() for card in cards) < large / 3)
+    if size[0] > 1000:
+        qtbot.waitUntil(lambda: panel.grid.height() < panel.height() - panel.head.height())
+    area = part(panel, "channelsInside")
+    qtbot.waitUntil(lambda: area.width() <= panel.width())
+
+    def places() -> list[QRect]:
+        QApplication.processEvents()
+        return [each.geometry() for card in cards for each in (card, card.talk, card.name, card.tune)]
+
+    before = places()
+    for card in cards:
+        assert card.mapTo(area, QPoint(card.width(), 0)).x() <= area.width()
+        assert card.rect().contains(card.talk.geometry().united(card.tune.geometry()))
+        assert card.talk.width() >= 110
+    limited = missions.link_limited(None)
+    for changes in (
+        {"talkers": (missions.talker("Somebody with a very long name indeed", 0, emergency=True),)},
+        {"sending": missions.sending(0)},
+        {"notice": "Somebody more urgent talks: wait until the channel is free.", "link": limited},
+        {"encrypted": False, "muted": True, "here": 99},
+    ):
+        tell(ChannelChanged(missions.boats(**changes)))
+        assert places() == before
+    tell(MissionsChanged((missions.harbour(), missions.stadium())))
+    qtbot.waitUntil(lambda: panel.card(BOATS).height() == large)  # few are large again
+    assert panel.card(BOATS).chips.isVisible()
+    assert panel.card(BOATS).mode.isVisible()
+
+
+def test_a_line_is_talked_on_and_set_as_a_card_is(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    window.resize(1280, 800)
+    channels = many(20)
+    tell(MissionsChanged((missions.harbour(*channels), missions.stadium())))
+    engine.given.clear()
+    card = panel.card(channels[-1].id)
+    qtbot.waitUntil(lambda: card.height() < 60 and card.isVisible())
+    key = channels[-1].id
+    qtbot.mousePress(card.talk, LEFT)
+    qtbot.mouseRelease(card.talk, LEFT)
+    qtbot.waitUntil(lambda: given(engine) == [("press", (key, False)), ("release", (key,))])
+    engine.given.clear()
+    card.tune.setFocus()
+    qtbot.keyClick(card.tune, Qt.Key.Key_Return)
+    assert card.sound.isVisible()
+    assert card.chips.isVisible()  # its facts stand with what is set seldom
+    for control in (card.primary, card.recent, card.mode):
+        assert control.isVisible()
+        assert card.sound.rect().contains(control.mapTo(card.sound, control.rect().center()))
+    card.volume_wanted.emit(0.5)
+    card.primary.click()
+    wanted = [("set_volume", (key, 0.5)), ("set_primary", (key,))]
+    qtbot.waitUntil(lambda: given(engine) == wanted)
+    qtbot.keyClick(card.sound.volume, Qt.Key.Key_Escape)
+    assert not card.sound.isVisible()
+    assert card.tune.hasFocus()
+    qtbot.mouseClick(card, LEFT, pos=QPoint(4, card.height() // 2))
+    qtbot.waitUntil(lambda: card.property("chosen") == "yes")
+
+
+def test_the_window_that_is_made_larger_or_smaller_changes_the_form_and_ends_no_burst(
+    panel: ChannelsPanel, window: MainWindow, tell: Tell, engine: Recorder, qtbot: QtBot
+) -> None:
+    tell(MissionsChanged((missions.harbour(*many(8)), missions.stadium())))
+    window.resize(1600, 1300)
+    card = panel.card(BOATS)
+    qtbot.waitUntil(lambda: card.height() > 150)
+    engine.given.clear()
+    qtbot.mousePress(card.talk, LEFT)
+    window.resize(1000, 600)
+    qtbot.waitUntil(lambda: card.height() < 60)
+    assert card.talk.held
+    qtbot.mouseRelease(card.talk, LEFT)
+    qtbot.waitUntil(lambda: given(engine) == [("press", (BOATS, False)), ("release", (BOATS,))])
+    window.resize(1600, 1300)
+    qtbot.waitUntil(lambda: card.height() > 150)
+    seen = []
+    card.talk.setFocus()
+    for _ in card.controls:
+        seen.append(focused(window).objectName())
+        qtbot.keyClick(focused(window), Qt.Key.Key_Tab)
+    assert seen == [control.objectName() for control in card.controls]
 
 
 @pytest.mark.parametrize("width", [1320, 480])

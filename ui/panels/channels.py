@@ -27,11 +27,13 @@ from ui.panels.channel_self import ChannelSelf
 from ui.panels.channel_texts import ChannelTexts
 from ui.panels.channels_column import mission_menu
 from ui.widgets.basics import button, label, tab_through
-from ui.widgets.card_grid import CardGrid
+from ui.widgets.card_grid import CardGrid, columns_in
 from ui.widgets.channel_card import ChannelCard
 from ui.words import apart
 
 _TICK_MS, _QUIET_TICK_MS = 250, 5_000  # while times of seconds are shown, and of minutes only
+_CARD_ROW = 270  # pixels that a row of cards takes, about
+_FEW = 6  # so many stay large also where one has to scroll
 _BESIDE_FROM = 860  # pixels; from here on bursts and messages stand side by side
 
 WHAT_IT_IS = (
@@ -57,6 +59,7 @@ class ChannelsPanel(QStackedWidget):
         self._cards: dict[ChannelId, ChannelCard] = {}
         self._chosen: ChannelId | None = None
         self._pressed: dict[ChannelId, int] = {}
+        self._is_compact = False
         self.addWidget(self._no_mission())
         self.addWidget(self._mission_page())
         for control in (*self.findChildren(QAbstractButton), *self.findChildren(QComboBox)):
@@ -174,11 +177,24 @@ class ChannelsPanel(QStackedWidget):
             self._show_card(channel, number)
         if list(self._cards) != before:
             self.grid.set_cards(list(self._cards.values()))
-            controls = (control for card in self._cards.values() for control in card.controls)
-            tab_through(self.head.last_control, *controls)
+            self._fit_cards(again=True)
         else:
             self.grid.arrange()
         self._pace_ticks()
+
+    def _fit_cards(self, *, again: bool = False) -> None:
+        """Give each channel one line where there are more than fit as large cards; what happens there moves nothing."""
+        count = len(self._cards)
+        rows = -(-count // columns_in(self.grid.width(), max(1, count)))
+        compact = count > _FEW and rows * _CARD_ROW > self.height() - self.head.height()
+        if compact is self._is_compact and not again:
+            return
+        self._is_compact = compact
+        for card in self._cards.values():
+            card.set_compact(compact)
+        self.grid.set_compact(compact)
+        controls = (control for card in self._cards.values() for control in card.controls)
+        tab_through(self.head.last_control, *controls)
 
     def _card(self, channel: ChannelInfo) -> ChannelCard:
         card = ChannelCard(self._context.theme, channel, self._inside)
@@ -330,3 +346,5 @@ class ChannelsPanel(QStackedWidget):
         layout = self._inside.layout()
         if layout is not None:
             layout.setContentsMargins(*margins)
+            layout.activate()
+        self._fit_cards()

@@ -166,6 +166,10 @@ QFrame[look="channelCard"] {{ background: {t.background}; border: 2px solid {t.l
 QFrame[look="channelCard"][mark="receiving"] {{ border-color: {t.good}; }}
 QFrame[look="channelCard"][mark="sending"], QFrame[look="channelCard"][mark="urgent"] {{ border-color: {t.bad}; }}
 QFrame[look="channelCard"][mark="limited"] {{ border-color: {t.warn_line}; }}
+QFrame[look="channelCard"][compact="yes"] {{ border-radius: {RADIUS}px; }}
+QLabel[tone="heading"][compact="yes"] {{ font-size: 14px; }}
+QFrame[look="channelCard"][compact="yes"][chosen="yes"] {{ background: {t.accent_soft}; }}
+QToolButton[compact="yes"] {{ padding: 2px; }}
 QToolButton[look="mode"] {{ color: {t.muted}; font-size: 12px; padding: 4px 6px; }}
 QToolButton[look="mode"]::menu-indicator {{ image: none; width: 0; }}
 QPlainTextEdit#textsView {{ background: {t.card}; border-color: {t.card}; font-size: 13px; }}

@@ -9,15 +9,17 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 _LEAST, _MOST, GAP = 264, 520, 16
+_LEAST_LINE, _MOST_LINE, _LINE_GAP = 400, 960, 8  # of cards that are one line of text high
 
 
 class CardGrid(QWidget):
-    """All cards of a line are as high as its highest."""
+    """All cards of a row are as high as its highest."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setObjectName(name)
         self._cards: list[QWidget] = []
+        self._is_compact = False
 
     def set_cards(self, cards: Sequence[QWidget]) -> None:
         """Take the cards in their order; one that is no longer among them is deleted."""
@@ -41,20 +43,28 @@ class CardGrid(QWidget):
             self.arrange()
         return super().event(event)
 
-    def columns(self, width: int) -> int:
-        return max(1, min(len(self._cards), (width + GAP) // (_LEAST + GAP)))
+    def set_compact(self, on: bool) -> None:
+        """Say whether the cards are of one line each."""
+        self._is_compact = on
+        self.arrange()
 
     def arrange(self) -> None:
-        columns = self.columns(self.width())
-        wide = min(_MOST, (self.width() - (columns - 1) * GAP) // columns)
+        least, most, gap = (_LEAST_LINE, _MOST_LINE, _LINE_GAP) if self._is_compact else (_LEAST, _MOST, GAP)
+        columns = columns_in(self.width(), len(self._cards), least, gap)
+        wide = min(most, (self.width() - (columns - 1) * gap) // columns)
         top = 0
         for first in range(0, len(self._cards), columns):
             line = self._cards[first : first + columns]
             high = max(_height(card, wide) for card in line)
             for number, card in enumerate(line):
-                card.setGeometry(QRect(number * (wide + GAP), top, wide, high))
-            top += high + GAP
-        self.setFixedHeight(max(0, top - GAP))
+                card.setGeometry(QRect(number * (wide + gap), top, wide, high))
+            top += high + gap
+        self.setFixedHeight(max(0, top - gap))
+
+
+def columns_in(width: int, cards: int, least: int = _LEAST, gap: int = GAP) -> int:
+    """Say how many columns of at least that width there are for so many cards."""
+    return max(1, min(cards, (width + gap) // (least + gap)))
 
 
 def _height(card: QWidget, width: int) -> int:

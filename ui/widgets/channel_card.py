@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QMouseEvent
+from PySide6.QtGui import QAction, QActionGroup, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QFrame,
     QHBoxLayout,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -19,7 +19,7 @@ from app.events import ChannelInfo, TalkMode
 from ui import channel_words
 from ui.channel_words import MODE_SHORT, MODES
 from ui.plain_tips import plain_tip
-from ui.theme.icons import icon
+from ui.theme.icons import icon, pixmap
 from ui.theme.manager import Theme
 from ui.widgets.basics import ToolButton, icon_button, label, restyle
 from ui.widgets.channel_sound import ChannelSound
@@ -27,6 +27,11 @@ from ui.widgets.chip_row import ChipRow
 from ui.widgets.elided import ElidedLabel
 from ui.widgets.enter import Menu
 from ui.widgets.talk_button import TalkButton
+
+_NAME_SHARE, _MOST_NAME = 0.24, 190  # of a line, and in pixels
+_HINT_FROM = 400  # pixels: a narrower line has no room for the key
+_SIGN = 16
+_UNBOUNDED = 16_777_215  # pixels, Qt's
 
 
 class ChannelCard(QFrame):
@@ -51,37 +56,40 @@ class ChannelCard(QFrame):
         self.info = info
         self._key = ""
         self._pressing = False
-        box = QVBoxLayout(self)
-        box.setContentsMargins(14, 10, 14, 10)
-        box.setSpacing(8)
-        top = QHBoxLayout()
+        self._is_compact = False
+        self._box = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
+        self._head = QHBoxLayout()
         self.name = ElidedLabel("heading", "channelName")
         self.hint = label("", "small", "channelKey")
-        top.addWidget(self.name, 1)
-        top.addWidget(self.hint)
-        box.addLayout(top)
+        self.sign = label("", "", "channelSign")
+        self.sign.setFixedWidth(_SIGN)
+        self._head.addWidget(self.name, 1)
+        self._head.addWidget(self.sign)
+        self._head.addWidget(self.hint)
+        self._box.addLayout(self._head)
         self.talk = TalkButton(theme, info.name)
         self.talk.went_down.connect(self._went_down)
         self.talk.came_up.connect(self._came_up)
-        box.addWidget(self.talk)
+        self._box.addWidget(self.talk)
         self.chips = ChipRow(theme, "channelChips")
-        box.addWidget(self.chips)
-        box.addStretch(1)
-        box.addWidget(self._tools())
+        self._tools, self._more = QHBoxLayout(), QWidget()
+        self._box.addLayout(self._tools)
+        self._fill_tools()
         self.sound = ChannelSound(info, self.tune)
         self.sound.volume_wanted.connect(self.volume_wanted)
         self.sound.pan_wanted.connect(self.pan_wanted)
         self.sound.leave_wanted.connect(lambda: self.join_wanted.emit(False))
         self.sound.float_below(self, over)
+        self._lay_out()
         theme.changed.connect(self._tint)
 
     # What it is built of ------------------------------------------------------------------------------------------
 
-    def _tools(self) -> QWidget:
-        tools = QWidget()
-        row = QHBoxLayout(tools)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
+    def _fill_tools(self) -> None:
+        more = QHBoxLayout(self._more)
+        more.setContentsMargins(0, 0, 0, 0)
+        for row in (self._tools, more):
+            row.setSpacing(2)
         self.mute = self._tool("channelMute", "volume", self._mute_clicked)
         self.tune = self._tool("channelTune", "sliders")
         self.primary = self._tool("channelPrimary", "star", self._primary_clicked)
@@ -94,11 +102,51 @@ class ChannelCard(QFrame):
         self.mode.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         self.mode.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.mode.setMenu(self._mode_menu())
-        for part in (self.mute, self.tune, self.primary, self.recent):
-            row.addWidget(part)
-        row.addStretch(1)
-        row.addWidget(self.mode)
-        return tools
+        self._tools.addWidget(self.mute)
+        self._tools.addWidget(self.tune)
+        more.addWidget(self.primary)
+        more.addWidget(self.recent)
+        more.addStretch(1)
+        more.addWidget(self.mode)
+
+    def set_compact(self, on: bool) -> None:
+        """Be one line: its facts and what is set seldom stand with the volume then."""
+        if on is not self._is_compact:
+            self._is_compact = on
+            self.sound.put_away()
+            self._lay_out()
+            self.show_hint()
+
+    def _lay_out(self) -> None:
+        compact = self._is_compact
+        self.talk.set_compact(compact)
+        self._box.setDirection(QBoxLayout.Direction.LeftToRight if compact else QBoxLayout.Direction.TopToBottom)
+        self._box.setContentsMargins(*((12, 4, 6, 4) if compact else (14, 10, 14, 10)))
+        if compact:
+            self.sound.take_in((self.chips, self._more), (self.primary, self.recent, self.mode))
+        else:
+            self.sound.take_in((), ())
+            self._box.insertWidget(2, self.chips, 1)
+            self._tools.addWidget(self._more, 1)
+        self._box.setStretchFactor(self.talk, 1 if compact else 0)
+        self._box.setSpacing(8)
+        for part in (self.chips, self._more):
+            part.show()
+        for styled in (self, self.name, self.mute, self.tune):
+            restyle(styled, compact="yes" if compact else "no")
+        self._fit_name()
+
+    def _fit_name(self) -> None:
+        """All names take the same part of their lines."""
+        room = max(64, min(_MOST_NAME, round(self.width() * _NAME_SHARE)))
+        self.name.setMinimumWidth(room if self._is_compact else 0)
+        self.name.setMaximumWidth(room if self._is_compact else _UNBOUNDED)
+        self.hint.setMinimumWidth(self.hint.fontMetrics().horizontalAdvance("Space") if self._is_compact else 0)
+        self.hint.setVisible(not self._is_compact or self.width() >= _HINT_FROM)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_name()
 
     def _tool(self, name: str, icon_name: str, clicked: Callable[[], object] | None = None) -> QToolButton:
         made = icon_button(self._theme, icon_name, name, name, clicked, size=18)
@@ -132,7 +180,7 @@ class ChannelCard(QFrame):
         self.info, self._key = info, key
         self.name.setText(info.name)
         self.name.setToolTip(plain_tip(info.description or info.name))
-        self.hint.setText(" · ".join(part for part in ("primary" if info.primary else "", key) if part))
+        self.show_hint()
         self.tick(now, wall)
         for part in (self.mute, self.tune, self.primary, self.recent, self.mode):
             part.setVisible(info.joined or part is self.recent)
@@ -147,7 +195,23 @@ class ChannelCard(QFrame):
         self._modes[info.talk_mode].setChecked(True)
         self.mode.setVisible(info.joined and not info.why_mute)
         self.sound.show_channel(info)
+        restyle(self, chosen="yes" if chosen else "no")
         self._tint()
+
+    def show_hint(self) -> None:
+        """Say which key talks here, and in one line only that; what is amiss has a sign there."""
+        primary = "primary" if self.info.primary and not self._is_compact else ""
+        self.hint.setText(" · ".join(part for part in (primary, self._key) if part))
+        signs = [chip for chip in channel_words.chips(self.info) if chip.icon]
+        self.sign.setVisible(self._is_compact)
+        if signs:
+            worst = signs[-1]
+            colour = getattr(self._theme.tokens, worst.tone)
+            self.sign.setPixmap(pixmap(worst.icon, colour, _SIGN, self.devicePixelRatioF()))
+        else:
+            self.sign.clear()
+        self.sign.setAccessibleName(", ".join(chip.text for chip in signs))
+        self.sign.setToolTip(plain_tip(" ".join(chip.detail for chip in signs)))
 
     def tick(self, now: float | None, wall: float) -> None:
         """Go on with the running times; `now` on the engine's clock."""
@@ -177,7 +241,7 @@ class ChannelCard(QFrame):
             part.setIcon(icon(name, colour, 18))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(200, 120)
+        return QSize(200, 40 if self._is_compact else 120)
 
     # What is wanted -----------------------------------------------------------------------------------------------
 

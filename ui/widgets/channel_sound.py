@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QSlider, QToolButton, QVBoxLayout, QWidget
 from shiboken6 import isValid
@@ -29,6 +31,7 @@ class ChannelSound(QFrame):
         self._opener = opener
         self._card: QWidget | None = None
         self._before: QWidget | None = None  # had the focus when it was opened
+        self._taken: tuple[QWidget, ...] = ()
         self._just_closed = self._was_closed = False
         box = QVBoxLayout(self)
         box.setContentsMargins(14, 10, 14, 8)
@@ -56,6 +59,14 @@ class ChannelSound(QFrame):
         made.setPageStep(10)
         made.valueChanged.connect(self._moved)
         return label("", "small"), made
+
+    def take_in(self, parts: Sequence[QWidget], controls: Sequence[QWidget]) -> None:
+        """Have parts of the card stand above the volume; `controls` are those of them that Tab goes to."""
+        box = self.layout()
+        assert isinstance(box, QVBoxLayout)
+        for number, part in enumerate(parts):
+            box.insertWidget(number, part)
+        self._taken = tuple(controls)
 
     def float_below(self, card: QWidget, over: QWidget) -> None:
         """Belong to a card that stands somewhere in `over`."""
@@ -86,7 +97,7 @@ class ChannelSound(QFrame):
         self._place()
         self.show()
         self.raise_()
-        tab_through(self._opener, self.volume, self.pan, self.leave)
+        tab_through(self._opener, *self._taken, self.volume, self.pan, self.leave)
         self._bring_into_sight()
         self.volume.setFocus()
         app.focusChanged.connect(self._focus_changed)
@@ -132,7 +143,10 @@ class ChannelSound(QFrame):
         assert card is not None
         assert over is not None
         corner = card.mapTo(over, card.rect().bottomLeft())
-        self.setGeometry(corner.x(), corner.y() - 6, card.width(), self.sizeHint().height())
+        box, width = self.layout(), card.width()
+        assert box is not None
+        high = box.totalHeightForWidth(width) if box.hasHeightForWidth() else self.sizeHint().height()
+        self.setGeometry(corner.x(), corner.y() - 6, width, high)
 
     # What is shown and set ----------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ from ui.theme.icons import pixmap
 from ui.theme.manager import Theme
 from ui.theme.tokens import RADIUS, Tokens
 
-_HEIGHT = 112
+_HEIGHT, _LINE_HEIGHT = 112, 38
+_LEAST_WORDS = 90  # pixels: less of what follows says nothing
 _TOUCH_ENDS = frozenset({QEvent.Type.TouchEnd, QEvent.Type.TouchCancel})
 
 
@@ -41,7 +42,7 @@ class TalkButton(QAbstractButton):
         self.setObjectName("talkButton")
         self._theme = theme
         self._name = name
-        self._held = False
+        self._held = self._is_compact = False
         self.face = Face("", "", "idle")
         self.setMinimumHeight(_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -61,7 +62,19 @@ class TalkButton(QAbstractButton):
         self.setAccessibleName(f"{name}: {face.title}")
         hint = f"Key {key}" if key else ""
         self.setAccessibleDescription(". ".join(part for part in (face.text, hint) if part))
-        self.setToolTip(plain_tip(face.text) if face.warns or face.state == "off" else "")
+        self._tell_tip()
+        self.update()
+
+    def _tell_tip(self) -> None:
+        whole = self._is_compact or self.face.warns or self.face.state == "off"
+        self.setToolTip(plain_tip(self.face.text) if whole else "")
+
+    def set_compact(self, on: bool) -> None:
+        """Be one line of text high, or a large button."""
+        self._is_compact = on
+        self.setMinimumHeight(_LINE_HEIGHT if on else _HEIGHT)
+        self._tell_tip()
+        self.updateGeometry()
         self.update()
 
     @property
@@ -79,7 +92,7 @@ class TalkButton(QAbstractButton):
         self._come_up()
 
     def sizeHint(self) -> QSize:
-        return QSize(240, _HEIGHT)
+        return QSize(120 if self._is_compact else 240, _LINE_HEIGHT if self._is_compact else _HEIGHT)
 
     # What holds it ------------------------------------------------------------------------------------------------
 
@@ -148,11 +161,15 @@ class TalkButton(QAbstractButton):
             painter.drawRoundedRect(area.adjusted(3, 3, -3, -3), RADIUS - 3, RADIUS - 3)
         if face.level is not None:
             self._paint_level(painter, area, face.level)
-        self._paint_words(painter, area.adjusted(12, 8, -12, -8), title, text)
+        if self._is_compact:
+            self._paint_line(painter, area.adjusted(10, 0, -10, 0), title, text)
+        else:
+            self._paint_words(painter, area.adjusted(12, 8, -12, -8), title, text)
 
     def _paint_level(self, painter: QPainter, area: QRectF, level: float) -> None:
         """Show at the lower edge that the microphone hears something."""
-        groove = QRectF(area.left() + 16, area.bottom() - 12, area.width() - 32, 4)
+        under = 5 if self._is_compact else 12
+        groove = QRectF(area.left() + 16, area.bottom() - under, area.width() - 32, 4)
         painter.setPen(Qt.PenStyle.NoPen)
         for share, opacity in ((1.0, 0.3), (level, 1.0)):
             painter.setOpacity(opacity)
@@ -161,12 +178,28 @@ class TalkButton(QAbstractButton):
                 painter.drawRoundedRect(QRectF(groove.left(), groove.top(), groove.width() * share, 4), 2, 2)
         painter.setOpacity(1.0)
 
+    def _paint_line(self, painter: QPainter, area: QRectF, title: str, text: str) -> None:
+        """Write both lines as one, from the left: what does not fit is cut, and the tooltip has a warning whole."""
+        large, small = _fonts(self.font(), 13)
+        middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        sign, first, then = self.face.line
+        if sign:
+            colour = text if self.face.warns else title
+            where = QRectF(area.left(), area.center().y() - 8, 16, 16).toAlignedRect().topLeft()
+            painter.drawPixmap(where, pixmap(sign, colour, 16, self.devicePixelRatioF()))
+            area = area.adjusted(22, 0, 0, 0)
+        for font, colour, words in ((large, title, first), (small, text, then)):
+            metrics = QFontMetricsF(font)
+            if words == then and area.width() < min(_LEAST_WORDS, metrics.horizontalAdvance(words)):
+                break
+            shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, area.width())
+            painter.setFont(font)
+            painter.setPen(QColor(colour))
+            painter.drawText(area, middle, shown)
+            area = area.adjusted(metrics.horizontalAdvance(shown) + 8, 0, 0, 0)
+
     def _paint_words(self, painter: QPainter, area: QRectF, title: str, text: str) -> None:
-        large = QFont(self.font())
-        large.setPixelSize(15)
-        large.setWeight(QFont.Weight.DemiBold)
-        small = QFont(self.font())
-        small.setPixelSize(12)
+        large, small = _fonts(self.font(), 15)
         heading = QFontMetricsF(large)
         lines = _wrapped(self.face.text, QFontMetricsF(small), area.width())
         line = QFontMetricsF(small).height()
@@ -191,6 +224,15 @@ class TalkButton(QAbstractButton):
         for number, words in enumerate(lines):
             place = QRectF(area.left(), top + line * number, area.width(), line)
             painter.drawText(place, Qt.AlignmentFlag.AlignHCenter, words)
+
+
+def _fonts(font: QFont, size: int) -> tuple[QFont, QFont]:
+    """Give those of the first and of the second line."""
+    large, small = QFont(font), QFont(font)
+    large.setPixelSize(size)
+    large.setWeight(QFont.Weight.DemiBold)
+    small.setPixelSize(12)
+    return large, small
 
 
 def _wrapped(text: str, metrics: QFontMetricsF, width: float, most: int = 3) -> list[str]:
