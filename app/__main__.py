@@ -35,7 +35,7 @@ def leave(code: int) -> NoReturn:
     """End the process with all that was written and nothing torn down; 1 instead of 0 where it cannot be written.
 
     What has to be closed is closed by now, but threads may be left that nobody can end: one that reads the devices,
-    or opens one, waits inside PortAudio for as long as a sound server wants. Python would clear its modules under it,
+    or opens one, waits inside PortAudio for as long as a driver wants. Python would clear its modules under it,
     with sounddevice's the last hold on libportaudio; the library is unloaded, and the thread returns into nothing: a
     segmentation fault at the end of a run in which all went well.
     """

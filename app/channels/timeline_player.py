@@ -13,8 +13,8 @@ import numpy as np
 from app.channels.burst_sound import RATE
 from app.media import outputs
 from app.media.mixer import Volume
-from app.media.portaudio import Block
 from app.media.sample_ring import SampleRing
+from app.media.sound_device import Block
 from app.media.speech import Sound
 from app.media.worker import Worker
 

@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable
 
 from app.media import portaudio
-from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream, BlockCallback, Kind, find
+from app.media.portaudio import AudioStream, find
 from app.media.priority import for_sound
+from app.media.pulse_streams import PulseStream
+from app.media.sound_device import AudioDevice, AudioDeviceError, BlockCallback, Kind, SoundStream
 from app.media.worker import Bell
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class DeviceKeeper:
         self._moved_at = 0.0
         self._opening_since: float | None = None
         self.device_name: str | None = None
-        self.delay_s = 0.0  # of what a speaker is given now, as far as PortAudio knows
+        self.delay_s = 0.0  # of what a speaker is given now, as far as is known
         self.underruns = 0  # how often a speaker ran dry
         self._wanted = wanted
         self._callback = callback
@@ -63,6 +65,7 @@ class DeviceKeeper:
             self._woken.set()
         elif portaudio.is_stale() or portaudio.should_reopen(self.kind, self._wanted, device):
             self._changed.set()
+            self._awake.ring()
 
     @property
     def problem(self) -> str | None:
@@ -133,10 +136,11 @@ class DeviceKeeper:
                     self._awake.hush()
                     if self._rests():
                         stream.hold(self._awake)
-                    else:
-                        stream.move(self._callback)
+                    elif stream.move(self._callback):
                         self.delay_s = stream.delay_s
                         self.underruns = underruns_before + stream.underruns
+                    else:
+                        continue
                     self._moved_at = time.monotonic()
             except AudioDeviceError as error:
                 lost = True
@@ -147,7 +151,7 @@ class DeviceKeeper:
                 self.device_name = self._device = None
                 stream.close(lost=lost)
 
-    def _open(self) -> AudioStream | None:
+    def _open(self) -> SoundStream | None:
         for _ in range(_MOST_RELEASES):
             if not portaudio.is_stale() or self._stopping.wait(_RELEASE_S):
                 break
@@ -159,8 +163,8 @@ class DeviceKeeper:
         if device is None:
             self._problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
             return None
-        try:  # left and right from the start: opening it anew for them would cut a call for a second
-            stream = AudioStream(self.kind, device, is_wide=self.kind == "speaker")
+        try:
+            stream = _opened(self.kind, device)
         except AudioDeviceError as error:
             self._problem = f"{str(error)[:1].upper()}{str(error)[1:]}: {_MEANS[self.kind]}."
             return None
@@ -170,3 +174,10 @@ class DeviceKeeper:
         self._problem = problem
         logger.info("the %s is %s (%s)", self.kind, device.name, device.host_api)
         return stream
+
+
+def _opened(kind: Kind, device: AudioDevice) -> SoundStream:
+    if device.is_server or device.server_name:
+        return PulseStream(kind, device)
+    # Left and right from the start: opening it anew for them would cut a call for a second.
+    return AudioStream(kind, device, is_wide=kind == "speaker")

@@ -19,6 +19,7 @@ from pathlib import Path
 from app.media import portaudio
 from app.media.devices import list_cameras
 from app.media.pulse import PulseClient
+from app.media.sound_device import Kind
 from app.media.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,10 @@ class DeviceWatch:
             return
         seen = _kernel_lists()
         while not stopping.is_set():
-            client = PulseClient.connected()
+            try:
+                client = PulseClient.connected()
+            except TimeoutError:
+                client = None
             if client is None:
                 if stopping.wait(LOOK_EVERY_S):
                     return
@@ -107,7 +111,7 @@ class DeviceWatch:
 
 
 def helper_list() -> dict[str, list[list[object]]] | None:
-    """Have another process list devices: rows of `portaudio.AudioDevice`, names of cameras; None where that fails."""
+    """Have another process list devices: rows of `AudioDevice`, names of cameras; None where that fails."""
     frozen = getattr(sys, "frozen", False)
     command = [sys.executable, HELPER_FLAG] if frozen else [sys.executable, "-m", "app", HELPER_FLAG]
     try:
@@ -121,7 +125,7 @@ def helper_list() -> dict[str, list[list[object]]] | None:
 
 def print_list() -> None:
     """What the helper process does."""
-    kinds: tuple[portaudio.Kind, ...] = ("microphone", "speaker")
+    kinds: tuple[Kind, ...] = ("microphone", "speaker")
     listed = {kind: [portaudio.as_row(device) for device in portaudio.devices(kind)] for kind in kinds}
     print(json.dumps(listed | {"camera": [[camera.name] for camera in list_cameras()]}))
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from app.media.device_keeper import DeviceKeeper
-from app.media.portaudio import Block
+from app.media.sound_device import Block
 
 Listener = Callable[[Block], None]
 """Called on the device's thread with each 20 ms; only copies."""

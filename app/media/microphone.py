@@ -8,9 +8,9 @@ import time
 import numpy as np
 
 from app.media import inputs
-from app.media.portaudio import Block
 from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
 from app.media.sample_ring import SampleRing
+from app.media.sound_device import Block
 
 _PATIENCE_S = 0.015  # for a block that is a little late: better than a hole
 _MOST_WAITING = 3 * FRAME_SAMPLES

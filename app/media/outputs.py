@@ -12,7 +12,7 @@ import numpy as np
 
 from app.media.device_keeper import DeviceKeeper
 from app.media.mixer import Limiter, Volume, limited_halves
-from app.media.portaudio import BLOCK_SAMPLES, Block
+from app.media.sound_device import BLOCK_SAMPLES, Block
 from app.media.worker import Worker
 
 SERVER_S = 0.010  # what a sound server and a converter add to what PortAudio knows, about

@@ -1,8 +1,9 @@
-"""The one door to PortAudio: its device list, and opening streams by name.
+"""Which microphones and speakers there are; and the one door to PortAudio: its device list, and its streams.
 
-PortAudio reads the list of devices once, when it is initialised, and a new initialisation ends every stream. So the
-streams of this program are counted here, and the list is read anew only while none is open. Opening can take seconds
-(PulseAudio) or hang with its server; everything here may block and belongs in a worker thread.
+Where a sound server runs that speaks PulseAudio's protocol, its devices are the ones there are (`pulse.py`), and
+PortAudio is not even loaded. PortAudio reads the list of devices once, when it is initialised, and a new initialisation
+ends every stream. So its streams in this program are counted here, and its list is read anew only while none is open.
+Opening can take seconds or hang with a driver; everything here may block and belongs in a worker thread.
 """
 
 from __future__ import annotations
@@ -14,35 +15,29 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
-from typing import Any, Literal
+from dataclasses import astuple, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.media import alsa, pulse, pulse_route
+from app.media import alsa, pulse
 from app.media.microphone_pace import MicrophonePace
 from app.media.mixer import to_channels
 from app.media.ports import SAMPLE_RATE_HZ
 from app.media.rates import RateConverter
+from app.media.sound_device import BLOCK_SAMPLES, AudioDevice, AudioDeviceError, Block, BlockCallback, Kind
 from app.media.speaker_pace import SpeakerPace
 from app.media.worker import Bell
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["microphone", "speaker"]
-Block = NDArray[np.int16]
-BlockCallback = Callable[[Block], Block | None]  # of a speaker: gives the side (app.media.mixer), None is silence
-
-BLOCK_SAMPLES = 960  # 20 ms for each callback: a call's frame, and each wake-up of a thread costs
 _BLOCKS_PER_S = SAMPLE_RATE_HZ // BLOCK_SAMPLES
-# What a device is asked to hold. PulseAudio moves sound in steps of 10 ms up to these, and of 20 ms and more above;
-# a speaker's is only room: `SpeakerPace` decides how much of it is used.
+# What a device is asked to hold. A speaker's is only room: `SpeakerPace` decides how much of it is used.
 _LATENCY_S: dict[Kind, float] = {"microphone": 0.02, "speaker": 0.03}
 _MOST_WAITED_S = 0.1  # for room in a speaker: a device that stands still is left to PortAudio
 _MOST_BEGUN_S = 3.0  # for the first sound of a microphone
 # A speaker with nothing to play is given so much silence when so little is left: it stays as quick to sound as one that
-# plays, which one that is stopped does not (2 s under PulseAudio's null sink, and a sleeping amplifier eats a word).
+# plays, which one that is stopped does not (and a sleeping amplifier eats a word).
 _HELD_S, _HELD_LEAST_S = 0.040, 0.010
 _LOOK_S = 0.005
 _NO_SIDE: Block = np.zeros(BLOCK_SAMPLES, np.int16)
@@ -70,36 +65,7 @@ _PLUGINS = (
 _CONVERTERS = ("lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "jack", "oss", "a52", "null")
 
 _DIRECTIONS: dict[Kind, str] = {"microphone": "input", "speaker": "output"}
-_ROUTES: dict[Kind, str] = {"microphone": "PULSE_SOURCE", "speaker": "PULSE_SINK"}
-
-
-class AudioDeviceError(Exception):
-    """A device could not be opened; the text is a clause for a person ("no microphone was found")."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioDevice:
-    """One device in PortAudio's list. `index` is good until the list is read anew."""
-
-    index: int
-    name: str
-    host_api: str
-    channels: int
-    is_default: bool
-    rate_hz: int = SAMPLE_RATE_HZ  # its own
-    server_name: str = ""  # of a device behind a sound server
-    plugged: int = 0  # another one each time a server's device was put in: its streams were moved elsewhere meanwhile
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """What stays when the list is read anew, and when a twin makes a server say more than its name."""
-        return self.server_name or self.name, self.host_api
-
-    def is_named(self, wanted: str) -> bool:
-        """Tell whether a name that was kept means this device: a twin may have been there then, or is now."""
-        if wanted in (self.name, self.server_name):
-            return True
-        return bool(self.server_name) and wanted.endswith(f" ({self.server_name})")
+_SERVER = "PulseAudio"
 
 
 _lock = threading.RLock()  # around what PortAudio lists, opens and closes
@@ -112,18 +78,23 @@ _listeners: list[Callable[[], None]] = []
 
 
 def devices(kind: Kind) -> tuple[AudioDevice, ...]:
-    """Give all devices of a kind, of every host API; PortAudio's are as fresh as open streams allow."""
+    """Give all devices of a kind: of the sound server where one runs, else of every host API of PortAudio's.
+
+    PortAudio's are as fresh as open streams allow.
+    """
     global _is_stale
+    listed = pulse.read()
+    if listed is not None:
+        return _of_server(listed.microphones if kind == "microphone" else listed.speakers)
     if not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return _known[kind]
     try:
         if _open_streams == 0:
             _read_list()
             _is_stale = False
-        found = _known[kind]
+        return _known[kind]
     finally:
         _lock.release()
-    return _behind_server(kind, found)
 
 
 def listen(on_change: Callable[[], None]) -> Callable[[], None]:
@@ -177,36 +148,32 @@ def _facts(listed: tuple[AudioDevice, ...]) -> set[tuple[tuple[str, str], bool]]
     return {(device.identity, device.is_default) for device in listed}
 
 
-def _behind_server(kind: Kind, found: tuple[AudioDevice, ...]) -> tuple[AudioDevice, ...]:
-    """Put the devices of a sound server, which PortAudio knows as one, before those that PortAudio knows.
-
-    Where the server has none of this kind there is none: what else PortAudio lists leads to the server too.
-    """
-    way = next((device for device in found if (device.host_api, device.name) == ("ALSA", "pulse")), None)
-    listed = pulse.read() if way is not None else None
-    if way is None or listed is None:
-        return found
-    behind = tuple(
-        replace(
-            way,
+def _of_server(rows: tuple[pulse.PulseDevice, ...]) -> tuple[AudioDevice, ...]:
+    """Give a sound server's devices, and itself first for who follows its default; none where it has none."""
+    if not rows:
+        return ()
+    behind = (
+        AudioDevice(
+            index=-1,
             name=row.description,
-            host_api="PulseAudio",
+            host_api=_SERVER,
+            channels=2,
             is_default=row.is_default,
             server_name=row.name,
             plugged=row.plugged,
         )
-        for row in (listed.microphones if kind == "microphone" else listed.speakers)
+        for row in rows
     )
-    return (*behind, *found) if behind else ()
+    return (AudioDevice(-1, "default", _SERVER, 2, False, is_server=True), *behind)
 
 
 def choices(kind: Kind) -> tuple[AudioDevice, ...]:
-    """Give the devices to show to a person: of the best host API, without ALSA's plug-ins."""
+    """Give the devices to show to a person: of the best host API, without a server itself and ALSA's plug-ins."""
     found = _fresh.get(kind) if _open_streams else None
     if found is None:
         found = devices(kind)
     for host_api in (*_HOST_APIS, None):
-        shown = tuple(device for device in found if host_api in (None, device.host_api) and not _is_plugin(device))
+        shown = tuple(device for device in found if host_api in (None, device.host_api) and not _is_hidden(device))
         if shown:
             return shown
     return ()
@@ -219,8 +186,8 @@ def find(kind: Kind, wanted: str) -> AudioDevice | None:
 
 def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:
     if not wanted:
-        own = [device for device in found if not device.server_name]  # a server itself moves who follows its default
-        return next((device for device in own if device.is_default), own[0] if own else None)
+        server = next((device for device in found if device.is_server), None)  # it moves who follows its default
+        return server or next((device for device in found if device.is_default), found[0] if found else None)
     exact = [device for device in found if f"{device.name}, {device.host_api}" == wanted]
     named = [device for device in found if device.is_named(wanted)]
     named.sort(key=lambda device: _HOST_APIS.index(device.host_api) if device.host_api in _HOST_APIS else 99)
@@ -228,7 +195,7 @@ def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:
 
 
 class AudioStream:
-    """One open stream, moved in blocks of 20 ms by the thread that calls `move`. Raises AudioDeviceError.
+    """Fulfils `app.media.sound_device.SoundStream` through PortAudio, at any rate and width. Raises AudioDeviceError.
 
     `is_wide`: in stereo where the device has two channels, else in mono where it can.
 
@@ -267,11 +234,7 @@ class AudioStream:
             if kind == "speaker" and channels > 1:
                 self._side_converter = RateConverter(*rates)
 
-    def move(self, callback: BlockCallback) -> None:
-        """Wait for the next 20 ms of a microphone and hand them over, or have 20 ms filled and play them.
-
-        The callback gets shape (960,) and has some milliseconds. Raises AudioDeviceError when the device is lost.
-        """
+    def move(self, callback: BlockCallback) -> bool:
         sounddevice = _library()
         try:
             if self._kind == "microphone":
@@ -280,6 +243,7 @@ class AudioStream:
                 self._play(callback)
         except sounddevice.PortAudioError as error:
             raise AudioDeviceError(f"the {self._kind} was lost") from error
+        return True
 
     def _hear(self, callback: BlockCallback) -> None:
         if not self._has_begun:
@@ -303,7 +267,7 @@ class AudioStream:
         self._rest = waiting[whole:]
 
     def _wait_for_sound(self) -> None:
-        """Wait for the first block: under a sound server that takes seconds, in which reading would use up a core."""
+        """Wait for the first block: behind an ALSA plug-in that may take seconds, and reading would use up a core."""
         end = time.monotonic() + _MOST_BEGUN_S
         while self._stream.read_available < self._rate_hz // _BLOCKS_PER_S and time.monotonic() < end:
             time.sleep(_LOOK_S)
@@ -324,7 +288,6 @@ class AudioStream:
         self._pace.wrote(queued_s, ran_dry=bool(self._stream.write(np.ascontiguousarray(samples))))
 
     def hold(self, woken: Bell) -> None:
-        """Give a speaker silence for a while, and wait for most of it or `woken`; AudioDeviceError where it is lost."""
         try:
             missing = self._stream.write_available - self._kept_free
             if missing > 0:
@@ -336,7 +299,6 @@ class AudioStream:
 
     @property
     def underruns(self) -> int:
-        """How often the speaker ran dry."""
         return self._pace.underruns
 
     def _wait_for_room(self) -> float:
@@ -353,7 +315,6 @@ class AudioStream:
             time.sleep(wait_s)
 
     def close(self, *, lost: bool = False) -> None:
-        """Play what is queued and release the device, a lost one at once; may block while the sound server does."""
         global _open_streams
         sounddevice = _library()
         try:
@@ -401,28 +362,21 @@ def _open_as(kind: Kind, device: AudioDevice, channels: int, rate_hz: int) -> An
     settings = sounddevice.WasapiSettings(auto_convert=True) if device.host_api == "Windows WASAPI" else None
     stream = None
     try:
-        with _server_device(kind, device.server_name):
-            stream = stream_class(
-                samplerate=rate_hz,
-                blocksize=rate_hz // 100,
-                device=device.index,
-                channels=channels,
-                dtype="int16",
-                latency=_LATENCY_S[kind],
-                extra_settings=settings,
-            )
-            stream.start()
+        stream = stream_class(
+            samplerate=rate_hz,
+            blocksize=rate_hz // 100,
+            device=device.index,
+            channels=channels,
+            dtype="int16",
+            latency=_LATENCY_S[kind],
+            extra_settings=settings,
+        )
+        stream.start()
         return stream
     except (sounddevice.PortAudioError, ValueError):
         if stream is not None:
             stream.close()
         raise
-
-
-def _server_device(kind: Kind, name: str) -> contextlib.AbstractContextManager[None]:
-    """Have what is opened meanwhile lead to one device of the sound server."""
-    slot = pulse_route.slot(_ROUTES[kind])
-    return slot.holding(name) if name and slot is not None else contextlib.nullcontext()
 
 
 def _library() -> Any:
@@ -440,9 +394,6 @@ def _read_list() -> None:
     """Initialise PortAudio anew and remember its list; an empty list where there is no PortAudio."""
     just_read = "sounddevice" not in sys.modules  # the import itself initialises
     try:
-        if just_read:
-            for variable in _ROUTES.values():
-                pulse_route.slot(variable)
         sounddevice = _library()
         if just_read:
             atexit.unregister(sounddevice._exit_handler)
@@ -495,5 +446,7 @@ def _default_index(host_apis: Any, direction: str) -> int:
     return next((index for index in names.values() if index >= 0), -1)
 
 
-def _is_plugin(device: AudioDevice) -> bool:
-    return device.host_api == "ALSA" and (device.name in _CONVERTERS or device.name.startswith(_PLUGINS))
+def _is_hidden(device: AudioDevice) -> bool:
+    return device.is_server or (
+        device.host_api == "ALSA" and (device.name in _CONVERTERS or device.name.startswith(_PLUGINS))
+    )

@@ -17,8 +17,8 @@ import numpy as np
 from app.media import cleaning
 from app.media.echo_canceller import DELAY_S, EchoCanceller
 from app.media.levels import LevelMeter, level_dbfs, to_dbfs
-from app.media.portaudio import Block
 from app.media.ports import AudioFrame, AudioSource, surplus_s
+from app.media.sound_device import Block
 from app.media.voice import VoiceDetector
 from app.media.worker import Worker
 from app.settings import MediaSettings

@@ -1,8 +1,8 @@
-"""What a PulseAudio server, or PipeWire in its place, says of its devices: through libpulse, beside PortAudio.
+"""A connection to a PulseAudio server, or to PipeWire in its place, through libpulse; and what it says of its devices.
 
-PortAudio sees such a server as one device and freezes even that list while a stream is open. Here a person's devices
-have names, and what is plugged in during a call is seen at once. Everything here may block for a second and belongs
-in a worker thread.
+PortAudio would see such a server as one device and freeze even that list while a stream is open. Here a person's
+devices have names, and what is plugged in during a call is seen at once. Everything here may block for a second and
+belongs in a worker thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READ_TIMEOUT_S = 1.0
 _NO_AUTOSPAWN = 1
 _READY, _FAILED = 4, 5
 _SINKS, _SOURCES, _SERVER = 0x01, 0x02, 0x80
-_STEP_US = 50_000
+_STEP_S = 0.05
 _MOST_DEVICES = 100
 
 
@@ -66,42 +66,70 @@ class _ServerInfo(ctypes.Structure):
     )
 
 
+class SampleSpec(ctypes.Structure):
+    """pa_sample_spec."""
+
+    _fields_ = (("format", ctypes.c_int), ("rate", ctypes.c_uint32), ("channels", ctypes.c_uint8))
+
+
+class BufferSizes(ctypes.Structure):
+    """pa_buffer_attr, in bytes."""
+
+    _fields_ = tuple((name, ctypes.c_uint32) for name in ("maxlength", "tlength", "prebuf", "minreq", "fragsize"))
+
+
 _ON_SERVER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(_ServerInfo), ctypes.c_void_p)
 _ON_DEVICE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(_DeviceInfo), ctypes.c_int, ctypes.c_void_p)
 _ON_EVENT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p)
 
 
 def read() -> PulseDevices | None:
-    """Ask the server for its devices; None where there is no server, or where it does not answer within a second."""
-    client = PulseClient.connected()
+    """Ask the server for its devices; None where there is no server. One that does not answer has what it had last."""
+    global _last
+    try:
+        client = PulseClient.connected()
+    except TimeoutError:
+        return _last
     if client is None:
         return None
     try:
-        return client.devices()
+        _last = client.devices() or _last
+        return _last
     finally:
         client.close()
 
 
-class PulseClient:
-    """A connection to the server; used by one thread. Made by `connected`."""
+_last = PulseDevices()
 
-    def __init__(self, library: Any) -> None:
-        self._library = library
+
+class PulseClient:
+    """A connection to the server; used by one thread. Made by `connected`.
+
+    `library` is libpulse, and `quick` too: it keeps Python's lock while it is called, for what never waits.
+    """
+
+    def __init__(self, library: Any, quick: Any, name: bytes) -> None:
+        self.library = library
+        self.quick = quick
         self._loop = library.pa_mainloop_new()
-        self._context = library.pa_context_new(library.pa_mainloop_get_api(self._loop), b"Parley (devices)")
+        self.context = library.pa_context_new(library.pa_mainloop_get_api(self._loop), name)
         self._on_event: Any = None
         self._asked: list[Any] = []  # what the library may still call: it must outlive every question
 
     @classmethod
-    def connected(cls) -> PulseClient | None:
-        """Connect; None where that cannot be done."""
+    def connected(cls, name: bytes = b"Parley (devices)", timeout_s: float = READ_TIMEOUT_S) -> PulseClient | None:
+        """Connect under a name for people; None where there is no server. TimeoutError where it does not answer."""
         library = _library()
         if library is None:
             return None
-        client = cls(library)
-        begun = library.pa_context_connect(client._context, None, _NO_AUTOSPAWN, None) >= 0
-        if begun and client._wait(lambda: client._state >= _READY) and client.alive:
-            return client
+        client = cls(library, _library(ctypes.PyDLL), name)
+        if library.pa_context_connect(client.context, None, _NO_AUTOSPAWN, None) >= 0:
+            answered = client.wait(lambda: client._state >= _READY, timeout_s)
+            if client.alive:
+                return client
+            if not answered and client._state < _READY:
+                client.close()
+                raise TimeoutError("the sound server does not answer")
         client.close()
         return None
 
@@ -112,7 +140,7 @@ class PulseClient:
 
     @property
     def _state(self) -> int:
-        return int(self._library.pa_context_get_state(self._context))
+        return int(self.library.pa_context_get_state(self.context))
 
     def devices(self) -> PulseDevices | None:
         """Ask for everything; None when the server does not answer."""
@@ -135,13 +163,13 @@ class PulseClient:
         on_server = _ON_SERVER(take_server)
         on_sink, on_source = taker("sink"), taker("source")
         self._asked = [on_server, on_sink, on_source]
-        library, context = self._library, self._context
+        library, context = self.library, self.context
         operations = [
             library.pa_context_get_server_info(context, on_server, None),
             library.pa_context_get_sink_info_list(context, on_sink, None),
             library.pa_context_get_source_info_list(context, on_source, None),
         ]
-        answered = self._wait(lambda: (bool(defaults) and len(ended) == 2) or not self.alive) and self.alive
+        answered = self.wait(lambda: (bool(defaults) and len(ended) == 2) or not self.alive) and self.alive
         for operation in operations:
             if operation:
                 library.pa_operation_cancel(operation)  # one that is not answered yet would call back into nothing
@@ -156,38 +184,41 @@ class PulseClient:
     def watch(self, on_change: Callable[[], None]) -> None:
         """Have `on_change` called, from `step`, whenever a device or the default is another one."""
         self._on_event = _ON_EVENT(lambda context, event, index, data: on_change())
-        self._library.pa_context_set_subscribe_callback(self._context, self._on_event, None)
-        operation = self._library.pa_context_subscribe(self._context, _SINKS | _SOURCES | _SERVER, None, None)
+        self.library.pa_context_set_subscribe_callback(self.context, self._on_event, None)
+        operation = self.library.pa_context_subscribe(self.context, _SINKS | _SOURCES | _SERVER, None, None)
         if operation:
-            self._library.pa_operation_unref(operation)
+            self.library.pa_operation_unref(operation)
 
     def step(self, timeout_s: float) -> bool:
         """Wait for the server to say something, at most so long; False when it is gone."""
-        library = self._library
-        if (
-            library.pa_mainloop_prepare(self._loop, int(timeout_s * 1e6)) >= 0
-            and library.pa_mainloop_poll(self._loop) >= 0
-        ):
-            return library.pa_mainloop_dispatch(self._loop) >= 0 and self.alive
-        return False
+        return self.round(timeout_s) >= 0 and self.alive
+
+    def round(self, timeout_s: float) -> int:
+        """Send what is to be sent, else wait at most so long; give how much there was, below 0 when the server is gone.
+
+        Only the wait lets go of Python's lock: what follows it would have to queue for it several times.
+        """
+        quick, loop = self.quick, self._loop
+        if quick.pa_mainloop_prepare(loop, int(timeout_s * 1e6)) < 0 or self.library.pa_mainloop_poll(loop) < 0:
+            return -1
+        done: int = quick.pa_mainloop_dispatch(loop)
+        return done
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float = READ_TIMEOUT_S) -> bool:
+        """Let the connection work until the condition holds; False after a while, or where the server is gone."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > end or self.round(_STEP_S) < 0:
+                return False
+        return True
 
     def close(self) -> None:
         """Hang up."""
         if self._loop is not None:
-            self._library.pa_context_disconnect(self._context)
-            self._library.pa_context_unref(self._context)
-            self._library.pa_mainloop_free(self._loop)
+            self.library.pa_context_disconnect(self.context)
+            self.library.pa_context_unref(self.context)
+            self.library.pa_mainloop_free(self._loop)
             self._loop = None
-
-    def _wait(self, condition: Callable[[], bool]) -> bool:
-        """Let the connection work until the condition holds; False after a second."""
-        library, end = self._library, time.monotonic() + READ_TIMEOUT_S
-        while not condition():
-            if time.monotonic() > end or library.pa_mainloop_prepare(self._loop, _STEP_US) < 0:
-                return False
-            if library.pa_mainloop_poll(self._loop) < 0 or library.pa_mainloop_dispatch(self._loop) < 0:
-                return False
-        return True
 
 
 def _named(rows: list[tuple[bytes, bytes, int]], default: bytes) -> tuple[PulseDevice, ...]:
@@ -200,17 +231,17 @@ def _named(rows: list[tuple[bytes, bytes, int]], default: bytes) -> tuple[PulseD
     )
 
 
-@lru_cache(maxsize=1)
-def _library() -> Any:
+@lru_cache(maxsize=2)
+def _library(way: Callable[[str], Any] = ctypes.CDLL) -> Any:
     """Open libpulse; None where it is not installed."""
     if not sys.platform.startswith("linux"):
         return None
     try:
-        library = ctypes.CDLL("libpulse.so.0")
+        library = way("libpulse.so.0")
     except OSError as error:
         logger.info("no libpulse: %s", error)
         return None
-    pointer, number = ctypes.c_void_p, ctypes.c_int
+    pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
     for name, result, arguments in (
         ("pa_mainloop_new", pointer, []),
         ("pa_mainloop_get_api", pointer, [pointer]),
@@ -228,6 +259,21 @@ def _library() -> Any:
         ("pa_context_get_source_info_list", pointer, [pointer, _ON_DEVICE, pointer]),
         ("pa_context_set_subscribe_callback", None, [pointer, _ON_EVENT, pointer]),
         ("pa_context_subscribe", pointer, [pointer, number, pointer, pointer]),
+        ("pa_stream_new", pointer, [pointer, ctypes.c_char_p, pointer, pointer]),
+        ("pa_stream_connect_playback", number, [pointer, ctypes.c_char_p, pointer, number, pointer, pointer]),
+        ("pa_stream_connect_record", number, [pointer, ctypes.c_char_p, pointer, number]),
+        ("pa_stream_get_state", number, [pointer]),
+        ("pa_stream_get_buffer_attr", ctypes.POINTER(BufferSizes), [pointer]),
+        ("pa_stream_readable_size", size, [pointer]),
+        ("pa_stream_peek", number, [pointer, pointer, pointer]),
+        ("pa_stream_drop", number, [pointer]),
+        ("pa_stream_writable_size", size, [pointer]),
+        ("pa_stream_write", number, [pointer, pointer, size, pointer, ctypes.c_int64, number]),
+        ("pa_stream_get_underflow_index", ctypes.c_int64, [pointer]),
+        ("pa_stream_drain", pointer, [pointer, pointer, pointer]),
+        ("pa_stream_disconnect", number, [pointer]),
+        ("pa_stream_unref", None, [pointer]),
+        ("pa_operation_get_state", number, [pointer]),
         ("pa_operation_cancel", None, [pointer]),
         ("pa_operation_unref", None, [pointer]),
     ):

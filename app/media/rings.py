@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.media import outputs, tones
-from app.media.portaudio import Block
+from app.media.sound_device import Block
 
 
 class RingPlayer:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from app.media import outputs
-from app.media.portaudio import Block
 from app.media.ports import FRAME_MS, Drawn, MakeFrame
+from app.media.sound_device import Block
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,6 @@ from app.channels.timeline_player import TimelinePlayer, write_wav
 from app.channels.timeline_records import TimelineError
 from app.channels.timeline_store import TimelineStore
 from app.channels.timeline_time import STANDS_S
-from app.media import portaudio
 from tests.heard import first_sound_s, frequency_hz, gaps_ms, level_dbfs, part, tone
 from tests.media.pulse import private_pulse
 
@@ -420,7 +419,7 @@ def test_a_burst_is_heard_whole_though_its_speaker_opens_late(tmp_path: Path) ->
     ended = threading.Event()
     with private_pulse(tmp_path) as pulse, pulse.recorded() as recorded:
         player = TimelinePlayer(sound_of(burst(seconds=0.4)), "", ended.set)
-        with portaudio._lock:  # no device can open meanwhile
+        with pulse.frozen():  # no device can open meanwhile
             player.start()
             assert not ended.wait(0.7)
         assert ended.wait(15)

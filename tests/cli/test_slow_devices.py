@@ -10,8 +10,8 @@ from pathlib import Path
 _PROGRAM = """
 import sys, threading, time
 from app.cli.main import run
-from app.media import portaudio
-from app.media.portaudio import AudioDevice
+from app.media import portaudio, pulse
+from app.media.sound_device import AudioDevice
 
 class Library:
     class PortAudioError(Exception): pass
@@ -20,6 +20,7 @@ class Library:
 
 hangs = threading.Event().wait
 library = Library()
+pulse.read = lambda: None
 portaudio._library = lambda: library
 portaudio._read_list = hangs if "list" in sys.argv[1] else lambda: None
 for kind in portaudio._known:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.media import portaudio
-from app.media.portaudio import AudioDevice
+from app.media import portaudio, pulse
+from app.media.sound_device import AudioDevice
 
 FIRST, SECOND = "First", "Second"
 _BUFFER = 1_440
@@ -104,6 +104,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
     both = tuple(AudioDevice(number, name, "ALSA", 1, number == 0) for number, name in enumerate((FIRST, SECOND)))
     monkeypatch.setattr(portaudio, "_library", lambda: library)
     monkeypatch.setattr(portaudio, "_read_list", lambda: None)
+    monkeypatch.setattr(pulse, "read", lambda: None)
     for kind in ("microphone", "speaker"):
         monkeypatch.setitem(portaudio._known, kind, both)
     yield library

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.media import portaudio
 from app.media.devices import list_devices, missing_devices
 from app.media.microphone import MicrophoneSource
 from app.media.ports import MakeFrame
@@ -193,13 +192,13 @@ def pull_out_and_plug_in(pulse: Pulse) -> None:
 def test_the_ring_is_heard_until_it_is_stopped_and_waits_for_no_device(pulse: Pulse) -> None:
     with pulse.recorded() as recorded:
         ring = RingPlayer(0.8)
-        with portaudio._lock:  # no device can open meanwhile
+        with pulse.frozen():  # no device can open meanwhile
             ring.start()
             assert ring.playing
             assert ring.problem is None
         assert wait_for(lambda: bool(pulse.control("list", "short", "sink-inputs")), 10, lambda: time.sleep(0.02))
         time.sleep(1.2)
-        with portaudio._lock:
+        with pulse.frozen():
             ring.stop()
         assert not ring.playing
         assert wait_for(lambda: not pulse.control("list", "short", "sink-inputs"), 10, lambda: time.sleep(0.02))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -21,9 +20,10 @@ from app.media import portaudio
 from app.media.device_watch import DeviceWatch
 from app.media.devices import list_devices
 from app.media.microphone import MicrophoneSource
-from app.media.portaudio import AudioDevice, AudioDeviceError, AudioStream
+from app.media.portaudio import AudioStream
 from app.media.rates import RateConverter
 from app.media.rings import RingPlayer
+from app.media.sound_device import AudioDevice, AudioDeviceError
 from app.media.speaker import SpeakerSink
 from app.media.trial import DeviceTrial
 from app.settings import MediaSettings
@@ -365,36 +365,3 @@ def test_a_device_is_opened_by_its_name_when_the_list_was_read_anew(
     monkeypatch.setitem(portaudio._known, "microphone", (replace(odd, index=7),))
     AudioStream("microphone", odd).close()
     assert set(opened) == {7}
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="libpulse is Linux's")
-def test_the_server_s_device_is_in_the_environment_only_while_one_is_opened() -> None:
-    """Seen as a C library sees it; another's value is put back."""
-    look = "import ctypes; get = ctypes.CDLL(None).getenv; get.restype = ctypes.c_char_p; "
-    make = "from app.media.pulse_route import slot; one, other = slot('PULSE_SINK'), slot('PULSE_SOURCE')\n"
-    use = """
-def seen(): return get(b"PULSE_SINK"), get(b"PULSE_SOURCE")
-with one.holding("headset"):
-    print(*seen())
-    with other.holding("a microphone"): print(*seen())
-print(*seen())
-try:
-    with one.holding("x" * 2000): pass
-except ValueError as error: print(error)
-print(*seen())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", look + make + use],
-        cwd=ROOT,
-        env={**os.environ, "PULSE_SOURCE": "mine"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines() == [
-        "b'headset' b'mine'",
-        "b'headset' b'a microphone'",
-        "None b'mine'",
-        "the name of a device is too long",
-        "None b'mine'",
-    ]

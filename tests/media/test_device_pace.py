@@ -14,8 +14,8 @@ from app.media import microphone, speaker
 from app.media.audio_send import FramePace
 from app.media.microphone import MicrophoneSource
 from app.media.microphone_pace import MicrophonePace
-from app.media.portaudio import BLOCK_SAMPLES
 from app.media.ports import FRAME_SAMPLES, Drawn, surplus_s
+from app.media.sound_device import BLOCK_SAMPLES
 from app.media.speaker import SpeakerSink
 from app.media.speaker_pace import BLOCK_S, LEAST_S, START_S, SpeakerPace
 

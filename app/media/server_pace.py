@@ -1,0 +1,64 @@
+"""How much sound to keep queued at a sound server: little, more after it ran dry, and little again later. Pure.
+
+The server says each time when it has taken 20 ms. It takes its sound in steps; what it cannot do without is one step
+and the 20 ms that it asks for: with that in the queue after a block was written, whoever writes has a whole step for
+the next one. After it ran dry more is kept; after a while without that, 10 ms are taken out again.
+"""
+
+from __future__ import annotations
+
+from app.media.sound_device import BLOCK_S
+
+STEP_UP_S = 0.010
+QUIET_S = 30.0  # without running dry, until less is tried again
+MOST_QUIET_S = 480.0
+_SAME_S = 0.0005
+
+
+class ServerPace:
+    """One open stream whose queue has so much room: two blocks more than a step of the server."""
+
+    def __init__(self, room_s: float) -> None:
+        self.underruns = 0
+        self._room_s = room_s
+        self._more_s = 0.0
+        self._quiet_s = QUIET_S
+        self._quiet_until = 0.0
+
+    @property
+    def level_s(self) -> float:
+        """How much is to be queued when a block was written."""
+        return min(self._room_s, self._room_s - BLOCK_S + self._more_s)
+
+    def resize(self, room_s: float) -> None:
+        """The stream is at another device now, with other steps."""
+        self._room_s = room_s
+
+    def is_due(self, queued_s: float) -> bool:
+        """Whether a block is to be written while so much is queued."""
+        return queued_s + BLOCK_S <= self.level_s + _SAME_S
+
+    def padding_s(self) -> float:
+        """How much silence to write first into an empty queue, so that whole blocks reach the level."""
+        level_s = self.level_s
+        return max(0.0, level_s - int((level_s + _SAME_S) / BLOCK_S) * BLOCK_S)
+
+    def began(self, now: float) -> None:
+        """Something is played again after a pause: its first moments say nothing of the machine."""
+        self._quiet_until = now + self._quiet_s
+
+    def ran_dry(self, now: float) -> None:
+        """The server had nothing to play."""
+        self.underruns += 1
+        if self._more_s == 0.0 and self.underruns > 1:
+            self._quiet_s = min(MOST_QUIET_S, 2 * self._quiet_s)  # less was tried, and too early
+        self._more_s = min(BLOCK_S, self._more_s + STEP_UP_S)
+        self._quiet_until = now + self._quiet_s
+
+    def shortens(self, now: float) -> bool:
+        """Whether the next block is to be 10 ms shorter."""
+        if self._more_s == 0.0 or now < self._quiet_until:
+            return False
+        self._more_s = max(0.0, self._more_s - STEP_UP_S)
+        self._quiet_until = now + self._quiet_s
+        return True
