@@ -15,7 +15,9 @@ from collections.abc import Callable
 from typing import cast
 
 from app.ice.framing import StunFramer
+from app.ice.reading_pace import ReadingPace
 from app.ice.stun import Address, StunError
+from app.loop_beat import Beat
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class UdpSocket:
     """A bound socket that hands each datagram to a callback (data, source).
 
     `arrived_at` is then when it came, by time.monotonic(): on Linux when the kernel had it, however long it waited to
-    be read, elsewhere now.
+    be read, elsewhere now. Where it is known, datagrams that come thick are read together at the loop's beat.
     `on_unreachable` is given a destination of which the network says that nobody listens there (ICMP; on Linux only).
     """
 
@@ -66,6 +68,9 @@ class UdpSocket:
         self.arrived_at = 0.0
         self._refused = False  # sending told of an error that waits to be read
         self._loop = loop
+        self._beat = Beat.of(loop)
+        self._pace = ReadingPace()
+        self._is_at_beat = False  # read then, and not watched by the loop
         self._on_datagram = on_datagram
         self._on_unreachable = on_unreachable
         self._counters = counters
@@ -87,12 +92,30 @@ class UdpSocket:
                     break
             else:
                 read += 1
+                self._pace.came(len(data), self.arrived_at)
                 self._on_datagram(data, source[:2])
         # An error makes recvfrom fail, or was noticed in sending, or is all that woke us: others cost no question.
         may_be_error = self._hears_errors and (failed or not read or self._refused)
         self._refused = False
-        if may_be_error and self._socket.fileno() >= 0 and (self._read_errors() or failed):
+        if self._socket.fileno() < 0:
+            return
+        if may_be_error and (self._read_errors() or failed) and not self._is_at_beat:
             self._watch_again()
+        if self._stamps:
+            self._pace.was_read(read, time.monotonic())
+            self._follow_pace()
+
+    def _follow_pace(self) -> None:
+        """Read at the loop's beat from now on, or whenever something has come."""
+        if self._pace.together == self._is_at_beat or self._socket.fileno() < 0:
+            return
+        self._is_at_beat = self._pace.together
+        if self._is_at_beat:
+            self._loop.remove_reader(self._socket)
+            self._beat.join(self._readable)
+        else:
+            self._beat.leave(self._readable)
+            self._loop.add_reader(self._socket, self._readable)
 
     def _read(self) -> tuple[bytes, Address]:
         if not self._stamps:
@@ -143,9 +166,14 @@ class UdpSocket:
         return False
 
     def close(self) -> None:
-        if self._socket.fileno() >= 0:
+        if self._socket.fileno() < 0:
+            return
+        if self._is_at_beat:
+            self._is_at_beat = False
+            self._beat.leave(self._readable)
+        else:
             self._loop.remove_reader(self._socket)
-            self._socket.close()
+        self._socket.close()
 
 
 def _ask_for_stamps(of: socket.socket) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from app.events import TransportStats
+from app.loop_beat import Beat, BeatTimer
 from app.media.pacer import Outgoing
 from app.media.receive_side import LEAST_PAUSE_S, VOICE_BPS, Feedback, Lateness, LimitPart, RembPart
 from app.media.rtcp import (
@@ -121,8 +122,8 @@ class _Transport:
         self._remb = RembPart()
         self._limits: dict[str, LimitPart] = {}
         self._kept_to: dict[str, Limit] = {}  # limits that the peer is still to be told of, by stream
-        self._flush_timer: asyncio.TimerHandle | None = None
-        self._feedback_timer: asyncio.TimerHandle | None = None
+        self._flush_timer: asyncio.TimerHandle | BeatTimer | None = None
+        self._feedback_timer: asyncio.TimerHandle | BeatTimer | None = None
         self._feedback_from = 0.0  # with something else
         self._feedback_at = 0.0  # monotonic; not every loop's handles know their time
 
@@ -158,7 +159,9 @@ class _Transport:
         now = time.monotonic()
         due = self.sends.next_at(now)
         if due is not None:
-            self._flush_timer = asyncio.get_running_loop().call_later(max(FLUSH_S, due - now), self._flush)
+            loop = asyncio.get_running_loop()
+            timers = Beat.of(loop) if self.sends.is_easy else loop
+            self._flush_timer = timers.call_later(max(FLUSH_S, due - now), self._flush)
 
     # Receiving ----------------------------------------------------------------------------------------------
 
@@ -188,8 +191,11 @@ class _Transport:
             timer.cancel()
         self._feedback_at = due
         self._feedback_from = due - max(ALONG_S, ALONG_SHARE * (due - self._feedback.told_at))
-        wait_s = due - now if is_late else due - now + WAITS_S
-        self._feedback_timer = asyncio.get_running_loop().call_later(wait_s, self._tell)
+        loop = asyncio.get_running_loop()
+        if is_late:
+            self._feedback_timer = loop.call_later(due - now, self._tell)
+        else:
+            self._feedback_timer = Beat.of(loop).call_later(due - now + WAITS_S, self._tell)
 
     def _tell(self) -> None:
         self._feedback_timer = None

@@ -37,11 +37,11 @@ class EchoStream(RtpStream):
     def knows_payload_type(self, payload_type: int) -> bool:
         return super().knows_payload_type(payload_type) or self.plan.repaired_by(payload_type) is not None
 
-    def receive(self, packet: RtpPacket, now: float) -> None:
+    def receive(self, packet: RtpPacket, now: float, arrived_at: float) -> None:
         if self.plan.repaired_by(packet.payload_type) is not None:
             self._receive_repeated(packet, now)
         else:
-            super().receive(packet, now)
+            super().receive(packet, now, arrived_at)
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
         is_late = self._nacks.arrived(sequence, now)

@@ -50,18 +50,21 @@ class Router:
             self._by_source[transport, packet.ssrc] = stream
         return stream, packet
 
-    def route_rtcp(self, transport: str, data: bytes, now: float) -> list[RtcpPacket]:
-        """Read a compound packet, tell the streams it is about, and give it. PacketError when it is malformed."""
+    def route_rtcp(self, transport: str, data: bytes, now: float, waited_s: float = 0.0) -> list[RtcpPacket]:
+        """Read a compound packet, tell the streams it is about, and give it. PacketError when it is malformed.
+
+        `waited_s`: how long ago it came.
+        """
         streams = self._by_transport.get(transport, ())
         packets = parse_rtcp(data)
         for packet in packets:
             match packet:
                 case SenderReport():
                     for stream in streams:
-                        stream.sender_report(packet, now)
-                    _tell_reports(streams, packet.reports, now)
+                        stream.sender_report(packet, now - waited_s)
+                    _tell_reports(streams, packet.reports, now, waited_s)
                 case ReceiverReport():
-                    _tell_reports(streams, packet.reports, now)
+                    _tell_reports(streams, packet.reports, now, waited_s)
                 case Nack(media_ssrc=ssrc, lost=lost):
                     for stream in _owners(streams, (ssrc,)):
                         stream.repeat_asked(lost, now)
@@ -90,7 +93,7 @@ def _owners(streams: Iterable[RtpStream], sources: Sequence[int]) -> list[RtpStr
     return [stream for stream in streams if stream.sender.ssrc in sources]
 
 
-def _tell_reports(streams: Iterable[RtpStream], reports: Sequence[Report], now: float) -> None:
+def _tell_reports(streams: Iterable[RtpStream], reports: Sequence[Report], now: float, waited_s: float) -> None:
     for report in reports:
         for stream in _owners(streams, (report.ssrc,)):
-            stream.heard_by_peer(report, now)
+            stream.heard_by_peer(report, now, waited_s)

@@ -154,6 +154,11 @@ class SendSide:
         for packet in self._pacer.take(now, self._room(now), self._pad):
             self._leave(packet, now)
 
+    @property
+    def is_easy(self) -> bool:
+        """Whether the path carries far more than is sent, so that the pacer's moments are not exact."""
+        return self._pacer.batch_s == EASY_BATCH_S
+
     def next_at(self, now: float) -> float | None:
         """When `flush` has something to do next."""
         return self._pacer.next_at(now)

@@ -140,6 +140,6 @@ class RtxSender:
         return bytes((packet[0] | 0x20,)) + packet[1:]
 
 
-def ntp_time() -> int:
-    """Give the wall clock as a 32.32 NTP timestamp."""
-    return int((time.time() + _NTP_EPOCH) * (1 << 32)) & 0xFFFF_FFFF_FFFF_FFFF
+def ntp_time(ago_s: float = 0.0) -> int:
+    """Give the wall clock as a 32.32 NTP timestamp, as it was so long ago."""
+    return int((time.time() - ago_s + _NTP_EPOCH) * (1 << 32)) & 0xFFFF_FFFF_FFFF_FFFF

@@ -409,8 +409,9 @@ class MediaSession:
             return
         if found is not None:
             (stream, packet), now = found, time.monotonic()
-            self._congestion.arrived(stream, packet, len(data), now if self._arrived_at is None else self._arrived_at)
-            stream.receive(packet, now)
+            arrived_at = now if self._arrived_at is None else self._arrived_at
+            self._congestion.arrived(stream, packet, len(data), arrived_at)
+            stream.receive(packet, now, arrived_at)
             if stream.is_waiting(now):
                 self._ticker.hurry()
 
@@ -421,7 +422,8 @@ class MediaSession:
     def _take_rtcp(self, transport: str, data: bytes) -> None:
         media, now = self._rtcp_of.get(transport, transport), time.monotonic()
         try:
-            self._congestion.rtcp(media, self._router.route_rtcp(media, data, now), now)
+            waited_s = 0.0 if self._arrived_at is None else now - self._arrived_at
+            self._congestion.rtcp(media, self._router.route_rtcp(media, data, now, waited_s), now)
             if self._waits(now):
                 self._ticker.hurry()
         except PacketError as error:

@@ -222,8 +222,8 @@ class RtpStream:
     def knows_payload_type(self, payload_type: int) -> bool:
         return payload_type in self.codecs
 
-    def receive(self, packet: RtpPacket, now: float) -> None:
-        """Take one authentic packet."""
+    def receive(self, packet: RtpPacket, now: float, arrived_at: float) -> None:
+        """Take one authentic packet that came at `arrived_at`, and may have waited to be read since."""
         codec = self.codecs.get(packet.payload_type)
         if codec is None or not self.plan.receive:
             self.wrong_packets += 1
@@ -233,7 +233,7 @@ class RtpStream:
             self.wrong_packets += 1
             return
         source.last_at = now
-        sequence = source.counter.count(packet.sequence, packet.timestamp, now)
+        sequence = source.counter.count(packet.sequence, packet.timestamp, arrived_at)
         if sequence is None:
             self.wrong_packets += 1
             return
@@ -252,11 +252,11 @@ class RtpStream:
         if self.source is not None and self.source.ssrc == report.ssrc:
             self.source.sender_report(report, now)
 
-    def heard_by_peer(self, report: Report, now: float) -> None:
-        """Take the peer's report about our source (RFC 3550 section 6.4.1)."""
+    def heard_by_peer(self, report: Report, now: float, waited_s: float = 0.0) -> None:
+        """Take the peer's report about our source (RFC 3550 section 6.4.1), which came `waited_s` ago."""
         self._peer_report = report
         if report.last_report:
-            delay = ((ntp_time() >> 16) - report.last_report - report.delay) & 0xFFFF_FFFF
+            delay = ((ntp_time(waited_s) >> 16) - report.last_report - report.delay) & 0xFFFF_FFFF
             if delay < LONGEST_RTT_S * 65_536:
                 rtt = max(0.0005, delay / 65_536)
                 self.last_rtt_s = rtt
@@ -352,7 +352,7 @@ class RtpStream:
             if self.gate_open and self.plan.send:
                 self.deliver(sender, packets)
 
-        return Outbox(self.host.loop, deliver)
+        return Outbox(self.host.loop, deliver, waits=not self.is_sound)
 
     def deliver(self, sender: RtpSender, packets: list[bytes]) -> None:
         """Send new packets of ours: at once, or paced where this stream takes a share of its transport's rate."""

@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from app.loop_beat import Beat, BeatTimer
+
 TICK_S, CALM_TICK_S = 0.020, 0.040
 ALONG_S = 0.004  # earlier or later than that: with what is sent, for one wake-up less
 
@@ -19,7 +21,7 @@ class Ticker:
     def __init__(self, tick: Callable[[float], None], waits: Callable[[float], bool]) -> None:
         self._tick = tick
         self._waits = waits
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: BeatTimer | None = None
         self._is_calm = False
         self._due = float("inf")
         self._is_closed = False
@@ -50,7 +52,7 @@ class Ticker:
 
     def _set(self, now: float, due: float) -> None:
         self._due = due
-        self._timer = asyncio.get_running_loop().call_later(due - now + ALONG_S, self._run)
+        self._timer = Beat.of(asyncio.get_running_loop()).call_later(due - now + ALONG_S, self._run)
 
     def _run(self) -> None:
         if self._timer is not None:

@@ -147,12 +147,12 @@ class VideoStream(RtpStream):
     def knows_payload_type(self, payload_type: int) -> bool:
         return super().knows_payload_type(payload_type) or self.plan.repaired_by(payload_type) is not None
 
-    def receive(self, packet: RtpPacket, now: float) -> None:
+    def receive(self, packet: RtpPacket, now: float, arrived_at: float) -> None:
         repaired = self.plan.repaired_by(packet.payload_type)
         if repaired is not None:
             self._receive_repeated(packet, repaired, now)
         else:
-            super().receive(packet, now)
+            super().receive(packet, now, arrived_at)
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
         self._push(sequence, packet, packet.payload, self.codecs[packet.payload_type], now)

@@ -10,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from app.loop_beat import Beat
+
 logger = logging.getLogger(__name__)
 
 JOIN_S = 5.0
@@ -91,10 +93,17 @@ class Bell:
 
 
 class Outbox:
-    """Carries packets from a worker thread to `deliver` on the loop's thread, many at one wake-up."""
+    """Carries packets from a worker thread to `deliver` on the loop's thread, many at one wake-up.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, deliver: Callable[[list[bytes]], None]) -> None:
+    `waits`: they may wait for the loop's beat where one runs. Others wake the loop, and it beats with them.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, deliver: Callable[[list[bytes]], None], *, waits: bool = False
+    ) -> None:
         self._loop = loop
+        self._beat = Beat.of(loop)
+        self._waits = waits
         self._deliver = deliver
         self._packets: deque[bytes] = deque(maxlen=MOST_QUEUED)
         self._is_scheduled = False
@@ -107,7 +116,8 @@ class Outbox:
             if self._is_scheduled:
                 return
             self._is_scheduled = True
-        call_soon(self._loop, self._flush)
+        if not (self._waits and self._beat.soon(self._flush)):
+            call_soon(self._loop, self._flush)
 
     def _flush(self) -> None:
         with self._lock:
@@ -115,6 +125,8 @@ class Outbox:
             self._packets.clear()
             self._is_scheduled = False
         self._deliver(packets)
+        if not self._waits:
+            self._beat.along()
 
 
 def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -278,7 +278,7 @@ class CallTarget:
             return None
         stream, packet = found
         self._congestion.arrived(stream, packet, len(data), self._now)
-        stream.receive(packet, self._now)
+        stream.receive(packet, self._now, self._now)
         return stream.kind, packet.payload_type, packet.mid is None, packet.orientation is None
 
     def _work(self) -> None:

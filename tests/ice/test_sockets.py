@@ -123,3 +123,50 @@ def test_a_stamp_of_a_clock_that_was_set_is_not_believed(seconds: float) -> None
     details = [(socket.SOL_SOCKET, 35, struct.pack("@ll", int(stamp), int(stamp % 1 * 1e9)))]
     assert _waited_s(details) == 0.0
     assert _waited_s([]) == 0.0
+
+
+async def _hear_pictures(pictures: int) -> tuple[list[int], list[float]]:
+    """Send thick datagrams of numbers to a socket, then a few single ones; gives the numbers, and how old each was."""
+    loop = asyncio.get_running_loop()
+    numbers: list[int] = []
+    ages: list[float] = []
+    last = asyncio.Event()
+
+    def came(data: bytes, source: Address) -> None:
+        number, sent_at = struct.unpack_from("=Ld", data)
+        numbers.append(number)
+        ages.append(opened.arrived_at - sent_at)
+        if len(numbers) == pictures * 6 + 3:
+            last.set()
+
+    opened = UdpSocket(loop, "127.0.0.1", came, Counter())
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+            for picture in range(pictures):
+                for packet in range(6):
+                    data = struct.pack("=Ld", picture * 6 + packet, time.monotonic())
+                    sending.sendto(data + bytes(1_000), opened.address)
+                await asyncio.sleep(0.02)
+            for number in range(3):  # when nothing comes it is watched again
+                await asyncio.sleep(0.15)
+                sending.sendto(struct.pack("=Ld", pictures * 6 + number, time.monotonic()), opened.address)
+            async with asyncio.timeout(5):
+                await last.wait()
+    finally:
+        opened.close()
+    return numbers, ages
+
+
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
+def test_what_comes_thick_is_read_together_and_none_of_it_lost(loops: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = asyncio if loops == "asyncio" else pytest.importorskip("uvloop", reason="not on this system")
+    together: list[bool] = []
+    read = UdpSocket._readable
+    monkeypatch.setattr(UdpSocket, "_readable", lambda self: (together.append(self._is_at_beat), read(self))[1])
+    numbers, ages = runner.run(_hear_pictures(60))
+    assert numbers == list(range(60 * 6 + 3))
+    assert min(ages) >= -0.001  # by the kernel's time, not by when they were read
+    assert sum(age < 0.005 for age in ages) > len(ages) * 0.9
+    if sys.platform == "linux":
+        assert any(together)
+    assert not together[-1]

@@ -58,7 +58,7 @@ async def test_who_sends_no_picture_asks_again_by_the_round_trip_that_the_sound_
     told = ntp_time() - int(0.020 * 2**32) >> 16 & 0xFFFF_FFFF  # that report came back 20 ms later
     sound.heard_by_peer(Report(sound.sender.ssrc, 0, 0, 1, 0, told, 0), 0.0)
     for sequence in (1, 3):
-        picture.receive(RtpPacket(VP8.payload_type, False, sequence, 0, 7, b"\x10" + KEY), 0.0)
+        picture.receive(RtpPacket(VP8.payload_type, False, sequence, 0, 7, b"\x10" + KEY), 0.0, 0.0)
     assert len(asked) == 1
     picture.tick(0.010)
     assert len(asked) == 1

@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
 from app.media import ticking
 from app.media.ticking import ALONG_S, CALM_TICK_S, TICK_S, Ticker
+from tests.timers_by_hand import TimersByHand
 
 
-class Timer:
-    """What a loop gives for something that it is to call."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
-
-    def cancel(self) -> None:
-        self.call = None
-
-
-class Loop:
-    """A loop whose time passes when the test says so, and what ticks on it."""
+class Loop(TimersByHand):
+    """What ticks on such a loop."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 50.0
+        super().__init__()
         self.waits = False
         self.ticked_at: list[float] = []
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._number = itertools.count()
         monkeypatch.setattr(ticking, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(ticking, "asyncio", SimpleNamespace(get_running_loop=lambda: self))
         self.ticker = Ticker(self.ticked_at.append, lambda now: self.waits)
-
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
-        timer = Timer(call)
-        heapq.heappush(self._timers, (self.now + delay_s, next(self._number), timer))
-        return timer
-
-    def run(self, seconds: float) -> None:
-        end = self.now + seconds
-        while self._timers and self._timers[0][0] <= end:
-            self.now, _, timer = heapq.heappop(self._timers)
-            if timer.call is not None:
-                timer.call()
-        self.now = end
 
 
 @pytest.fixture
