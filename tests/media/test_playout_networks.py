@@ -215,6 +215,7 @@ def test_another_source_begins_without_a_click() -> None:
     assert again.quiet_ms(2.1) == 0
 
 
+@pytest.mark.timeout(300)  # it computes, and waits for nothing: a busy machine only takes longer
 @settings(max_examples=12, deadline=None, phases=(Phase.generate,))
 @given(
     seed=st.integers(0, 2**32),
