@@ -254,8 +254,11 @@ def test_whatever_a_network_does_the_call_is_whole_again_soon_after_it(
 
     heard = listen(packets(24, packet_ms, clock=1 + ppm * 1e-6), network, seconds=22, at_once=at_once)
     assert heard.sound.shape == (22 * 48_000,)
-    assert max(heard.delays) < LONGEST_DELAY_S + 0.12 + 0.02 * at_once + packet_ms / 1000
-    assert heard.delay_ms(21, 22) < 45 + 20 * at_once
+    most_s = LONGEST_DELAY_S + 0.12 + 0.02 * at_once + packet_ms / 1000
+    older = sum(delay >= most_s for delay in heard.delays)
+    assert older <= 50, "older sound is played where nothing newer has come, and not for longer than that"
+    # What came after its time again and again is remembered: 40 ms are kept for 20 s (MOST_TOO_LATE_S in delay.py).
+    assert heard.delay_ms(21, 22) < 55 + 20 * at_once
     assert heard.quiet_ms(15, 22) == 0
     assert heard.steepest(15, 22) < 1.5
 
