@@ -155,15 +155,15 @@ class DeviceKeeper:
         for _ in range(_MOST_RELEASES):
             if not portaudio.is_stale() or self._stopping.wait(_RELEASE_S):
                 break
-        device = find(self.kind, self._wanted)
         problem = None
-        if device is None and self._wanted:
-            device = find(self.kind, "")
-            problem = f"The {self.kind} {self._wanted[:60]!r} is not there: the system's {self.kind} is used."
-        if device is None:
-            self._problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
-            return None
         try:
+            device = find(self.kind, self._wanted)
+            if device is None and self._wanted:
+                device = find(self.kind, "")
+                problem = f"The {self.kind} {self._wanted[:60]!r} is not there: the system's {self.kind} is used."
+            if device is None:
+                self._problem = f"No {self.kind} was found: {_MEANS[self.kind]}."
+                return None
             stream = _opened(self.kind, device)
         except AudioDeviceError as error:
             self._problem = f"{str(error)[:1].upper()}{str(error)[1:]}: {_MEANS[self.kind]}."

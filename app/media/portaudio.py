@@ -72,6 +72,7 @@ _lock = threading.RLock()  # around what PortAudio lists, opens and closes
 _listeners_lock = threading.Lock()
 _open_streams = 0
 _known: dict[Kind, tuple[AudioDevice, ...]] = {"microphone": (), "speaker": ()}
+_served: dict[Kind, tuple[AudioDevice, ...]] = {"microphone": (), "speaker": ()}  # by a server, when it said so last
 _fresh: dict[Kind, tuple[AudioDevice, ...]] = {}  # as another process read it
 _is_stale = False
 _listeners: list[Callable[[], None]] = []
@@ -80,12 +81,24 @@ _listeners: list[Callable[[], None]] = []
 def devices(kind: Kind) -> tuple[AudioDevice, ...]:
     """Give all devices of a kind: of the sound server where one runs, else of every host API of PortAudio's.
 
-    PortAudio's are as fresh as open streams allow.
+    PortAudio's are as fresh as open streams allow; a server that does not answer has what it had last.
     """
+    try:
+        return _devices_now(kind)
+    except AudioDeviceError:
+        return _served[kind]
+
+
+def _devices_now(kind: Kind) -> tuple[AudioDevice, ...]:
+    """Give all devices of a kind; AudioDeviceError where a server does not answer."""
     global _is_stale
-    listed = pulse.read()
+    try:
+        listed = pulse.read()
+    except TimeoutError as error:
+        raise AudioDeviceError(str(error)) from error
     if listed is not None:
-        return _of_server(listed.microphones if kind == "microphone" else listed.speakers)
+        _served[kind] = _of_server(listed.microphones if kind == "microphone" else listed.speakers)
+        return _served[kind]
     if not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return _known[kind]
     try:
@@ -132,8 +145,11 @@ def as_row(device: AudioDevice) -> list[object]:
 
 
 def should_reopen(kind: Kind, wanted: str, current: AudioDevice) -> bool:
-    """Tell whether another device than the current one is the right one by now."""
-    listed = _fresh.get(kind) or devices(kind)
+    """Tell whether another device than the current one is the right one by now, or may be: a server does not answer."""
+    try:
+        listed = _fresh.get(kind) or _devices_now(kind)
+    except AudioDeviceError:
+        return True
     right = _choose(listed, wanted) or _choose(listed, "")
     return right is not None and (right.identity, right.plugged) != (current.identity, current.plugged)
 
@@ -180,8 +196,11 @@ def choices(kind: Kind) -> tuple[AudioDevice, ...]:
 
 
 def find(kind: Kind, wanted: str) -> AudioDevice | None:
-    """Give the device that `wanted` names: "NAME, HOST API" or "NAME"; "" is the system's default."""
-    return _choose(devices(kind), wanted)
+    """Give the device that `wanted` names: "NAME, HOST API" or "NAME"; "" is the system's default.
+
+    Raises AudioDeviceError where a server does not answer.
+    """
+    return _choose(_devices_now(kind), wanted)
 
 
 def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:

@@ -26,6 +26,7 @@ _READY, _FAILED = 4, 5
 _SINKS, _SOURCES, _SERVER = 0x01, 0x02, 0x80
 _STEP_S = 0.05
 _MOST_DEVICES = 100
+_NO_ANSWER = "the sound server does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +85,17 @@ _ON_EVENT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_ui
 
 
 def read() -> PulseDevices | None:
-    """Ask the server for its devices; None where there is no server. One that does not answer has what it had last."""
-    global _last
-    try:
-        client = PulseClient.connected()
-    except TimeoutError:
-        return _last
+    """Ask the server for its devices; None where there is no server. TimeoutError where it does not answer."""
+    client = PulseClient.connected()
     if client is None:
         return None
     try:
-        _last = client.devices() or _last
-        return _last
+        found = client.devices()
+        if found is None and client.alive:
+            raise TimeoutError(_NO_ANSWER)
+        return found
     finally:
         client.close()
-
-
-_last = PulseDevices()
 
 
 class PulseClient:
@@ -129,7 +125,7 @@ class PulseClient:
                 return client
             if not answered and client._state < _READY:
                 client.close()
-                raise TimeoutError("the sound server does not answer")
+                raise TimeoutError(_NO_ANSWER)
         client.close()
         return None
 

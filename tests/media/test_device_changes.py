@@ -17,6 +17,7 @@ import pytest
 from app.events import TrialChanged
 from app.frames import FrameMailbox
 from app.media import portaudio
+from app.media import pulse as server
 from app.media.device_watch import DeviceWatch
 from app.media.devices import list_devices
 from app.media.microphone import MicrophoneSource
@@ -106,6 +107,33 @@ def test_a_device_that_was_away_for_a_moment_is_used_again(tmp_path: Path) -> No
             assert until(lambda: plays_on(pulse) == "spk")
         finally:
             go_on.set()
+            speaker.close()
+            watch.stop()
+
+
+def test_a_device_is_looked_for_again_where_the_server_did_not_say_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, read = [None] * 2, server.read
+
+    def read_slowly() -> server.PulseDevices | None:
+        if slow:
+            slow.pop()
+            raise TimeoutError
+        return read()
+
+    with private_pulse(tmp_path) as pulse:
+        pulse.plug("headset")
+        watch, speaker = DeviceWatch(lambda: None), SpeakerSink(HEADSET)
+        watch.start()
+        speaker.start()
+        try:
+            assert until(lambda: speaker.description == HEADSET)
+            monkeypatch.setattr(server, "read", read_slowly)
+            pulse.unplug("headset")
+            assert until(lambda: "is not there" in (speaker.problem or ""))
+            assert slow == []
+        finally:
             speaker.close()
             watch.stop()
 

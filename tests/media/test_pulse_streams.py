@@ -196,6 +196,7 @@ def test_a_server_that_stands_still_holds_nobody_up(tmp_path: Path, monkeypatch:
             while ends[1].move(said):
                 pass
             assert portaudio.choices("speaker") == known  # as it was known last
+            assert portaudio.should_reopen("speaker", "", known[0])  # nobody knows, so it is looked for again
             failed = threading.Event()
 
             def opens() -> None:
