@@ -42,8 +42,8 @@ from app.settings import MediaSettings
 log = logging.getLogger(__name__)
 
 READY_S = 30.0  # the microphone stays open for so long after a burst
-DEAF_AFTER_S = 2.0  # without a frame: it hangs
-LOST_AFTER_S = 0.5  # where it was unplugged
+DEAF_AFTER_S = 1.0  # without a frame: it hangs, or its sound server does not say that it was unplugged
+LOST_AFTER_S = 0.5  # where it is known that it was
 REST_AFTER_S = 0.5  # of nothing to play
 CLOSE_S = 3.0
 _IDLE_S = 0.5
