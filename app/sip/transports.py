@@ -13,12 +13,13 @@ import os
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.authorities import Authorities
+from app.names import is_address
 from app.owned_tasks import OwnedTasks
 from app.settings import HostPort
 from app.sip.config import SipConfig
@@ -39,6 +40,10 @@ MAX_OPENING = 32
 MAX_SENT_TO = 256  # destinations for which we remember who sent there, for ICMP errors
 ROUTE_REMEMBERED_S = 5.0
 _ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}
+
+
+_Way = tuple[str, HostPort, str]  # transport, far end, and the name for which TLS is to vouch
+_T = TypeVar("_T")
 
 
 class Receiver(Protocol):
@@ -82,8 +87,8 @@ class Transports:
         self._datagrams: list[DatagramSocket] = []
         self._servers: list[asyncio.Server] = []
         self._connections: dict[int, StreamConnection] = {}
-        self._outbound: dict[tuple[str, HostPort], StreamConnection] = {}
-        self._opening: dict[tuple[str, HostPort], _Opening] = {}
+        self._outbound: dict[_Way, StreamConnection] = {}
+        self._opening: dict[_Way, _Opening] = {}
         self._numbers = count(1)
         self._routes: dict[str, tuple[float, str]] = {}
         self._sent_to: dict[HostPort, dict[int, None]] = {}
@@ -226,11 +231,11 @@ class Transports:
     def _connection_for(self, hop: Hop) -> StreamConnection | None:
         if hop.connection is not None and hop.connection in self._connections:
             return self._connections[hop.connection]
-        return self._outbound.get((hop.transport, hop.remote))
+        return _along(self._outbound, _way(hop))
 
     def _open(self, hop: Hop, data: bytes, transaction: int | None) -> None:
-        key = (hop.transport, hop.remote)
-        opening = self._opening.get(key)
+        key = _way(hop)
+        opening = _along(self._opening, key)
         if opening is None:
             if len(self._opening) >= MAX_OPENING:
                 self._later_failed(transaction, "too many connections are being opened")
@@ -254,7 +259,7 @@ class Transports:
                     ssl=tls,
                     server_hostname=(hop.server_name or hop.remote.host) if tls is not None else None,
                 )
-            self._outbound[(hop.transport, hop.remote)] = connection
+            self._outbound[_way(hop)] = connection
             for data, transaction in opening.queue:
                 connection.note(transaction)
                 if connection.write(data):
@@ -269,7 +274,7 @@ class Transports:
             why = os.strerror(error.errno) if error.errno else error.strerror or str(error)
             problem = f"{hop.remote} cannot be reached over {hop.transport.upper()}: {why}"
         finally:
-            del self._opening[(hop.transport, hop.remote)]
+            del self._opening[_way(hop)]
         if problem:
             log.info("%s", problem)
             for _, transaction in opening.queue:
@@ -398,3 +403,16 @@ def _route(address: str) -> str:
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((address, 9))
         return str(probe.getsockname()[0]).partition("%")[0]
+
+
+def _way(hop: Hop) -> _Way:
+    name = hop.server_name or ""
+    return hop.transport, hop.remote, "" if hop.transport != "tls" or is_address(name) else name.lower()
+
+
+def _along(ways: Mapping[_Way, _T], way: _Way) -> _T | None:
+    """Find what goes this way. Another name has to prove itself; an address goes on over what there is, by any name."""
+    found = ways.get(way)
+    if found is None and not way[2]:
+        found = next((each for other, each in ways.items() if other[:2] == way[:2]), None)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import os
 import random
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from app.names import NAMES
 from app.settings import Account, HostPort
 from app.sip.config import SipConfig
 from app.sip.datagrams import DatagramSocket
@@ -386,12 +388,12 @@ async def tls_server(tmp_path: Path) -> AsyncIterator[tuple[int, Path]]:
     pem, context = certificate(tmp_path)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        data = await reader.readuntil(b"\r\n\r\n")
-        request = parse_message(data)
-        assert isinstance(request, Request)
-        writer.write(bytes(response_to(request, 200, to_tag="s")))
-        await writer.drain()
-        await reader.read()
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                request = parse_message(await reader.readuntil(b"\r\n\r\n"))
+                assert isinstance(request, Request)
+                writer.write(bytes(response_to(request, 200, to_tag="s")))
+                await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
@@ -427,6 +429,24 @@ async def test_tls_with_a_certificate_of_somebody_else(phones, tls_server, host:
     answer = await ada.endpoint.options(f"sip:bob@{host}:{port};transport=tls")
     assert answer.status is None
     assert words in answer.reason
+
+
+async def test_a_connection_to_one_name_is_not_used_for_another_name_at_its_address(phones, tls_server, monkeypatch):
+    """Who made a false name lead to his own server would else be taken for whom that name belongs to."""
+    port, pem = tls_server
+    find = NAMES.addresses
+
+    async def addresses(host: str) -> list[str]:
+        return await find("localhost" if host == "bank.example" else host)
+
+    monkeypatch.setattr(NAMES, "addresses", addresses)
+    ada = await phones("ada", ca_file=str(pem))
+    assert (await ada.endpoint.options(f"sips:bob@localhost:{port}")).status == 200
+    refused = await ada.endpoint.options(f"sips:bob@bank.example:{port}")
+    assert refused.status is None
+    assert "The certificate of bank.example is not trusted" in refused.reason
+    # A route that names an address, as proxies write it, goes on over the connection that there is.
+    assert (await ada.endpoint.options(f"sip:bob@127.0.0.1:{port};transport=tls")).status == 200
 
 
 async def test_the_authorities_are_read_once_and_beside_the_loop(phones, tls_server, monkeypatch):
