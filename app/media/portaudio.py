@@ -151,7 +151,7 @@ def should_reopen(kind: Kind, wanted: str, current: AudioDevice) -> bool:
     except AudioDeviceError:
         return True
     right = _choose(listed, wanted) or _choose(listed, "")
-    return right is not None and (right.identity, right.plugged) != (current.identity, current.plugged)
+    return right is not None and right.identity != current.identity
 
 
 def is_stale() -> bool:
@@ -176,7 +176,6 @@ def _of_server(rows: tuple[pulse.PulseDevice, ...]) -> tuple[AudioDevice, ...]:
             channels=2,
             is_default=row.is_default,
             server_name=row.name,
-            plugged=row.plugged,
         )
         for row in rows
     )

@@ -36,7 +36,7 @@ _SERVER_STEP_S = 0.010
 _MOST_KEPT_S = 1.0  # at the server, of a microphone that nobody reads
 _SERVER_S = 0.010  # what the device and the server add to a microphone's block, about
 _S16LE = 3
-_PLAIN, _ADJUST_LATENCY = 0, 0x2000
+_DONT_MOVE, _ADJUST_LATENCY = 0x0200, 0x2000
 _DEFAULT = 0xFFFF_FFFF
 _READY = 2
 _RUNNING = 0
@@ -87,13 +87,16 @@ class PulseStream:
         block = round(BLOCK_S * self._bytes_per_s)
         most = round(_MOST_KEPT_S * self._bytes_per_s)
         to = name.encode() or None
+        # A server moves what plays on its default along with that, chosen by name or not. Nobody is asked: a stream at
+        # a device of its own is to end with it, and whoever holds it opens another one.
+        flags = _DONT_MOVE if name else 0
         if self._kind == "microphone":
             sizes = BufferSizes(most, _DEFAULT, _DEFAULT, _DEFAULT, block)
-            begun = library.pa_stream_connect_record(stream, to, ctypes.byref(sizes), _ADJUST_LATENCY)
+            begun = library.pa_stream_connect_record(stream, to, ctypes.byref(sizes), flags | _ADJUST_LATENCY)
         else:
             length = 2 * block + round(_SERVER_STEP_S * self._bytes_per_s)
             sizes = BufferSizes(_DEFAULT, length, block, block, _DEFAULT)
-            begun = library.pa_stream_connect_playback(stream, to, ctypes.byref(sizes), _PLAIN, None, None)
+            begun = library.pa_stream_connect_playback(stream, to, ctypes.byref(sizes), flags, None, None)
         if begun >= 0:
             client.wait(lambda: library.pa_stream_get_state(stream) >= _READY, _OPEN_S)
         if library.pa_stream_get_state(stream) == _READY:

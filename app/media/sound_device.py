@@ -35,7 +35,6 @@ class AudioDevice:
     is_default: bool
     rate_hz: int = SAMPLE_RATE_HZ  # its own
     server_name: str = ""  # of a device behind a sound server
-    plugged: int = 0  # another one each time a server's device was put in: its streams were moved elsewhere meanwhile
     is_server: bool = False  # a sound server itself, without a name: whichever device is its default
 
     @property

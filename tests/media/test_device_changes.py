@@ -111,6 +111,20 @@ def test_a_device_that_was_away_for_a_moment_is_used_again(tmp_path: Path) -> No
             watch.stop()
 
 
+def test_a_device_that_was_chosen_is_kept_when_the_system_s_becomes_another_one(tmp_path: Path) -> None:
+    with private_pulse(tmp_path) as pulse:
+        pulse.plug("headset")
+        pulse.control("set-default-sink", "headset")
+        speaker = SpeakerSink(HEADSET)
+        speaker.start()
+        try:
+            assert until(lambda: speaker.description == HEADSET)
+            pulse.control("set-default-sink", "spk")
+            assert plays_on(pulse) == "headset"
+        finally:
+            speaker.close()
+
+
 def test_a_device_is_looked_for_again_where_the_server_did_not_say_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
