@@ -216,7 +216,7 @@ def test_calls_and_rings_share_the_speaker_and_are_heard_together(pulse: Pulse) 
         assert wait_for(lambda: bool(pulse.control("list", "short", "sink-inputs")), 8, lambda: time.sleep(0.02))
         ring = RingPlayer(0.5, sound=tone(1_500, 1.0, 0.3))
         ring.start()
-        run(1.0, sink=first, others=(second,))
+        run(1.3, sink=first, others=(second,))
         ring.stop()
         second.close()
         assert first.problem is None
@@ -226,10 +226,10 @@ def test_calls_and_rings_share_the_speaker_and_are_heard_together(pulse: Pulse) 
     heard = recorded[0]
     began = first_sound_s(heard)
     assert began is not None
-    together = part(heard, began + 0.3, began + 0.8)
-    for hz in (440, 880, 1_500):
-        assert share_at(together, hz) > 0.02, hz
-    assert share_at(part(heard, began + 1.2, began + 1.5), 440) > 0.8  # a busy machine may miss some
+    windows = [part(heard, at, at + 0.3) for at in np.arange(began, len(heard) / 48_000 - 0.3, 0.1)]
+    assert any(all(share_at(window, hz) > 0.02 for hz in (440, 880, 1_500)) for window in windows)
+    ended = np.flatnonzero(np.abs(heard.astype(int)) > 1_000)[-1] / 48_000  # whenever a busy machine came to that
+    assert share_at(part(heard, ended - 0.4, ended - 0.1), 440) > 0.8
     assert pulse.control("list", "short", "sink-inputs") == ""
 
 
