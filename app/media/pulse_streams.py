@@ -139,8 +139,7 @@ class PulseStream:
         if not self._wait(self._is_due):
             return False
         asked_at = time.monotonic()
-        self._look_for_underrun(asked_at)
-        self.delay_s = self._queued_s()
+        self.delay_s = queued_s = self._queued_s()
         side = callback(self._block)
         if side is None:
             self._wide[:] = self._block[:, None]
@@ -154,26 +153,25 @@ class PulseStream:
         if self._begins:
             self._begins = False
             self._pace.began(asked_at)
-            silence = 4 * round(self._pace.padding_s() * SAMPLE_RATE_HZ)
+            silence = 4 * round(self._pace.padding_s(queued_s) * SAMPLE_RATE_HZ)
             if silence:
                 self._write(bytes(silence), silence)
         self._write(self._out, size)
         return True
-
-    def _look_for_underrun(self, now: float) -> None:
-        ran_dry_at = self._quick.pa_stream_get_underflow_index(self._stream)
-        if ran_dry_at != self._ran_dry_at:
-            self._ran_dry_at = ran_dry_at
-            if not self._begins:
-                self._begins = True
-                self._pace.ran_dry(now)
 
     def _is_due(self) -> bool:
         room = self._sizes[0].tlength
         if room != self._room:  # the server moved the stream
             self._room = room
             self._pace.resize(room / self._bytes_per_s)
-        return self._pace.is_due(self._queued_s())
+        queued_s = self._queued_s()
+        ran_dry_at = self._quick.pa_stream_get_underflow_index(self._stream)
+        if ran_dry_at != self._ran_dry_at:
+            self._ran_dry_at = ran_dry_at
+            if not self._begins:
+                self._begins = True
+                self._pace.ran_dry(queued_s, time.monotonic())
+        return self._pace.is_due(queued_s, begins=self._begins)
 
     def _queued_s(self) -> float:
         wanted: int = self._quick.pa_stream_writable_size(self._stream)

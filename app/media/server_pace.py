@@ -3,6 +3,9 @@
 The server says each time when it has taken 20 ms. It takes its sound in steps; what it cannot do without is one step
 and the 20 ms that it asks for: with that in the queue after a block was written, whoever writes has a whole step for
 the next one. After it ran dry more is kept; after a while without that, 10 ms are taken out again.
+
+PipeWire may take longer steps than it says. What is left of less than a step it does not play, and it asks for nothing
+before there is more.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ class ServerPace:
     def __init__(self, room_s: float) -> None:
         self.underruns = 0
         self._room_s = room_s
-        self._more_s = 0.0
+        self._more_s = self._least_more_s = 0.0
         self._quiet_s = QUIET_S
         self._quiet_until = 0.0
 
@@ -34,31 +37,33 @@ class ServerPace:
         """The stream is at another device now, with other steps."""
         self._room_s = room_s
 
-    def is_due(self, queued_s: float) -> bool:
-        """Whether a block is to be written while so much is queued."""
-        return queued_s + BLOCK_S <= self.level_s + _SAME_S
+    def is_due(self, queued_s: float, *, begins: bool) -> bool:
+        """Whether a block is to be written while so much is queued; `begins`: the server plays nothing now."""
+        return queued_s + BLOCK_S <= (self._room_s if begins else self.level_s) + _SAME_S
 
-    def padding_s(self) -> float:
-        """How much silence to write first into an empty queue, so that whole blocks reach the level."""
+    def padding_s(self, queued_s: float) -> float:
+        """How much silence to write before what is played first, so that whole blocks reach the level."""
         level_s = self.level_s
-        return max(0.0, level_s - int((level_s + _SAME_S) / BLOCK_S) * BLOCK_S)
+        return 0.0 if queued_s > _SAME_S else max(0.0, level_s - int((level_s + _SAME_S) / BLOCK_S) * BLOCK_S)
 
     def began(self, now: float) -> None:
         """Something is played again after a pause: its first moments say nothing of the machine."""
         self._quiet_until = now + self._quiet_s
 
-    def ran_dry(self, now: float) -> None:
-        """The server had nothing to play."""
+    def ran_dry(self, queued_s: float, now: float) -> None:
+        """The server had nothing to play, or no more than that."""
         self.underruns += 1
-        if self._more_s == 0.0 and self.underruns > 1:
+        if queued_s > _SAME_S:  # its step is longer
+            self._least_more_s = max(0.0, min(BLOCK_S, queued_s + 2 * BLOCK_S - self._room_s + STEP_UP_S))
+        if self._more_s == self._least_more_s and self.underruns > 1:
             self._quiet_s = min(MOST_QUIET_S, 2 * self._quiet_s)  # less was tried, and too early
-        self._more_s = min(BLOCK_S, self._more_s + STEP_UP_S)
+        self._more_s = max(self._least_more_s, min(BLOCK_S, self._more_s + STEP_UP_S))
         self._quiet_until = now + self._quiet_s
 
     def shortens(self, now: float) -> bool:
         """Whether the next block is to be 10 ms shorter."""
-        if self._more_s == 0.0 or now < self._quiet_until:
+        if self._more_s <= self._least_more_s or now < self._quiet_until:
             return False
-        self._more_s = max(0.0, self._more_s - STEP_UP_S)
+        self._more_s = max(self._least_more_s, self._more_s - STEP_UP_S)
         self._quiet_until = now + self._quiet_s
         return True

@@ -19,15 +19,15 @@ def played(step_s: float, seconds: float = 20.0) -> tuple[ServerPace, list[float
         if reported + BLOCK_S <= taken + 1e-9 or is_dry:
             reported = taken
             if is_dry:
-                queued += pace.padding_s()
+                queued += pace.padding_s(queued)
                 pace.began(now)
-            while pace.is_due(queued):
+            while pace.is_due(queued, begins=False):
                 queued += BLOCK_S
             after.append(queued)
             is_dry = False
         if queued + 1e-9 < step_s:
             is_dry = True
-            pace.ran_dry(now)
+            pace.ran_dry(0.0, now)
             continue
         queued = max(0.0, queued - step_s)
         taken += step_s
@@ -51,7 +51,7 @@ def test_more_is_kept_after_it_ran_dry_up_to_the_room_there_is() -> None:
     pace = ServerPace(0.050)
     assert pace.level_s == pytest.approx(0.030)
     for number, level_s in enumerate((0.040, 0.050, 0.050)):
-        pace.ran_dry(float(number))
+        pace.ran_dry(0.0, float(number))
         assert pace.level_s == pytest.approx(level_s)
     assert pace.underruns == 3
 
@@ -59,22 +59,22 @@ def test_more_is_kept_after_it_ran_dry_up_to_the_room_there_is() -> None:
 def test_silence_and_whole_blocks_reach_the_level() -> None:
     for room_s, padding_s in ((0.050, 0.010), (0.060, 0.0), (0.0613, 0.0013)):
         pace = ServerPace(room_s)
-        assert pace.padding_s() == pytest.approx(padding_s, abs=1e-6)
-        blocks = round((pace.level_s - pace.padding_s()) / BLOCK_S)
-        assert pace.is_due(pace.padding_s() + (blocks - 1) * BLOCK_S)
-        assert not pace.is_due(pace.padding_s() + blocks * BLOCK_S)
+        assert pace.padding_s(0.0) == pytest.approx(padding_s, abs=1e-6)
+        blocks = round((pace.level_s - padding_s) / BLOCK_S)
+        assert pace.is_due(padding_s + (blocks - 1) * BLOCK_S, begins=False)
+        assert not pace.is_due(padding_s + blocks * BLOCK_S, begins=False)
 
 
 def test_less_is_tried_again_later_and_much_later_where_it_was_too_little() -> None:
     pace, now, quiet = ServerPace(0.050), 0.0, QUIET_S
-    pace.ran_dry(now)
+    pace.ran_dry(0.0, now)
     for _ in range(8):
         assert not pace.shortens(now + quiet - 1)
         assert pace.shortens(now + quiet)
         assert pace.level_s == pytest.approx(0.030)
         assert not pace.shortens(now + 10 * MOST_QUIET_S)  # there is nothing to take away
         now += quiet
-        pace.ran_dry(now)
+        pace.ran_dry(0.0, now)
         quiet = min(MOST_QUIET_S, 2 * quiet)
 
 
@@ -82,3 +82,25 @@ def test_another_device_has_other_steps() -> None:
     pace = ServerPace(0.050)
     pace.resize(0.080)
     assert math.isclose(pace.level_s, 0.060)
+
+
+def test_a_server_with_longer_steps_than_it_says_is_given_more_at_once_and_for_good() -> None:
+    """As PipeWire with 1024 samples: it keeps back what is less than a step, and asks for nothing meanwhile."""
+    pace, step_s, queued = ServerPace(0.050), 1024 / 48_000, 0.0
+
+    def fill(queued: float, *, begins: bool) -> float:
+        queued += pace.padding_s(queued) if begins else 0.0
+        while pace.is_due(queued, begins=begins):
+            queued, begins = queued + BLOCK_S, False
+        return queued
+
+    for number in range(5_000):
+        now = number * step_s
+        queued = fill(queued, begins=number == 0)
+        if queued < step_s:
+            pace.ran_dry(queued, now)
+            queued = fill(queued, begins=True)
+        assert queued >= step_s
+        queued -= step_s
+        assert not pace.shortens(now)
+    assert pace.underruns == 1
