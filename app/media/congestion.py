@@ -172,14 +172,17 @@ class _Transport:
                 is_late = codec is not None and self._lateness.arrived(
                     packet.ssrc, packet.timestamp, codec.clock_rate, at
                 )
-                self._feedback.arrived(packet.transport_sequence, packet.ssrc, size, at, is_late=is_late)
-                self._arm_feedback(time.monotonic(), is_late=is_late)
+                picture = None if codec is None or stream.is_sound else packet.timestamp
+                is_sooner = self._feedback.arrived(
+                    packet.transport_sequence, packet.ssrc, size, at, is_late=is_late, picture=picture
+                )
+                self._arm_feedback(time.monotonic(), is_late=is_late, is_sooner=is_sooner)
         elif plan.remb and codec is not None:
             self._remb.estimator.arrived(packet.ssrc, packet.timestamp, codec.clock_rate, size, at)
 
-    def _arm_feedback(self, now: float, *, is_late: bool) -> None:
+    def _arm_feedback(self, now: float, *, is_late: bool, is_sooner: bool) -> None:
         timer = self._feedback_timer
-        if timer is not None and not is_late and self._feedback_at <= now + LEAST_PAUSE_S:
+        if timer is not None and not is_sooner and self._feedback_at <= now + LEAST_PAUSE_S:
             return  # as soon as it could be
         due = self._feedback.due_at(now)
         if due is None or self._owner._is_closed:

@@ -16,7 +16,8 @@ from app.media.twcc import ArrivalLog, TransportFeedback
 
 FEEDBACK_SHARE = 0.05  # of what comes in may go back as feedback
 FEEDBACK_BITS = 1_000  # about one, with everything around it
-LEAST_PAUSE_S = 0.020
+LEAST_PAUSE_S = 0.020  # where packets come late, and from one feedback to that about the next picture
+CALM_PAUSE_S = 0.050  # where none do; a picture that begins to arrive is told of at once
 MOST_PAUSE_S = 0.25
 FIRST_PAUSE_S = 0.05  # while the rate is not known yet: the sooner a sender hears of a narrow path the better
 RATE_WINDOW_S = 0.5
@@ -81,7 +82,11 @@ class Lateness:
 
 
 class Feedback:
-    """When transport-wide feedback is due: often at a high rate, seldom where it would cost much."""
+    """When transport-wide feedback is due: often at a high rate, seldom where it would cost much.
+
+    While nothing is late it goes by pictures: who hears of each one's first packet knows a round trip later that the
+    path still carries what is sent, as soon as by feedback at even distances that are half as long.
+    """
 
     def __init__(self) -> None:
         self._log = ArrivalLog()
@@ -89,14 +94,28 @@ class Feedback:
         self.told_at = 0.0  # the last time
         self._media_ssrc = 0
         self._hurried_until = 0.0
+        self._pictures: dict[int, int] = {}  # the last timestamp of each source of pictures
+        self._has_begun = False  # a picture, since the last feedback
 
-    def arrived(self, sequence: int, ssrc: int, size: int, now: float, *, is_late: bool = False) -> None:
-        """Note a packet with its transport-wide number."""
+    def arrived(
+        self, sequence: int, ssrc: int, size: int, now: float, *, is_late: bool = False, picture: int | None = None
+    ) -> bool:
+        """Note a packet with its transport-wide number; `picture`: the timestamp of the one that it is of, if any.
+
+        Tells whether feedback may be due sooner than it was: the packet is late, or the first of a picture.
+        """
+        begins = picture is not None and self._pictures.get(ssrc) != picture
+        if begins and picture is not None:
+            if len(self._pictures) >= MOST_SOURCES:
+                self._pictures.clear()
+            self._pictures[ssrc] = picture
+            self._has_begun = True
         if is_late:
             self._hurried_until = now + HURRIED_S
         self._log.arrived(sequence, now)
         self._rate.add(size + WIRE_BYTES, now)
         self._media_ssrc = ssrc
+        return is_late or begins
 
     def due_at(self, now: float) -> float | None:
         """When to tell next; None when there is nothing to tell."""
@@ -108,11 +127,13 @@ class Feedback:
         is_hurried = now < self._hurried_until and rate * 8 > HURRIED_FROM_BPS
         share = HURRIED_SHARE if is_hurried else FEEDBACK_SHARE
         pause = FEEDBACK_BITS / (share * rate * 8) if rate > 0 else MOST_PAUSE_S
-        return self.told_at + min(MOST_PAUSE_S, max(LEAST_PAUSE_S, pause))
+        least_s = LEAST_PAUSE_S if is_hurried or (self._has_begun and pause <= CALM_PAUSE_S) else CALM_PAUSE_S
+        return self.told_at + min(MOST_PAUSE_S, max(least_s, pause))
 
     def take(self, ssrc: int, now: float) -> list[TransportFeedback]:
         """Make what there is to tell."""
         self.told_at = now
+        self._has_begun = False
         return self._log.take(ssrc, self._media_ssrc, now)
 
 

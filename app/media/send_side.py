@@ -16,9 +16,10 @@ from app.media.pacer import BATCH_S, EASY_BATCH_S, MOST_WAIT_S, Outgoing, Pacer,
 from app.media.probing import Prober
 from app.media.report_estimate import ReportEstimator
 from app.media.sending import RtpSender
-from app.media.sent_packets import PacketResult, SentPackets
+from app.media.sent_packets import SentPackets
 from app.media.stats import RateMeter
 from app.media.twcc import TransportFeedback
+from app.media.word import Word
 
 WIRE_BYTES = 42  # of SRTP's tag, UDP and IPv4 beside an RTP packet
 PACE = 2.0  # times the estimate, at most …
@@ -34,15 +35,10 @@ ROOM_FADES = 0.97  # … lately, each feedback, where no queue stands: a moment 
 ROOM_BPS = 100_000  # … and so much more may be sent
 FIRST_BYTES = 6_000  # under way before feedback tells how fast they arrive
 SIGN_BYTES = 1_500  # sent although nothing may, where feedback that should have come has not: two packets
-LATE_S = 0.015  # word that is late by so much beyond that: pictures wait for it
-JAMMED_S, JAMMED_BYTES = 0.05, 6_000  # so late, and so much under way: sound does without its repeats …
+JAMMED_S, JAMMED_BYTES = 0.05, 6_000  # word so late, and so much under way: sound does without its repeats …
 LEAN_BPS = 60_000  # … and has this, with which it still goes in packets of 20 ms
 LEAST_ROOM_BYTES = 1_200
-SUDDEN_S = 0.025  # a queue that is longer by so much than a feedback before …
-NO_QUEUE_S = 0.02  # … and one so short that it takes no feedback longer
-MOST_GAP_S = 0.25
-GAP_FADES = 0.97  # a feedback, of the longest wait for one …
-GAP_RISES = 1.1  # … which a path that has just become narrow makes longer too
+NO_QUEUE_S = 0.02
 DEAF_S = 1.5  # no feedback for so long although packets went out: the peer gives none
 SILENT_S = 0.8
 DRAIN_FROM_S = 0.04  # a queue longer than this is worked off by sending less …
@@ -120,10 +116,8 @@ class SendSide:
         self._fed_at: float | None = None
         self._left_at = 0.0  # when a packet with a number left last
         self._carried_bps = 0.0  # the most that arrived lately
-        self._feedback_gap_s = 0.05
-        self._queue_before_s = 0.0
-        self._queue_growth_s = 0.0  # from one feedback to the next, where it grows suddenly
-        self._told_to: float | None = None  # the last arrival that feedback told of, on the peer's clock
+        self._word = Word()
+        self._picture: tuple[RtpSender, bytes] | None = None  # that leaves: whose, and its timestamp
         self._unanswered_since: float | None = None  # packets went out and no feedback came
         self._is_deaf = False
         self._held_back_at = -1.0  # by the room, or by pictures that pause
@@ -167,6 +161,7 @@ class SendSide:
         """The transport has another path: what was learned of the old one is of little use."""
         self._sent.reset_flight()
         self._carried_bps = 0.0
+        self._word = Word()
         self.estimator = SendEstimator(min(self.estimator.rate_bps, MOVED_BPS))
         self._prober = Prober()
 
@@ -188,7 +183,14 @@ class SendSide:
         acked = self.estimator.acked_bps or 0.0
         fades = ROOM_FADES if self.estimator.queue_s < DRAIN_FROM_S else 0.0
         self._carried_bps = max(acked, self._carried_bps * fades)
-        self._note_gap(results, fed_at, now)
+        self._word.heard(
+            results,
+            fed_at,
+            now,
+            base_rtt_s=self.estimator.base_rtt_s,
+            queue_s=self.estimator.newest_queue_s,
+            standing_s=self.estimator.queue_s,
+        )
         loss = self.estimator.loss.loss
         found = self._prober.results(results, now, is_sent=self._pacer.cluster is None, loss=loss)
         if found is not None:
@@ -335,6 +337,9 @@ class SendSide:
         elif slot is not None:
             data = sender.extensions.numbered(data, self._sent.number(size, now, packet.probe))
             self._left_at = now
+            if packet.urgency is Urgency.PICTURE and (sender, data[4:8]) != self._picture:
+                self._picture = sender, data[4:8]
+                self._word.picture_leaves(now)
             if self._unanswered_since is None:
                 self._unanswered_since = now
             if packet.probe is not None:
@@ -357,7 +362,7 @@ class SendSide:
         estimator = self.estimator
         if estimator.acked_bps is None:
             room = float(FIRST_BYTES - self._sent.in_flight_bytes)
-        elif self._late_s(now):
+        elif self._late_s(now) or self._is_picture_overdue(now):
             room = 0.0
         else:
             rate = min(estimator.rate_bps, self._carried_bps * ROOM_RISE + ROOM_BPS)
@@ -370,7 +375,7 @@ class SendSide:
     @property
     def _window_s(self) -> float:
         """For how long what is sent is under way until word of it comes."""
-        return self.estimator.base_rtt_s + self._feedback_gap_s + ROOM_S
+        return self.estimator.base_rtt_s + self._word.gap_s + ROOM_S
 
     def _is_silent(self, now: float) -> bool:
         """Whether the last packets, or the feedback about them, must be lost.
@@ -396,33 +401,22 @@ class SendSide:
         since = self._sent.unheard_since
         if since is None or not self.uses_feedback or self._is_silent(now):
             return 0.0
-        estimator = self.estimator
-        # A queue that was seen to grow has grown on since then.
-        late_s = now - since + self._queue_growth_s - estimator.base_rtt_s - self._feedback_gap_s - LATE_S
-        if late_s <= 0:
-            return 0.0
-        # Where so little is under way no queue can stand: feedback became rarer, since there was less to tell of.
-        carried, _ = estimator.acked.bps(SHORT_WINDOW_S) or (0.0, 0.0)
-        if self._sent.in_flight_bytes < carried * estimator.base_rtt_s / 8 + LEAST_ROOM_BYTES:
-            return 0.0
-        return late_s
+        late_s = self._word.overdue_s(since, self.estimator.base_rtt_s, now)
+        return late_s if late_s and self._can_queue else 0.0
 
-    def _note_gap(self, results: list[PacketResult], fed_at: float | None, now: float) -> None:
-        """Follow how long the peer waits between feedbacks.
+    def _is_picture_overdue(self, now: float) -> bool:
+        """Whether the next packets of pictures wait since there is no word of the last one's beginning yet."""
+        return self._word.is_picture_overdue(now) and not self._is_silent(now) and self._can_queue
 
-        What it takes longer on a path that becomes narrow must not count, there or on the way back.
+    @property
+    def _can_queue(self) -> bool:
+        """Whether so much is under way that a queue can stand.
+
+        Where it is not, feedback became rarer, since there was less to tell of.
         """
-        told_to = max((result.arrived_at for result in results if result.arrived_at is not None), default=None)
-        queue_s = self.estimator.newest_queue_s
-        growth_s, self._queue_before_s = queue_s - self._queue_before_s, queue_s
-        self._queue_growth_s = growth_s if growth_s > SUDDEN_S else 0.0
-        if fed_at is not None:
-            before_s = self._feedback_gap_s
-            gap_s = max(min(MOST_GAP_S, now - fed_at, before_s * GAP_RISES), before_s * GAP_FADES)
-            if told_to is not None and self._told_to is not None and queue_s < NO_QUEUE_S:
-                gap_s = max(gap_s, min(MOST_GAP_S, told_to - self._told_to))
-            self._feedback_gap_s = gap_s
-        self._told_to = told_to if told_to is not None else self._told_to
+        estimator = self.estimator
+        carried, _ = estimator.acked.bps(SHORT_WINDOW_S) or (0.0, 0.0)
+        return self._sent.in_flight_bytes >= carried * estimator.base_rtt_s / 8 + LEAST_ROOM_BYTES
 
     def _is_app_limited(self, now: float) -> bool:
         """Whether clearly less was sent than the estimate allows, and not because the path held us back."""

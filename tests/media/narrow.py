@@ -212,6 +212,7 @@ class Call:
         self.received: list[tuple[float, int, bool]] = []
         self.estimates: list[tuple[float, float]] = []
         self.feedback_works = True
+        self.told = 0  # feedbacks
         self._feedback = Feedback()
         self._lateness = Lateness()
         self._tells_at: float | None = None
@@ -254,7 +255,8 @@ class Call:
             ssrc, timestamp = int.from_bytes(data[8:12]), int.from_bytes(data[4:8])
             clock_rate = self.sound.sender.clock_rate if is_sound else 90_000
             is_late = self._lateness.arrived(ssrc, timestamp, clock_rate, now + FAR_CLOCK_S)
-            self._feedback.arrived(number, ssrc, size - WIRE_BYTES, now + FAR_CLOCK_S, is_late=is_late)
+            picture = None if is_sound else timestamp
+            self._feedback.arrived(number, ssrc, size - WIRE_BYTES, now + FAR_CLOCK_S, is_late=is_late, picture=picture)
             due = self._feedback.due_at(now + FAR_CLOCK_S)
             if due is not None and (self._tells_at is None or due < self._tells_at):
                 self._tells_at = max(due, now + FAR_CLOCK_S)
@@ -276,6 +278,7 @@ class Call:
         self._tells_at = None
         for feedback in self._feedback.take(1, self.clock.now + FAR_CLOCK_S):
             data = bytes(feedback)
+            self.told += 1
             if self.feedback_works:
                 self.back.carry(len(data) + 80, lambda data=data: self._hear(data))
 

@@ -131,6 +131,27 @@ def test_jitter_is_not_taken_for_a_queue() -> None:
     assert call.rate(3, 15) > 1_200_000
 
 
+def test_jitter_both_ways_takes_little_from_a_call_that_fits() -> None:
+    clock = Clock()
+    wire, back = (Wire(clock, 5_000_000, jitter_s=0.02, seed=seed) for seed in (2, 7))
+    call = Call(clock, wire, back, picture_bps=900_000, seed=2)
+    clock.run(15)
+    assert call.rate(3, 15) > 830_000
+
+
+def test_a_calm_call_is_told_of_once_a_picture_and_often_when_the_wire_narrows() -> None:
+    clock, wire, back = pair(5_000_000)
+    call = Call(clock, wire, back, picture_bps=900_000)
+    clock.run(4)
+    before = call.told
+    clock.run(8)
+    assert 4 * (call.picture.fps - 2) < call.told - before < 4 * (call.picture.fps + 3)
+    wire.rate_bps = 400_000
+    before = call.told
+    clock.run(8.4)
+    assert call.told - before > 0.4 * call.picture.fps
+
+
 def test_two_calls_share_a_wire() -> None:
     clock, wire, back = pair(1_000_000)
     calls = [Call(clock, wire, back, seed=number, begin=5 * number) for number in range(2)]

@@ -8,6 +8,7 @@ import pytest
 
 from app.media.allocation import SOUND_BPS
 from app.media.receive_side import (
+    CALM_PAUSE_S,
     HURRIED_S,
     LEAST_PAUSE_S,
     MOST_PAUSE_S,
@@ -146,7 +147,7 @@ def test_a_limit_is_asked_for_until_it_is_heard_and_not_for_ever() -> None:
     assert asked == REQUEST_TRIES
 
 
-@pytest.mark.parametrize(("rate_bps", "pause"), [(4_000_000, LEAST_PAUSE_S), (300_000, 0.066), (20_000, MOST_PAUSE_S)])
+@pytest.mark.parametrize(("rate_bps", "pause"), [(4_000_000, CALM_PAUSE_S), (300_000, 0.066), (20_000, MOST_PAUSE_S)])
 def test_feedback_is_told_often_where_much_comes_in(rate_bps: float, pause: float) -> None:
     feedback = Feedback()
     assert feedback.due_at(0.0) is None
@@ -162,6 +163,25 @@ def test_feedback_is_told_often_where_much_comes_in(rate_bps: float, pause: floa
             assert {each.media_ssrc for each in feedback.take(1, now)} == {9}
     mean = (told[-1] - told[2]) / (len(told) - 3)
     assert pause * 0.9 - step < mean < pause * 1.3 + step
+
+
+def test_feedback_of_a_calm_call_goes_by_its_pictures_and_hurries_where_something_is_late() -> None:
+    """Five packets of a picture in 15 ms each 33 ms, with another one's between them: told of at the first of each."""
+    feedback, begins = Feedback(), []
+    for number in range(600):
+        now = 100 + number // 5 * 0.033 + number % 5 * 0.003
+        if feedback.arrived(number, 9, 1_000, now, picture=number // 5 * 3_000):
+            begins.append(number)
+        due = feedback.due_at(now)
+        if due is not None and due <= now:
+            feedback.take(1, now)
+    assert begins == list(range(0, 600, 5))
+    assert feedback.told_at == pytest.approx(100 + 119 * 0.033)
+    feedback.arrived(600, 9, 1_000, feedback.told_at + 0.015)
+    calm = feedback.due_at(feedback.told_at + 0.015)
+    assert calm == pytest.approx(feedback.told_at + CALM_PAUSE_S)
+    assert feedback.arrived(601, 9, 1_000, feedback.told_at + 0.018, is_late=True)
+    assert feedback.due_at(feedback.told_at + 0.018) == pytest.approx(feedback.told_at + LEAST_PAUSE_S)
 
 
 def test_a_packet_that_comes_late_hurries_feedback_unless_all_of_them_do() -> None:
