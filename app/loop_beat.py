@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Self
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 STEP_S = 0.010
 # After a beat that only the clock asked for: sound that leaves every 20 ms, and beats then, comes just before.
@@ -51,7 +51,7 @@ class Beat:
     """Runs while somebody has joined it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self._loop_ref = ref(loop)  # the loop's own would keep it for ever: beats are kept by their loops
         self._readers: list[Callable[[], None]] = []
         self._timers: dict[BeatTimer, None] = {}
         self._soon: list[Callable[[], None]] = []
@@ -68,6 +68,11 @@ class Beat:
             beat = _beats.setdefault(loop, cls(loop))
         assert isinstance(beat, cls)
         return beat
+
+    @property
+    def step_s(self) -> float:
+        """How long it is from one beat to the next, at most; 0 while none runs."""
+        return AFTER_CLOCK_S if self._is_running else 0.0
 
     def join(self, read: Callable[[], None]) -> None:
         """Call `read` at each beat from now on."""
@@ -88,11 +93,14 @@ class Beat:
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        for callback in soon:
-            self._loop.call_soon(callback)
         timers, self._timers, now = self._timers, {}, time.monotonic()
+        loop = self._loop
+        if loop.is_closed():
+            return
+        for callback in soon:
+            loop.call_soon(callback)
         for timer in timers:
-            timer.wait_alone(self._loop, max(0.0, timer.due - now))
+            timer.wait_alone(loop, max(0.0, timer.due - now))
 
     def soon(self, callback: Callable[[], None]) -> bool:
         """Call it at the next beat, once; False, and nothing is done, where none runs. Any thread."""
@@ -118,6 +126,12 @@ class Beat:
         """The loop is awake: beat now instead of waking it again."""
         if self._is_running and not self._is_beating:
             self._beat(STEP_S)
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop_ref()
+        assert loop is not None  # it is what calls us
+        return loop
 
     def _set(self, after_s: float) -> None:
         if self._next is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -43,6 +45,15 @@ def test_a_loop_has_one_beat(stage: Stage) -> None:
     assert Beat.of(cast(asyncio.AbstractEventLoop, TimersByHand())) is not stage.beat
 
 
+def test_a_loop_that_is_gone_takes_its_beat_along() -> None:
+    async def give() -> weakref.ref[Beat]:
+        return weakref.ref(Beat.of(asyncio.get_running_loop()))
+
+    beat = asyncio.run(give())
+    gc.collect()
+    assert beat() is None
+
+
 def test_while_none_runs_everything_is_done_at_its_own_time(stage: Stage) -> None:
     assert not stage.beat.soon(stage.do("soon"))
     stage.beat.call_later(0.0031, stage.do("first"))
@@ -68,7 +79,9 @@ def test_what_may_wait_is_done_at_one_wake_up(stage: Stage) -> None:
 
 
 def test_a_loop_that_is_awake_beats_then_and_not_soon_after(stage: Stage) -> None:
+    assert stage.beat.step_s == 0.0
     stage.beat.join(stage.read)
+    assert stage.beat.step_s == AFTER_CLOCK_S
     for _ in range(10):  # sound leaves every 20 ms
         stage.beat.along()
         stage.loop.run(0.020)

@@ -40,6 +40,9 @@ class TimersByHand:
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.reported.append(context["exception"])
 
+    def is_closed(self) -> bool:
+        return False
+
     def run(self, seconds: float) -> None:
         """Let so much time pass."""
         end = self.now + seconds

@@ -149,8 +149,8 @@ class Hub:
         assert self._loop is not None
         number = 0
 
-        def arrived(data: bytes, source: Address) -> None:
-            self._receive(number, data, source, opened.arrived_at)
+        def arrived(data: bytes, source: Address) -> bool:
+            return self._receive(number, data, source, opened.arrived_at)
 
         def unreachable(destination: Address) -> None:
             self.core.unreachable(number, destination, time.monotonic())
@@ -200,13 +200,14 @@ class Hub:
 
     # Datagrams and time ----------------------------------------------------------------------------------
 
-    def _receive(self, number: int, data: bytes, source: Address, arrived_at: float | None = None) -> None:
+    def _receive(self, number: int, data: bytes, source: Address, arrived_at: float | None = None) -> bool:
+        """Take a datagram; tells whether it carried something of a leg's."""
         if self._config.tap is not None:
             self._config.tap(False, self._sockets[number].address, source, data)
         got = self.core.receive(number, data, source, time.monotonic())
         if got is None:
             self.flush()
-            return
+            return False
         if self.core.routing.flow_began:
             self.core.routing.flow_began = False
             self._set_timer()
@@ -215,6 +216,7 @@ class Hub:
         if sink is not None:
             self.arrived_at = time.monotonic() if arrived_at is None else arrived_at
             _guarded(sink[1], stream, payload)
+        return sink is not None
 
     def send(self, leg: IceLeg, stream: str, data: bytes) -> bool:
         packet = self.core.send(leg, stream, data)

@@ -76,7 +76,7 @@ class Servers:
         tasks: OwnedTasks,
         open_socket: Callable[[str, Base], int],
         take: Callable[[str, TurnConnection, Base], int],
-        arrived: Callable[[int, bytes, Address], None],
+        arrived: Callable[[int, bytes, Address], bool | None],
         changed: Callable[[], None],
     ) -> None:
         self._config = config

@@ -34,7 +34,7 @@ READS_PER_WAKE = 32  # so that one busy socket does not keep the loop from the o
 
 
 class UdpSocket:
-    """A bound socket that hands each datagram to a callback (data, source).
+    """A bound socket that hands each datagram to a callback (data, source), which may tell that it was of use.
 
     `arrived_at` is then when it came, by time.monotonic(): on Linux when the kernel had it, however long it waited to
     be read, elsewhere now. Where it is known, datagrams that come thick are read together at the loop's beat.
@@ -45,7 +45,7 @@ class UdpSocket:
         self,
         loop: asyncio.AbstractEventLoop,
         host: str,
-        on_datagram: Callable[[bytes, Address], None],
+        on_datagram: Callable[[bytes, Address], bool | None],
         counters: Counter[str],
         on_unreachable: Callable[[Address], None] | None = None,
     ) -> None:
@@ -92,8 +92,8 @@ class UdpSocket:
                     break
             else:
                 read += 1
-                self._pace.came(len(data), self.arrived_at)
-                self._on_datagram(data, source[:2])
+                if self._on_datagram(data, source[:2]):  # a stranger's say nothing of the path
+                    self._pace.came(len(data), self.arrived_at)
         # An error makes recvfrom fail, or was noticed in sending, or is all that woke us: others cost no question.
         may_be_error = self._hears_errors and (failed or not read or self._refused)
         self._refused = False
@@ -168,12 +168,14 @@ class UdpSocket:
     def close(self) -> None:
         if self._socket.fileno() < 0:
             return
-        if self._is_at_beat:
-            self._is_at_beat = False
-            self._beat.leave(self._readable)
-        else:
-            self._loop.remove_reader(self._socket)
-        self._socket.close()
+        try:
+            if self._is_at_beat:
+                self._is_at_beat = False
+                self._beat.leave(self._readable)
+            else:
+                self._loop.remove_reader(self._socket)
+        finally:
+            self._socket.close()
 
 
 def _ask_for_stamps(of: socket.socket) -> bool:

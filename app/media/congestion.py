@@ -142,6 +142,7 @@ class _Transport:
 
     def send(self, packets: list[Outgoing]) -> None:
         now = time.monotonic()
+        self.sends.step_s = Beat.of(asyncio.get_running_loop()).step_s
         self.sends.put(packets, now)
         if self._feedback_timer is not None and now >= self._feedback_from:
             self._feedback_timer.cancel()
@@ -150,6 +151,7 @@ class _Transport:
 
     def _flush(self) -> None:
         self._flush_timer = None
+        self.sends.step_s = Beat.of(asyncio.get_running_loop()).step_s
         self.sends.flush(time.monotonic())
         self._arm_flush()
 
@@ -189,8 +191,8 @@ class _Transport:
             return
         due = max(now, due)
         if timer is not None:
-            if self._feedback_at <= due + SOONER_S:
-                return
+            if self._feedback_at <= due + SOONER_S and not (is_late and isinstance(timer, BeatTimer)):
+                return  # what is late does not wait for a beat
             timer.cancel()
         self._feedback_at = due
         self._feedback_from = due - max(ALONG_S, ALONG_SHARE * (due - self._feedback.told_at))

@@ -127,8 +127,12 @@ class Pacer:
             return max(now, self._free_at - (BATCH_S if self.batch_s == BATCH_S else EASY_EARLY_S))
         return None
 
-    def take(self, now: float, room_bytes: float, pad: Callable[[int], list[Outgoing]]) -> list[Outgoing]:
+    def take(
+        self, now: float, room_bytes: float, pad: Callable[[int], list[Outgoing]], step_s: float = 0.0
+    ) -> list[Outgoing]:
         """Give what leaves now. `room_bytes` is what may still be under way; sound does not ask for room.
+
+        `step_s`: when the next time may be, where that is later than a batch lasts.
 
         `pad` makes up to so many bytes of padding for a probe that pictures do not fill; none where there is none.
         """
@@ -139,7 +143,8 @@ class Pacer:
             taken.append(packet)
         if self.cluster is not None:
             self._take_cluster(self.cluster, taken, now, pad)
-        while (self._repeats or self._pictures) and self._free_at <= now + self.batch_s and room_bytes > 0:
+        until = now + max(self.batch_s, step_s)
+        while (self._repeats or self._pictures) and self._free_at <= until and room_bytes > 0:
             queue = self._repeats or self._pictures
             rate_bps = min(self.rate_bps, max(self.usual_bps, self._queued_bytes * 8 / SPREAD_S))
             packet = queue.popleft()

@@ -99,6 +99,7 @@ class SendSide:
 
     def __init__(self, send: Callable[[bytes], bool]) -> None:
         self._send = send
+        self.step_s = 0.0  # from one moment of sending to the next, at most, where moments are not exact
         self._shares: dict[str, _Share] = {}
         self.transport_cc = False
         self.estimator = SendEstimator()
@@ -145,7 +146,8 @@ class SendSide:
             return  # as after most feedbacks and ticks
         if self._pacer.cluster is not None and self._late_s(now):
             self._pacer.cluster = None
-        for packet in self._pacer.take(now, self._room(now), self._pad):
+        step_s = self.step_s if self.is_easy else 0.0
+        for packet in self._pacer.take(now, self._room(now), self._pad, step_s):
             self._leave(packet, now)
 
     @property

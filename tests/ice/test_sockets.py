@@ -125,19 +125,20 @@ def test_a_stamp_of_a_clock_that_was_set_is_not_believed(seconds: float) -> None
     assert _waited_s([]) == 0.0
 
 
-async def _hear_pictures(pictures: int) -> tuple[list[int], list[float]]:
+async def _hear_pictures(pictures: int, *, is_ours: bool = True) -> tuple[list[int], list[float]]:
     """Send thick datagrams of numbers to a socket, then a few single ones; gives the numbers, and how old each was."""
     loop = asyncio.get_running_loop()
     numbers: list[int] = []
     ages: list[float] = []
     last = asyncio.Event()
 
-    def came(data: bytes, source: Address) -> None:
+    def came(data: bytes, source: Address) -> bool:
         number, sent_at = struct.unpack_from("=Ld", data)
         numbers.append(number)
         ages.append(opened.arrived_at - sent_at)
         if len(numbers) == pictures * 6 + 3:
             last.set()
+        return is_ours
 
     opened = UdpSocket(loop, "127.0.0.1", came, Counter())
     try:
@@ -157,12 +158,18 @@ async def _hear_pictures(pictures: int) -> tuple[list[int], list[float]]:
     return numbers, ages
 
 
-@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
-def test_what_comes_thick_is_read_together_and_none_of_it_lost(loops: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = asyncio if loops == "asyncio" else pytest.importorskip("uvloop", reason="not on this system")
-    together: list[bool] = []
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Each time a socket is read: whether that was at the loop's beat."""
+    found: list[bool] = []
     read = UdpSocket._readable
-    monkeypatch.setattr(UdpSocket, "_readable", lambda self: (together.append(self._is_at_beat), read(self))[1])
+    monkeypatch.setattr(UdpSocket, "_readable", lambda self: (found.append(self._is_at_beat), read(self))[1])
+    return found
+
+
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
+def test_what_comes_thick_is_read_together_and_none_of_it_lost(loops: str, together: list[bool]) -> None:
+    runner = asyncio if loops == "asyncio" else pytest.importorskip("uvloop", reason="not on this system")
     numbers, ages = runner.run(_hear_pictures(60))
     assert numbers == list(range(60 * 6 + 3))
     assert min(ages) >= -0.001  # by the kernel's time, not by when they were read
@@ -170,3 +177,26 @@ def test_what_comes_thick_is_read_together_and_none_of_it_lost(loops: str, monke
     if sys.platform == "linux":
         assert any(together)
     assert not together[-1]
+
+
+def test_what_strangers_send_makes_nobody_wait(together: list[bool]) -> None:
+    numbers, _ = asyncio.run(_hear_pictures(60, is_ours=False))
+    assert len(numbers) == 60 * 6 + 3
+    assert not any(together)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a socket is read at the beat")
+def test_a_socket_that_is_read_at_the_beat_closes_with_its_loop_or_after_it() -> None:
+    async def open_one() -> UdpSocket:
+        opened = UdpSocket(asyncio.get_running_loop(), "127.0.0.1", lambda data, source: True, Counter())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+            async with asyncio.timeout(10):
+                while not opened._is_at_beat:
+                    for _ in range(6):
+                        sending.sendto(bytes(1_000), opened.address)
+                    await asyncio.sleep(0.02)
+        return opened
+
+    opened = asyncio.run(open_one())
+    opened.close()
+    assert opened._socket.fileno() < 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.media.pacer import BATCH_S, EASY_BATCH_S, MOST_WAIT_S, Cluster, Outgoing, Pacer, Urgency
 from app.media.rtp import build_rtp
 from app.media.sending import RtpSender
@@ -137,3 +139,15 @@ def test_where_the_path_carries_far_more_a_picture_leaves_in_few_steps_and_no_fa
     usual, easy = steps(BATCH_S), steps(EASY_BATCH_S)
     assert easy[0] <= 3 < usual[0]
     assert easy[1] > usual[1] - EASY_BATCH_S
+
+
+@pytest.mark.parametrize("step_s", [0.010, 0.012])
+def test_a_picture_leaves_at_its_rate_also_where_moments_of_sending_are_far_apart(step_s: float) -> None:
+    pacer, now = Pacer(3_200_000), 0.0
+    pacer.usual_bps, pacer.batch_s = 1_600_000, EASY_BATCH_S
+    pacer.put([packet(Urgency.PICTURE) for _ in range(12)], 0.0)
+    size = len(packet(Urgency.PICTURE).data)
+    while pacer.queued_bytes:
+        pacer.take(now, 1e9, none, step_s)
+        now += step_s
+    assert now <= 12 * size * 8 / 1_600_000 + step_s
