@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import sys
 import time
 from collections import Counter
@@ -27,6 +28,8 @@ _SINKS, _SOURCES, _SERVER = 0x01, 0x02, 0x80
 _STEP_S = 0.05
 _MOST_DEVICES = 100
 _NO_ANSWER = "the sound server does not answer"
+# People set it for programs that stutter. libpulse puts it in the place of any length of queue that a stream asks for.
+_LENGTH_OVERRIDE = "PULSE_LATENCY_MSEC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class PulseClient:
         library = _library()
         if library is None:
             return None
+        os.environ.pop(_LENGTH_OVERRIDE, None)  # out of what the library sees too
         client = cls(library, _library(ctypes.PyDLL), name)
         if library.pa_context_connect(client.context, None, _NO_AUTOSPAWN, None) >= 0:
             answered = client.wait(lambda: client._state >= _READY, timeout_s)

@@ -74,7 +74,7 @@ class PulseStream:
         self._out = (ctypes.c_char * (2 * _BLOCK_BYTES))()
         self._wide = np.frombuffer(memoryview(self._out), np.int16).reshape(BLOCK_SAMPLES, 2)
         self._room = self._sizes[0].tlength
-        self._pace = ServerPace(self._room / self._bytes_per_s)
+        self._pace = ServerPace(self._room / self._bytes_per_s, self._sizes[0].prebuf / self._bytes_per_s)
         self._ran_dry_at = -1  # in the stream, as the server said last
         self._begins = True
 
@@ -163,7 +163,7 @@ class PulseStream:
         room = self._sizes[0].tlength
         if room != self._room:  # the server moved the stream
             self._room = room
-            self._pace.resize(room / self._bytes_per_s)
+            self._pace.resize(room / self._bytes_per_s, self._sizes[0].prebuf / self._bytes_per_s)
         queued_s = self._queued_s()
         ran_dry_at = self._quick.pa_stream_get_underflow_index(self._stream)
         if ran_dry_at != self._ran_dry_at:

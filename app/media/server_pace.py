@@ -6,6 +6,8 @@ the next one. After it ran dry more is kept; after a while without that, 10 ms a
 
 PipeWire may take longer steps than it says. What is left of less than a step it does not play, and it asks for nothing
 before there is more.
+
+Where a server gives less room than that, a block is queued when it has nothing more, and no less than it begins with.
 """
 
 from __future__ import annotations
@@ -19,11 +21,15 @@ _SAME_S = 0.0005
 
 
 class ServerPace:
-    """One open stream whose queue has so much room: two blocks more than a step of the server."""
+    """One open stream whose queue has so much room: two blocks more than a step of the server.
 
-    def __init__(self, room_s: float) -> None:
+    `begins_at_s`: the server plays nothing before so much is queued.
+    """
+
+    def __init__(self, room_s: float, begins_at_s: float = BLOCK_S) -> None:
         self.underruns = 0
         self._room_s = room_s
+        self._begins_at_s = begins_at_s
         self._more_s = self._least_more_s = 0.0
         self._quiet_s = QUIET_S
         self._quiet_until = 0.0
@@ -31,15 +37,17 @@ class ServerPace:
     @property
     def level_s(self) -> float:
         """How much is to be queued when a block was written."""
-        return min(self._room_s, self._room_s - BLOCK_S + self._more_s)
+        wanted_s = min(self._room_s, self._room_s - BLOCK_S + self._more_s)
+        return max(wanted_s, self._begins_at_s, BLOCK_S)
 
-    def resize(self, room_s: float) -> None:
+    def resize(self, room_s: float, begins_at_s: float = BLOCK_S) -> None:
         """The stream is at another device now, with other steps."""
-        self._room_s = room_s
+        self._room_s, self._begins_at_s = room_s, begins_at_s
 
     def is_due(self, queued_s: float, *, begins: bool) -> bool:
         """Whether a block is to be written while so much is queued; `begins`: the server plays nothing now."""
-        return queued_s + BLOCK_S <= (self._room_s if begins else self.level_s) + _SAME_S
+        level_s = self.level_s
+        return queued_s + BLOCK_S <= (max(self._room_s, level_s) if begins else level_s) + _SAME_S
 
     def padding_s(self, queued_s: float) -> float:
         """How much silence to write before what is played first, so that whole blocks reach the level."""

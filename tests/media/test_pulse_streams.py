@@ -103,6 +103,17 @@ def test_a_speaker_that_rested_sounds_at_once_and_has_not_run_dry(server: Pulse)
     assert loud.sum() / 48_000 > 0.4  # all but the tone's own quiet moments
 
 
+@pytest.mark.parametrize("length_ms", ["10", "60"])
+def test_a_length_for_all_streams_in_the_environment_silences_none(
+    server: Pulse, monkeypatch: pytest.MonkeyPatch, length_ms: str
+) -> None:
+    monkeypatch.setenv("PULSE_LATENCY_MSEC", length_ms)
+    stream = PulseStream("speaker", system("speaker"))
+    play(stream, 0.3, Speaking())
+    stream.close()
+    assert stream.underruns == 0
+
+
 def test_left_and_right_are_where_they_belong(server: Pulse) -> None:
     said = Speaking()
     said.side = (tone(440, 10).reshape(-1, 960)[0] // 2).astype(np.int16)

@@ -84,6 +84,27 @@ def test_another_device_has_other_steps() -> None:
     assert math.isclose(pace.level_s, 0.060)
 
 
+@pytest.mark.parametrize(("room_s", "begins_at_s"), [(0.004, 0.003), (0.015, 0.010), (0.045, 0.030), (0.045, 0.045)])
+def test_a_server_that_gives_less_room_plays_all_the_same(room_s: float, begins_at_s: float) -> None:
+    """It tells of no more than its room, asks again when it has taken a part of that, and begins with so much."""
+    for pace in (ServerPace(room_s, begins_at_s), ServerPace(0.050)):
+        pace.resize(room_s, begins_at_s)
+        queued, played_s, plays, begins = 0.0, 0.0, False, True
+        for step in range(5_000):
+            while pace.is_due(min(queued, room_s), begins=begins):
+                queued += (pace.padding_s(queued) if begins else 0.0) + BLOCK_S
+                begins = False
+                assert queued < room_s + 2 * BLOCK_S
+            plays = plays or queued >= begins_at_s - 1e-6
+            if plays:
+                taken = min(queued, 0.001)
+                queued, played_s = queued - taken, played_s + taken
+            if plays and queued < 1e-6 and not begins:
+                plays, begins, queued = False, True, 0.0
+                pace.ran_dry(0.0, step * 0.001)
+        assert played_s > 4.5
+
+
 def test_a_server_with_longer_steps_than_it_says_is_given_more_at_once_and_for_good() -> None:
     """As PipeWire with 1024 samples: it keeps back what is less than a step, and asks for nothing meanwhile."""
     pace, step_s, queued = ServerPace(0.050), 1024 / 48_000, 0.0
