@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 READ_TIMEOUT_S = 1.0
 
 _NO_AUTOSPAWN = 1
-_READY, _FAILED = 4, 5
+_READY = 4
 _SINKS, _SOURCES, _SERVER = 0x01, 0x02, 0x80
 _STEP_S = 0.05
 _MOST_DEVICES = 100
@@ -102,7 +102,7 @@ def read() -> PulseDevices | None:
 
 
 class PulseClient:
-    """A connection to the server; used by one thread. Made by `connected`.
+    """A connection to the server; used by one thread. Made by `connected`; OSError where the system gives no more.
 
     `library` is libpulse, and `quick` too: it keeps Python's lock while it is called, for what never waits.
     """
@@ -111,7 +111,12 @@ class PulseClient:
         self.library = library
         self.quick = quick
         self._loop = library.pa_mainloop_new()
+        if self._loop is None:  # no file can be opened any more; the library would end the process
+            raise OSError("no connection to a sound server can be made")
         self.context = library.pa_context_new(library.pa_mainloop_get_api(self._loop), name)
+        if self.context is None:
+            library.pa_mainloop_free(self._loop)
+            raise OSError("no connection to a sound server can be made")
         self._on_event: Any = None
         self._asked: list[Any] = []  # what the library may still call: it must outlive every question
 
@@ -122,7 +127,10 @@ class PulseClient:
         if library is None:
             return None
         os.environ.pop(_LENGTH_OVERRIDE, None)  # out of what the library sees too
-        client = cls(library, _library(ctypes.PyDLL), name)
+        try:
+            client = cls(library, _library(ctypes.PyDLL), name)
+        except OSError as error:
+            raise TimeoutError(_NO_ANSWER) from error
         if library.pa_context_connect(client.context, None, _NO_AUTOSPAWN, None) >= 0:
             answered = client.wait(lambda: client._state >= _READY, timeout_s)
             if client.alive:

@@ -227,6 +227,30 @@ def test_a_server_that_stands_still_holds_nobody_up(tmp_path: Path, monkeypatch:
         assert [len(rows.splitlines()) for rows in held] == [1, 2]  # of those that keep it awake, with the remapped one
 
 
+def test_a_server_does_not_answer_a_program_that_may_open_no_more_files(server: Pulse) -> None:
+    """In a process of its own: this one needs its files, and what went wrong would end it."""
+    program = """
+import os, resource
+from app.media import portaudio, pulse
+speaker, known, held = portaudio.find("speaker", ""), portaudio.choices("speaker"), []
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    while True: held.append(os.open("/dev/null", os.O_RDONLY))
+except OSError: pass
+def tried():
+    try: pulse.read()
+    except TimeoutError as error: return str(error)
+print(tried(), portaudio.choices("speaker") == known)
+os.close(held.pop())
+print(tried())
+for one in held: os.close(one)
+print(tried())
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    no_answer = "the sound server does not answer"
+    assert (done.returncode, done.stdout.splitlines()) == (0, [f"{no_answer} True", no_answer, "None"])
+
+
 def test_a_stream_whose_server_died_says_so(tmp_path: Path) -> None:
     with private_pulse(tmp_path) as dying, dying.awake():
         streams = [PulseStream(kind, system(kind)) for kind in ("microphone", "speaker", "speaker")]
