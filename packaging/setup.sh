@@ -26,7 +26,7 @@ say() { printf 'make setup: %s\n' "$*"; }
 fail() { printf 'make setup: %s\n' "$*" >&2; exit 1; }
 
 # The xcb platform of Qt, PortAudio, and the libraries Qt opens at start.
-run_packages="libportaudio2 libegl1 libgl1 libdbus-1-3 libfontconfig1 libglib2.0-0 libgssapi-krb5-2 libwayland-cursor0
+run_packages="libportaudio2 libpulse0 libegl1 libgl1 libdbus-1-3 libfontconfig1 libglib2.0-0 libgssapi-krb5-2 libwayland-cursor0
   libwayland-egl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0
   libxcb-shape0 libxcb-xinerama0"
 # Peers and servers to call, networks to break, and a screen, a sound card and a voice made of software.
