@@ -30,6 +30,7 @@ from app.media.ports import (
     DeviceSink,
     Drawn,
     RestingEnd,
+    is_lost,
     surplus_s,
 )
 from app.media.priority import for_sound
@@ -223,7 +224,7 @@ class _Capture:
             if surplus is not None:  # a device's
                 heard_at = now
                 self._tell_of(source, True)
-            elif is_device and now - heard_at > (LOST_AFTER_S if source.problem else DEAF_AFTER_S):
+            elif is_device and now - heard_at > (LOST_AFTER_S if is_lost(source) else DEAF_AFTER_S):
                 self._tell_of(source, False)
             for sound in listening:
                 sound.hear(frame)

@@ -50,6 +50,12 @@ class MicrophoneSource:
         return self._input.keeper.problem if self._input is not None else None
 
     @property
+    def is_lost(self) -> bool:
+        """Whether no device is open and `problem` says why; one that is just being opened is not lost."""
+        keeper = self._input.keeper if self._input is not None else None
+        return keeper is not None and not keeper.running and keeper.problem is not None
+
+    @property
     def delay_s(self) -> float:
         """How long ago the first sample of the frame that was read last was heard, as far as the device tells."""
         device_s = self._input.keeper.delay_s if self._input is not None else 0.0

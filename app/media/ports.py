@@ -87,6 +87,12 @@ def surplus_s(source: AudioSource) -> float | None:
     return surplus
 
 
+def is_lost(source: AudioSource) -> bool:
+    """Whether it is known that its device is not there (see MicrophoneSource); never of what is no device."""
+    lost: bool = getattr(source, "is_lost", False)
+    return lost
+
+
 class AudioSink(Protocol):
     """Somewhere to play: a speaker (a DeviceSink), a WAV file or nowhere (a FileSink)."""
 

@@ -17,7 +17,7 @@ import numpy as np
 from app.media import cleaning
 from app.media.echo_canceller import DELAY_S, EchoCanceller
 from app.media.levels import LevelMeter, level_dbfs, to_dbfs
-from app.media.ports import AudioFrame, AudioSource, surplus_s
+from app.media.ports import AudioFrame, AudioSource, is_lost, surplus_s
 from app.media.sound_device import Block
 from app.media.voice import VoiceDetector
 from app.media.worker import Worker
@@ -147,6 +147,11 @@ class ProcessedSource:
     def surplus_s(self) -> float | None:
         """See MicrophoneSource."""
         return surplus_s(self.source)
+
+    @property
+    def is_lost(self) -> bool:
+        """See MicrophoneSource."""
+        return is_lost(self.source)
 
     def start(self) -> None:
         self._loading.start()

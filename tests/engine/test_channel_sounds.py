@@ -156,6 +156,7 @@ class Microphone:
 
     description = "a device"
     problem: str | None = None
+    is_lost = False
     delay_s = 0.0
 
     def __init__(self, *, is_ready: bool = True) -> None:
@@ -221,7 +222,12 @@ def test_a_microphone_that_gives_nothing_for_a_second_does_not_hear_until_it_doe
     assert passed(1.2) == [False]
     source.speaks = True
     assert passed(0.1) == [True]
-    source.speaks, source.problem = False, "The microphone was lost."
+    source.problem = "The microphone 'Headset' is not there: the system's microphone is used."
+    source.speaks = False
+    assert passed(0.9) == []  # the one that is used hesitates, and nothing more
+    source.speaks = True
+    assert passed(0.1) == []
+    source.speaks, source.is_lost, source.problem = False, True, "The microphone was lost."
     assert passed(0.4) == []
     assert passed(0.6) == [False]  # whoever talks is told at once
 

@@ -137,6 +137,7 @@ def test_a_device_that_is_named_but_absent_is_replaced_and_said(pulse: Pulse) ->
     try:
         assert wait_for(lambda: microphone.description == "default", 8, lambda: time.sleep(0.02))
         assert "'Headset of long ago' is not there" in (microphone.problem or "")
+        assert not microphone.is_lost
     finally:
         microphone.close()
 
@@ -274,6 +275,7 @@ def test_without_any_sound_device_a_call_hears_silence_and_keeps_its_pace(monkey
     try:
         assert wait_for(lambda: bool(microphone.problem and speaker.problem), 8, lambda: time.sleep(0.02))
         assert microphone.problem == "No microphone was found: others hear silence."
+        assert microphone.is_lost
         assert speaker.problem == "No speaker was found: you hear nothing."
         assert not np.any(microphone.read_frame())
         asked, began = list[float](), time.monotonic()
