@@ -24,6 +24,10 @@ STUCK_AFTER_S = 2.0  # no block of 20 ms for this long
 OPENING_S = 3.5  # a sound server takes half of that at most
 RETRY_INTERVALS_S = (0.5, 1.0, 2.0, 3.0, 5.0)  # the last one again and again
 _CLOSE_TIMEOUT_S = 2.0
+# Where the server does not say in a second what devices there are: a stream that moves its sound is no reason to close
+# it, since the machine may only be busy, and the server is asked again. One that rests moves twice a second.
+_STILL_S = 0.75
+_MOST_ASKED = 3
 _RELEASE_S = 0.05  # between looks whether other streams let the list go
 _MOST_RELEASES = 40
 
@@ -63,9 +67,18 @@ class DeviceKeeper:
         device = self._device
         if device is None:
             self._woken.set()
-        elif portaudio.is_stale() or portaudio.should_reopen(self.kind, self._wanted, device):
+        elif portaudio.is_stale() or self._should_reopen(device):
             self._changed.set()
             self._awake.ring()
+
+    def _should_reopen(self, device: AudioDevice) -> bool:
+        for _ in range(_MOST_ASKED):
+            is_another = portaudio.should_reopen(self.kind, self._wanted, device)
+            if is_another is not None:
+                return is_another
+            if time.monotonic() - self._moved_at > _STILL_S:
+                return True
+        return False
 
     @property
     def problem(self) -> str | None:

@@ -144,12 +144,12 @@ def as_row(device: AudioDevice) -> list[object]:
     return list(astuple(device))
 
 
-def should_reopen(kind: Kind, wanted: str, current: AudioDevice) -> bool:
-    """Tell whether another device than the current one is the right one by now, or may be: a server does not answer."""
+def should_reopen(kind: Kind, wanted: str, current: AudioDevice) -> bool | None:
+    """Tell whether another device than the current one is the right one by now; None: a server does not answer."""
     try:
         listed = _fresh.get(kind) or _devices_now(kind)
     except AudioDeviceError:
-        return True
+        return None
     right = _choose(listed, wanted) or _choose(listed, "")
     return right is not None and right.identity != current.identity
 

@@ -41,8 +41,10 @@ class ServerPace:
         return max(wanted_s, self._begins_at_s, BLOCK_S)
 
     def resize(self, room_s: float, begins_at_s: float = BLOCK_S) -> None:
-        """The stream is at another device now, with other steps."""
+        """The stream is at another device now, with other steps: what was learned of the one before says nothing."""
         self._room_s, self._begins_at_s = room_s, begins_at_s
+        self._more_s = self._least_more_s = 0.0
+        self._quiet_s = QUIET_S
 
     def is_due(self, queued_s: float, *, begins: bool) -> bool:
         """Whether a block is to be written while so much is queued; `begins`: the server plays nothing now."""

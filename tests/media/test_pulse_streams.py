@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.media import portaudio, pulse, pulse_streams
+from app.media import device_keeper, portaudio, pulse, pulse_streams
+from app.media.device_keeper import DeviceKeeper
 from app.media.pulse_streams import PulseStream
-from app.media.sound_device import AudioDevice, AudioDeviceError, Block
+from app.media.sound_device import AudioDevice, AudioDeviceError, Block, Kind, SoundStream
 from app.media.worker import Bell
 from tests.heard import first_sound_s, frequency_hz, level_dbfs, part, share_at, tone
 from tests.media.pulse import Pulse, private_pulse
@@ -61,6 +62,13 @@ def again_and_again(way: Callable[[], object]) -> None:
     end = time.monotonic() + 10
     while time.monotonic() < end:
         way()
+
+
+def again_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def test_where_a_server_runs_portaudio_is_not_even_loaded(server: Pulse) -> None:
@@ -194,6 +202,45 @@ def test_a_microphone_hears_all_of_what_is_said(server: Pulse) -> None:
     assert np.abs(np.diff(whole.astype(int))).max() < loudest * 0.14  # no seam: 2 pi / 48 at most
 
 
+def test_a_stream_that_plays_outlasts_a_list_that_does_not_come(server: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, heard, asked, opened = Speaking(), threading.Event(), list[int](), list[Kind]()
+    really = device_keeper._opened
+
+    def open_and_count(kind: Kind, device: AudioDevice) -> SoundStream:
+        opened.append(kind)
+        return really(kind, device)
+
+    def say(block: Block) -> Block | None:
+        heard.set()
+        return said(block)
+
+    def too_late() -> None:
+        asked.append(said.blocks)
+        heard.clear()
+        assert heard.wait(5)
+        raise TimeoutError
+
+    monkeypatch.setattr(device_keeper, "_opened", open_and_count)
+    keeper = DeviceKeeper("speaker", "", say)
+    keeper.start()
+    try:
+        assert heard.wait(5)
+        with monkeypatch.context() as busy:
+            busy.setattr(pulse, "read", too_late)
+            keeper.devices_changed()
+        assert len(asked) > 1  # a device that came meanwhile is not missed
+        heard.clear()
+        assert heard.wait(5)
+        assert opened == ["speaker"]
+        monkeypatch.setattr(device_keeper, "_STILL_S", -1.0)
+        with monkeypatch.context() as busy:
+            busy.setattr(pulse, "read", too_late)
+            keeper.devices_changed()
+        again_until(lambda: len(opened) == 2)
+    finally:
+        keeper.close()
+
+
 def test_a_server_that_stands_still_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulse_streams, "_OPEN_S", 0.5)
     with private_pulse(tmp_path) as frozen, frozen.awake():
@@ -207,7 +254,7 @@ def test_a_server_that_stands_still_holds_nobody_up(tmp_path: Path, monkeypatch:
             while ends[1].move(said):
                 pass
             assert portaudio.choices("speaker") == known  # as it was known last
-            assert portaudio.should_reopen("speaker", "", known[0])  # nobody knows, so it is looked for again
+            assert portaudio.should_reopen("speaker", "", known[0]) is None  # nobody knows
             failed = threading.Event()
 
             def opens() -> None:

@@ -80,8 +80,11 @@ def test_less_is_tried_again_later_and_much_later_where_it_was_too_little() -> N
 
 def test_another_device_has_other_steps() -> None:
     pace = ServerPace(0.050)
-    pace.resize(0.080)
+    pace.ran_dry(0.015, 0.0)
+    assert pace.level_s > 0.040
+    pace.resize(0.080)  # what was learned of the one before says nothing
     assert math.isclose(pace.level_s, 0.060)
+    assert not pace.shortens(10 * MOST_QUIET_S)
 
 
 @pytest.mark.parametrize(("room_s", "begins_at_s"), [(0.004, 0.003), (0.015, 0.010), (0.045, 0.030), (0.045, 0.045)])
