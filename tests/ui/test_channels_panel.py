@@ -602,6 +602,28 @@ def test_an_enter_that_is_held_opens_a_menu_and_chooses_nothing_of_it(
     assert given(engine) == []
 
 
+def test_enter_at_once_after_another_key_chooses_from_the_menu_that_it_opened(
+    panel: ChannelsPanel, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(enter_keys, "time", SimpleNamespace(monotonic=lambda: now))  # nobody waits
+    mode, chosen = panel.card(BOATS).mode, []
+    menu = mode.menu()
+    menu.triggered.connect(chosen.append)
+
+    def opened() -> None:
+        qtbot.keyClick(menu, Qt.Key.Key_Return)
+        assert (menu.isVisible(), chosen) == (True, [])  # it may be held
+        qtbot.keyClick(menu, Qt.Key.Key_Down)
+        qtbot.keyClick(menu, Qt.Key.Key_Return)
+        menu.close()
+
+    menu.aboutToShow.connect(lambda: QTimer.singleShot(0, menu, opened))
+    mode.setFocus()
+    qtbot.keyClick(mode, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: len(chosen) == 1)
+
+
 def test_an_enter_that_is_held_chooses_nothing_of_the_menu_that_it_opened_though_x11_marks_no_repeats(
     panel: ChannelsPanel, engine: Recorder, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ its repeats, from the menu that it opened.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,11 @@ class _CameUp:
     def note(self, event: QKeyEvent) -> None:
         self._key, self._at, self._stamp = event.key(), time.monotonic(), event.timestamp()
 
+    def note_press(self, event: QKeyEvent) -> None:
+        """A key that is held does not repeat past another one: how soon it is down again says nothing any more."""
+        if event.key() != self._key:
+            self._at = -math.inf
+
     def is_repeated_by(self, event: QKeyEvent, within_s: float = 0.0) -> bool:
         """Tell whether that key was never let go: it is down again at the same moment, or so soon that nobody does."""
         if event.isAutoRepeat() or event.key() != self._key:
@@ -47,6 +53,7 @@ class EnterPresses(_Button):
     """A mixin before a button's class: Enter presses it, as Space does, also where it is no dialog's default."""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        _came_up.note_press(event)
         if not is_enter(event):
             super().keyPressEvent(event)
         elif not _came_up.is_repeated_by(event):
@@ -66,6 +73,7 @@ class Menu(QMenu):
     """A menu of which a key that was held when it opened chooses nothing; its submenus are such menus too."""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        _came_up.note_press(event)
         if event.key() in _CHOOSING and _came_up.is_repeated_by(event, _REPEAT_S):
             event.accept()
         else:
