@@ -15,7 +15,7 @@ from app.media.mixer import Limiter, Volume, limited_halves
 from app.media.sound_device import BLOCK_SAMPLES, Block
 from app.media.worker import Worker
 
-SERVER_S = 0.010  # what a sound server and a converter add to what PortAudio knows, about
+SERVER_S = 0.010  # what a sound server and a converter add to what is known of the device, about
 LINGER_S = 0.5  # with nothing to play: a call that is answered begins where its ring ended
 _NO_SIDE: Block = np.zeros(BLOCK_SAMPLES, np.int16)
 _FADE_OUT_S = 0.1  # longer than a block takes to be asked for
