@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +77,17 @@ def qapp_cls() -> type[object]:
     from ui.application import Application
 
     return Application
+
+
+@pytest.fixture
+def authorities_read_in(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads in which the system's authorities were read."""
+    found: list[threading.Thread] = []
+    make = ssl.create_default_context
+
+    def note() -> ssl.SSLContext:
+        found.append(threading.current_thread())
+        return make()
+
+    monkeypatch.setattr(ssl, "create_default_context", note)
+    return found

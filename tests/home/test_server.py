@@ -208,23 +208,17 @@ async def test_server_opens_a_connection_where_a_contact_wants_tcp(home: HomeSer
     assert await eve.status() == 480  # nobody listens there any more
 
 
-async def test_a_call_over_tls_reads_the_authorities_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    read_in: list[threading.Thread] = []
-    make = ssl.create_default_context
-
-    def note() -> ssl.SSLContext:
-        read_in.append(threading.current_thread())
-        return make()
-
-    monkeypatch.setattr(ssl, "create_default_context", note)
+async def test_a_call_over_tls_reads_the_authorities_beside_the_loop(
+    authorities_read_in: list[threading.Thread],
+) -> None:
     failed: asyncio.Queue[int] = asyncio.Queue()
     sockets = SipSockets((LOOPBACK,), 0, on_message=lambda *_: None, on_failed=lambda at, _: failed.put_nowait(at))
     await sockets.start()
     sockets.send(b"x", Hop("tls", HostPort(LOOPBACK, 1)), 7)
     assert await asyncio.wait_for(failed.get(), 3) == 7
     await sockets.close()
-    assert len(read_in) == 1
-    assert threading.main_thread() not in read_in
+    assert len(authorities_read_in) == 1
+    assert threading.main_thread() not in authorities_read_in
 
 
 async def test_an_authority_of_the_ca_file_is_trusted(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import socket
-import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -178,17 +177,9 @@ async def test_a_certificate_nobody_vouches_for_is_said(coturn: Coturn) -> None:
 
 
 async def test_authorities_are_read_beside_the_loop_and_a_bad_file_is_named(
-    coturn: Coturn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    coturn: Coturn, tmp_path: Path, authorities_read_in: list[threading.Thread]
 ) -> None:
     """Reading them takes tens of milliseconds, in which no packet of another call would be served."""
-    read_in: list[threading.Thread] = []
-    make = ssl.create_default_context
-
-    def note() -> ssl.SSLContext:
-        read_in.append(threading.current_thread())
-        return make()
-
-    monkeypatch.setattr(ssl, "create_default_context", note)
     broken = tmp_path / "authorities.pem"
     broken.write_text("no certificate")
     for ca_file in (str(broken), str(tmp_path / "nowhere.pem")):
@@ -198,8 +189,8 @@ async def test_authorities_are_read_beside_the_loop_and_a_bad_file_is_named(
         (problem,) = side.session.snapshot().problems
         assert problem.startswith(f"The file of authorities {ca_file} cannot be used: ")
         await side.session.close()
-    assert read_in
-    assert threading.main_thread() not in read_in
+    assert authorities_read_in
+    assert threading.main_thread() not in authorities_read_in
 
 
 async def test_a_relay_over_tcp_that_goes_away_is_said() -> None:

@@ -449,22 +449,14 @@ async def test_a_connection_to_one_name_is_not_used_for_another_name_at_its_addr
     assert (await ada.endpoint.options(f"sip:bob@127.0.0.1:{port};transport=tls")).status == 200
 
 
-async def test_the_authorities_are_read_once_and_beside_the_loop(phones, tls_server, monkeypatch):
+async def test_the_authorities_are_read_once_and_beside_the_loop(phones, tls_server, authorities_read_in):
     """Reading them takes tens of milliseconds, in which no packet of a call would be served."""
     port, pem = tls_server
-    read_in: list[threading.Thread] = []
-    make = ssl.create_default_context
-
-    def note() -> ssl.SSLContext:
-        read_in.append(threading.current_thread())
-        return make()
-
-    monkeypatch.setattr(ssl, "create_default_context", note)
     ada = await phones("ada", ca_file=str(pem))
     assert (await ada.endpoint.options(f"sip:bob@127.0.0.1:{port};transport=tls")).status is None  # no name of its
     assert (await ada.endpoint.options(f"sips:bob@localhost:{port}")).status == 200
-    assert len(read_in) == 1
-    assert threading.main_thread() not in read_in
+    assert len(authorities_read_in) == 1
+    assert threading.main_thread() not in authorities_read_in
 
 
 async def test_a_ca_file_that_is_none(phones, tls_server):
