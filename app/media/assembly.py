@@ -87,6 +87,10 @@ class FrameAssembler:
         """Tell whether this packet is waited for."""
         return self._nacks.is_missing(sequence)
 
+    def was_asked(self, sequence: int) -> bool:
+        """Tell whether this packet is waited for and was asked for."""
+        return self._nacks.was_asked(sequence)
+
     def push(
         self,
         sequence: int,

@@ -49,6 +49,7 @@ class AudioIntake:
     def reset(self) -> None:
         """Another source begins."""
         self._nacks = NackTracker(give_up_s=MOST_LATE_S)
+        self._asked: deque[int] = deque(maxlen=KNOWN_SEQUENCES)  # also those that are asked for no more
         self._known: deque[int] = deque(maxlen=KNOWN_SEQUENCES)
         self._highest: int | None = None
         self._last: tuple[int, int] | None = None  # sequence and timestamp of the newest packet
@@ -56,8 +57,8 @@ class AudioIntake:
         self._without_sound = 0  # packets that were none: keys
 
     def was_asked(self, sequence: int) -> bool:
-        """Tell whether this packet, which has just come, was asked for."""
-        return self._nacks.was_asked(sequence)
+        """Tell whether this packet, which has just come, was asked for, be it long ago or answered before."""
+        return sequence in self._asked
 
     @property
     def has_gaps(self) -> bool:
@@ -78,7 +79,7 @@ class AudioIntake:
             if is_known and name != EVENT:
                 continue
             is_late = self._highest is not None and number < self._highest
-            is_repaired = back > 0 or self._nacks.was_asked(number)
+            is_repaired = back > 0 or self.was_asked(number)
             if not is_known:
                 self._note(number, now)
                 # A key that comes late was numbered as sound that is missing.
@@ -93,7 +94,9 @@ class AudioIntake:
         if not self.asks or not self._nacks.is_waiting or self._highest is None or rtt_s > MOST_ROUND_TRIP_S:
             return []
         self._nacks.forget_before(self._highest - int((MOST_LATE_S - rtt_s) / self._packet_s))
-        return self._nacks.due(now, rtt_s)
+        asked = self._nacks.due(now, rtt_s)
+        self._asked.extend(number for number in asked if number not in self._asked)
+        return asked
 
     def _name_of(self, payload_type: int) -> str | None:
         codec = self._codecs.get(payload_type)

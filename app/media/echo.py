@@ -136,5 +136,4 @@ class EchoStream(RtpStream):
             self.source.ssrc,
             packet.payload[2:],
         )
-        self.source.counter.received += 1
         self.take(original, sequence, now)

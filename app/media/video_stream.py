@@ -155,6 +155,9 @@ class VideoStream(RtpStream):
             super().receive(packet, now, arrived_at)
 
     def take(self, packet: RtpPacket, sequence: int, now: float) -> None:
+        if self.source is not None and self._assembler.was_asked(sequence):
+            self.source.counter.was_repeated()  # without RTX: what was lost on its way counts as that
+            self._repaired += 1
         self._push(sequence, packet, packet.payload, self.codecs[packet.payload_type], now)
         if self._assembler.has_gaps:
             self._look_for_gaps(now)  # not only at the next tick: each millisecond is one of standing picture
@@ -178,7 +181,6 @@ class VideoStream(RtpStream):
         sequence = highest + sequence_difference(original, highest & 0xFFFF)
         if not self._assembler.is_missing(sequence):
             return
-        self.source.counter.received += 1
         self._repaired += 1
         self._push(sequence, packet, packet.payload[2:], codec, now)
 

@@ -51,9 +51,19 @@ def test_what_nothing_repeats_is_asked_for_and_known_when_it_comes() -> None:
     assert intake.due(0.0, RTT_S) == [1001, 1002]
     assert intake.was_asked(1001)
     assert taken(intake, packet(1001), now=RTT_S) == [(1001, True)]
-    assert not intake.was_asked(1001)
+    assert intake.was_asked(1001), "a second answer is no packet that came by itself either"
     assert taken(intake, packet(1001), now=RTT_S) == []
     assert intake.due(0.2, RTT_S) == [1002]
+
+
+def test_an_answer_that_is_on_its_way_when_asking_ends_still_came_because_it_was_asked_for() -> None:
+    intake, rtt_s = AudioIntake(CODECS, asks=True), 0.120
+    taken(intake, packet(1000), packet(1002))
+    assert intake.due(0.0, rtt_s) == [1001]
+    for number in range(1003, 1009):  # the time in which it could be asked for again passes before the answer is here
+        taken(intake, packet(number), now=(number - 1002) * 0.02)
+        assert intake.due((number - 1002) * 0.02, rtt_s) == []
+    assert taken(intake, packet(1001), now=rtt_s) == [(1001, True)]
 
 
 def test_a_packet_that_was_only_overtaken_counts_as_late_not_as_lost() -> None:
