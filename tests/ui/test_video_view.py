@@ -29,6 +29,15 @@ def test_paints_the_newest_picture(qtbot: QtBot) -> None:
     assert mailbox.take() is None
 
 
+def test_the_first_picture_is_told_of_though_painting_takes_it(qtbot: QtBot) -> None:
+    view, mailbox = VideoView("view", "Picture"), FrameMailbox()
+    shown(qtbot, view, mailbox)
+    with qtbot.waitSignal(view.first_picture):
+        mailbox.put(scenes.picture(64, 48))
+        view.grab()  # painted for another reason, before the word that a picture came
+        assert view.picture is not None
+
+
 def test_ones_own_picture_is_mirrored(qtbot: QtBot) -> None:
     for radius in (0, 12):
         view, mailbox = VideoView("own", "Own", mirrored=True, fill=True, radius=radius), FrameMailbox()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QBrush, QColor, QImage, QLinearGradient, QPainter, QPaintEvent, QPen, QTransform
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -72,14 +72,14 @@ class VideoView(QWidget):
     def _wake(self) -> None:
         if self._picture is None:
             self._take()
-            if self._picture is not None:
-                self.first_picture.emit()
         self.update()
 
     def _take(self) -> None:
         picture = self._waker.mailbox.take() if self._waker is not None else None
         if picture is None:
             return
+        if self._picture is None:
+            QTimer.singleShot(0, self, self.first_picture.emit)  # not now: this may be in the middle of painting
         self._picture = picture
         self._image = QImage(
             picture.data, picture.width, picture.height, picture.stride_bytes, QImage.Format.Format_RGB32
