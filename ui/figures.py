@@ -134,7 +134,9 @@ def _lip_sync(video: VideoStats) -> str:
 
 
 def _sent_picture_rate(video: VideoStats) -> str:
-    return _joined(words.rate(video.bitrate_bps), _known(video.target_bps, lambda bps: f"of {words.rate(bps)} allowed"))
+    return _joined(
+        words.rate(video.bitrate_bps), _known(video.target_bps, lambda bps: f"encoder told {words.rate(bps)}")
+    )
 
 
 def _limit(video: VideoStats) -> str:
@@ -256,7 +258,9 @@ _SHOWN = (
         lambda video: _joined(_size(video.sent_width, video.sent_height), "screen" if video.is_screen else None),
     ),
     _picture("Pictures a second", "Sent, given by the camera, and asked of it.", _sent_rates),
-    _picture("Sent", "How much a second, and how much was allowed.", _sent_picture_rate),
+    _picture(
+        "Sent", "How much a second with headers and repetitions, and what the encoder was told.", _sent_picture_rate
+    ),
     _picture(
         "Encoder",
         "What encodes, and how long a picture takes.",

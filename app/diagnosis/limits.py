@@ -152,6 +152,11 @@ def _unsteady(now: _Situation, told: bool) -> str | None:
         return None
     wait = now.audio.delay_ms
     waits = f", so voices wait {wait:.0f} ms" if wait is not None else ""
+    loss, late = now.lately.loss_percent or 0.0, now.lately.late_percent or 0.0
+    if loss >= 2.0 and loss > late:  # the buffer waits for what comes again
+        return (
+            f"What you hear comes late: {loss:.0f} % of it is lost on the way and has to be sent again{waits}. {_CABLE}"
+        )
     return f"What you hear suffers: sound arrives very unevenly{waits}. {_CABLE}"
 
 

@@ -6,6 +6,7 @@ A file may stand for a camera: it is played at its own pace, over and over.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
@@ -60,14 +61,15 @@ class CameraSource(VideoThread):
             if camera is None or capture is None:
                 self._show_test_picture(RETRY_INTERVAL_S)
                 continue
-            self.description, self.problem = camera.name, None
+            self.description = camera.name
             try:
-                self._capture(camera, capture)
+                gave = self._capture(camera, capture)
             finally:
                 capture.release()
             if not self._stopping.is_set():
-                self.problem = f"The camera {camera.name[:60]!r} was lost: others see a test picture."
-                logger.info("the camera %s was lost", camera.name)
+                what = "was lost" if gave else "gives no picture, another program may be using it"
+                self.problem = f"The camera {camera.name[:60]!r} {what}: others see a test picture."
+                logger.info("the camera %s %s", camera.name, what)
                 self._show_test_picture(RETRY_INTERVAL_S)
 
     def _open(self, camera: Camera | None) -> Any:
@@ -83,7 +85,8 @@ class CameraSource(VideoThread):
         capture = cv2.VideoCapture(camera.source, _back_end(cv2, camera))
         if not capture.isOpened():
             capture.release()
-            self.problem = f"The camera {camera.name[:60]!r} cannot be opened: others see a test picture."
+            why = "you may not use it" if _is_forbidden(camera) else "another program may be using it"
+            self.problem = f"The camera {camera.name[:60]!r} cannot be opened, {why}: others see a test picture."
             return None
         if isinstance(camera.source, int):
             # Uncompressed pictures of this size at this rate are more than USB 2 carries.
@@ -94,8 +97,8 @@ class CameraSource(VideoThread):
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         return capture
 
-    def _capture(self, camera: Camera, capture: Any) -> None:
-        """Give pictures until the camera is lost or the source is closed."""
+    def _capture(self, camera: Camera, capture: Any) -> bool:
+        """Give pictures until the camera is lost or the source is closed; gives whether there were any."""
         is_file = isinstance(camera.source, str) and not camera.source.startswith("/dev/")
         file_interval_s = 1.0 / min(max(capture.get(_PROP_FPS) or 25.0, 1.0), 120.0)
         misses, given = 0, 0.0
@@ -106,12 +109,12 @@ class CameraSource(VideoThread):
             if not there:
                 misses += 1
                 if time.monotonic() - seen > _LOST_AFTER_S:
-                    return
+                    break
                 if is_file:
                     capture.set(_PROP_POSITION, 0)
                 self._stopping.wait(_MISS_PAUSE_S)
                 continue
-            misses = 0
+            misses, self.problem = 0, None
             if is_file:
                 due = max(due + file_interval_s, time.monotonic() - file_interval_s)
                 self._stopping.wait(max(0.0, due - time.monotonic()))
@@ -119,6 +122,7 @@ class CameraSource(VideoThread):
             if now - given >= self._interval_s * 0.75:
                 given = now
                 self._give(self._fitter.fit(av.VideoFrame.from_ndarray(picture, format="bgr24")), now)
+        return given > 0.0
 
     def _show_test_picture(self, seconds: float) -> None:
         pattern = Pattern(self._fitter.width, self._fitter.height, "No camera")
@@ -132,6 +136,12 @@ class CameraSource(VideoThread):
 # cv2.CAP_PROP_*, named here because cv2 is imported late.
 _PROP_POSITION = 1
 _PROP_FPS = 5
+
+
+def _is_forbidden(camera: Camera) -> bool:
+    """Whether this user may not open the camera's device; False where that is not to be known."""
+    place = camera.source if isinstance(camera.source, str) else f"/dev/video{camera.source}"
+    return os.path.exists(place) and not os.access(place, os.R_OK | os.W_OK)
 
 
 def _back_end(cv2: Any, camera: Camera) -> int:

@@ -254,6 +254,37 @@ def test_a_camera_that_hangs_is_lost_after_seconds_not_minutes(tmp_path: Path, m
     assert problem == "The camera 'webcam' was lost: others see a test picture."
 
 
+@pytest.mark.parametrize(
+    ("opens", "words"),
+    [(False, "cannot be opened, another program may be using it"), (True, "gives no picture, another program may be")],
+)
+def test_a_camera_that_another_program_holds_is_told_from_one_that_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: bool, words: str
+) -> None:
+    """Systems differ in when they refuse a second program: as it opens the camera, or as it asks for pictures."""
+    held = SimpleNamespace(
+        isOpened=lambda: opens,
+        get=lambda _: 30.0,
+        set=lambda *_: True,
+        read=lambda: (False, None),
+        release=lambda: None,
+    )
+    monkeypatch.setattr(opencv, "load", lambda: SimpleNamespace(VideoCapture=lambda *_: held, CAP_ANY=0))
+    monkeypatch.setattr(camera_module, "_MOST_MISSES", 3)
+    monkeypatch.setattr(camera_module, "RETRY_INTERVAL_S", 0.1)
+    path = tmp_path / "webcam"
+    path.touch()
+    camera = CameraSource(str(path), 320, 240, 30)
+    camera.start()
+    told = set()
+    for _ in range(12):  # two or three tries
+        assert camera.read_frame(5.0) is not None
+        told.add(camera.problem)
+    camera.close()
+    assert len(told) == 1, "one sentence, however often it is tried again"
+    assert f"The camera 'webcam' {words}" in str(told.pop())
+
+
 def test_opencv_leaves_the_environment_of_qt_as_it_was() -> None:
     code = """
         import os
