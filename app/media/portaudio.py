@@ -151,7 +151,9 @@ def should_reopen(kind: Kind, wanted: str, current: AudioDevice) -> bool | None:
     except AudioDeviceError:
         return None
     right = _choose(listed, wanted) or _choose(listed, "")
-    return right is not None and right.identity != current.identity
+    if right is None:
+        return current.is_server  # which moved the stream to what stands for a device where there is none
+    return right.identity != current.identity
 
 
 def is_stale() -> bool:

@@ -27,6 +27,8 @@ _READY = 4
 _SINKS, _SOURCES, _SERVER = 0x01, 0x02, 0x80
 _STEP_S = 0.05
 _MOST_DEVICES = 100
+_MONITOR = b".monitor"
+_NO_SINK = b"auto_null"  # what plays into nothing while there is no speaker: "Dummy Output"
 _NO_ANSWER = "the sound server does not answer"
 # People set it for programs that stutter. libpulse puts it in the place of any length of queue that a stream asks for.
 _LENGTH_OVERRIDE = "PULSE_LATENCY_MSEC"
@@ -185,9 +187,13 @@ class PulseClient:
         if not answered:
             return None
         source, sink = defaults[0]
-        # What a sink plays is no microphone, unless somebody made it the one that everybody hears.
-        microphones = [row for row in found["source"] if row[0] == source or not row[0].endswith(b".monitor")]
-        return PulseDevices(_named(microphones, source), _named(found["sink"], sink))
+        # What a sink plays is no microphone, unless somebody made it the one that everybody hears. Where there is no
+        # other one nobody did: the server takes it, and the far end would hear itself.
+        microphones = [row for row in found["source"] if not row[0].endswith(_MONITOR)]
+        if microphones:
+            microphones = [row for row in found["source"] if row in microphones or row[0] == source]
+        speakers = [row for row in found["sink"] if row[0].partition(b".")[0] != _NO_SINK]
+        return PulseDevices(_named(microphones, source), _named(speakers, sink))
 
     def watch(self, on_change: Callable[[], None]) -> None:
         """Have `on_change` called, from `step`, whenever a device or the default is another one."""

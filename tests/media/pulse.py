@@ -119,6 +119,10 @@ class Pulse:
         """Load a sink, as if a device had been plugged in."""
         self.control("load-module", "module-null-sink", f"sink_name={sink}")
 
+    def plug_microphone(self, sink: str) -> None:
+        """Load a microphone that hears what a sink plays."""
+        self.control("load-module", "module-remap-source", "source_name=mic", f"master={sink}.monitor")
+
 
 def missing_program() -> str | None:
     """Name a program of PulseAudio that is not installed; None where all are."""

@@ -184,6 +184,7 @@ def pull_out_and_plug_in(pulse: Pulse) -> None:
         assert wait_for(lambda: bool(microphone.problem and speaker.problem), 6, step)
         assert not np.any(run(0.3, source=microphone, sink=speaker))
         pulse.plug("headset")
+        pulse.plug_microphone("headset")
         assert wait_for(lambda: microphone.problem is None and speaker.problem is None, 12, step)
     finally:
         microphone.close()

@@ -84,6 +84,35 @@ def test_devices_are_seen_chosen_lost_and_found_again_while_one_is_open(tmp_path
             watch.stop()
 
 
+def test_what_a_server_puts_in_the_place_of_a_missing_device_is_none(tmp_path: Path) -> None:
+    """Without a microphone its default is what the speaker plays: the far end would hear itself."""
+    with private_pulse(tmp_path) as pulse:
+        pulse.control("load-module", "module-always-sink")
+        watch = DeviceWatch(lambda: None)
+        watch.start()
+        microphone, speaker = MicrophoneSource(), SpeakerSink()
+        microphone.start()
+        speaker.start()
+        try:
+            assert until(lambda: microphone.description == speaker.description == "default")
+            pulse.unplug("micfeed")
+            assert until(lambda: (microphone.problem or "").startswith("No microphone was found"))
+            pulse.unplug("spk")
+            assert until(lambda: (speaker.problem or "").startswith("No speaker was found"))
+            assert "auto_null" in pulse.control("list", "short", "sinks")
+            assert not [device for device in list_devices() if device.kind != "camera"]
+            assert not pulse.control("list", "short", "sink-inputs")
+            pulse.plug("headset")
+            assert until(lambda: speaker.description == "default" and speaker.problem is None)
+            assert microphone.description == "no microphone"
+            pulse.plug_microphone("headset")
+            assert until(lambda: microphone.description == "default" and microphone.problem is None)
+        finally:
+            microphone.close()
+            speaker.close()
+            watch.stop()
+
+
 def test_a_device_that_was_away_for_a_moment_is_used_again(tmp_path: Path) -> None:
     """Pulled out and put back before anybody looked: the list has the same names, and the sound is still elsewhere."""
     told, go_on = threading.Event(), threading.Event()
