@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import queue
 import threading
 import time
@@ -19,15 +20,17 @@ from typing import Literal
 import av
 import numpy as np
 
-from app.media.pictures import Fitter, VideoThread
-from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
+from app.media.pictures import Fitter
+from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame, CapturedFrame
 from app.media.rotation import orientation_of, upright
+from app.media.worker import Bell
 
 logger = logging.getLogger(__name__)
 
 _AHEAD_FRAMES = 50  # one second of sound is decoded ahead
 _FIRST_FRAME_TIMEOUT_S = 1.0
 _CLOSE_TIMEOUT_S = 2.0
+_SOON_S = 0.001  # so close to its time a picture is not waited for: a wait costs more than it is late
 _AV_TIME_BASE = 1_000_000  # unit of a container's start_time, 1/s
 
 _SILENCE: AudioFrame = np.zeros(FRAME_SAMPLES, np.int16)
@@ -150,44 +153,91 @@ def _leading_silence(container: av.container.InputContainer, stream: av.AudioStr
     return np.zeros(round(min(max(late_s, 0.0), 5.0) * SAMPLE_RATE_HZ), np.int16)
 
 
-class FileVideoSource(VideoThread):
+class FileVideoSource:
     """Plays the first picture stream of a file, once, at its own pace; fulfils `app.media.ports.VideoSource`.
 
     Pictures are scaled to the asked size with black bars where the shape differs; a file faster than `fps` is thinned
     out. After its end the last picture is repeated.
+
+    The thread that asks for a picture reads it, when it is due: none is woken to hand it over, and it is still in that
+    processor's cache when it is encoded.
     """
 
+    is_screen = False
+
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
-        super().__init__(path.name, fps)
+        self.description = path.name
+        self.problem: str | None = None
         self._path = path
         self._fitter = Fitter(width, height)
+        self._interval_s = 1.0 / max(fps, 1.0)
+        self._reading = threading.Lock()
+        self._closing = Bell()
+        self._is_closed = False
+        self._started_at = 0.0
+        self._pictures: Iterator[tuple[float, av.VideoFrame]] | None = None
+        self._next: tuple[float, av.VideoFrame] | None = None  # that is not due yet
+        self._expected_at = 0.0  # when it is likely to be due; no sooner it is read
 
-    def _run(self) -> None:
+    def start(self) -> None:
+        if self._pictures is None and not self._is_closed:
+            self._started_at = time.monotonic()
+            self._pictures = self._shown()
+
+    def read_frame(self, timeout_s: float) -> CapturedFrame | None:
+        until = time.monotonic() + timeout_s
+        with self._reading:
+            if self._pictures is None or not self._wait(self._expected_at, until):
+                return None
+            if self._next is None:
+                self._next = next(self._pictures, None)
+            if self._next is None:
+                self._expected_at = math.inf
+                return None
+            due, frame = self._next
+            if not self._wait(due, until):
+                return None
+            self._next, self._expected_at = None, due + self._interval_s
+            return CapturedFrame(frame, time.monotonic())
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._closing.ring()
+        if self._reading.acquire(timeout=_CLOSE_TIMEOUT_S):
+            self._pictures = self._next = None
+            self._reading.release()
+
+    def _wait(self, at: float, until: float) -> bool:
+        """Wait until a time; False when `until` came first, or the source was closed."""
+        left_s = min(at, until) - time.monotonic()
+        if left_s > _SOON_S and not self._is_closed:
+            self._closing.wait(left_s)
+        return at <= until and not self._is_closed
+
+    def _shown(self) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Give the pictures in their size, and when each is due."""
         last: av.VideoFrame | None = None
+        due = self._started_at
         try:
             for due_s, frame in self._thinned():
-                if not self._wait_until(self._started_at + due_s):
-                    return
-                last = self._fitter.fit(frame)
-                self._give(last, time.monotonic())
-        except (OSError, ValueError) as error:
+                due, last = self._started_at + due_s, self._fitter.fit(frame)
+                yield due, last
+        except (OSError, ValueError, av.FFmpegError) as error:
             logger.info("%s stopped: %s", self._path.name, error)
             self.problem = f"The rest of {self._path.name[:60]!r} cannot be read: others see its last picture."
         if last is None:
             self.problem = self.problem or f"There is no picture to show in {self._path.name[:60]!r}."
             return
-        while not self._stopping.wait(self._interval_s):
-            self._give(last, time.monotonic())
-
-    def _wait_until(self, due: float) -> bool:
-        return not self._stopping.wait(max(0.0, due - time.monotonic()))
+        while True:
+            due = max(due, time.monotonic() - self._interval_s) + self._interval_s
+            yield due, last
 
     def _thinned(self) -> Iterator[tuple[float, av.VideoFrame]]:
         """Give the pictures with their time, without those that come faster than asked for or are long overdue."""
         given_s = -1.0
         for due_s, frame in decoded_video(self._path):
             too_fast = due_s - given_s < self._interval_s * 0.75
-            overdue = time.monotonic() - self._started_at - due_s > 2 * self._interval_s
+            overdue = time.monotonic() - self._started_at - due_s > self._interval_s
             if too_fast or (overdue and given_s >= 0.0 and due_s - given_s < 1.0):
                 continue
             given_s = due_s

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ import pytest
 
 from app.frames import FrameMailbox
 from app.media import camera as camera_module
-from app.media import opencv
+from app.media import files, opencv
 from app.media.camera import CameraSource
 from app.media.devices import find_camera
 from app.media.files import FileAudioSource, FileVideoSource, decoded_video
@@ -149,6 +150,48 @@ def test_a_file_is_scaled_thinned_and_its_last_picture_stays(tmp_path: Path) -> 
     assert 8 <= len(seen) <= 20
     assert all(number is not None for _, number in seen)
     assert seen[-1][1] == seen[-3][1]
+
+
+def test_a_film_that_is_closed_lets_go_of_who_waits_for_its_next_picture(tmp_path: Path) -> None:
+    source = FileVideoSource(make_video(tmp_path / "film.mkv", seconds=0.2, width=320, height=240), 320, 240, 0.01)
+    assert source.read_frame(0.0) is None  # before it was started
+    source.start()
+    assert source.read_frame(5.0) is not None
+    assert source.read_frame(0.0) is None  # the next one is due much later
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(source.read_frame, 60.0)
+        source.close()
+        assert waiting.result(5.0) is None
+    source.start()
+    assert source.read_frame(60.0) is None
+
+
+def test_a_film_that_is_gone_says_so_and_gives_no_picture(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "film.mkv", seconds=0.2, width=320, height=240)
+    source = FileVideoSource(path, 320, 240, 30)
+    path.unlink()
+    source.start()
+    assert source.read_frame(0.01) is None
+    assert source.read_frame(0.01) is None
+    source.close()
+    assert "'film.mkv' cannot be read" in (source.problem or "")
+
+
+def test_a_slow_reader_of_a_film_gets_what_is_due_and_not_what_it_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(files, "time", SimpleNamespace(monotonic=lambda: now))
+    source = FileVideoSource(make_video(tmp_path / "film.mkv", seconds=1.0, width=320, height=240), 320, 240, 30)
+    source.start()
+    numbers = []
+    for now in (100.01, 100.05, 100.51, 100.54):
+        captured = source.read_frame(5.0)
+        assert captured is not None
+        assert captured.captured_at == now
+        numbers.append(read_stamp(captured.frame))
+    source.close()
+    assert numbers == [0, 1, 15, 16]
 
 
 def test_a_film_is_looked_into_once_while_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +333,7 @@ def test_opencv_leaves_the_environment_of_qt_as_it_was() -> None:
         import os
         os.environ["QT_QPA_FONTDIR"] = "mine"
         os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)
-        from app.media import opencv
+        from app.media import files, opencv
         assert opencv.load() is not None
         print(os.environ.get("QT_QPA_FONTDIR"), os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH"))
     """
