@@ -8,6 +8,7 @@ belongs in a worker thread.
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import os
 import sys
@@ -30,6 +31,8 @@ _MOST_DEVICES = 100
 _MONITOR = b".monitor"
 _NO_SINK = b"auto_null"  # what plays into nothing while there is no speaker: "Dummy Output"
 _NO_ANSWER = "the sound server does not answer"
+_TOO_MANY_FILES = "too many files are open"
+_FILES = 8  # that a connection takes, and more
 # People set it for programs that stutter. libpulse puts it in the place of any length of queue that a stream asks for.
 _LENGTH_OVERRIDE = "PULSE_LATENCY_MSEC"
 
@@ -124,7 +127,10 @@ class PulseClient:
 
     @classmethod
     def connected(cls, name: bytes = b"Parley (devices)", timeout_s: float = READ_TIMEOUT_S) -> PulseClient | None:
-        """Connect under a name for people; None where there is no server. TimeoutError where it does not answer."""
+        """Connect under a name for people; None where there is no server.
+
+        TimeoutError where it does not answer, or cannot be asked: the text is a clause for a person.
+        """
         library = _library()
         if library is None:
             return None
@@ -132,7 +138,7 @@ class PulseClient:
         try:
             client = cls(library, _library(ctypes.PyDLL), name)
         except OSError as error:
-            raise TimeoutError(_NO_ANSWER) from error
+            raise TimeoutError(_TOO_MANY_FILES if _files_run_out() else _NO_ANSWER) from error
         if library.pa_context_connect(client.context, None, _NO_AUTOSPAWN, None) >= 0:
             answered = client.wait(lambda: client._state >= _READY, timeout_s)
             if client.alive:
@@ -141,6 +147,8 @@ class PulseClient:
                 client.close()
                 raise TimeoutError(_NO_ANSWER)
         client.close()
+        if _files_run_out():  # the library says that there is no server
+            raise TimeoutError(_TOO_MANY_FILES)
         return None
 
     @property
@@ -243,6 +251,20 @@ def _named(rows: list[tuple[bytes, bytes, int]], default: bytes) -> tuple[PulseD
         PulseDevice(name, text if text and known[text] == 1 else f"{text} ({name})".strip(), row[0] == default, row[2])
         for row, (name, text) in zip(rows, words, strict=True)
     )
+
+
+def _files_run_out() -> bool:
+    """Tell whether a connection may have failed because no more files can be opened."""
+    opened = []
+    try:
+        while len(opened) < _FILES:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    finally:
+        for one in opened:
+            os.close(one)
+    return False
 
 
 @lru_cache(maxsize=2)

@@ -55,7 +55,7 @@ class PulseStream:
         try:
             client = PulseClient.connected(b"Parley", _OPEN_S)
         except TimeoutError as error:
-            raise failed from error
+            raise AudioDeviceError(str(error)) from error
         if client is None:
             raise failed
         self._client = client

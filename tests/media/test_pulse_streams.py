@@ -274,28 +274,51 @@ def test_a_server_that_stands_still_holds_nobody_up(tmp_path: Path, monkeypatch:
         assert [len(rows.splitlines()) for rows in held] == [1, 2]  # of those that keep it awake, with the remapped one
 
 
-def test_a_server_does_not_answer_a_program_that_may_open_no_more_files(server: Pulse) -> None:
+def test_a_program_that_may_open_no_more_files_says_that_and_misses_no_device(server: Pulse) -> None:
     """In a process of its own: this one needs its files, and what went wrong would end it."""
     program = """
 import os, resource
 from app.media import portaudio, pulse
+from app.media.sound_device import AudioDeviceError
+from app.media.pulse_streams import PulseStream
 speaker, known, held = portaudio.find("speaker", ""), portaudio.choices("speaker"), []
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 try:
     while True: held.append(os.open("/dev/null", os.O_RDONLY))
 except OSError: pass
-def tried():
-    try: pulse.read()
-    except TimeoutError as error: return str(error)
-print(tried(), portaudio.choices("speaker") == known)
-os.close(held.pop())
-print(tried())
-for one in held: os.close(one)
-print(tried())
+def tried(way):
+    try: return way()
+    except (TimeoutError, AudioDeviceError) as error: return str(error)
+print({tried(pulse.read)}, portaudio.choices("speaker") == known, tried(lambda: PulseStream("speaker", speaker)))
+seen = {tried(pulse.read)}
+while isinstance(found := tried(pulse.read), str):
+    seen.add(found)
+    os.close(held.pop())
+print(seen, found is not None and len(found.speakers))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    no_answer = "the sound server does not answer"
-    assert (done.returncode, done.stdout.splitlines()) == (0, [f"{no_answer} True", no_answer, "None"])
+    assert done.returncode == 0, done.stderr
+    too_many = "too many files are open"
+    assert done.stdout.splitlines() == [f"{ {too_many} } True {too_many}", f"{ {too_many} } 2"]
+
+
+def test_a_server_that_this_program_has_no_room_for_does_not_answer(server: Pulse) -> None:
+    """libpulse makes no connection where the system gives it no memory for one."""
+    program = """
+import os, resource
+from app.media import pulse
+print(len(pulse.read().speakers), end=" ")
+files = len(os.listdir("/proc/self/fd"))
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 16_000_000, resource.RLIM_INFINITY))
+try: pulse.read()
+except TimeoutError as error: print(error, end=" ")
+print(len(os.listdir("/proc/self/fd")) - files, end=" ")
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(len(pulse.read().speakers))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "2 the sound server does not answer 0 2", done.stderr
 
 
 def test_a_stream_whose_server_died_says_so(tmp_path: Path) -> None:
