@@ -255,7 +255,7 @@ def _named(rows: list[tuple[bytes, bytes, int]], default: bytes) -> tuple[PulseD
 
 def _files_run_out() -> bool:
     """Tell whether a connection may have failed because no more files can be opened."""
-    opened = []
+    opened: list[int] = []
     try:
         while len(opened) < _FILES:
             opened.append(os.open(os.devnull, os.O_RDONLY))
