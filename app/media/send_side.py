@@ -226,7 +226,6 @@ class SendSide:
         share = self._shares.get(name)
         if share is not None:
             share.limit_bps = bitrate_bps
-            share.stream.held_by_peer = bitrate_bps is not None
             self.share(now, at_once=True)
 
     # Time ---------------------------------------------------------------------------------------------------
@@ -311,6 +310,8 @@ class SendSide:
         is_jammed = is_jammed and any(shares[asker.name] for asker in askers if not asker.is_sound)
         for asker in askers:
             bps, share = shares[asker.name], self._shares[asker.name]
+            # A large window asks for a limit as well: it is no reason where the path carries less than that.
+            share.stream.held_by_peer = asker.limit_bps is not None and bps >= int(asker.limit_bps)
             if asker.is_sound:
                 bps = max(min(bps, asker.wish.least_bps), int(bps * self._drain(SOUND_DRAIN_FROM_S, LEAST_SOUND_DRAIN)))
                 bps = min(bps, max(asker.wish.least_bps, LEAN_BPS)) if is_jammed else bps

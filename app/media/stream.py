@@ -92,7 +92,7 @@ class RtpStream:
         self.gate_open = False
         self.rtt_s: float | None = None
         self.last_rtt_s: float | None = None  # not smoothed
-        self.held_by_peer = False  # the peer asked for less than it could have (TMMBR)
+        self.held_by_peer = False  # the peer asked for less than it could have (TMMBR), as long as that is so
         self.wanted_bps: int | None = None  # the most that the peer should send here; None: as much as it can
         self._peer_loss = PeerLoss(self.sender.first_sequence)
         self._peer_loss_news: float | None = None

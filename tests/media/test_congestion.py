@@ -256,6 +256,18 @@ def test_a_limit_that_the_peer_asks_for_is_kept() -> None:
     assert call.rate(9, 12, pictures=True) > 1_000_000
 
 
+def test_a_limit_of_a_large_window_is_not_to_blame_for_a_narrow_wire() -> None:
+    clock, wire, back = pair(400_000)
+    call = Call(clock, wire, back)
+    call.side.limit("1", 2_000_000, clock.now)
+    clock.run(4)
+    assert not call.picture.held_by_peer
+    call.side.limit("1", 100_000, clock.now)
+    assert call.picture.held_by_peer
+    call.side.limit("1", None, clock.now)
+    assert not call.picture.held_by_peer
+
+
 def test_the_beginning_on_a_wire_for_little_more_than_sound_lets_no_voice_wait_for_long() -> None:
     clock, wire, back = pair(100_000)
     call = Call(clock, wire, back)
