@@ -174,6 +174,7 @@ class XConnection:
                     self.keycodes = data[26], data[27]
                     self.root: int = root
                     self.size = width, height
+                    self.screen = number
                     return
                 offset = _after_screen(data, offset)
         except (OSError, struct.error, IndexError) as error:

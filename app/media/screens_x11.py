@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from app.events import ShareChoice
 from app.media.screens import Grab, NotShared
 from app.media.x11 import X11, Area, Monitor, Window
 from app.x11_wire import X11Error
 
+_DRAWN_ANEW_S = 0.05  # a program takes to draw what was covered
 _GONE = "can no longer be seen: sharing has ended."
 
 
@@ -36,7 +39,10 @@ class X11Desktop:
         server = self._connect()
         try:
             if kind == "window":
-                return WindowTarget(self._display, server, _find_window(server.windows(), wanted))
+                window = _find_window(server.windows(), wanted)
+                if server.keep_whole(window.number):
+                    time.sleep(_DRAWN_ANEW_S)
+                return WindowTarget(self._display, server, window)
             return MonitorTarget(self._display, server, _find_monitor(server.monitors(), wanted).name)
         except X11Error as error:
             server.close()
@@ -105,7 +111,7 @@ class MonitorTarget:
 
 
 class WindowTarget:
-    """One window, wherever it goes. Without a compositor the server has no picture of what others cover."""
+    """One window, wherever it goes, also behind others where the server can keep pictures of what they cover."""
 
     def __init__(self, display: str, server: X11, window: Window) -> None:
         self._display, self._server = display, server

@@ -1,7 +1,8 @@
 """The few questions that sharing asks of an X server: which monitors and windows there are, and where.
 
-Requests of the X protocol (X.Org, "X Window System Protocol", version 11; RandR 1.5; EWMH for the list of windows)
-over `app.x11_wire`. Nothing is drawn, grabbed or changed. Blocks for at most some seconds: for worker threads.
+Requests of the X protocol (X.Org, "X Window System Protocol", version 11; RandR 1.5; Composite 0.4; EWMH for the list
+of windows) over `app.x11_wire`. Nothing is drawn, grabbed or moved. Blocks for some seconds at most: for worker
+threads.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _VIEWABLE = 2
 
 # Opcodes of the core protocol.
 _GET_WINDOW_ATTRIBUTES, _GET_GEOMETRY, _INTERN_ATOM, _GET_ATOM_NAME = 3, 14, 16, 17
-_GET_PROPERTY, _TRANSLATE_COORDINATES = 20, 40
+_GET_PROPERTY, _GET_SELECTION_OWNER, _TRANSLATE_COORDINATES = 20, 23, 40
+_COMPOSITE_QUERY_VERSION, _COMPOSITE_REDIRECT_WINDOW = 0, 1
+_AUTOMATIC = 0
 _RR_QUERY_VERSION, _RR_GET_MONITORS = 0, 42
 
 
@@ -102,6 +105,25 @@ class X11(XConnection):
     def is_viewable(self, window: int) -> bool:
         """Whether it is mapped, and not put away as an icon."""
         return self.ask(_GET_WINDOW_ATTRIBUTES, 0, struct.pack("<I", window))[26] == _VIEWABLE
+
+    def keep_whole(self, window: int) -> bool:
+        """Have the server keep a picture of a window that others may cover, until this connection is closed.
+
+        Its program then draws anew what was covered: gives whether that is to be waited for. Nothing is done where a
+        compositor has such pictures kept anyway, or the server cannot.
+        """
+        composite = self.extension("Composite")
+        if composite is None or self._has_compositor():
+            return False
+        self.ask(composite, _COMPOSITE_QUERY_VERSION, struct.pack("<II", 0, 4))
+        number = self.send(composite, _COMPOSITE_REDIRECT_WINDOW, struct.pack("<IBxxx", window, _AUTOMATIC))
+        return number not in self.complaints()
+
+    def _has_compositor(self) -> bool:
+        selection = self._atom(f"_NET_WM_CM_S{self.screen}")  # as EWMH wants it to be owned
+        if not selection:
+            return False
+        return bool(struct.unpack_from("<I", self.ask(_GET_SELECTION_OWNER, 0, struct.pack("<I", selection)), 8)[0])
 
     def _is_furniture(self, window: int) -> bool:
         """A panel or the desktop itself is no window that anybody means."""

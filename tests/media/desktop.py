@@ -16,6 +16,7 @@ from app.media.x11 import X11
 
 WIDTH, HEIGHT = 640, 480
 _CREATE_WINDOW, _DESTROY_WINDOW, _MAP, _UNMAP, _CONFIGURE, _CHANGE_PROPERTY = 1, 4, 8, 10, 12, 18
+_SET_SELECTION_OWNER = 22
 _WARP_POINTER, _OPEN_FONT, _CREATE_GC, _FILL, _GLYPH_CURSOR = 41, 45, 55, 70, 94
 _WINDOW_TYPE, _ATOM_TYPE, _STRING_TYPE = 33, 4, 31
 _ARROW = 68
@@ -68,6 +69,10 @@ class Desk(X11):
     def point(self, x: int, y: int) -> None:
         """Move the pointer."""
         self._do(_WARP_POINTER, 0, struct.pack("<IIhhHHhh", 0, self.root, 0, 0, 0, 0, x, y))
+
+    def own(self, selection: str, number: int) -> None:
+        """Let a window own a selection, until it is shut."""
+        self._do(_SET_SELECTION_OWNER, 0, struct.pack("<III", number, self._made(selection), 0))
 
     def _list(self, numbers: list[int]) -> None:
         self._shown = numbers

@@ -130,6 +130,21 @@ def test_a_window_is_followed_when_it_changes_moves_and_goes(desk: Desk, share: 
 
 
 @needs_x
+def test_a_window_is_seen_whole_though_others_cover_it(desk: Desk, share: Callable[[str], Seen]) -> None:
+    """Nothing composes this desktop: without more ado the server gives black for what is covered."""
+    number = desk.open("Letter", GREEN, 10, 20, 200, 100)
+    desk.open("On top of it", RED, 0, 0, 400, 300)
+    seen = share(f"window:{number:#x}").until(lambda seen: seen.rgb.size > 0)
+    assert seen.is_all(GREEN)
+    small = next(choice.picture for choice in share_choices(with_pictures=True) if choice.name == "Letter")
+    assert small is not None
+    assert bytes(small.data[:3]) == b"\x00\xff\x00"
+    desk.own("_NET_WM_CM_S0", number)
+    with X11(desk.display) as composed:
+        assert not composed.keep_whole(number), "a compositor does that"
+
+
+@needs_x
 def test_a_window_that_is_put_away_is_waited_for(desk: Desk, share: Callable[[str], Seen]) -> None:
     number = desk.open("Editor", GREEN, 10, 20, 200, 100)
     seen = share("window:edit").until(lambda seen: seen.is_all(GREEN))
