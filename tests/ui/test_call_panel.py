@@ -45,6 +45,17 @@ def test_both_pictures_are_shown(panel: CallPanel, tell: Tell, engine: Recorder,
     assert not panel.remote.mirrored
 
 
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (64, 36), (60, 20)])
+def test_ones_own_picture_is_seen_whole(
+    panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot, width: int, height: int
+) -> None:
+    tell(CallChanged(scenes.call(CallState.CONNECTED)))
+    engine.mailbox("c1", "own").put(scenes.picture(width, height))
+    view = panel.own.view
+    qtbot.waitUntil(lambda: view.isVisible() and abs(view.width() / view.height() - width / height) < 0.05)
+    assert panel.rect().contains(panel.own.geometry())
+
+
 def test_the_buttons_ask_and_show_what_is(panel: CallPanel, tell: Tell, engine: Recorder, qtbot: QtBot) -> None:
     tell(CallChanged(scenes.call(CallState.CONNECTED)))
     qtbot.mouseClick(panel.buttons.mute, Qt.MouseButton.LeftButton)

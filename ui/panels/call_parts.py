@@ -14,6 +14,7 @@ from ui.widgets.basics import button, label
 from ui.widgets.fact_chips import FactChips
 from ui.widgets.video_view import VideoView
 
+_LEAST_OWN_WIDTH = 124  # room for the words in it
 _ONE_ROW_FROM = 800  # under this width the facts stand below the name
 
 
@@ -26,14 +27,17 @@ class CallBar(QWidget):
         self._box = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self._box.setContentsMargins(16, 10, 16, 6)
         self._box.setSpacing(8)
-        title = QHBoxLayout()
-        title.setSpacing(12)
+        title = QWidget()
+        title.setObjectName("callTitle")  # has a ground of its own: no picture makes it unreadable
+        row = QHBoxLayout(title)
+        row.setContentsMargins(10, 2, 10, 2)
+        row.setSpacing(12)
         self.name = label("", "callName", "callName")
         self.time = label("", "callState", "callTime")
-        title.addWidget(self.name)
-        title.addWidget(self.time)
-        title.addStretch(1)
-        self._box.addLayout(title, 1)
+        row.addWidget(self.name)
+        row.addWidget(self.time)
+        self._box.addWidget(title, 0, Qt.AlignmentFlag.AlignLeft)
+        self._box.addStretch(1)
         self.chips = FactChips()
         self._box.addWidget(self.chips, 0, Qt.AlignmentFlag.AlignLeft)
 
@@ -152,11 +156,17 @@ class OwnPicture(QWidget):
     def place(self, width: int, bottom: int) -> None:
         """Take the lower right of a stage of this width, above the buttons."""
         if self.view.isVisibleTo(self):
-            wide = max(140, min(208, width // 4))
-            high = wide * 9 // 16
+            wide, high = self._size(max(140, min(208, width // 4)))
         else:
             wide, high = self.words.width(), self.words.height()
         self.setGeometry(width - wide - 16, bottom - high - 8, wide, high)
         self.view.setGeometry(0, 0, wide, high)
         left = 8 if self.view.isVisibleTo(self) else 0
         self.words.move(left, high - self.words.height() - (8 if self.view.isVisibleTo(self) else 0))
+
+    def _size(self, most: int) -> tuple[int, int]:
+        """Take the shape of the picture, so that one sees all that others get of it; `most` is the greatest width."""
+        picture = self.view.picture
+        across, down = (picture.width, picture.height) if picture is not None else (16, 9)
+        high = min(most * 3 // 4, max(most // 4, round(most * down / across)))
+        return max(_LEAST_OWN_WIDTH, min(most, round(high * across / down))), high

@@ -98,6 +98,7 @@ def _call(t: Tokens) -> str:
     floating = "rgba(24, 30, 38, 0.72)"
     return f"""
 QWidget#callBar QLabel, QWidget#callCentre QLabel {{ color: {CALL_TEXT}; }}
+QWidget#callTitle {{ background: {floating}; border-radius: 8px; }}
 QLabel[tone="callName"] {{ font-size: 18px; font-weight: 600; color: {CALL_TEXT}; }}
 QLabel[tone="callState"] {{ font-size: 15px; color: {CALL_MUTED}; }}
 QLabel[tone="callBig"] {{ font-size: 26px; font-weight: 600; color: {CALL_TEXT}; }}
