@@ -26,7 +26,7 @@ from app.media.sending import RtpSender
 from app.media.stamp import read_stamp
 from app.media.video_codecs import READERS, make_decoder
 from app.media.video_receive import VideoPlayWorker
-from app.media.video_send import VideoSendWorker, on_the_wire, payload_of
+from app.media.video_send import KEY_INTERVAL_S, VideoSendWorker, on_the_wire, payload_of
 from app.media.vp8 import Vp8Encoder
 from tests.media.wire import QUIET, eventually, secure, two_ends, video
 from tests.seen import mailbox_stamp
@@ -207,6 +207,15 @@ def test_a_peer_with_a_small_decoder_gets_small_pictures() -> None:
     (picture, *_) = sending.show(3)
     assert -(-picture.width // 16) * -(-picture.height // 16) <= 396
     assert sending.worker.wish.most_bps < 500_000
+    sending.stop()
+
+
+def test_key_frames_come_no_faster_than_they_help_however_often_they_are_asked_for() -> None:
+    sending, began = Sending(Film(320, 240)), time.monotonic()
+    for _ in range(20):
+        sending.worker.ask_key_frame()
+        sending.show(1)
+    assert 1 <= sending.worker.key_frames_sent <= 2 + (time.monotonic() - began) / KEY_INTERVAL_S
     sending.stop()
 
 

@@ -22,7 +22,7 @@ from app.media.events import FirstMedia, KeyPressed, PeerClosed
 from app.media.plan import CodecPlan, SecurityPlan, StreamPlan
 from app.media.ports import AudioSource, VideoSource
 from app.media.red import Block, pack
-from app.media.rtcp import Report
+from app.media.rtcp import Fir, Pli, Report, parse_rtcp
 from app.media.rtp import build_rtp
 from app.media.sdes import SdesKey
 from app.media.sending import ntp_time
@@ -135,10 +135,11 @@ async def test_lost_video_packets_come_again(rtx: int | None) -> None:
         assert figures.key_frames_asked * 2 <= figures.nacks_sent + 6  # most is repaired, however long it took
 
 
-async def test_a_lost_key_frame_is_asked_for_and_the_picture_comes() -> None:
+@pytest.mark.parametrize("fir", [False, True])
+async def test_a_lost_key_frame_is_asked_for_and_the_picture_comes(fir: bool) -> None:
     async with two_ends() as (caller, callee):
-        await secure(caller, callee)
-        plan = video(nack=False)
+        await secure(caller, callee, "none")
+        plan = replace(video(nack=False), pli=not fir, fir=fir)
         for end in (caller, callee):
             end.session.configure([plan])
         lost = iter([True] * 4)
@@ -149,6 +150,8 @@ async def test_a_lost_key_frame_is_asked_for_and_the_picture_comes() -> None:
         figures = caller.session.stats()[1]
         assert figures is not None
         assert figures.key_frames_asked >= 1
+        questions = [packet for data in caller.path.sent if 192 <= data[1] <= 223 for packet in parse_rtcp(data)]
+        assert {type(packet) for packet in questions} & {Pli, Fir} == {Fir if fir else Pli}
 
 
 async def test_ten_percent_loss_leaves_no_hole_in_the_sound(tmp_path: Path) -> None:
