@@ -17,26 +17,27 @@ from typing import Protocol
 
 import numpy as np
 
-from app.media.audio_send import FramePace
 from app.media.channel_tones import ChannelTone, channel_tone
+from app.media.hearing import Hearing
 from app.media.mixer import Limiter, Place, limited_halves
 from app.media.playing import Turns
 from app.media.ports import (
     FRAME_SAMPLES,
+    SILENCE,
     AudioFrame,
     AudioSink,
     AudioSource,
     DeviceEnd,
     DeviceSink,
+    DeviceSource,
     Drawn,
     RestingEnd,
     is_lost,
-    surplus_s,
 )
 from app.media.priority import for_sound
-from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
+from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed, processed
 from app.media.sinks import open_audio_sink
-from app.media.sources import SILENCE, open_audio_source
+from app.media.sources import open_audio_source
 from app.media.worker import Worker
 from app.settings import MediaSettings
 
@@ -133,6 +134,7 @@ class _Capture:
         self._source: AudioSource | None = None
         self._worker: Worker | None = None
         self._wanted = threading.Event()
+        self._heard_at = 0.0
         self._starting = threading.Lock()
 
     @property
@@ -153,7 +155,7 @@ class _Capture:
         if before.audio_from != media.audio_from:
             self.close()
             self._set_hearing(media.audio_from != "mic")
-            if any(sound.capturing for sound in self.sounds):
+            if self._is_wanted():
                 self.start()
         elif isinstance(source, ProcessedSource) and isinstance(source.source, DeviceEnd):
             source.source.use(media.microphone)
@@ -169,9 +171,8 @@ class _Capture:
     def _run(self, stopping: threading.Event) -> None:
         for_sound()
         source, _ = open_audio_source(self._media)
-        is_device = hasattr(source, "delay_s")
         if is_processed(source, self._media):
-            source = ProcessedSource(source, self._processor)
+            source = processed(source, self._processor)
         with self._starting:
             self._source = source
         started = threading.Event()
@@ -183,7 +184,7 @@ class _Capture:
         opening = Worker("channel-capture-open", open_source)  # packets do not wait for a device
         opening.start()
         try:
-            self._pump(stopping, source, started, is_device)
+            self._pump(stopping, source, started)
         finally:
             opening.join(CLOSE_S)
             self._tell_of(source, self._media.audio_from != "mic", is_over=True)
@@ -201,39 +202,48 @@ class _Capture:
             self.is_hearing = is_hearing
             self._on_hearing()
 
-    def _pump(self, stopping: threading.Event, source: AudioSource, started: threading.Event, is_device: bool) -> None:
-        pace, wanted_at = FramePace(time.monotonic()), time.monotonic()
-        heard_at = wanted_at
-        while not stopping.wait(max(0.0, pace.due - time.monotonic())):
-            listening = [sound for sound in self.sounds if sound.capturing]
-            now = time.monotonic()
-            if listening:
+    def _pump(self, stopping: threading.Event, source: AudioSource, started: threading.Event) -> None:
+        device = source if isinstance(source, DeviceSource) else None
+
+        def take(frame: AudioFrame, at: float) -> None:
+            if device is not None and device.hears:
+                self._heard_at = at
+                if not self.is_hearing:
+                    self._tell_of(source, True)
+            for sound in self.sounds:
+                if sound.capturing:
+                    sound.hear(frame)
+
+        hearing, wait_s = Hearing(source, take, started), 0.0
+        wanted_at = self._heard_at = time.monotonic()
+        while not stopping.wait(wait_s):
+            now, is_wanted = time.monotonic(), self._is_wanted()
+            if is_wanted:
                 wanted_at = now
-            elif is_device and now - wanted_at > READY_S:
+            elif device is None:  # a file goes on where the burst before has ended
+                self._wanted.clear()
+                if not self._is_wanted():
+                    self._wanted.wait(_IDLE_S)
+                    hearing.begin()
+                wait_s = 0.0
+                continue
+            elif now - wanted_at > READY_S:
                 if self._end(stopping):
                     return
                 wanted_at = now
-            elif not is_device:  # a file goes on where the burst before has ended
-                self._wanted.clear()
-                if not any(sound.capturing for sound in self.sounds):
-                    self._wanted.wait(_IDLE_S)
-                    pace = FramePace(time.monotonic())
-                    continue
-            frame = source.read_frame() if started.is_set() else SILENCE
-            surplus = surplus_s(source) if started.is_set() else None
-            if surplus is not None:  # a device's
-                heard_at = now
-                self._tell_of(source, True)
-            elif is_device and now - heard_at > (LOST_AFTER_S if is_lost(source) else DEAF_AFTER_S):
+            wait_s = hearing.turn()
+            if device is None or device.hears:
+                continue
+            if now - self._heard_at > (LOST_AFTER_S if is_lost(source) else DEAF_AFTER_S):
                 self._tell_of(source, False)
-            for sound in listening:
-                sound.hear(frame)
-            pace.advance(time.monotonic(), surplus)
+
+    def _is_wanted(self) -> bool:
+        return any(sound.capturing for sound in self.sounds)
 
     def _end(self, stopping: threading.Event) -> bool:
         """Nobody has talked for a while; False where somebody just began to."""
         with self._starting:
-            if any(sound.capturing for sound in self.sounds):
+            if self._is_wanted():
                 return False
             if not stopping.is_set():
                 self._worker = None

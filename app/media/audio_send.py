@@ -1,32 +1,28 @@
-"""Capturing and encoding sound every 20 ms in a thread of its own, paced by the monotonic clock."""
+"""Encoding and sending sound, 20 ms at a time: in the microphone's own thread, or one of ours for what is no device."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from app.media.audio_choice import AudioChoice
 from app.media.dtmf import KeySender
+from app.media.hearing import TICK_S, Hearing
 from app.media.levels import LevelMeter
 from app.media.packetizing import Packetizer
 from app.media.plan import CodecPlan
-from app.media.ports import FRAME_SAMPLES, AudioFrame, AudioSource, surplus_s
+from app.media.ports import SILENCE, AudioFrame, AudioSource
 from app.media.priority import for_sound
 from app.media.sending import RtpSender
 from app.media.speech import make_encoder
 from app.media.worker import Outbox, Worker
 
-TICK_S = 0.020
-SPARE_S = 0.003  # so long a frame should have been ready when it is read
 PULL = 0.25  # of what is off, each frame, within these:
 MOST_EARLIER_S, MOST_LATER_S = 0.0005, 0.005
 OPEN_S = 5.0
-MOST_BEHIND_FRAMES = 3  # what a source keeps for a thread that was late; the rest of a longer absence is left out
+MOST_BEHIND_FRAMES = 3  # what a source hands over late; the rest of a longer absence is left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,41 +39,43 @@ class Sending:
 
 
 class FramePace:
-    """When each frame of 20 ms is due and which it is; a thread that was away for long goes on from now. Pure.
+    """Which frame of 20 ms is which, and the moment each stands for; a source that was away is gone on with. Pure.
 
-    A device has a clock of its own: frames come due just after it has filled them, whatever its rate.
+    A device has a clock of its own: the moments follow it, but not each hiccup of its thread.
     """
 
-    def __init__(self, now: float) -> None:
-        self.due = now
+    def __init__(self) -> None:
+        self.at: float | None = None
         self.frame = 0
 
-    def advance(self, now: float, surplus_s: float | None = None) -> int:
-        """Go to the next frame; gives how many are left out because their time has passed long ago.
-
-        `surplus_s`: how long the last frame had been ready in its device, below zero how long it was waited for.
-        """
-        self.due += TICK_S
-        if surplus_s is not None:
-            self.due -= max(-MOST_LATER_S, min(MOST_EARLIER_S, (surplus_s - SPARE_S) * PULL))
-        self.frame += 1
-        missed = max(0, int((now - self.due) / TICK_S) - MOST_BEHIND_FRAMES)
-        self.due += missed * TICK_S
-        self.frame += missed
+    def advance(self, at: float) -> int:
+        """Go to the next frame, which was whole at this time; gives how many are left out before it."""
+        if self.at is None:
+            self.at = at
+            return 0
+        due = self.at + TICK_S
+        missed = max(0, int((at - due) / TICK_S) - MOST_BEHIND_FRAMES)
+        due += missed * TICK_S
+        self.at = due + max(-MOST_EARLIER_S, min(MOST_LATER_S, (at - due) * PULL))
+        self.frame += 1 + missed
         return missed
 
 
 class AudioSendWorker:
     """Runs from the gate's opening until `stop`. `use` and what is public may be set from another thread.
 
+    A microphone's sound is encoded in its own thread, at the moment it is heard; this worker's looks after it, and
+    does the same for a source without a clock.
+
     `mix_in` adds sound of the app's own to each frame before it is encoded, muted or not (a tone that tells of a
-    recording); `on_frame` is then given the frame as the far end will hear it. Both are called in this worker's thread.
+    recording); `on_frame` is then given the frame as the far end will hear it. Both are called where it is encoded.
     """
 
     def __init__(self, source: AudioSource, sending: Sending) -> None:
         self.source = source
         self._sending = sending
-        self._captures = False
+        self._line: _Line | None = None
+        self._pace, self._keys = FramePace(), KeySender()
         self._dialled: deque[str] = deque(maxlen=16)
         self.muted = False
         self.mix_in: Callable[[AudioFrame], AudioFrame] | None = None
@@ -96,37 +94,39 @@ class AudioSendWorker:
 
     def _run(self, stopping: threading.Event) -> None:
         for_sound()
+        started = threading.Event()
+
+        def open_source(_: threading.Event) -> None:
+            self.source.start()
+            started.set()
+
         # A device may take seconds to open: packets, and with them the path and the peer's buffer, do not wait for it.
         # Not even for its thread: that starts behind the first packet.
-        opening = Worker("audio-open", lambda _: self._open())
+        opening = Worker("audio-open", open_source)
+        hearing = Hearing(self.source, self._send, started)
         try:
-            self._pump(stopping, opening.start)
+            wait_s = hearing.turn()
+            opening.start()
+            while not stopping.wait(wait_s):
+                wait_s = hearing.turn()
         finally:
             opening.join(OPEN_S)
             self.source.close()
 
-    def _open(self) -> None:
-        self.source.start()
-        self._captures = True
-
-    def _pump(self, stopping: threading.Event, open_source: Callable[[], None]) -> None:
-        silence = np.zeros(FRAME_SAMPLES, dtype=np.int16)
-        pace, keys = FramePace(time.monotonic()), KeySender()
-        line: _Line | None = None
-        is_first = True
-        while not _stops_before(pace.due, stopping):
-            if line is None or line.sending is not self._sending:
-                line = _Line(self._sending, pace)
-            while self._dialled:
-                keys.press(self._dialled.popleft())
-            frame = self.source.read_frame() if self._captures else silence
-            self.meter.add(frame)
-            line.send(self._leaving(silence if self.muted else frame), keys, self.choice, pace)
-            if is_first:
-                open_source()
-                is_first = False
-            if pace.advance(time.monotonic(), surplus_s(self.source) if self._captures else None):
-                line.pause()
+    def _send(self, frame: AudioFrame, at: float) -> None:
+        """Send one frame that was whole at this time; in one thread at a time."""
+        if self.worker.stopping.is_set():
+            return
+        missed = self._pace.advance(at)
+        line, keys = self._line, self._keys
+        if line is None or line.sending is not self._sending:
+            line = self._line = _Line(self._sending, self._pace)
+        elif missed:
+            line.pause()
+        while self._dialled:
+            keys.press(self._dialled.popleft())
+        self.meter.add(frame)
+        line.send(self._leaving(SILENCE if self.muted else frame), keys, self.choice)
 
     def _leaving(self, frame: AudioFrame) -> AudioFrame:
         """Give the frame that leaves, and show it to whoever keeps it."""
@@ -136,14 +136,6 @@ class AudioSendWorker:
         if on_frame is not None:
             on_frame(frame)
         return frame
-
-
-def _stops_before(due: float, stopping: threading.Event) -> bool:
-    """Wait for a moment at most a frame ahead; an event's own wait costs as much as what is done with the sound."""
-    asleep_s = due - time.monotonic()
-    if asleep_s > 0:
-        time.sleep(asleep_s)
-    return stopping.is_set()
 
 
 class _Line:
@@ -156,20 +148,22 @@ class _Line:
             sending.codec, encoder, sending.red_payload_type, sending.noise_payload_type if sending.dtx else None
         )
         self._frame_units = self._packetizer.frame_units
-        self._begun = sending.sender.media_time(pace.due) - pace.frame * self._frame_units
+        self._pace = pace
+        assert pace.at is not None
+        self._begun = sending.sender.media_time(pace.at) - pace.frame * self._frame_units
 
     def pause(self) -> None:
         self._packetizer.pause()
 
-    def send(self, frame: AudioFrame, keys: KeySender, choice: AudioChoice, pace: FramePace) -> None:
+    def send(self, frame: AudioFrame, keys: KeySender, choice: AudioChoice) -> None:
         """Send one frame, or a packet of the key that is being pressed instead of it."""
         sending = self.sending
-        media_time = self._begun + pace.frame * self._frame_units
+        media_time = self._begun + self._pace.frame * self._frame_units
         events = keys.next_frame(sending.keys.clock_rate) if sending.keys is not None else None
         if events is None:
             packets = [
                 sending.sender.packet(
-                    made.payload_type, made.marker, made.media_time, made.payload, self._at(made.media_time, pace)
+                    made.payload_type, made.marker, made.media_time, made.payload, self._at(made.media_time)
                 )
                 for made in self._packetizer.add(frame, media_time, choice)
             ]
@@ -180,11 +174,13 @@ class _Line:
             packets = []
             for event in events:
                 began = media_time - event.begun_frames * self._frame_units
-                packets.append(sending.sender.packet(number, event.marker, began, event.payload, self._at(began, pace)))
+                packets.append(sending.sender.packet(number, event.marker, began, event.payload, self._at(began)))
         if packets:
             sending.outbox.put(packets)
 
-    def _at(self, media_time: int, pace: FramePace) -> float:
+    def _at(self, media_time: int) -> float:
         """Give the monotonic time of a media time of about now."""
+        pace = self._pace
+        assert pace.at is not None
         ago = pace.frame - (media_time - self._begun) / self._frame_units
-        return pace.due - ago * TICK_S
+        return pace.at - ago * TICK_S

@@ -15,7 +15,7 @@ from app.media.events import DeviceTrouble, FirstMedia, KeyPressed, MutedSpeech
 from app.media.jitter import Playout
 from app.media.plan import StreamPlan
 from app.media.ports import FRAME_MS, DeviceEnd
-from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
+from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed, processed
 from app.media.repeats import Repeats
 from app.media.rtcp import Nack
 from app.media.rtp import RtpPacket
@@ -228,8 +228,8 @@ class AudioStream(RtpStream):
         device_delay_s = player.sink.delay_s if player is not None else None
         rates = self.sent_bytes.per_second(now), self.received_bytes.per_second(now)
         choice, adapts = self._chooser.choice, self.codec.name.lower() == "opus"
-        processed = capture.source if capture is not None and isinstance(capture.source, ProcessedSource) else None
-        switches = self._processor.switches if processed is not None else None
+        voice = capture.source if capture is not None and isinstance(capture.source, ProcessedSource) else None
+        switches = self._processor.switches if voice is not None else None
         return AudioStats(
             codec=self.codec.name.lower(),
             packets_sent=self.packets_sent,
@@ -258,15 +258,15 @@ class AudioStream(RtpStream):
             encoder_bandwidth_hz=choice.bandwidth_hz if adapts else HIGHEST_HZ.get(self.codec.name.lower()),
             packet_ms=choice.packet_ms,
             expected_loss_percent=self._chooser.loss_percent if adapts else None,
-            raw_input_level_dbfs=self._processor.meter.recent_dbfs if processed is not None else None,
-            device_in_delay_ms=processed.delay_s * 1000 if processed is not None else None,
+            raw_input_level_dbfs=self._processor.meter.recent_dbfs if voice is not None else None,
+            device_in_delay_ms=voice.delay_s * 1000 if voice is not None else None,
             echo_cancellation=switches.echo_cancellation if switches is not None else None,
             noise_suppression=switches.noise_suppression if switches is not None else None,
             gain_control=switches.gain_control if switches is not None else None,
-            echo_return_loss_db=self._processor.erle_db if processed is not None else None,
+            echo_return_loss_db=self._processor.erle_db if voice is not None else None,
             playback_underruns=player.sink.underruns if player is not None else None,
-            capture_underruns=getattr(processed.source, "underruns", None) if processed is not None else None,
-            capture_dropped_ms=getattr(processed.source, "dropped_samples", 0) / 48 if processed is not None else None,
+            capture_underruns=getattr(voice.source, "underruns", None) if voice is not None else None,
+            capture_dropped_ms=getattr(voice.source, "dropped_samples", 0) / 48 if voice is not None else None,
         )
 
     def _start_capture(self) -> None:
@@ -283,7 +283,7 @@ class AudioStream(RtpStream):
     def _new_capture(self) -> AudioSendWorker:
         source = self.host.devices.audio_source(self.host.settings)
         if is_processed(source, self.host.settings):
-            source = ProcessedSource(source, self._processor)
+            source = processed(source, self._processor)
         return AudioSendWorker(source, self._sending())
 
     def _sending(self) -> Sending:

@@ -49,7 +49,6 @@ class DeviceKeeper:
         self._moved_at = 0.0
         self._opening_since: float | None = None
         self.device_name: str | None = None
-        self.delay_s = 0.0  # of what a speaker is given now, as far as is known
         self.underruns = 0  # how often a speaker ran dry
         self._wanted = wanted
         self._callback = callback
@@ -57,6 +56,7 @@ class DeviceKeeper:
         self._awake = Bell()
         self._stopping = threading.Event()
         self._device: AudioDevice | None = None
+        self._stream: SoundStream | None = None
         self._changed = threading.Event()  # another device is the right one
         self._woken = threading.Event()  # … or the right one may be there now
         self._thread: threading.Thread | None = None
@@ -88,6 +88,18 @@ class DeviceKeeper:
         if is_stuck or (opening_since is not None and now - opening_since > OPENING_S):
             return f"The {self.kind} does not answer: {_MEANS[self.kind]}."
         return self._problem
+
+    @property
+    def delay_s(self) -> float:
+        """How long what is moved now waits in the device, as far as is known."""
+        stream = self._stream
+        return stream.delay_s if stream is not None else 0.0
+
+    @property
+    def behind_s(self) -> float:
+        """How much of a microphone's sound waits behind the block that is handed over now."""
+        stream = self._stream
+        return stream.behind_s if stream is not None else 0.0
 
     @property
     def running(self) -> bool:
@@ -141,6 +153,7 @@ class DeviceKeeper:
                 failures += 1
                 continue
             failures = 0
+            self._stream = stream
             lost, underruns_before = False, self.underruns
             if self._woken.is_set():  # devices came or went while this one was opened
                 self.devices_changed()
@@ -150,7 +163,6 @@ class DeviceKeeper:
                     if self._rests():
                         stream.hold(self._awake)
                     elif stream.move(self._callback):
-                        self.delay_s = stream.delay_s
                         self.underruns = underruns_before + stream.underruns
                     else:
                         continue
@@ -161,7 +173,7 @@ class DeviceKeeper:
                 logger.info("%s", error)
             finally:
                 self._opening_since = time.monotonic()  # closing can hang as well
-                self.device_name = self._device = None
+                self.device_name = self._device = self._stream = None
                 stream.close(lost=lost)
 
     def _open(self) -> SoundStream | None:

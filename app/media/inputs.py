@@ -12,8 +12,9 @@ from collections.abc import Callable
 from app.media.device_keeper import DeviceKeeper
 from app.media.sound_device import Block
 
-Listener = Callable[[Block], None]
-"""Called on the device's thread with each 20 ms; only copies."""
+Listener = Callable[[Block, float], None]
+"""Called on the device's thread with each 20 ms, which it may keep unchanged, and how many seconds of sound wait behind
+them; may take a few milliseconds."""
 
 
 class Input:
@@ -39,8 +40,9 @@ class Input:
 
     def _fill(self, block: Block) -> None:
         """Runs in the device's thread."""
+        behind_s = self.keeper.behind_s
         for listener in self._listeners:
-            listener(block)
+            listener(block, behind_s)
 
 
 _lock = threading.Lock()

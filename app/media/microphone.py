@@ -1,44 +1,44 @@
-"""The microphone: the device's thread copies into a ring, the sender takes frames of 20 ms out of it."""
+"""The microphone of a call or of channels: frames of 20 ms are taken in the device's own thread, as it hears them."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 
-import numpy as np
-
 from app.media import inputs
-from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame
-from app.media.sample_ring import SampleRing
+from app.media.ports import FRAME_MS, SILENCE, AudioFrame, TakeFrame
 from app.media.sound_device import Block
 
-_PATIENCE_S = 0.015  # for a block that is a little late: better than a hole
-_MOST_WAITING = 3 * FRAME_SAMPLES
+logger = logging.getLogger(__name__)
 
-_SILENCE: AudioFrame = np.zeros(FRAME_SAMPLES, np.int16)
-_SILENCE.flags.writeable = False
+_FRAME_S = FRAME_MS / 1000
+_STALLED_AFTER_S = 0.2
+_MOST_BEHIND_S = 4 * _FRAME_S
+_FAILS = "What the microphone hears cannot be sent because of an error in Parley: others hear nothing."
 
 
 class MicrophoneSource:
-    """Fulfils `app.media.ports.AudioSource`; `device` is a name from the device list, "" follows the system.
+    """Fulfils `app.media.ports.DeviceSource`; `device` is a name from the device list, "" follows the system.
 
-    `surplus_s` tells whoever reads how well it keeps step with the device: for how long the frame that was read last
-    had been ready, or, below zero, how long it had to be waited for. None: there is nothing to keep step with.
+    Nothing is kept here between the device and whoever takes the frames, and no thread is woken between them. While
+    no device hears, silence is taken, in the thread that calls `stand_in`.
     """
 
     def __init__(self, device: str = "") -> None:
-        self.underruns = 0
+        self.underruns = 0  # how often a device that was open gave nothing when it was due
         self.dropped_samples = 0
-        self.surplus_s: float | None = None
-        self._ring = SampleRing(SAMPLE_RATE_HZ // 2)
-        self._arrived = threading.Event()
-        self._arrived_at = 0.0
         self._device = device
         self._switching = threading.Lock()  # another device may be chosen while one is being opened or closed
         self._is_closed = False
         self._input: inputs.Input | None = None
         self._listener: inputs.Listener | None = None  # of the input of now
-        self._flowing = False
+        self._take: TakeFrame | None = None
+        self._taking = threading.Lock()  # silence, and a device that is left, may meet the next one
+        self._fails = False  # what was handed over last could not be taken
+        self._heard_at = 0.0
+        self._hears = False
+        self._due = -1.0  # of silence
 
     @property
     def description(self) -> str:
@@ -47,7 +47,8 @@ class MicrophoneSource:
 
     @property
     def problem(self) -> str | None:
-        return self._input.keeper.problem if self._input is not None else None
+        problem = self._input.keeper.problem if self._input is not None else None
+        return problem or (_FAILS if self._fails else None)
 
     @property
     def is_lost(self) -> bool:
@@ -56,10 +57,13 @@ class MicrophoneSource:
         return keeper is not None and not keeper.running and keeper.problem is not None
 
     @property
+    def hears(self) -> bool:
+        return self._hears
+
+    @property
     def delay_s(self) -> float:
-        """How long ago the first sample of the frame that was read last was heard, as far as the device tells."""
-        device_s = self._input.keeper.delay_s if self._input is not None else 0.0
-        return device_s + (len(self._ring) + FRAME_SAMPLES) / SAMPLE_RATE_HZ
+        """How long ago the first sample of the frame that is taken now was heard, as far as the device tells."""
+        return (self._input.keeper.delay_s if self._input is not None else 0.0) + _FRAME_S
 
     def use(self, device: str) -> None:
         """Go on with another device, "" the system's; returns at once, even where the present one hangs."""
@@ -78,28 +82,30 @@ class MicrophoneSource:
             if self._input is None and not self._is_closed:
                 self._join()
 
-    def read_frame(self) -> AudioFrame:
-        waited_s = self._wait() if self._flowing and len(self._ring) < FRAME_SAMPLES else 0.0
-        waiting = len(self._ring)
-        self.surplus_s = None
-        if waiting < FRAME_SAMPLES:
-            if self._flowing and self._runs():
-                self.underruns += 1
-            self._flowing = False
-            return _SILENCE
-        self._flowing = True
-        if waiting > _MOST_WAITING:
-            self.dropped_samples += self._ring.drop_to(FRAME_SAMPLES)
-        frame = np.empty(FRAME_SAMPLES, np.int16)
-        self._ring.read_into(frame)
-        since_s = time.monotonic() - self._arrived_at
-        self.surplus_s = -waited_s if waited_s > 0 else len(self._ring) / SAMPLE_RATE_HZ + since_s
-        return frame
+    def hand_to(self, take: TakeFrame) -> None:
+        self._take = take
+
+    def stand_in(self) -> float:
+        with self._taking:
+            now = time.monotonic()
+            if self._hears:
+                left_s = self._heard_at + _STALLED_AFTER_S - now
+                if left_s > 0:
+                    return left_s
+                self._hears = False
+                self.underruns += self._runs()
+                self._due = now
+            if now - self._due > _MOST_BEHIND_S:
+                self._due = now
+            if now >= self._due:
+                self._hand_over(SILENCE, self._due)
+                self._due += _FRAME_S
+            return max(0.0, self._due - time.monotonic())
 
     def _join(self) -> None:
-        def take(block: Block) -> None:
+        def take(block: Block, behind_s: float) -> None:
             if self._listener is take:  # not from one that was left
-                self._take(block)
+                self._heard(block, behind_s)
 
         self._listener = take
         self._input = inputs.join(self._device, take)
@@ -107,24 +113,36 @@ class MicrophoneSource:
     def _runs(self) -> bool:
         return self._input is not None and self._input.keeper.running
 
-    def _take(self, block: Block) -> None:
+    def _heard(self, block: Block, behind_s: float) -> None:
         """Runs in the device's thread."""
-        self._ring.write(block)
-        self._arrived_at = time.monotonic()
-        self._arrived.set()
+        with self._taking:
+            now = time.monotonic()
+            if self._hears and now - self._heard_at > _MOST_BEHIND_S:
+                self.underruns += 1
+            self._heard_at = now
+            if behind_s >= (_MOST_BEHIND_S if self._hears else _FRAME_S):  # where silence was taken it stood for this
+                self.dropped_samples += block.size
+                return
+            self._hears = True
+            self._hand_over(block, now)
 
-    def _wait(self) -> float:
-        """Wait a little for the rest of a frame; give how long it took."""
-        began = time.monotonic()
-        while len(self._ring) < FRAME_SAMPLES and self._runs():
-            left_s = began + _PATIENCE_S - time.monotonic()
-            self._arrived.clear()
-            if left_s <= 0 or (len(self._ring) < FRAME_SAMPLES and not self._arrived.wait(left_s)):
-                break
-        return time.monotonic() - began
+    def _hand_over(self, frame: AudioFrame, at: float) -> None:
+        if self._take is None or self._is_closed:
+            return
+        try:
+            self._take(frame, at)
+        except Exception:  # others listen to this device, and the next frame may be better
+            if not self._fails:
+                logger.exception("what a microphone hears could not be taken: others hear nothing until it can be")
+            self._fails = True
+        else:
+            self._fails = False
 
     def close(self) -> None:
+        """Release the device; nothing is handed over any more when this returns."""
         with self._switching:
             self._is_closed, before, listener = True, self._input, self._listener
+        with self._taking:
+            self._hears = False
         if before is not None and listener is not None:
             before.leave(listener)

@@ -230,6 +230,7 @@ class AudioStream:
             self._stream, channels, rate_hz = _open(kind, _as_listed_now(kind, device), is_wide)
             _open_streams += 1
         self.delay_s = 0.0  # how long sound waits in the device, as far as PortAudio knows
+        self.behind_s = 0.0
         self._rate_hz = rate_hz
         try:
             self._capacity = self._stream.write_available if kind == "speaker" else 0
@@ -276,7 +277,8 @@ class AudioStream:
         if waited:
             left = self._stream.read_available
         self._read_pace.read(left / self._rate_hz, time.monotonic(), waited=waited)
-        self.delay_s = self._latency_s + left / self._rate_hz
+        self.behind_s = max(0, left) / self._rate_hz
+        self.delay_s = self._latency_s + self.behind_s
         heard = np.frombuffer(data, np.int16).reshape(-1, self._channels)[:, 0]
         if self._converter is not None:
             heard = self._converter.convert(heard)

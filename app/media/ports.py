@@ -33,6 +33,9 @@ FRAME_SAMPLES = 960
 AudioFrame = npt.NDArray[np.int16]
 """20 ms of mono sound: shape (960,), dtype int16, 48 kHz."""
 
+SILENCE: AudioFrame = np.zeros(FRAME_SAMPLES, np.int16)
+SILENCE.flags.writeable = False
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CapturedFrame:
@@ -55,8 +58,12 @@ MakeFrame = Callable[[float], Drawn]
 """Makes the next 20 ms, which are asked for at this time of the monotonic clock, in seconds."""
 
 
+TakeFrame = Callable[[AudioFrame, float], None]
+"""Takes the next 20 ms, which were whole at this time of the monotonic clock, in seconds; may keep them unchanged."""
+
+
 class AudioSource(Protocol):
-    """Something to hear: a microphone, a file, a tone, silence."""
+    """Something to hear: a microphone (a DeviceSource), or a file, a tone, silence (FileSources)."""
 
     @property
     def description(self) -> str:
@@ -69,22 +76,34 @@ class AudioSource(Protocol):
     def start(self) -> None:
         """Begin to capture; nothing is captured before."""
 
-    def read_frame(self) -> AudioFrame:
-        """Give the next 20 ms; silence when nothing is ready, or will be within a frame. The caller may not change it.
-
-        Called every 20 ms; whoever calls keeps step with a source that has a `surplus_s` (see MicrophoneSource).
-
-        A backlog of more than about 60 ms is dropped by the source, oldest first, so that delay cannot grow.
-        """
-
     def close(self) -> None:
         """Stop and release the device."""
 
 
-def surplus_s(source: AudioSource) -> float | None:
-    """How long the frame that was read last had been ready (see MicrophoneSource); None for what has no clock."""
-    surplus: float | None = getattr(source, "surplus_s", None)
-    return surplus
+@runtime_checkable
+class FileSource(AudioSource, Protocol):
+    """A source without a clock of its own (a file, a tone, silence): one frame is read every 20 ms."""
+
+    def read_frame(self) -> AudioFrame:
+        """Give the next 20 ms; silence when nothing is ready. The caller may not change it."""
+
+
+@runtime_checkable
+class DeviceSource(AudioSource, Protocol):
+    """A source that hands its frames over as its device hears them, in the device's own thread.
+
+    A backlog of more than about 60 ms is dropped by the source, oldest first, so that delay cannot grow.
+    """
+
+    @property
+    def hears(self) -> bool:
+        """Whether a device gives frames."""
+
+    def hand_to(self, take: TakeFrame) -> None:
+        """Have `take` take each frame from now on, one call at a time; it has some milliseconds."""
+
+    def stand_in(self) -> float:
+        """Hand over the silence that is due while no device hears; give after how long to ask again."""
 
 
 def is_lost(source: AudioSource) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from app.media import cleaning
 from app.media.echo_canceller import DELAY_S, EchoCanceller
 from app.media.levels import LevelMeter, level_dbfs, to_dbfs
-from app.media.ports import AudioFrame, AudioSource, is_lost, surplus_s
+from app.media.ports import AudioFrame, AudioSource, DeviceSource, FileSource, TakeFrame, is_lost
 from app.media.sound_device import Block
 from app.media.voice import VoiceDetector
 from app.media.worker import Worker
@@ -123,10 +123,10 @@ class VoiceProcessor:
 
 
 class ProcessedSource:
-    """A microphone, or what stands for one, behind a processor; fulfils `app.media.ports.AudioSource`."""
+    """What all have that stand behind a processor; fulfils `app.media.ports.AudioSource`."""
 
-    def __init__(self, source: AudioSource, processor: VoiceProcessor) -> None:
-        self.source = source
+    def __init__(self, source: DeviceSource | FileSource, processor: VoiceProcessor) -> None:
+        self.source: DeviceSource | FileSource = source
         self.processor = processor
         self._loading = Worker("audio-cleaning", self._load)
 
@@ -144,11 +144,6 @@ class ProcessedSource:
         return captured_s(self.source) + self.processor.delay_s
 
     @property
-    def surplus_s(self) -> float | None:
-        """See MicrophoneSource."""
-        return surplus_s(self.source)
-
-    @property
     def is_lost(self) -> bool:
         """See MicrophoneSource."""
         return is_lost(self.source)
@@ -157,15 +152,49 @@ class ProcessedSource:
         self._loading.start()
         self.source.start()
 
-    def read_frame(self) -> AudioFrame:
-        frame = self.source.read_frame()
-        return self.processor.process(frame, captured_s(self.source))
-
     def close(self) -> None:
         self.source.close()
 
     def _load(self, stopping: threading.Event) -> None:
         self.processor.load()
+
+
+class ProcessedFile(ProcessedSource):
+    """A file, or the like, behind a processor; fulfils `app.media.ports.FileSource`."""
+
+    def __init__(self, source: FileSource, processor: VoiceProcessor) -> None:
+        super().__init__(source, processor)
+        self._file = source
+
+    def read_frame(self) -> AudioFrame:
+        return self.processor.process(self._file.read_frame(), captured_s(self._file))
+
+
+class ProcessedDevice(ProcessedSource):
+    """A microphone behind a processor, which works in the device's thread; fulfils `app.media.ports.DeviceSource`."""
+
+    def __init__(self, source: DeviceSource, processor: VoiceProcessor) -> None:
+        super().__init__(source, processor)
+        self._device = source
+
+    @property
+    def hears(self) -> bool:
+        return self._device.hears
+
+    def hand_to(self, take: TakeFrame) -> None:
+        device, process = self._device, self.processor.process
+        device.hand_to(lambda frame, at: take(process(frame, captured_s(device)), at))
+
+    def stand_in(self) -> float:
+        return self._device.stand_in()
+
+
+def processed(source: AudioSource, processor: VoiceProcessor) -> ProcessedSource:
+    """Put a source behind a processor."""
+    if isinstance(source, DeviceSource):
+        return ProcessedDevice(source, processor)
+    assert isinstance(source, FileSource)
+    return ProcessedFile(source, processor)
 
 
 def captured_s(source: AudioSource) -> float:

@@ -51,6 +51,7 @@ class PulseStream:
         self._kind = kind
         self._bytes_per_s = _BYTES_PER_S[kind]
         self.delay_s = _SERVER_S if kind == "microphone" else 0.0
+        self.behind_s = 0.0
         failed = AudioDeviceError(f"the {kind} {device.name[:60]!r} could not be opened")
         try:
             client = PulseClient.connected(b"Parley", _OPEN_S)
@@ -118,8 +119,9 @@ class PulseStream:
         heard = self._heard
         whole = len(heard) // _BLOCK_BYTES * _BLOCK_BYTES
         self._heard = heard[whole:]
-        self.delay_s = _SERVER_S + (len(heard) - _BLOCK_BYTES) / self._bytes_per_s
         for start in range(0, whole, _BLOCK_BYTES):
+            self.behind_s = (len(heard) - start - _BLOCK_BYTES) / self._bytes_per_s
+            self.delay_s = _SERVER_S + self.behind_s
             callback(np.frombuffer(heard, np.int16, BLOCK_SAMPLES, start))
         return True
 

@@ -53,7 +53,9 @@ class SoundStream(Protocol):
     """One open stream at 48 kHz, used by one thread; every call raises AudioDeviceError once the device is lost."""
 
     delay_s: float
-    """How long sound waits in the device, as far as is known."""
+    """How long sound waits in the device, as far as is known; told of each block of a microphone."""
+    behind_s: float
+    """How much of a microphone's sound waits behind the block that was handed over last."""
 
     @property
     def underruns(self) -> int:

@@ -9,15 +9,12 @@ import numpy as np
 from app.media.files import FileAudioSource, FileVideoSource, probe
 from app.media.pattern import PatternSource
 from app.media.pictures import NoVideo
-from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioFrame, AudioSource, VideoSource
+from app.media.ports import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, AudioFrame, AudioSource, VideoSource
 from app.media.tones import to_int16
 from app.settings import MediaSettings, is_shared
 
 _TONE_PEAK = 0.5
 _HIGHEST_TONE_HZ = 20_000.0
-
-SILENCE: AudioFrame = np.zeros(FRAME_SAMPLES, np.int16)
-SILENCE.flags.writeable = False
 
 
 def open_audio_source(settings: MediaSettings) -> tuple[AudioSource, str | None]:

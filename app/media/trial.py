@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +10,11 @@ import numpy as np
 from app.events import TrialChanged
 from app.frames import FrameMailbox
 from app.media import tones
+from app.media.hearing import Hearing
 from app.media.levels import LevelMeter
 from app.media.microphone import MicrophoneSource
 from app.media.ports import FRAME_MS, AudioFrame, VideoSource
-from app.media.processing import ProcessedSource, Switches, VoiceProcessor
+from app.media.processing import Switches, VoiceProcessor, processed
 from app.media.rings import RingPlayer
 from app.media.sinks import MailboxSink
 from app.media.sources import open_video_source
@@ -23,7 +23,6 @@ from app.settings import MediaSettings
 
 RECORD_S = 3.0
 _TICK_S = FRAME_MS / 1000
-_LATE_S = 0.2
 _PICTURE_WAIT_S = 0.2
 _CLOSE_S = 5.0
 
@@ -115,26 +114,25 @@ class DeviceTrial:
 
     def _listen(self, stopping: threading.Event) -> None:
         assert self._microphone is not None
-        source = ProcessedSource(self._microphone, self._processor)
+        source, started = processed(self._microphone, self._processor), threading.Event()
+        hearing = Hearing(source, self._take, started)
         try:
             source.start()
-            due = time.monotonic()
-            while not stopping.wait(max(0.0, due - time.monotonic())):
-                frame = source.read_frame()
-                self._meter.add(frame)
-                self._record(frame)
-                due += _TICK_S
-                if time.monotonic() - due > _LATE_S:
-                    due = time.monotonic()
+            started.set()
+            while not stopping.wait(hearing.turn()):
+                self._play_back()
         finally:
             source.close()
 
-    def _record(self, frame: AudioFrame) -> None:
+    def _take(self, frame: AudioFrame, at: float) -> None:
+        self._meter.add(frame)
+        recording = self._recording
+        if recording is not None and not _is_whole(recording):
+            recording.append(frame)
+
+    def _play_back(self) -> None:
         recording, media = self._recording, self._media
-        if recording is None or media is None:
-            return
-        recording.append(frame)
-        if len(recording) * _TICK_S >= RECORD_S:
+        if recording is not None and media is not None and _is_whole(recording):
             self._play(media.speaker, np.concatenate(recording), 1.0)
             self._plays_back = True
             self._recording = None
@@ -149,6 +147,10 @@ class DeviceTrial:
                     sink.show(captured)
         finally:
             source.close()
+
+
+def _is_whole(recording: list[AudioFrame]) -> bool:
+    return len(recording) * _TICK_S >= RECORD_S
 
 
 def _shown(level: float | None) -> float | None:

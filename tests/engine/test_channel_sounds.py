@@ -11,9 +11,8 @@ import pytest
 from app.engine import channel_sounds
 from app.engine.channel_sounds import _Capture, _Player
 from app.media.mixer import to_channels
-from app.media.ports import AudioFrame, AudioSource, MakeFrame
+from app.media.ports import SILENCE, AudioFrame, AudioSource, MakeFrame, TakeFrame
 from app.media.processing import Switches, VoiceProcessor
-from app.media.sources import SILENCE
 from app.settings import MediaSettings
 from tests.heard import frequency_hz, level_dbfs, tone
 
@@ -152,7 +151,7 @@ def test_while_nothing_sounds_the_speaker_rests_and_of_the_next_burst_nothing_is
 
 
 class Microphone:
-    """A device that gives frames while `speaks`, and opens when `opens` lets it."""
+    """A device that gives frames while it `hears`, and opens when `opens` lets it."""
 
     description = "a device"
     problem: str | None = None
@@ -160,7 +159,7 @@ class Microphone:
     delay_s = 0.0
 
     def __init__(self, *, is_ready: bool = True) -> None:
-        self.speaks, self.surplus_s = True, None
+        self.hears = True
         self.opens, self.closed = threading.Event(), threading.Event()
         if is_ready:
             self.opens.set()
@@ -168,9 +167,12 @@ class Microphone:
     def start(self) -> None:
         assert self.opens.wait(10)
 
-    def read_frame(self) -> AudioFrame:
-        self.surplus_s = 0.01 if self.speaks else None  # type: ignore[assignment]
-        return SILENCE
+    def hand_to(self, take: TakeFrame) -> None:
+        self._take = take
+
+    def stand_in(self) -> float:
+        self._take(SILENCE, channel_sounds.time.monotonic())
+        return 0.02
 
     def close(self) -> None:
         self.closed.set()
@@ -199,35 +201,37 @@ def test_a_microphone_that_gives_nothing_for_a_second_does_not_hear_until_it_doe
         def wait(self, timeout: float | None = None) -> bool:
             nonlocal at
             at += max(0.001, timeout or 0.0)
-            source.speaks = source.speaks != misses  # with misses: every second frame
+            source.hears = source.hears != misses  # with misses: every second frame
             return at >= until
 
     def passed(seconds: float) -> list[bool]:
         nonlocal until
         until = at + seconds
         told.clear()
-        listening._pump(Turns(), source, started, True)
+        listening._pump(Turns(), source, started)
         return told
 
     monkeypatch.setattr(channel_sounds, "time", SimpleNamespace(monotonic=lambda: at))
     listening._source = source
     listening.sounds = (SimpleNamespace(capturing=True, hear=lambda block: None),)  # type: ignore[assignment]
+    source.hears = False
     assert passed(5.0) == []  # it is being opened
     started.set()
+    source.hears = True
     assert passed(5.0) == [True]
     misses = True
     assert passed(5.0) == []
-    misses, source.speaks = False, False
+    misses, source.hears = False, False
     assert passed(0.9) == []
     assert passed(1.2) == [False]
-    source.speaks = True
+    source.hears = True
     assert passed(0.1) == [True]
     source.problem = "The microphone 'Headset' is not there: the system's microphone is used."
-    source.speaks = False
+    source.hears = False
     assert passed(0.9) == []  # the one that is used hesitates, and nothing more
-    source.speaks = True
+    source.hears = True
     assert passed(0.1) == []
-    source.speaks, source.is_lost, source.problem = False, True, "The microphone was lost."
+    source.hears, source.is_lost, source.problem = False, True, "The microphone was lost."
     assert passed(0.4) == []
     assert passed(0.6) == [False]  # whoever talks is told at once
 

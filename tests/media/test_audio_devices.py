@@ -38,15 +38,13 @@ def run(
     sink: SpeakerSink | None = None,
     others: Sequence[SpeakerSink] = (),
 ) -> np.ndarray:
-    """Do what a call does with its devices: read 20 ms every 20 ms, and look after the speaker."""
-    heard = []
-    due = time.monotonic()
-    end = due + seconds
+    """Do what a call does with its devices: take what the microphone hears, and look after all of them."""
+    heard: list[np.ndarray] = []
+    if source is not None:
+        source.hand_to(lambda frame, at: heard.append(frame))
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
-        while source is not None and time.monotonic() >= due:
-            heard.append(source.read_frame())
-            due += 0.02
-        for one in (sink, *others):
+        for one in (source, sink, *others):
             if one is not None:
                 one.stand_in()
         time.sleep(0.005)
@@ -278,7 +276,7 @@ def test_without_any_sound_device_a_call_hears_silence_and_keeps_its_pace(monkey
         assert microphone.problem == "No microphone was found: others hear silence."
         assert microphone.is_lost
         assert speaker.problem == "No speaker was found: you hear nothing."
-        assert not np.any(microphone.read_frame())
+        assert not np.any(run(0.1, source=microphone))
         asked, began = list[float](), time.monotonic()
         speaker.draw_from(lambda now: (asked.append(now), said(440)(now))[1])
         while len(asked) < 20:

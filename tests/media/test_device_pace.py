@@ -14,7 +14,7 @@ from app.media import microphone, speaker
 from app.media.audio_send import FramePace
 from app.media.microphone import MicrophoneSource
 from app.media.microphone_pace import MicrophonePace
-from app.media.ports import FRAME_SAMPLES, Drawn, surplus_s
+from app.media.ports import FRAME_SAMPLES, Drawn
 from app.media.sound_device import BLOCK_SAMPLES
 from app.media.speaker import SpeakerSink
 from app.media.speaker_pace import BLOCK_S, LEAST_S, START_S, SpeakerPace
@@ -108,27 +108,17 @@ def test_a_microphone_is_looked_at_just_after_it_has_filled_a_frame(step_s: floa
 
 
 @pytest.mark.parametrize("rate", [0.9997, 1.0, 1.0003])
-@pytest.mark.parametrize("begun_at", [0.0, 0.004, 0.013, 0.019])
-def test_frames_of_a_microphone_are_read_just_after_they_are_filled(rate: float, begun_at: float) -> None:
-    """Whatever its clock, and wherever in its frame the reading began, nothing piles up and nothing is waited for."""
-    pace, waits, surpluses = FramePace(begun_at + 0.040), 0, []
+def test_the_moments_of_frames_follow_the_clock_of_a_microphone_but_not_its_hiccups(rate: float) -> None:
+    pace, rng, off = FramePace(), random.Random(4), []
     for number in range(3_000):
-        ready_at = (number + 1) * 0.020 / rate
-        surplus = pace.due - ready_at
-        waits += surplus < 0
-        surpluses.append(surplus)
-        pace.advance(pace.due, surplus)
-    assert waits == 0
-    assert all(0.001 < surplus < 0.006 for surplus in surpluses[200:])
-
-
-def test_a_microphone_that_delivers_late_is_read_later() -> None:
-    pace, rng, waits = FramePace(0.02), random.Random(4), 0
-    for number in range(1_000):
-        surplus = pace.due - ((number + 1) * 0.020 + rng.choice([0.0, 0.0, 0.0, 0.008]))
-        waits += surplus < 0 and number > 100
-        pace.advance(max(pace.due, pace.due - surplus), surplus)
-    assert waits < 300
+        heard_at = 5.0 + number * 0.020 / rate
+        assert pace.advance(heard_at + rng.choice([0.0] * 20 + [0.015])) == 0
+        assert pace.frame == number
+        assert pace.at is not None
+        off.append(pace.at - heard_at)
+    assert all(-0.001 < each < 0.012 for each in off[200:])
+    assert float(np.median(off[200:])) < 0.001
+    assert max(abs(step) for step in np.diff(off)) < 0.005
 
 
 class Moments:
@@ -208,53 +198,111 @@ def test_a_frame_that_cannot_be_made_is_silent_and_told_once_until_one_can_be_ma
 
 
 class Desk:
-    """A microphone whose thread and whose reader are both held up at times, on a virtual clock."""
+    """A microphone whose thread is held up at times, and who takes its frames, on a virtual clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 10.0
-        monkeypatch.setattr(microphone, "time", SimpleNamespace(monotonic=lambda: self.now))
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr(microphone, "time", clock)
+        monkeypatch.setattr(microphone.inputs, "join", self._join)
         self.source = MicrophoneSource()
-        monkeypatch.setattr(self.source, "_wait", self._wait)
-        self.pace = FramePace(self.now + 0.07)
-        self._next_block = self.now + 0.020
-        self._held_until = 0.0  # the device's thread
+        self.taken: list[tuple[float, int]] = []
+        self.fails = False
+        self.source.hand_to(self._take)
+        self._block = 0
+        self._looked_at = self.now
 
-    def run(self, seconds: float, *, device_held_s: float = 0.0, reader_held_s: float = 0.0) -> list[float]:
-        """Let time pass; give for each frame that was read how long it had been ready."""
-        end, waited = self.now + seconds, []
-        self._held_until = self.now + device_held_s
-        reads_from = self.now + reader_held_s
+    def _join(self, device: str, listener: Callable[[np.ndarray, float], None]) -> SimpleNamespace:
+        self._listener = listener
+        return SimpleNamespace(keeper=SimpleNamespace(running=True, delay_s=0.0, problem=None))
+
+    def _take(self, frame: np.ndarray, at: float) -> None:
+        if self.fails:
+            raise RuntimeError("an encoder's mood")
+        self.taken.append((at, int(frame[0])))
+
+    def run(self, seconds: float, *, held_s: float = 0.0) -> list[tuple[float, int]]:
+        """Let time pass, with the device's thread held up at first; give when which frame was taken, silence as 0."""
+        self.taken.clear()
+        end, held_until = self.now + seconds, self.now + held_s
         while self.now < end:
-            self._to(max(self.pace.due, reads_from, self.now))
-            self.source.read_frame()
-            surplus = surplus_s(self.source)
-            waited.append(surplus or 0.0)
-            self.pace.advance(self.now, surplus)
-        return waited
-
-    def _to(self, moment: float) -> None:
-        while (at := max(self._next_block, self._held_until)) <= moment:
-            self.now = max(self.now, at)
-            self.source._take(np.zeros(BLOCK_SAMPLES, np.int16))
-            self._next_block += 0.020
-        self.now = max(self.now, moment)
-
-    def _wait(self) -> float:
-        began = self.now
-        self._to(min(max(self._next_block, self._held_until), self.now + 0.015))
-        return self.now - began
+            self.now += 0.001
+            while self.now >= max(held_until, heard_at := 10.02 + self._block * 0.020):
+                self._block += 1
+                behind_s = (self.now - heard_at) // 0.020 * 0.020 + 0.005  # the device goes on hearing
+                self._listener(np.full(BLOCK_SAMPLES, self._block, np.int16), behind_s)
+            if self.now >= self._looked_at:
+                self._looked_at = self.now + self.source.stand_in()
+        return list(self.taken)
 
 
-@pytest.mark.parametrize("held", [{"device_held_s": 0.08}, {"reader_held_s": 0.08}, {"reader_held_s": 0.3}])
-def test_a_microphone_that_was_held_up_again_and_again_is_read_as_late_as_before(
-    monkeypatch: pytest.MonkeyPatch, held: dict[str, float]
+def test_silence_is_taken_at_its_pace_until_a_microphone_is_open_and_its_frames_at_once_then(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing of what piled up meanwhile stays as delay."""
     desk = Desk(monkeypatch)
-    before = desk.run(10.0)[-1]
+    for _ in range(10):
+        desk.now += desk.source.stand_in()
+    assert [number for _, number in desk.taken] == [0] * 10
+    assert np.diff([at for at, _ in desk.taken]) == pytest.approx(0.02)
+    assert not desk.source.hears
+    desk.source.start()
+    desk.run(1.0)  # what waited is left out: silence stood for it
+    assert desk.source.hears
+    taken = desk.run(5.0)
+    assert len(taken) == 250
+    assert all(at - (10.0 + 0.020 * number) < 0.0011 for at, number in taken)
+    assert np.diff([number for _, number in taken]).max() == 1
+
+
+@pytest.mark.parametrize(("held_s", "silent"), [(0.03, 0), (0.05, 0), (0.15, 0), (1.0, 39)])
+def test_nothing_of_what_piled_up_while_a_microphone_was_held_up_stays_as_delay(
+    monkeypatch: pytest.MonkeyPatch, held_s: float, silent: int
+) -> None:
+    desk = Desk(monkeypatch)
+    desk.source.start()
+    desk.run(1.0)
+    frames = 0
     for _ in range(20):
-        desk.run(0.5, **held)
-    after = desk.run(5.0)
-    assert before < 0.006
-    assert after[-1] == pytest.approx(before, abs=0.002)
-    assert max(after[-50:]) < 0.010
+        taken = desk.run(2.0, held_s=held_s)
+        frames += len(taken)
+        assert sum(number == 0 for _, number in taken) == pytest.approx(silent, abs=2)
+        late = [at - (10.0 + 0.020 * number) for at, number in taken if number]
+        assert max(late) < 0.083  # the oldest that is kept
+        assert max(late[5:]) < 0.0011
+    assert frames <= 20 * 100  # no more sound than time
+    assert (desk.source.dropped_samples == 0) == (held_s <= 0.05)
+    assert desk.source.underruns == (20 if held_s > 0.1 else 0)
+
+
+@pytest.mark.logs_error("could not be taken")
+def test_a_frame_that_cannot_be_sent_is_told_once_and_others_hear_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(monkeypatch)
+    desk.source.start()
+    desk.run(0.2)
+    for run in (1, 2):
+        desk.fails = True
+        desk.run(0.2)
+        assert "others hear nothing" in (desk.source.problem or "")
+        assert len([record for record in caplog.records if "could not be taken" in record.message]) == run
+        desk.fails = False
+        assert len(desk.run(0.2)) == 10
+        assert desk.source.problem is None
+
+
+def test_a_microphone_that_was_closed_or_left_hands_nothing_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch)
+    desk.source.start()
+    desk.run(0.2)
+    left = desk._listener
+    monkeypatch.setattr(MicrophoneSource, "_runs", lambda self: True)
+    desk.source._input.leave = lambda listener, wait=True: None  # type: ignore[union-attr,method-assign]
+    desk.source.use("another one")
+    desk.taken.clear()
+    left(np.ones(BLOCK_SAMPLES, np.int16), 0.0)
+    assert desk.taken == []
+    assert len(desk.run(0.2)) == 10
+    desk.source._input.leave = lambda listener, wait=True: None  # type: ignore[union-attr,method-assign]
+    desk.source.close()
+    assert desk.run(0.2) == []

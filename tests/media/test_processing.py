@@ -17,7 +17,7 @@ from app.media.echo_residual import DELAY_SAMPLES
 from app.media.files import FileAudioSource
 from app.media.microphone import MicrophoneSource
 from app.media.ports import AudioFrame
-from app.media.processing import ProcessedSource, Switches, VoiceProcessor, is_processed
+from app.media.processing import ProcessedFile, Switches, VoiceProcessor, is_processed, processed
 from app.media.sources import ToneSource
 from app.media.voice import MutedHint, VoiceDetector
 from app.settings import MediaSettings
@@ -205,7 +205,8 @@ def test_only_a_microphone_is_processed_unless_asked(tmp_path: Path) -> None:
 
 
 def test_a_processed_source_is_the_source_with_another_sound() -> None:
-    source = ProcessedSource(ToneSource(440), VoiceProcessor(Switches()))
+    source = processed(ToneSource(440), VoiceProcessor(Switches()))
+    assert isinstance(source, ProcessedFile)
     assert source.description == "tone of 440 Hz"
     assert source.problem is None
     source.start()
