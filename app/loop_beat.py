@@ -2,8 +2,9 @@
 
 A wake-up of the loop costs more than most of what is done in it: code and data have been driven out of the processor's
 caches by the pictures since the last one. While datagrams come so thick that waiting for each pays nobody, the beat
-runs: what may wait a few milliseconds (reading them, pictures that leave, timers that are not exact) is done together,
-every 10 ms or when the loop is awake anyway. While it does not run, everything is done at once.
+runs: what may wait some milliseconds (reading them, pictures that leave, timers that are not exact) is done together,
+every 22 ms or when the loop is awake anyway, as for sound that leaves every 20 ms. While it does not run, everything is
+done at once.
 
 A leaf that any layer may import. One beat a loop; used on its thread, unless a method says otherwise.
 """
@@ -17,12 +18,11 @@ from collections.abc import Callable
 from typing import Self
 from weakref import WeakKeyDictionary, ref
 
-STEP_S = 0.010
-# After a beat that only the clock asked for: sound that leaves every 20 ms, and beats then, comes just before.
-AFTER_CLOCK_S = 0.012
+STEP_S = 0.022  # sound that leaves every 20 ms, and beats then, comes just before
 EARLY_S = 0.003  # so much before its time a timer may go with a beat
 
 _beats: WeakKeyDictionary[asyncio.AbstractEventLoop, Beat] = WeakKeyDictionary()
+_last: ref[Beat] | None = None  # that was asked for: nearly always the engine's, several times for each packet
 
 
 class BeatTimer:
@@ -63,16 +63,18 @@ class Beat:
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> Self:
         """Give the loop's beat; any thread that keeps the loop alive."""
-        beat = _beats.get(loop)
-        if beat is None:
-            beat = _beats.setdefault(loop, cls(loop))
+        global _last
+        beat = _last() if _last is not None else None
+        if beat is None or beat._loop_ref() is not loop:
+            beat = _beats.get(loop) or _beats.setdefault(loop, cls(loop))
+            _last = ref(beat)
         assert isinstance(beat, cls)
         return beat
 
     @property
     def step_s(self) -> float:
         """How long it is from one beat to the next, at most; 0 while none runs."""
-        return AFTER_CLOCK_S if self._is_running else 0.0
+        return STEP_S if self._is_running else 0.0
 
     def join(self, read: Callable[[], None]) -> None:
         """Call `read` at each beat from now on."""
@@ -80,7 +82,7 @@ class Beat:
         if not self._is_running:
             with self._lock:
                 self._is_running = True
-            self._set(STEP_S)
+            self._set()
 
     def leave(self, read: Callable[[], None]) -> None:
         """Call it no more. With the last one the beat ends, and whatever waited for it goes its own way."""
@@ -125,7 +127,7 @@ class Beat:
     def along(self) -> None:
         """The loop is awake: beat now instead of waking it again."""
         if self._is_running and not self._is_beating:
-            self._beat(STEP_S)
+            self._beat()
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -133,13 +135,13 @@ class Beat:
         assert loop is not None  # it is what calls us
         return loop
 
-    def _set(self, after_s: float) -> None:
+    def _set(self) -> None:
         if self._next is not None:
             self._next.cancel()
-        self._next = self._loop.call_later(after_s, self._beat, AFTER_CLOCK_S)
+        self._next = self._loop.call_later(STEP_S, self._beat)
 
-    def _beat(self, next_s: float) -> None:
-        self._set(next_s)
+    def _beat(self) -> None:
+        self._set()
         self._is_beating = True
         try:
             with self._lock:

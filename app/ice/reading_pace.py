@@ -1,4 +1,4 @@
-"""Whether a socket's datagrams may be read together a few milliseconds later, or each as soon as it is there. Pure.
+"""Whether a socket's datagrams may be read together at the loop's beat, or each as soon as it is there. Pure.
 
 They may where they come thick, and over a path that carries far more than comes: there no queue grows in that time that
 its sender would have to hear of. A path's width shows in how close datagrams follow each other that were sent together,
@@ -13,8 +13,8 @@ CLOSE_PAIRS = 8  # in a window, of large datagrams
 LARGE_BYTES = 600
 WIDTH = 3.0  # times what comes
 LEAST_WIDTH_BPS = 4_000_000.0
-EMPTY_READS = 8  # one after the other: nothing comes any more
-TOO_MANY = 24  # at one reading: more than a few milliseconds bring of any call
+EMPTY_READS = 4  # one after the other: nothing comes any more
+TOO_MANY = 24  # at one reading: more than a beat brings of any call
 
 
 class ReadingPace:
