@@ -123,7 +123,8 @@ class UdpSocket:
             self.arrived_at = time.monotonic()
             return data, source
         data, details, _, source = self._socket.recvmsg(MAX_DATAGRAM, _DETAILS_BYTES)
-        self.arrived_at = time.monotonic() - _waited_s(details)
+        now, wall = time.monotonic(), time.time()  # with nothing between them in which another thread may run
+        self.arrived_at = now - _waited_s(details, wall)
         return data, source
 
     def _watch_again(self) -> None:
@@ -187,12 +188,12 @@ def _ask_for_stamps(of: socket.socket) -> bool:
     return True
 
 
-def _waited_s(details: list[tuple[int, int, bytes]]) -> float:
-    """How long a datagram that is read now has waited, by the kernel's stamp; 0 without a sensible one."""
+def _waited_s(details: list[tuple[int, int, bytes]], wall: float) -> float:
+    """How long a datagram that is read at `wall` (Unix time) has waited, by its stamp; 0 without a sensible one."""
     for level, kind, data in details:
         if level == socket.SOL_SOCKET and kind == _TIMESTAMP and len(data) == _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack(data)
-            waited_s = time.time() - seconds - nanoseconds * 1e-9
+            waited_s = wall - seconds - nanoseconds * 1e-9
             return waited_s if 0.0 <= waited_s <= _LONGEST_WAIT_S else 0.0
     return 0.0
 
