@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _AHEAD_FRAMES = 50  # one second of sound is decoded ahead
 _FIRST_FRAME_TIMEOUT_S = 1.0
 _CLOSE_TIMEOUT_S = 2.0
+_LATE_INTERVALS = 2  # a picture that is read later than so many is left out
 _SOON_S = 0.001  # so close to its time a picture is not waited for: a wait costs more than it is late
 _AV_TIME_BASE = 1_000_000  # unit of a container's start_time, 1/s
 
@@ -198,7 +199,8 @@ class FileVideoSource:
             if not self._wait(due, until):
                 return None
             self._next, self._expected_at = None, due + self._interval_s
-            return CapturedFrame(frame, time.monotonic())
+            # Pictures keep their distances where one is read late, but a film that cannot be read as fast falls behind.
+            return CapturedFrame(frame, max(due, time.monotonic() - _LATE_INTERVALS * self._interval_s))
 
     def close(self) -> None:
         self._is_closed = True
@@ -237,7 +239,7 @@ class FileVideoSource:
         given_s = -1.0
         for due_s, frame in decoded_video(self._path):
             too_fast = due_s - given_s < self._interval_s * 0.75
-            overdue = time.monotonic() - self._started_at - due_s > self._interval_s
+            overdue = time.monotonic() - self._started_at - due_s > _LATE_INTERVALS * self._interval_s
             if too_fast or (overdue and given_s >= 0.0 and due_s - given_s < 1.0):
                 continue
             given_s = due_s
