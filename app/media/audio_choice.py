@@ -42,6 +42,7 @@ LEAST_BPS = 8_000
 LEAST_REPEATED_BPS = 20_000
 LONGER_BELOW_BPS = 46_000  # on the wire: under this packets of 60 ms …
 SHORTER_ABOVE_BPS = 56_000  # … and above this of 20 ms again
+NEARLY_ALL = 0.95  # … or of all that the peer wants
 MOST_REPEATS = 3
 REPEAT_AT = ((2.0, 2), (9.0, 3))  # from which smoothed loss on each packet is repeated how often, in percent …
 ASKED_REPEAT_AT = ((16.0, 3),)  # … by a peer that asks for what it misses over a short way
@@ -54,7 +55,7 @@ MOST_MENDED_PERCENT = 5  # where FEC has only to do what repeats do not
 _RISE, _FALL = 0.5, 0.1  # of each report
 
 NARROW_HZ, WIDE_HZ, SUPERWIDE_HZ, FULL_HZ = 4_000, 8_000, 12_000, 20_000
-_BANDS = ((LEAST_BPS, WIDE_HZ), (26_000, SUPERWIDE_HZ), (32_000, FULL_HZ))
+_BANDS = ((0, WIDE_HZ), (26_000, SUPERWIDE_HZ), (32_000, FULL_HZ))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ class PeerLimits:
     may_ask: bool = False  # again for what it misses
     usual_ms: int = USUAL_MS
     longest_ms: int = 120
+
+    @property
+    def least_bps(self) -> int:
+        """What a voice needs, where the peer does not want less."""
+        return min(LEAST_BPS, self.most_bps)
 
     @classmethod
     def of(
@@ -177,7 +183,7 @@ class AudioChooser:
         most = enough
         if self._is_clean:
             most = max(enough, min(FINE_BPS, limits.most_bps) + _headers_bps(limits.usual_ms))
-        return BitrateWish(LEAST_BPS + _headers_bps(longest), most, enough)
+        return BitrateWish(limits.least_bps + _headers_bps(longest), most, enough)
 
     @property
     def _is_clean(self) -> bool:
@@ -200,7 +206,10 @@ class AudioChooser:
     def _choose(self) -> None:
         limits, room = self._limits, self._room_bps
         if room is not None:
-            self._is_short = room < (SHORTER_ABOVE_BPS if self._is_short else LONGER_BELOW_BPS)
+            # A peer that wants no more than a low rate leaves the path as wide as it is.
+            wanted = limits.most_bps + _headers_bps(limits.usual_ms)
+            longer_below = min(LONGER_BELOW_BPS, wanted * NEARLY_ALL)
+            self._is_short = room < (min(SHORTER_ABOVE_BPS, wanted) if self._is_short else longer_below)
         packet_ms = limits.usual_ms
         if self._is_short and limits.adapts and limits.longest_ms >= SHORT_OF_ROOM_MS:
             packet_ms = max(packet_ms, SHORT_OF_ROOM_MS)
@@ -219,7 +228,7 @@ class AudioChooser:
             bitrate = min(REPEATED_BPS, min(most, ALL_COPIES_BPS) // (1 + repeats))
         else:
             bitrate = min(FINE_BPS if self._is_clean and self._room_bps is not None else CLEAN_BPS, most)
-        bitrate = max(LEAST_BPS, bitrate // 1_000 * 1_000)
+        bitrate = max(limits.least_bps, bitrate // 1_000 * 1_000)
         band = next(hz for least, hz in reversed(_BANDS) if bitrate >= least)
         is_mended = bool(repeats) or self._is_asked
         # What is lost on a path that was good comes back by other means, where the peer has any.

@@ -60,6 +60,20 @@ def test_packets_grow_where_headers_would_take_the_room_and_not_to_and_fro() -> 
     assert chooser.choice.bandwidth_hz == WIDE_HZ
 
 
+@pytest.mark.parametrize("most_bps", [6_000, 16_000, 20_000])
+def test_a_peer_that_wants_a_low_rate_over_a_wide_path_waits_no_longer_for_it(most_bps: int) -> None:
+    chooser = AudioChooser(PeerLimits(most_bps=most_bps))
+    wish = chooser.wish()
+    assert wish.least_bps <= wish.first_bps <= wish.most_bps
+    chooser.allot(wish.most_bps)  # all that was asked for
+    assert (chooser.choice.packet_ms, chooser.choice.bitrate_bps) == (20, most_bps)
+    lengths = []
+    for share in (0.97, 0.9, 0.97, 1.0):
+        chooser.allot(int(wish.most_bps * share))
+        lengths.append(chooser.choice.packet_ms)
+    assert lengths == [20, 60, 60, 20]  # where the path is shorter than that, and not to and fro
+
+
 def test_what_a_voice_needs_least_always_goes() -> None:
     chooser = AudioChooser(PLAIN)
     chooser.allot(1_000)
@@ -170,7 +184,7 @@ def test_what_a_peer_says_of_its_opus_counts(parameters: tuple[tuple[str, str], 
     limits = PeerLimits.of(opus(*parameters))
     assert {name: getattr(limits, name) for name in expected} == expected
     chooser = AudioChooser(limits)
-    assert chooser.choice.bitrate_bps <= max(limits.most_bps, 8_000)
+    assert chooser.choice.bitrate_bps <= limits.most_bps
     assert chooser.choice.bandwidth_hz <= limits.most_hz
 
 
