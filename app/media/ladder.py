@@ -28,6 +28,7 @@ CPU_UP_SOON_S = 2.0  # … the less so the more often that was wrong
 _COST_SMOOTHING = 0.1
 
 REFUSED_S, REFUSED_SHARE = 15.0, 1.3  # a size that did not fit is tried again so late, or at so much more
+LEAN_SHARE = 0.2  # of the last pictures, left out: what this size is usually worth is too little for what it shows
 STARVED_SHARE = 0.6  # of the last pictures, left out by the encoder for want of bits: the size does not fit
 _STARVED_SMOOTHING = 0.05
 
@@ -119,6 +120,7 @@ class Ladder:
         self._trial: int | None = None
         self._refused: dict[int, tuple[float, float]] = {}  # until when, or until which bitrate
         self._left_out = 0.0  # share of the last pictures
+        self._is_lean = False
         self._rungs = steps
         self._at = self._by_bitrate(bitrate_bps)
         self._enough_since: float | None = None
@@ -155,6 +157,7 @@ class Ladder:
     def encoded(self, bitrate_bps: int, now: float, *, left_out: bool) -> None:
         """Say what became of a picture; where most are left out the next smaller size follows."""
         self._left_out += _STARVED_SMOOTHING * (left_out - self._left_out)
+        self._is_lean = self._is_lean or self._left_out > LEAN_SHARE
         if self._left_out > STARVED_SHARE and self._at + 1 < len(self._rungs):
             self._refuse(self._at, bitrate_bps, now)
             before, self._at = self.rung, self._at + 1
@@ -169,6 +172,16 @@ class Ladder:
         """The most that is of use: what the best rung that the processor carries is worth."""
         best = self._rungs[self._cpu_least]
         return most_bitrate(best.width, best.height, best.fps)
+
+    @property
+    def worth_bps(self) -> int:
+        """The most to give to pictures of the rung: all there is for those that move or are grainy beyond the usual.
+
+        Else a smaller size would leave out as many for want of bits as the larger one before it did.
+        """
+        rung = self.rung
+        usual = most_bitrate(rung.width, rung.height, rung.fps)
+        return max(usual, self.most_bps) if self._is_lean else usual
 
     @property
     def is_hurried(self) -> bool:
@@ -264,7 +277,7 @@ class Ladder:
     def _scale_cost(self, before: Rung) -> None:
         """What was measured on another rung is guessed for this one by the number of pixels, or begins anew."""
         self._busy_since = self._idle_since = self._far_idle_since = None
-        self._left_out = 0.0
+        self._left_out, self._is_lean = 0.0, False
         if self._cost_s is not None:
             self._cost_s *= (self.rung.width * self.rung.height) / (before.width * before.height)
 

@@ -16,7 +16,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from app.events import VideoStats
 from app.media.allocation import PACKET_OVERHEAD_BYTES, BitrateWish
-from app.media.ladder import LEAST_BPS, Ladder, Thinning, most_bitrate, rungs
+from app.media.ladder import LEAST_BPS, Ladder, Thinning, rungs
 from app.media.plan import CodecPlan
 from app.media.ports import CapturedFrame, Preview, VideoSource
 from app.media.rehearsal import Rehearsal
@@ -239,7 +239,7 @@ class VideoSendWorker:
                 frame, rung.width, rung.height, interpolation=Interpolation.FAST_BILINEAR
             )
         encoder = self._encoder
-        self.target_bps = min(bitrate_bps, most_bitrate(rung.width, rung.height, rung.fps))
+        self.target_bps = min(bitrate_bps, ladder.worth_bps)
         if encoder is None:
             encoder = self._encoder = make_encoder(
                 self._codec,

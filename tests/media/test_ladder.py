@@ -239,6 +239,26 @@ def test_a_try_ends_where_the_bitrate_no_longer_allows_it() -> None:
     assert ladder.rung.height <= 360
 
 
+def test_grainy_pictures_of_a_smaller_size_get_all_the_bits_there_are() -> None:
+    ladder = Ladder(HD, 1_500_000, tries_out=False)
+    assert ladder.worth_bps == most_bitrate(1280, 720, 30)
+    ladder.follow(500_000, 0.0)
+    small = ladder.rung
+    usual = most_bitrate(small.width, small.height, small.fps)
+    assert ladder.worth_bps == usual < ladder.most_bps
+    for step in range(20):
+        ladder.encoded(500_000, step / 30, left_out=step % 2 == 0)
+    assert ladder.rung == small
+    assert ladder.worth_bps == ladder.most_bps
+    for step in range(60):
+        ladder.encoded(500_000, 1 + step / 30, left_out=False)
+    assert ladder.worth_bps == ladder.most_bps, "what helps is not taken away again"
+    follow(ladder, 3_000_000, 4.0, 10.0)
+    assert ladder.rung == HD[0]
+    follow(ladder, 500_000, 15.0, 1.0)
+    assert ladder.worth_bps == usual
+
+
 def test_a_size_of_which_most_is_left_out_is_gone_down_from_and_not_up_to_again_soon() -> None:
     ladder = Ladder(HD, 600_000)
     follow(ladder, 600_000, -20.0, 10.0)
