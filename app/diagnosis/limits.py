@@ -157,6 +157,8 @@ def _unsteady(now: _Situation, told: bool) -> str | None:
         return (
             f"What you hear comes late: {loss:.0f} % of it is lost on the way and has to be sent again{waits}. {_CABLE}"
         )
+    if not _over(late, told, 2.0, 1.0):  # all of it is heard, but late: the score may be excellent
+        return f"What you hear comes late: it arrives very unevenly{waits}. {_CABLE}"
     return f"What you hear suffers: sound arrives very unevenly{waits}. {_CABLE}"
 
 

@@ -259,6 +259,11 @@ def test_pictures(video: VideoStats, begins: str) -> None:
             Lately(loss_percent=5, loss_after_percent=0.5, late_percent=0.5),
             "What you hear comes late: 5 % of it is lost on the way and has to be sent again, so voices wait 40 ms.",
         ),
+        (
+            replace(AUDIO, buffer_target_ms=145.0),
+            Lately(loss_percent=0, late_percent=0),
+            "What you hear comes late: it arrives very unevenly, so voices wait 40 ms.",
+        ),
         (AUDIO, Lately(late_percent=4), "What you hear suffers: sound arrives very unevenly, so voices wait 40 ms."),
         (AUDIO, Lately(late_percent=4, stalled_s=0.2), "What you hear suffers: this computer has too little time"),
         (
