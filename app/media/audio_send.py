@@ -15,6 +15,7 @@ from app.media.packetizing import Packetizer
 from app.media.plan import CodecPlan
 from app.media.ports import SILENCE, AudioFrame, AudioSource
 from app.media.priority import for_sound
+from app.media.processing import ProcessedSource
 from app.media.sending import RtpSender
 from app.media.speech import make_encoder
 from app.media.worker import Outbox, Worker
@@ -81,7 +82,8 @@ class AudioSendWorker:
         self.mix_in: Callable[[AudioFrame], AudioFrame] | None = None
         self.on_frame: Callable[[AudioFrame], None] | None = None
         self.choice = AudioChoice()
-        self.meter = LevelMeter()
+        self._is_metered = isinstance(source, ProcessedSource)  # knows the level of what it gives
+        self.meter = source.meter if isinstance(source, ProcessedSource) else LevelMeter()
         self.worker = Worker("audio-send", self._run)
 
     def use(self, sending: Sending) -> None:
@@ -125,7 +127,8 @@ class AudioSendWorker:
             line.pause()
         while self._dialled:
             keys.press(self._dialled.popleft())
-        self.meter.add(frame)
+        if not self._is_metered:
+            self.meter.add(frame)
         line.send(self._leaving(SILENCE if self.muted else frame), keys, self.choice)
 
     def _leaving(self, frame: AudioFrame) -> AudioFrame:

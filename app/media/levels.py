@@ -50,11 +50,15 @@ class LevelMeter:
     def add(self, frame: NDArray[np.int16]) -> float:
         """Count one frame and give its `mean_square`; all frames of one meter are expected to be of one length."""
         square = mean_square(frame)
+        self.count(square)
+        return square
+
+    def count(self, square: float) -> None:
+        """Count one frame by its `mean_square`."""
         with self._lock:
             self._recent.append(square)
             self._sum += square
             self._frames += 1
-        return square
 
     @property
     def recent_dbfs(self) -> float | None:

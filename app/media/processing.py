@@ -16,7 +16,7 @@ import numpy as np
 
 from app.media import cleaning
 from app.media.echo_canceller import DELAY_S, EchoCanceller
-from app.media.levels import LevelMeter, level_dbfs, to_dbfs
+from app.media.levels import LevelMeter, mean_square, to_dbfs
 from app.media.ports import AudioFrame, AudioSource, DeviceSource, FileSource, TakeFrame, is_lost
 from app.media.sound_device import Block
 from app.media.voice import VoiceDetector
@@ -47,6 +47,7 @@ class VoiceProcessor:
 
     def __init__(self, switches: Switches) -> None:
         self.meter = LevelMeter()  # of the raw sound
+        self.cleaned_meter = LevelMeter()
         self._switches = switches
         self._library: Callable[..., Any] | None = None
         self._canceller = EchoCanceller() if switches.echo_cancellation else None
@@ -103,7 +104,10 @@ class VoiceProcessor:
             cleaned = canceller.process(heard, time.monotonic() - delay_s) * _FULL_SCALE
             frame = np.clip(cleaned, -32768, 32767).astype(np.int16)
         frame = self._clean(frame, switches)
-        self._voice.add(to_dbfs(square) if frame is raw else level_dbfs(frame))
+        if frame is not raw:
+            square = mean_square(frame)
+        self.cleaned_meter.count(square)
+        self._voice.add(to_dbfs(square))
         return frame
 
     def _clean(self, frame: AudioFrame, switches: Switches) -> AudioFrame:
@@ -137,6 +141,11 @@ class ProcessedSource:
     @property
     def problem(self) -> str | None:
         return self.source.problem
+
+    @property
+    def meter(self) -> LevelMeter:
+        """Of what comes out."""
+        return self.processor.cleaned_meter
 
     @property
     def delay_s(self) -> float:

@@ -226,6 +226,10 @@ class PulseClient:
         done: int = quick.pa_mainloop_dispatch(loop)
         return done
 
+    def flush(self) -> bool:
+        """Send what is to be sent, without waiting; False when the server is gone."""
+        return bool(self.quick.pa_mainloop_iterate(self._loop, 0, None) >= 0)
+
     def wait(self, condition: Callable[[], bool], timeout_s: float = READ_TIMEOUT_S) -> bool:
         """Let the connection work until the condition holds; False after a while, or where the server is gone."""
         end = time.monotonic() + timeout_s
@@ -284,6 +288,7 @@ def _library(way: Callable[[str], Any] = ctypes.CDLL) -> Any:
         ("pa_mainloop_prepare", number, [pointer, number]),
         ("pa_mainloop_poll", number, [pointer]),
         ("pa_mainloop_dispatch", number, [pointer]),
+        ("pa_mainloop_iterate", number, [pointer, number, pointer]),
         ("pa_mainloop_free", None, [pointer]),
         ("pa_context_new", pointer, [pointer, ctypes.c_char_p]),
         ("pa_context_connect", number, [pointer, ctypes.c_char_p, number, pointer]),

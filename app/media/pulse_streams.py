@@ -74,8 +74,10 @@ class PulseStream:
         self._block = np.zeros(BLOCK_SAMPLES, np.int16)
         self._out = (ctypes.c_char * (2 * _BLOCK_BYTES))()
         self._wide = np.frombuffer(memoryview(self._out), np.int16).reshape(BLOCK_SAMPLES, 2)
-        self._room = self._sizes[0].tlength
+        self._room_now = ctypes.c_uint32.from_address(ctypes.addressof(self._sizes[0]) + BufferSizes.tlength.offset)
+        self._room = self._room_now.value
         self._pace = ServerPace(self._room / self._bytes_per_s, self._sizes[0].prebuf / self._bytes_per_s)
+        self._most: float = self._room  # bytes: with more than this queued there is nothing to do
         self._ran_dry_at = -1  # in the stream, as the server said last
         self._begins = True
 
@@ -123,6 +125,7 @@ class PulseStream:
             self.behind_s = (len(heard) - start - _BLOCK_BYTES) / self._bytes_per_s
             self.delay_s = _SERVER_S + self.behind_s
             callback(np.frombuffer(heard, np.int16, BLOCK_SAMPLES, start))
+        self._flush()  # the server may use its memory again
         return True
 
     def _has_heard(self) -> bool:
@@ -162,17 +165,21 @@ class PulseStream:
         return True
 
     def _is_due(self) -> bool:
-        room = self._sizes[0].tlength
+        room, quick, stream = self._room_now.value, self._quick, self._stream
+        ran_dry_at = quick.pa_stream_get_underflow_index(stream)
+        is_same = room == self._room and ran_dry_at == self._ran_dry_at
+        if is_same and room - quick.pa_stream_writable_size(stream) > self._most:
+            return False
         if room != self._room:  # the server moved the stream
             self._room = room
             self._pace.resize(room / self._bytes_per_s, self._sizes[0].prebuf / self._bytes_per_s)
         queued_s = self._queued_s()
-        ran_dry_at = self._quick.pa_stream_get_underflow_index(self._stream)
         if ran_dry_at != self._ran_dry_at:
             self._ran_dry_at = ran_dry_at
             if not self._begins:
                 self._begins = True
                 self._pace.ran_dry(queued_s, time.monotonic())
+        self._most = room if self._begins else self._pace.most_s * self._bytes_per_s
         return self._pace.is_due(queued_s, begins=self._begins)
 
     def _queued_s(self) -> float:
@@ -183,12 +190,12 @@ class PulseStream:
     def _write(self, sound: object, size: int) -> None:
         if self._quick.pa_stream_write(self._stream, sound, size, None, 0, 0) < 0:
             raise AudioDeviceError(f"the {self._kind} was lost")
-        self._round(0.0)  # on its way
+        self._flush()  # on its way
 
     def hold(self, woken: Bell) -> None:
         """Let a speaker run dry: the server goes on with silence, and takes what comes next at once."""
-        self._begins = True
-        self._round(0.0)
+        self._begins, self._most = True, self._room
+        self._flush()
         woken.wait(_HELD_S)
         while self._round(0.0):  # what the server said meanwhile
             pass
@@ -210,6 +217,10 @@ class PulseStream:
         if done < 0 or self._quick.pa_stream_get_state(self._stream) != _READY:
             raise AudioDeviceError(f"the {self._kind} was lost")
         return done > 0
+
+    def _flush(self) -> None:
+        if not self._client.flush():
+            raise AudioDeviceError(f"the {self._kind} was lost")
 
     def close(self, *, lost: bool = False) -> None:
         library, client = self._client.library, self._client

@@ -40,6 +40,11 @@ class ServerPace:
         wanted_s = min(self._room_s, self._room_s - BLOCK_S + self._more_s)
         return max(wanted_s, self._begins_at_s, BLOCK_S)
 
+    @property
+    def most_s(self) -> float:
+        """With more than this queued no block is due, while something is played."""
+        return self.level_s + _SAME_S - BLOCK_S
+
     def resize(self, room_s: float, begins_at_s: float = BLOCK_S) -> None:
         """The stream is at another device now, with other steps: what was learned of the one before says nothing."""
         self._room_s, self._begins_at_s = room_s, begins_at_s
@@ -48,8 +53,7 @@ class ServerPace:
 
     def is_due(self, queued_s: float, *, begins: bool) -> bool:
         """Whether a block is to be written while so much is queued; `begins`: the server plays nothing now."""
-        level_s = self.level_s
-        return queued_s + BLOCK_S <= (max(self._room_s, level_s) if begins else level_s) + _SAME_S
+        return queued_s <= (max(self._room_s + _SAME_S - BLOCK_S, self.most_s) if begins else self.most_s)
 
     def padding_s(self, queued_s: float) -> float:
         """How much silence to write before what is played first, so that whole blocks reach the level."""

@@ -15,6 +15,7 @@ from app.media.echo_canceller import EchoCanceller
 from app.media.echo_reference import FRAME, LagFinder, PlayedLine
 from app.media.echo_residual import DELAY_SAMPLES
 from app.media.files import FileAudioSource
+from app.media.levels import level_dbfs
 from app.media.microphone import MicrophoneSource
 from app.media.ports import AudioFrame
 from app.media.processing import ProcessedFile, Switches, VoiceProcessor, is_processed, processed
@@ -211,6 +212,9 @@ def test_a_processed_source_is_the_source_with_another_sound() -> None:
     assert source.problem is None
     source.start()
     assert source.read_frame().shape == (FRAME,)
+    for _ in range(13):
+        given = source.read_frame()
+    assert source.meter.recent_dbfs == pytest.approx(level_dbfs(given), abs=1.5)
     assert 0.02 < source.delay_s < 0.06
     source.close()
 
