@@ -204,5 +204,4 @@ class DeviceKeeper:
 def _opened(kind: Kind, device: AudioDevice) -> SoundStream:
     if device.is_server or device.server_name:
         return PulseStream(kind, device)
-    # Left and right from the start: opening it anew for them would cut a call for a second.
-    return AudioStream(kind, device, is_wide=kind == "speaker")
+    return AudioStream(kind, device)

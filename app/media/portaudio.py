@@ -217,17 +217,18 @@ def _choose(found: tuple[AudioDevice, ...], wanted: str) -> AudioDevice | None:
 class AudioStream:
     """Fulfils `app.media.sound_device.SoundStream` through PortAudio, at any rate and width. Raises AudioDeviceError.
 
-    `is_wide`: in stereo where the device has two channels, else in mono where it can.
+    A speaker in stereo where the device has two channels, from the start: opening it anew for left and right would cut
+    a call for a second. A microphone in mono where it can.
 
     PortAudio's own callback thread is not used: when a sound server dies, ALSA's spins in C without end, and the only
     way to stop it is to cancel the thread, which takes Python's lock with it when it is cancelled inside a callback.
     """
 
-    def __init__(self, kind: Kind, device: AudioDevice, *, is_wide: bool = False) -> None:
+    def __init__(self, kind: Kind, device: AudioDevice) -> None:
         global _open_streams
         self._kind = kind
         with _lock:
-            self._stream, channels, rate_hz = _open(kind, _as_listed_now(kind, device), is_wide)
+            self._stream, channels, rate_hz = _open(kind, _as_listed_now(kind, device))
             _open_streams += 1
         self.delay_s = 0.0  # how long sound waits in the device, as far as PortAudio knows
         self.behind_s = 0.0
@@ -360,9 +361,9 @@ def _as_listed_now(kind: Kind, device: AudioDevice) -> AudioDevice:
     return device if device.index in index or not index else replace(device, index=min(index))
 
 
-def _open(kind: Kind, device: AudioDevice, is_wide: bool) -> tuple[Any, int, int]:
-    """Open and start, at 48 kHz and in mono where the device can, or in stereo; give stream, channels and rate."""
-    widths = tuple(count for count in ((2, 1) if is_wide else (1, 2)) if count <= device.channels)
+def _open(kind: Kind, device: AudioDevice) -> tuple[Any, int, int]:
+    """Open and start, at 48 kHz and as wide as it should be where the device can; give stream, channels and rate."""
+    widths = tuple(count for count in ((2, 1) if kind == "speaker" else (1, 2)) if count <= device.channels)
     last_error: Exception | None = None
     for rate_hz in dict.fromkeys((SAMPLE_RATE_HZ, device.rate_hz)):
         for channels in dict.fromkeys((*widths, min(device.channels, _MOST_CHANNELS))):
