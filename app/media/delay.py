@@ -26,6 +26,7 @@ IGNORED_SHARE = 0.004  # of the latest packets: each of them is heard
 BASE_BUCKET_S = 5.0
 JUMP_S = 2.0  # a transit so far from the others is an error, or with two more like it, a new time line
 JUMPS_BELIEVED = 3
+JUMPS_LAST_S = 0.030  # … over so long: after a stall any number of them come at once
 STEP_STANDS_S = 0.4  # so long every packet comes later than any delay covers: after a single stall some come in time …
 STEP_PACKETS = 10  # … and so many of them
 FALL_A_SECOND = 0.025
@@ -34,7 +35,7 @@ SETTLED_S = 6.0
 LOOK_EVERY_PACKETS = 10
 ONE_STALL_S = 1.0  # packets that come after their time so close together are one matter
 TOO_LATE_REMEMBERED_S = 20.0  # … where it happens again in this time it will once more: so long …
-MOST_TOO_LATE_S = 0.040  # … the lateness is kept as delay, up to this
+MOST_TOO_LATE_S = 0.036  # … the lateness is kept as delay, up to this
 TOO_LATE_FALL_A_SECOND = 0.002
 LOSS_REMEMBERED_S = 6.0
 REPAIRS_REMEMBERED_S = 5.0
@@ -47,6 +48,7 @@ REPAIR_FALL_A_SECOND = 0.090
 DRIFT_BUCKETS = 24  # two minutes
 LEAST_DRIFT_BUCKETS = 6
 LOW_WATER_FRAMES = 12
+LONG_QUARTERS = 16
 
 
 class DelayTracker:
@@ -66,6 +68,7 @@ class DelayTracker:
         self._fell_at = 0.0
         self._looked_at = 0.0
         self._jumps = 0
+        self._jumped_at = 0.0
         self._step_since: float | None = None  # from then on every packet has come later than any delay covers
         self._step_least = 0.0
         self._step_count = 0
@@ -87,6 +90,11 @@ class DelayTracker:
         return max(usual, self._repair_floor_s) + self.held_back_s
 
     @property
+    def covers_losses(self) -> bool:
+        """Whether some of the delay is kept for lost packets, which then come just in time."""
+        return self._repair_floor_s > 0 or self._loss_floor_s > 0
+
+    @property
     def drift_ppm(self) -> float | None:
         """How much faster than ours the sender's clock runs, in parts per million; None in the first half minute."""
         count = len(self._leasts)
@@ -101,8 +109,9 @@ class DelayTracker:
         """Take one packet; gives its lateness in seconds. `is_repaired`: it was lost and came again."""
         transit = now - media_s
         if self.base is not None and abs(transit - self.base) > JUMP_S:
+            self._jumped_at = now if not self._jumps else self._jumped_at
             self._jumps += 1
-            if self._jumps < JUMPS_BELIEVED:
+            if self._jumps < JUMPS_BELIEVED or now - self._jumped_at < JUMPS_LAST_S:
                 return 0.0
             self.base = None
             self._leasts.clear()
@@ -206,12 +215,25 @@ class LowWater:
 
     def __init__(self) -> None:
         self._delays: deque[float] = deque(maxlen=LOW_WATER_FRAMES)
+        self._leasts: deque[float] = deque(maxlen=LONG_QUARTERS)  # of each quarter second before
+        self._count = 0
         self._shift = 0.0
+
+    @property
+    def least_for_long(self) -> float:
+        """The least delay of the last 4 s; minus infinity while it is not known."""
+        if len(self._leasts) < LONG_QUARTERS:
+            return float("-inf")
+        return min(min(self._leasts), min(self._delays)) + self._shift
 
     def add(self, delay_s: float) -> float:
         """Note the delay of a frame when it was asked for; give the least."""
         self._delays.append(delay_s - self._shift)
-        return min(self._delays) + self._shift
+        least = min(self._delays)
+        self._count += 1
+        if self._count % LOW_WATER_FRAMES == 0:
+            self._leasts.append(least)
+        return least + self._shift
 
     def shift(self, seconds: float) -> None:
         """The delay was changed by so much on purpose."""
@@ -219,3 +241,5 @@ class LowWater:
 
     def clear(self) -> None:
         self._delays.clear()
+        self._leasts.clear()
+        self._count = 0

@@ -34,6 +34,7 @@ TOO_EARLY_S = 0.004  # under the target: play slower
 URGENT_S = 0.040  # off by that much a worse seam is taken …
 PRESSING_S = 0.080  # … and by that much any
 LIKENESS, URGENT_LIKENESS, ANY_LIKENESS = 0.9, 0.6, -1.0
+IMPATIENCE = 1.0  # a second without a seam, of likeness: music and noise may have none
 QUIET_SHARE = 0.01  # of the power of the loudest speech lately (-20 dB): a seam there is not heard
 LOUDEST_FADES = 0.998  # a frame: -20 dB in 45 s
 FADE_AFTER_S = 0.060  # of invented sound that stands for speech
@@ -139,6 +140,7 @@ class Playout:
         self._catching_up = False
         self._joins = True  # what is decoded next does not continue what was played
         self._loudest = 0.0  # power
+        self._off_since: float | None = None  # from then on there was no seam, and one was looked for
         self._decoded = _NOTHING  # from _next on
         self._rest = _NOTHING  # made, not yet given
 
@@ -250,11 +252,23 @@ class Playout:
         """Make some more sound; `ahead` samples before it are made but not played."""
         if self._next is None and not self._may_start(now):
             return self._made(_SILENCE)
+        self._leave_behind(now)
         while not len(self._decoded):
             invented = self._fetch(now)
             if invented is not None:
                 return self._made(invented)
         return self._made(self._paced(now, ahead))
+
+    def _leave_behind(self, now: float) -> None:
+        """Break off in a packet that is far too late, where what it began with was the newest and now is not."""
+        assert self._next is not None
+        if not len(self._decoded) or not self._waiting:
+            return
+        if self._tracker.delay_of(self._next / RATE, now) > LONGEST_DELAY_S + self._held_back_s:
+            self._next += len(self._decoded)
+            self._decoded = _NOTHING
+            self._joins = True
+            self._low_water.clear()
 
     def _made(self, sound: Sound) -> Sound:
         """Remember what was made, for the seams to come."""
@@ -324,6 +338,7 @@ class Playout:
             return _SILENCE
         self._starved_samples += FRAME
         self._low_water.clear()
+        self._off_since = None
         sound = self._decoder.conceal(FRAME)
         return sound if pauses else _faded(sound, since)
 
@@ -409,7 +424,11 @@ class Playout:
         left = ahead + step - FRAME
         # Whole steps can go as far as the delay then left covers what is needed. What is left over of a frame can
         # always go: packets are waited for when a frame is asked for, and not before.
-        surplus = left + step * int(spare * RATE // step) if left >= 0 and spare >= 0 else 0
+        # A step that is all but too much goes where it has been so for long: it would not be asked for again at once.
+        over = spare
+        if not self._tracker.covers_losses:
+            over = max(spare, self._low_water.least_for_long + TOO_EARLY_S - self._tracker.target_s)
+        surplus = left + step * int(over * RATE // step) if left >= 0 and over >= 0 else 0
         if surplus > TOO_MUCH // 2 and step < stretch.LEAST_SOUND:
             self._decode_more(now)
         sound, self._decoded = self._decoded[:FRAME], self._decoded[FRAME:]
@@ -419,14 +438,21 @@ class Playout:
         self._loudest = max(power, self._loudest * LOUDEST_FADES)
         if left < 0:
             return sound  # more is needed for this frame
-        changed = None
         is_quiet = power < QUIET_SHARE * self._loudest
-        if surplus > (TOO_MUCH // 2 if is_quiet else TOO_MUCH) and len(sound) >= stretch.LEAST_SOUND:
-            changed = stretch.shorten(self._history, sound, _least_likeness(is_quiet, surplus / RATE), surplus)
-        elif spare < -TOO_EARLY_S and len(sound) >= SHORTEST_TO_JOIN:
-            changed = stretch.lengthen(self._history, sound, _least_likeness(is_quiet, -spare))
+        is_late = surplus > (TOO_MUCH // 2 if is_quiet else TOO_MUCH)
+        if not is_late and spare >= -TOO_EARLY_S:
+            self._off_since = None
+            return sound
+        self._off_since = now if self._off_since is None else self._off_since
+        least = _least_likeness(is_quiet, surplus / RATE if is_late else -spare, now - self._off_since)
+        changed = None
+        if is_late and len(sound) >= stretch.LEAST_SOUND:
+            changed = stretch.shorten(self._history, sound, least, surplus)
+        elif not is_late and len(sound) >= SHORTEST_TO_JOIN:
+            changed = stretch.lengthen(self._history, sound, least)
         if changed is None:
             return sound
+        self._off_since = None
         more = len(changed) - len(sound)
         self.accelerated_samples += max(0, -more)
         self.expanded_samples += max(0, more)
@@ -456,8 +482,8 @@ def _faded(sound: Sound, since_s: float) -> Sound:
     return faded
 
 
-def _least_likeness(is_quiet: bool, off_s: float) -> float:
-    """Tell how good a seam must be: anything will do in a pause, and the less the more the delay is off."""
+def _least_likeness(is_quiet: bool, off_s: float, waited_s: float) -> float:
+    """Tell how good a seam must be: anything will do in a pause, and the less the more and the longer delay is off."""
     if is_quiet or off_s > PRESSING_S:
         return ANY_LIKENESS
-    return LIKENESS if off_s < URGENT_S else URGENT_LIKENESS
+    return (LIKENESS if off_s < URGENT_S else URGENT_LIKENESS) - IMPATIENCE * waited_s

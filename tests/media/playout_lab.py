@@ -32,7 +32,8 @@ def wave(first: int, count: int) -> Sound:
 class DrawingDecoder:
     """Fulfils AudioDecoder. `made` is what it was asked for: ("decode" | "recover" | "conceal", samples)."""
 
-    def __init__(self, *, redundancy: bool = True) -> None:
+    def __init__(self, *, redundancy: bool = True, draw: Callable[[int, int], Sound] = wave) -> None:
+        self._draw = draw
         self.made: list[tuple[str, int]] = []
         self.is_paused = False
         self._redundancy = redundancy
@@ -48,12 +49,12 @@ class DrawingDecoder:
         first, count = struct.unpack("!qi", payload)
         self.made.append(("decode", count))
         self._at = first + count
-        return wave(first, count)
+        return self._draw(first, count)
 
     def conceal(self, samples: int) -> Sound:
         self.made.append(("conceal", samples))
         self._at += samples
-        return wave(self._at - samples, samples)
+        return self._draw(self._at - samples, samples)
 
     def recover(self, following: bytes, samples: int) -> Sound | None:
         if not self._redundancy:
@@ -61,7 +62,7 @@ class DrawingDecoder:
         self.made.append(("recover", samples))
         first, _ = struct.unpack("!qi", following)
         self._at = first
-        return wave(first - samples, samples)
+        return self._draw(first - samples, samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Heard:
     decoder: DrawingDecoder
     sound: Sound
     delays: list[float] = field(default_factory=list)  # at each frame, in seconds
+    behind: list[float] = field(default_factory=list)  # the newest that had come then, in seconds; 0 where invented
 
     def delay_ms(self, from_s: float, to_s: float) -> float:
         """The mean between two moments."""
@@ -128,21 +130,28 @@ def listen(
     at_once: int = 1,
     redundancy: bool = True,
     codec: CodecPlan = OPUS,
+    draw: Callable[[int, int], Sound] = wave,
 ) -> Heard:
     """Let a sound card whose clock runs `card` times as fast play what comes, so many frames `at_once`.
 
-    `network` tells when a packet arrives: never, once, or more often.
+    `network` tells when a packet arrives: never, once, or more often. `draw` gives the sound of some media time.
     """
     arrivals = sorted(((at, packet) for packet in sent for at in network(packet)), key=lambda pair: pair[0])
-    decoder = DrawingDecoder(redundancy=redundancy)
+    decoder = DrawingDecoder(redundancy=redundancy, draw=draw)
     playout = Playout({codec.payload_type: codec}, lambda _: decoder)
-    frames, delays, position = [], [], 0
+    frames, delays, behind, position = [], [], [], 0
+    pushed = newest = 0  # timestamps, counted from the first packet's
     for frame in range(round(seconds * 50 * card)):
         now = 0.0071 + frame // at_once * at_once * 0.020 / card
         while position < len(arrivals) and arrivals[position][0] <= now:
             came_at, packet = arrivals[position]
             playout.push(packet.number, packet.timestamp, codec.payload_type, packet.payload, came_at)
             position += 1
+            pushed = (packet.timestamp - arrivals[0][1].timestamp + (1 << 31)) % (1 << 32) - (1 << 31)
+            newest = max(newest, pushed)
+        made = len(decoder.made)
         frames.append(playout.next_frame(now))
         delays.append(playout.delay_s or 0.0)
-    return Heard(playout, decoder, np.concatenate(frames), delays)
+        played, is_invented = playout.played_at(), decoder.made[made:][-1:] and decoder.made[-1][0] == "conceal"
+        behind.append(played[1] - now + (newest - pushed) / codec.clock_rate if played and not is_invented else 0.0)
+    return Heard(playout, decoder, np.concatenate(frames), delays, behind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.media.delay import MOST_REPAIR_S, MOST_TOO_LATE_S, DelayTracker
+from app.media.delay import MOST_REPAIR_S, MOST_TOO_LATE_S, DelayTracker, LowWater
 
 PACKET_S = 0.020
 
@@ -90,3 +90,23 @@ def test_a_way_that_becomes_longer_for_good_is_measured_anew_within_half_a_secon
         tracker.arrived(number * PACKET_S, number * PACKET_S + 0.5)
     assert tracker.target_s == least_s
     assert tracker.arrived((after + 400) * PACKET_S, (after + 400) * PACKET_S + 0.2) == 0.0  # shorter again: at once
+
+
+def test_what_a_long_stall_lets_through_at_once_is_no_new_time_line() -> None:
+    tracker = DelayTracker()
+    after = hear(tracker, 0, 10)
+    before = tracker.base
+    for number in range(after, after + 20):
+        tracker.arrived(number * PACKET_S, after * PACKET_S + 3.0)
+    assert tracker.base == before
+
+
+def test_what_is_nearly_enough_counts_where_it_has_been_there_for_long() -> None:
+    water = LowWater()
+    for number in range(220):
+        assert water.add(0.030 if number == 10 else 0.034) >= 0.030
+        assert (water.least_for_long > 0) == (number >= 191)
+    assert water.least_for_long == 0.034
+    water.clear()
+    water.add(0.034)
+    assert water.least_for_long < 0
