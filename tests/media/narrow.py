@@ -62,7 +62,7 @@ class Wire:
         jitter_s: float = 0.0,
         seed: int = 1,
     ) -> None:
-        self.clock, self.rate_bps, self.delay_s, self.queue_s = clock, rate_bps, delay_s, queue_s
+        self.clock, self._rate_bps, self.delay_s, self.queue_s = clock, rate_bps, delay_s, queue_s
         self.queue_bytes, self.jitter_s = queue_bytes, jitter_s
         # Of packets outside of a burst, so that `loss` of all are lost, `burst` in a row.
         self._burst, self._loss_begins = burst, loss / (burst * (1 - loss) + loss)
@@ -73,6 +73,15 @@ class Wire:
         self._last_due = 0.0
         self.lost = 0
         self.waits: list[tuple[float, float]] = []
+
+    @property
+    def rate_bps(self) -> float:
+        return self._rate_bps
+
+    @rate_bps.setter
+    def rate_bps(self, rate_bps: float) -> None:
+        self.wait_s()  # until now what stood in the queue left at the rate of before
+        self._rate_bps = rate_bps
 
     def wait_s(self) -> float:
         """How long a packet that comes now stands in the queue."""
