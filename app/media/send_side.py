@@ -124,6 +124,7 @@ class SendSide:
         self._held_back_at = -1.0  # by the room, or by pictures that pause
         self._silent_at = 0.0
         self._highest_bps = 0.0
+        self._has_plenty = False  # the estimate is far above what is given
 
     # What streams do ----------------------------------------------------------------------------------------
 
@@ -192,6 +193,7 @@ class SendSide:
             base_rtt_s=self.estimator.base_rtt_s,
             queue_s=self.estimator.newest_queue_s,
             standing_s=self.estimator.queue_s,
+            unheard_since=self._sent.unheard_since,
         )
         loss = self.estimator.loss.loss
         found = self._prober.results(results, now, is_sent=self._pacer.cluster is None, loss=loss)
@@ -296,7 +298,8 @@ class SendSide:
         was_paused = self._allocator.paused
         shares = self._allocator.share(askers, estimate, now)
         given = sum(shares.values())
-        is_easy = self.uses_feedback and estimate >= given * EASY and self.estimator.newest_queue_s < NO_QUEUE_S
+        self._has_plenty = self.uses_feedback and estimate >= given * EASY
+        is_easy = self._has_plenty and self.estimator.newest_queue_s < NO_QUEUE_S
         self._pacer.usual_bps = given * USUAL_PACE
         self._pacer.batch_s = EASY_BATCH_S if is_easy else BATCH_S
         if self._allocator.paused and not was_paused:
@@ -408,8 +411,13 @@ class SendSide:
         return late_s if late_s and self._can_queue else 0.0
 
     def _is_picture_overdue(self, now: float) -> bool:
-        """Whether the next packets of pictures wait since there is no word of the last one's beginning yet."""
-        return self._word.is_picture_overdue(now) and not self._is_silent(now) and self._can_queue
+        """Whether the next packets of pictures wait since there is no word of those before yet.
+
+        What a feedback leaves out counts where the path carries far more than is sent: one that is full has queues of
+        our own making, which the estimate keeps short, and pauses at each would cost rate.
+        """
+        is_overdue = self._word.is_picture_overdue(now) or (self._has_plenty and self._word.is_behind)
+        return is_overdue and not self._is_silent(now) and self._can_queue
 
     @property
     def _can_queue(self) -> bool:

@@ -19,7 +19,7 @@ SURE = 5  # so many must have been heard of
 MOST_STEP = 1.5  # times the longest that is usual: what it takes longer while a queue grows must not be learned at once
 WORD_DEVIATIONS, WORD_ROOM_S = 2.0, 0.015
 MOST_BEYOND_S = 0.03  # is learned of word that usually takes longer; what takes more is a queue
-PICTURE_DEVIATIONS, PICTURE_ROOM_S = 3.0, 0.004
+PICTURE_DEVIATIONS, PICTURE_ROOM_S = 3.0, 0.004  # also of what a feedback leaves out
 SUDDEN_S = 0.025  # a queue that is longer by so much than a feedback before
 NO_QUEUE_S = 0.02  # one so short that it takes no feedback longer
 FIRST_GAP_S = 0.05
@@ -69,6 +69,8 @@ class Word:
         self._beyond = _Usual(WORD_DEVIATIONS, WORD_ROOM_S, MOST_BEYOND_S)
         self._of_pictures = _Usual(PICTURE_DEVIATIONS, PICTURE_ROOM_S)
         self._pictures: deque[float] = deque(maxlen=MOST_PICTURES)  # when the first packets left that are not told of
+        self._left_out = _Usual(PICTURE_DEVIATIONS, PICTURE_ROOM_S)  # the age of what feedback does not tell of yet
+        self.is_behind = False  # the last feedback left out what would usually have been in it
         self._queue_before_s = 0.0
         self._queue_growth_s = 0.0  # from one feedback to the next, where it grows suddenly
         self._told_to: float | None = None  # the last arrival that feedback told of, on the peer's clock
@@ -86,8 +88,9 @@ class Word:
         base_rtt_s: float,
         queue_s: float,
         standing_s: float,
+        unheard_since: float | None,
     ) -> None:
-        """Take a feedback; the one before came at `fed_at`.
+        """Take a feedback; the one before came at `fed_at`, and of what left at `unheard_since` none has told yet.
 
         `queue_s` is the queue that the newest packet met, `standing_s` what the last ones met in the mean.
         """
@@ -107,12 +110,21 @@ class Word:
         # What a queue takes is no part of what is usual: when it has gone, the next one must be seen as soon, and who
         # shares a wire must go on giving way.
         self._beyond.add(now - min(arrived)[0] - standing_s - base_rtt_s - self.gap_s)
+        self._judge_left_out(now, unheard_since, standing_s)
         newest, first = max(arrived)[0], None
         while self._pictures and self._pictures[0] <= newest:
             sent_at = self._pictures.popleft()
             first = sent_at if first is None else first
         if first is not None:
             self._of_pictures.add(now - first - standing_s)
+
+    def _judge_left_out(self, now: float, unheard_since: float | None, standing_s: float) -> None:
+        """A feedback has just come, so what it leaves out did not wait for one: the path keeps it longer."""
+        self.is_behind = False
+        if unheard_since is not None:
+            age_s, most_s = now - unheard_since, self._left_out.most_s
+            self.is_behind = most_s is not None and age_s > most_s
+            self._left_out.add(age_s - standing_s)
 
     def overdue_s(self, unheard_since: float, base_rtt_s: float, now: float) -> float:
         """By how much word is overdue of what left at `unheard_since` or later; 0 when it is not."""

@@ -13,9 +13,25 @@ from app.media.word import Word
 RTT_S = 0.04
 
 
-def hear(word: Word, sent_at: list[float], fed_at: float | None, now: float, *, standing_s: float = 0.0) -> None:
+def hear(
+    word: Word,
+    sent_at: list[float],
+    fed_at: float | None,
+    now: float,
+    *,
+    standing_s: float = 0.0,
+    unheard_since: float | None = None,
+) -> None:
     results = [PacketResult(at, at + RTT_S / 2, 1_000) for at in sent_at]
-    word.heard(results, fed_at, now, base_rtt_s=RTT_S, queue_s=standing_s, standing_s=standing_s)
+    word.heard(
+        results,
+        fed_at,
+        now,
+        base_rtt_s=RTT_S,
+        queue_s=standing_s,
+        standing_s=standing_s,
+        unheard_since=unheard_since,
+    )
 
 
 def told_at_even_distances(word: Word, begin: float, *, standing_s: float = 0.0, later_s: float = 0.0) -> float:
@@ -36,7 +52,7 @@ def steady(word: Word, *, seconds: float = 4.0, waits: Callable[[], float] = lam
     while begins < 10.0 + seconds:
         word.picture_leaves(begins)
         heard_at = begins + RTT_S + waits()
-        hear(word, [*before, begins], fed_at, heard_at)
+        hear(word, [*before, begins], fed_at, heard_at, unheard_since=begins + 0.005)
         before, fed_at = [begins + 0.005 * number for number in range(1, 4)], heard_at
         begins += 0.033
     return begins
@@ -58,6 +74,17 @@ def test_a_steady_path_is_suspected_within_milliseconds_of_a_round_trip() -> Non
     picture_s, packet_s = overdue_after(word, now)
     assert RTT_S < picture_s < RTT_S + 0.008
     assert RTT_S + 0.028 < packet_s < RTT_S + 0.06  # those behind it wait for the next picture
+
+
+def test_a_feedback_that_leaves_out_more_than_usual_is_suspected_at_once_until_the_next_one() -> None:
+    word = Word()
+    now = steady(word)
+    hear(word, [now], now - 0.03, now + RTT_S, unheard_since=now + 0.003)
+    assert not word.is_behind
+    hear(word, [now], now, now + RTT_S + 0.02, unheard_since=now + 0.005)
+    assert word.is_behind
+    hear(word, [now + 0.005, now + 0.06], now + 0.06, now + 0.1)
+    assert not word.is_behind
 
 
 def test_a_radio_is_given_its_time() -> None:
