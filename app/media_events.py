@@ -57,6 +57,8 @@ class AudioStats:
     playback_underruns: int | None = None  # how often the speaker found nothing to play; None: nothing is played yet
     capture_underruns: int | None = None  # frames of 20 ms for which a device that runs had nothing
     capture_dropped_ms: float | None = None  # of sound that a device gave and nobody had use for
+    microphone_problem: str | None = None  # one sentence while nothing comes from where sound is to come from
+    speaker_problem: str | None = None  # the same of where it is to be played
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class _Rule:
     words: Callable[[_Situation, bool], str | None]  # whether it is being told already -> the sentence
     is_mild: bool = False
     after_s: float = TOLD_AFTER_S
+    gone_s: float = GONE_AFTER_S
 
 
 class LimitWatch:
@@ -92,7 +93,7 @@ class _Watch:
             return self._told
         if self._changed_at is None:
             self._changed_at = now
-        if now - self._changed_at >= (rule.after_s if sentence is not None else GONE_AFTER_S):
+        if now - self._changed_at >= (rule.after_s if sentence is not None else rule.gone_s):
             self._changed_at = None
             self._told = None
             if sentence is not None:
@@ -183,6 +184,14 @@ def _far_away(now: _Situation, told: bool) -> str | None:
         "buffer": f"Most of it waits for sound that arrives unevenly. {_CABLE}",
     }[most]
     return f"Voices arrive {(now.audio.total_delay_ms or 0) / 1000:.1f} s late. {why}"
+
+
+def _no_microphone(now: _Situation, told: bool) -> str | None:
+    return now.audio.microphone_problem
+
+
+def _no_speaker(now: _Situation, told: bool) -> str | None:
+    return now.audio.speaker_problem
 
 
 def _slow_devices(now: _Situation, told: bool) -> str | None:
@@ -290,6 +299,8 @@ def _seen_small(now: _Situation, told: bool) -> str | None:
 
 
 _RULES = (
+    _Rule("sound", "device", True, _no_microphone, gone_s=1.0),
+    _Rule("sound", "device", False, _no_speaker, gone_s=1.0),
     _Rule("sound", "network", False, _loss_heard),
     _Rule("sound", "cpu", False, _busy),
     _Rule("sound", "network", False, _unsteady),

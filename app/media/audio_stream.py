@@ -267,6 +267,10 @@ class AudioStream(RtpStream):
             playback_underruns=player.sink.underruns if player is not None else None,
             capture_underruns=getattr(voice.source, "underruns", None) if voice is not None else None,
             capture_dropped_ms=getattr(voice.source, "dropped_samples", 0) / 48 if voice is not None else None,
+            microphone_problem=capture.source.problem
+            if capture is not None and capture.meter.recent_dbfs is None
+            else None,
+            speaker_problem=player.sink.problem if player is not None and device_delay_s is None else None,
         )
 
     def _start_capture(self) -> None:

@@ -222,6 +222,17 @@ def sentences(
     return [limit.sentence for limit in told[-1]]
 
 
+def test_a_lost_device_is_said_before_all_else_for_as_long_as_it_lasts() -> None:
+    lost = replace(AUDIO, microphone_problem="No microphone was found.", speaker_problem="The speaker was lost.")
+    watch = LimitWatch()
+    assert sentences(audio=lost, lately=Lately(loss_after_percent=9), watch=watch)[:2] == [
+        "No microphone was found.",
+        "The speaker was lost.",
+    ]
+    assert not [one for one in sentences(seconds=1.5, watch=watch, at=10.0) if "microphone" in one or "speaker" in one]
+    assert not sentences(audio=lost, seconds=1, watch=watch, at=20.0)  # another one is just being opened
+
+
 NARROW = TransportStats(estimate_bps=280_000)
 
 

@@ -524,15 +524,25 @@ async def test_plans_that_cannot_work_are_refused_and_change_nothing() -> None:
 
 
 async def test_a_device_that_is_not_there_is_told_and_the_call_goes_on(tmp_path: Path) -> None:
-    broken = replace(QUIET, audio_to=str(tmp_path / "missing" / "x.wav"), video_from=str(tmp_path / "none.mkv"))
+    lost = str(tmp_path / "missing" / "x.wav")
+    broken = replace(QUIET, audio_from=lost, audio_to=lost, video_from=str(tmp_path / "none.mkv"))
     async with two_ends((broken, QUIET)) as (caller, callee):
         await secure(caller, callee)
         for end in (caller, callee):
             end.session.configure([audio(), video()])
             end.session.start_sending()
         await eventually(lambda: callee.session.first_video_at)
-        await eventually(lambda: len([event for event in caller.events if hasattr(event, "sentence")]) >= 2)
-        assert {event.about for event in caller.events if hasattr(event, "about")} == {"speaker", "camera"}
+        await eventually(lambda: len([event for event in caller.events if hasattr(event, "sentence")]) >= 3)
+        assert {event.about for event in caller.events if hasattr(event, "about")} == {
+            "microphone",
+            "speaker",
+            "camera",
+        }
+        figures = caller.session.stats()[0]  # who missed it is told for as long as it lasts
+        assert (figures.microphone_problem or "").endswith("others hear silence.")
+        assert "does not exist" in (figures.speaker_problem or "")
+        quiet = callee.session.stats()[0]
+        assert quiet.microphone_problem is quiet.speaker_problem is None
 
 
 async def test_closing_twice_and_using_after_is_harmless() -> None:
