@@ -174,7 +174,9 @@ class _Transport:
                 is_late = codec is not None and self._lateness.arrived(
                     packet.ssrc, packet.timestamp, codec.clock_rate, at
                 )
-                picture = None if codec is None or stream.is_sound else packet.timestamp
+                # At the loop's beat, so on a wide path, even distances do: each feedback costs both ends.
+                is_wide = Beat.of(asyncio.get_running_loop()).step_s > 0.0
+                picture = None if codec is None or stream.is_sound or is_wide else packet.timestamp
                 is_sooner = self._feedback.arrived(
                     packet.transport_sequence, packet.ssrc, size, at, is_late=is_late, picture=picture
                 )

@@ -9,20 +9,21 @@ from collections.abc import Callable
 from app.loop_beat import Beat, BeatTimer
 
 TICK_S, CALM_TICK_S = 0.020, 0.040
+BEAT_TICK_S = 0.080  # in a calm at the loop's beat: on a wide path little is due
 ALONG_S = 0.004  # earlier or later than that: with what is sent, for one wake-up less
 
 
 class Ticker:
     """Calls `tick` on the running loop from `start` to `close`, with the time (monotonic seconds).
 
-    `waits`: whether something is to be done soon; else half as often is enough.
+    `waits`: whether something is to be done soon; else half as often is enough, and at the loop's beat a quarter.
     """
 
     def __init__(self, tick: Callable[[float], None], waits: Callable[[float], bool]) -> None:
         self._tick = tick
         self._waits = waits
         self._timer: BeatTimer | None = None
-        self._is_calm = False
+        self._calm_s = 0.0  # by which the next one is later, since nothing waits
         self._due = float("inf")
         self._is_closed = False
 
@@ -30,8 +31,10 @@ class Ticker:
         """Harmless where it runs."""
         if self._timer is None and not self._is_closed:
             now = time.monotonic()
-            self._is_calm = not self._waits(now)
-            self._set(now, now + (CALM_TICK_S if self._is_calm else TICK_S))
+            calm_s = BEAT_TICK_S if Beat.of(asyncio.get_running_loop()).step_s else CALM_TICK_S
+            after_s = TICK_S if self._waits(now) else calm_s
+            self._calm_s = after_s - TICK_S
+            self._set(now, now + after_s)
 
     def along(self) -> None:
         """The loop is awake anyway: do what is as good as due."""
@@ -40,10 +43,10 @@ class Ticker:
 
     def hurry(self) -> None:
         """Something waits since now: what is due comes no later than it would have come without the calm."""
-        if self._is_calm and self._timer is not None:
-            self._is_calm, now = False, time.monotonic()
+        if self._calm_s and self._timer is not None:
+            sooner_s, self._calm_s, now = self._calm_s, 0.0, time.monotonic()
             self._timer.cancel()
-            self._set(now, max(now, self._due - (CALM_TICK_S - TICK_S)))
+            self._set(now, max(now, self._due - sooner_s))
 
     def close(self) -> None:
         self._is_closed, self._due = True, float("inf")

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import av
 
 from app.frames import FrameMailbox
+from app.loop_beat import Beat
 from app.media import loading, rehearsal, video_send, video_stream
 from app.media.assembly import EncodedFrame
 from app.media.certificate import Certificate
@@ -26,6 +27,7 @@ from app.media.default_devices import SettingsDevices
 from app.media.plan import SecurityPlan, StreamPlan
 from app.media.ports import CapturedFrame
 from app.media.session import MediaSession
+from app.media.twcc import FEEDBACK_FORMAT
 from app.media.video_receive import VideoPlayWorker
 from app.media.video_send import VideoSendWorker
 from app.settings import MediaSettings
@@ -157,6 +159,7 @@ class Watched:
     sent_bytes: int
     repeated: int
     bitrate_bps: float
+    feedbacks: int
 
     @property
     def longest_s(self) -> float:
@@ -181,7 +184,21 @@ def _without_threads() -> Iterator[list[_Player]]:
         yield players
 
 
-async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Player]) -> Watched:
+def _is_feedback(compound: bytes) -> bool:
+    """Whether it tells of arrivals (transport-wide feedback) after a receiver report and a description."""
+    at = 0
+    while at + 4 <= len(compound):
+        if compound[at] & 0x1F == FEEDBACK_FORMAT and compound[at + 1] == 205:
+            return True
+        at += 4 * (int.from_bytes(compound[at + 2 : at + 4]) + 1)
+    return False
+
+
+def _read() -> None:
+    """Whoever joins a beat reads something."""
+
+
+async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Player], *, at_beat: bool) -> Watched:
     settings = MediaSettings(audio_from="silence", audio_to="null", width=640, height=480, fps=FPS)
     sessions = [
         MediaSession(settings, Certificate.generate(), devices=SettingsDevices(), remote_picture=FrameMailbox())
@@ -194,6 +211,8 @@ async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Playe
     plan = StreamPlan("video", "video", "0", True, False, (VP8,), nack=True, pli=True, mid="1", mid_extension_id=1)
     plan = replace(plan, transport_cc=True, transport_cc_id=2, rtx=((_RTX, VP8.payload_type),) if wire.rtx else ())
     loop = asyncio.get_running_loop()
+    if at_beat:
+        Beat.of(loop).join(_read)
     try:
         for session, sends in zip(sessions, (True, False), strict=True):
             await session.secure("0", SecurityPlan("none"))
@@ -201,7 +220,7 @@ async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Playe
             session.start_sending()
             await asyncio.sleep(random.uniform(0.0, 0.05))  # neither their timers nor the pictures keep in step
         await asyncio.sleep(_SETTLES_S)
-        began, sent = loop.time(), len(there.sent)
+        began, sent, told = loop.time(), len(there.sent), len(back.sent)
         there.loss = back.loss = 1.0
         await asyncio.sleep(wire.cut_s)
         there.loss = back.loss = wire.loss
@@ -209,15 +228,19 @@ async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Playe
         figures = sessions[0].stats()[1]
         assert figures is not None
     finally:
+        if at_beat:
+            Beat.of(loop).leave(_read)
         await asyncio.gather(*(session.close() for session in sessions))
     (player,) = players
     times = [at for at in player.times if at >= began]
     gaps = [later - earlier for earlier, later in itertools.pairwise([began, *times, began + seconds])]
     size = sum(map(len, there.sent[sent:]))
-    return Watched(gaps, player.broken, figures.key_frames_sent, size, figures.repeated, figures.bitrate_bps or 0.0)
+    feedbacks = sum(map(_is_feedback, back.sent[told:]))
+    bitrate = figures.bitrate_bps or 0.0
+    return Watched(gaps, player.broken, figures.key_frames_sent, size, figures.repeated, bitrate, feedbacks)
 
 
-def watch(wire: LossyWire, seed: int, *, seconds: float = 12.0) -> Watched:
-    """Send pictures over such a wire for a while; the same for the same seed."""
+def watch(wire: LossyWire, seed: int, *, seconds: float = 12.0, at_beat: bool = False) -> Watched:
+    """Send pictures over such a wire for a while; the same for the same seed. `at_beat`: the loop's beat runs."""
     with _without_threads() as players:
-        return virtual_time.run(_hold(wire, seconds, seed, players), seed)
+        return virtual_time.run(_hold(wire, seconds, seed, players, at_beat=at_beat), seed)

@@ -39,6 +39,14 @@ def test_packets_and_feedback_lost_together_do_not_stop_the_sender() -> None:
     assert watch(LossyWire(0.05, loss=0.10), 50, seconds=5.0).longest_s < 0.5
 
 
+def test_feedback_goes_by_pictures_and_at_the_beat_of_a_wide_path_by_time() -> None:
+    usual, at_beat = (watch(LossyWire(0.02), 1, seconds=4.0, at_beat=beats) for beats in (False, True))
+    assert usual.feedbacks / 4.0 > 22  # of thirty pictures a second, as soon as the rate allows
+    assert 12 < at_beat.feedbacks / 4.0 < 20
+    assert usual.bitrate_bps * 0.9 < at_beat.bitrate_bps
+    assert at_beat.longest_s < 0.1
+
+
 async def test_who_sends_no_picture_asks_again_by_the_round_trip_that_the_sound_knows() -> None:
     asked: list[bytes] = []
     host = StreamHost(
