@@ -36,6 +36,8 @@ SOONER_S = 0.005  # a timer for feedback is only set anew where that is so much 
 ALONG_S, ALONG_SHARE = 0.005, 0.2  # so much before it is due, or such a share of the time since the last one, …
 WAITS_S = 0.004  # … and it waits so long for that; not where packets come late
 LEAST_LIMIT_BPS = 10_000
+WAITS_SHARE = 0.02  # of how long a packet waited to be read goes into what is usual
+AT_BEAT_S = 0.004  # packets that usually wait so long are read at the loop's beat, so over a path far wider than needed
 
 
 class Congestion:
@@ -92,8 +94,13 @@ class Congestion:
         """Whether no transport needs the next tick soon."""
         return all(transport.sends.is_calm(now) for transport in self._transports.values())
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether all paths carry far more than comes over them."""
+        return all(transport.is_wide for transport in self._transports.values())
+
     def tick(self, now: float) -> None:
-        """Do what is due; called every 20 ms or so while media may leave, where all is calm half as often."""
+        """Do what is due; called every 20 ms or so while media may leave, where all is calm half as often or less."""
         for transport in self._transports.values():
             transport.tick(now)
 
@@ -125,6 +132,7 @@ class _Transport:
         self._flush_timer: asyncio.TimerHandle | BeatTimer | None = None
         self._feedback_timer: asyncio.TimerHandle | BeatTimer | None = None
         self._feedback_from = 0.0  # with something else
+        self._waits_s = 0.0  # packets, until they are read
         self._feedback_at = 0.0  # monotonic; not every loop's handles know their time
 
     def configure(self, streams: list[RtpStream]) -> None:
@@ -133,6 +141,11 @@ class _Transport:
         told = any(stream.plan.transport_cc for stream in streams)
         self.sends.set_streams(sending, transport_cc=told)
         self._limits = {stream.plan.name: self._limits.get(stream.plan.name, LimitPart()) for stream in streams}
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the path carries far more than comes over it, so that its packets are read at the loop's beat."""
+        return self._waits_s > AT_BEAT_S
 
     @property
     def sent_octets(self) -> int:
@@ -174,13 +187,14 @@ class _Transport:
                 is_late = codec is not None and self._lateness.arrived(
                     packet.ssrc, packet.timestamp, codec.clock_rate, at
                 )
-                # At the loop's beat, so on a wide path, even distances do: each feedback costs both ends.
-                is_wide = Beat.of(asyncio.get_running_loop()).step_s > 0.0
-                picture = None if codec is None or stream.is_sound or is_wide else packet.timestamp
+                now = time.monotonic()
+                self._waits_s += WAITS_SHARE * (now - at - self._waits_s)
+                # On a wide path even distances do: each feedback costs both ends.
+                picture = None if codec is None or stream.is_sound or self.is_wide else packet.timestamp
                 is_sooner = self._feedback.arrived(
                     packet.transport_sequence, packet.ssrc, size, at, is_late=is_late, picture=picture
                 )
-                self._arm_feedback(time.monotonic(), is_late=is_late, is_sooner=is_sooner)
+                self._arm_feedback(now, is_late=is_late, is_sooner=is_sooner)
         elif plan.remb and codec is not None:
             self._remb.estimator.arrived(packet.ssrc, packet.timestamp, codec.clock_rate, size, at)
 

@@ -97,7 +97,7 @@ class MediaSession:
         self._video_from = settings.video_from
         self._taps: MediaTaps | None = None
         self._volume = 1.0
-        self._ticker = Ticker(self._tick, self._waits)
+        self._ticker = Ticker(self._tick, self._waits, lambda: self._congestion.is_wide)
         self._next_report = 0.0
         self._arrived_at: float | None = None  # of the datagram that is being taken
         self._closed = False

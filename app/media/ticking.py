@@ -9,19 +9,22 @@ from collections.abc import Callable
 from app.loop_beat import Beat, BeatTimer
 
 TICK_S, CALM_TICK_S = 0.020, 0.040
-BEAT_TICK_S = 0.080  # in a calm at the loop's beat: on a wide path little is due
+WIDE_TICK_S = 0.080  # in a calm on a path that carries far more than comes: little is due
 ALONG_S = 0.004  # earlier or later than that: with what is sent, for one wake-up less
 
 
 class Ticker:
     """Calls `tick` on the running loop from `start` to `close`, with the time (monotonic seconds).
 
-    `waits`: whether something is to be done soon; else half as often is enough, and at the loop's beat a quarter.
+    `waits`: whether something is to be done soon; else half as often is enough, and a quarter where the path `is_wide`.
     """
 
-    def __init__(self, tick: Callable[[float], None], waits: Callable[[float], bool]) -> None:
+    def __init__(
+        self, tick: Callable[[float], None], waits: Callable[[float], bool], is_wide: Callable[[], bool]
+    ) -> None:
         self._tick = tick
         self._waits = waits
+        self._is_wide = is_wide
         self._timer: BeatTimer | None = None
         self._calm_s = 0.0  # by which the next one is later, since nothing waits
         self._due = float("inf")
@@ -31,7 +34,7 @@ class Ticker:
         """Harmless where it runs."""
         if self._timer is None and not self._is_closed:
             now = time.monotonic()
-            calm_s = BEAT_TICK_S if Beat.of(asyncio.get_running_loop()).step_s else CALM_TICK_S
+            calm_s = WIDE_TICK_S if self._is_wide() else CALM_TICK_S
             after_s = TICK_S if self._waits(now) else calm_s
             self._calm_s = after_s - TICK_S
             self._set(now, now + after_s)

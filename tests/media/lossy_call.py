@@ -18,7 +18,6 @@ from unittest.mock import patch
 import av
 
 from app.frames import FrameMailbox
-from app.loop_beat import Beat
 from app.media import loading, rehearsal, video_send, video_stream
 from app.media.assembly import EncodedFrame
 from app.media.certificate import Certificate
@@ -140,13 +139,15 @@ class LossyWire:
     """What becomes of packets, in both directions alike.
 
     delay_s: how long they travel; loss: share that is lost, by chance; cut_s: for so long all of them are, before that.
-    `rtx`: both ends have agreed to retransmissions of their own (RFC 4588).
+    `rtx`: both ends have agreed to retransmissions of their own (RFC 4588). waits_s: how long what has come waits to be
+    read, as at a loop's beat.
     """
 
     delay_s: float
     loss: float = 0.0
     cut_s: float = 0.0
     rtx: bool = True
+    waits_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -194,25 +195,19 @@ def _is_feedback(compound: bytes) -> bool:
     return False
 
 
-def _read() -> None:
-    """Whoever joins a beat reads something."""
-
-
-async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Player], *, at_beat: bool) -> Watched:
+async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Player]) -> Watched:
     settings = MediaSettings(audio_from="silence", audio_to="null", width=640, height=480, fps=FPS)
     sessions = [
         MediaSession(settings, Certificate.generate(), devices=SettingsDevices(), remote_picture=FrameMailbox())
         for _ in range(2)
     ]
-    there, back = (Path(delay_s=wire.delay_s, seed=2 * seed + each) for each in range(2))
+    loop = asyncio.get_running_loop()
+    there, back = (Path(delay_s=wire.delay_s + wire.waits_s, seed=2 * seed + each) for each in range(2))
     for here, far, path in zip(sessions, sessions[::-1], (there, back), strict=True):
-        path.to = lambda data, far=far: far.receive("0", data)
+        path.to = lambda data, far=far: far.receive("0", data, loop.time() - wire.waits_s)
         here.open_transport("0", path)
     plan = StreamPlan("video", "video", "0", True, False, (VP8,), nack=True, pli=True, mid="1", mid_extension_id=1)
     plan = replace(plan, transport_cc=True, transport_cc_id=2, rtx=((_RTX, VP8.payload_type),) if wire.rtx else ())
-    loop = asyncio.get_running_loop()
-    if at_beat:
-        Beat.of(loop).join(_read)
     try:
         for session, sends in zip(sessions, (True, False), strict=True):
             await session.secure("0", SecurityPlan("none"))
@@ -228,8 +223,6 @@ async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Playe
         figures = sessions[0].stats()[1]
         assert figures is not None
     finally:
-        if at_beat:
-            Beat.of(loop).leave(_read)
         await asyncio.gather(*(session.close() for session in sessions))
     (player,) = players
     times = [at for at in player.times if at >= began]
@@ -240,7 +233,7 @@ async def _hold(wire: LossyWire, seconds: float, seed: int, players: list[_Playe
     return Watched(gaps, player.broken, figures.key_frames_sent, size, figures.repeated, bitrate, feedbacks)
 
 
-def watch(wire: LossyWire, seed: int, *, seconds: float = 12.0, at_beat: bool = False) -> Watched:
-    """Send pictures over such a wire for a while; the same for the same seed. `at_beat`: the loop's beat runs."""
+def watch(wire: LossyWire, seed: int, *, seconds: float = 12.0) -> Watched:
+    """Send pictures over such a wire for a while; the same for the same seed."""
     with _without_threads() as players:
-        return virtual_time.run(_hold(wire, seconds, seed, players, at_beat=at_beat), seed)
+        return virtual_time.run(_hold(wire, seconds, seed, players), seed)

@@ -40,7 +40,7 @@ def test_packets_and_feedback_lost_together_do_not_stop_the_sender() -> None:
 
 
 def test_feedback_goes_by_pictures_and_at_the_beat_of_a_wide_path_by_time() -> None:
-    usual, at_beat = (watch(LossyWire(0.02), 1, seconds=4.0, at_beat=beats) for beats in (False, True))
+    usual, at_beat = (watch(LossyWire(0.02, waits_s=waits_s), 1, seconds=4.0) for waits_s in (0.001, 0.010))
     assert usual.feedbacks / 4.0 > 22  # of thirty pictures a second, as soon as the rate allows
     assert 12 < at_beat.feedbacks / 4.0 < 20
     assert usual.bitrate_bps * 0.9 < at_beat.bitrate_bps
