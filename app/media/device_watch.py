@@ -52,7 +52,7 @@ class DeviceWatch:
         if not sys.platform.startswith("linux"):
             self._ask_helper(stopping)
             return
-        seen = _kernel_lists()
+        seen: tuple[str, ...] = ()  # the first look is told: something may have changed since whoever asks has read
         while not stopping.is_set():
             try:
                 client = PulseClient.connected()
@@ -63,7 +63,7 @@ class DeviceWatch:
                     return
             else:
                 try:
-                    seen = self._follow(client, seen, stopping)
+                    seen = self._follow(client, stopping)
                 finally:
                     client.close()
                 if not stopping.wait(_QUIET_S):
@@ -73,11 +73,11 @@ class DeviceWatch:
                 seen = now
                 self._tell()
 
-    def _follow(self, client: PulseClient, seen: tuple[str, ...], stopping: threading.Event) -> tuple[str, ...]:
+    def _follow(self, client: PulseClient, stopping: threading.Event) -> tuple[str, ...]:
         """Listen to a sound server until it is gone; gives the kernel's lists as they were told last."""
         changes: list[None] = []
         client.watch(lambda: changes.append(None))
-        before = client.devices()
+        seen, before = _kernel_lists(), client.devices()
         self._tell()  # the server is there
         while not stopping.is_set() and client.step(LOOK_EVERY_S if not changes else _QUIET_S):
             now = _kernel_lists()

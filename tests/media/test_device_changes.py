@@ -17,7 +17,7 @@ import pytest
 
 from app.events import TrialChanged
 from app.frames import FrameMailbox
-from app.media import portaudio
+from app.media import device_watch, portaudio
 from app.media import pulse as server
 from app.media.device_watch import DeviceWatch
 from app.media.devices import list_devices
@@ -438,3 +438,17 @@ def test_a_device_is_opened_by_its_name_when_the_list_was_read_anew(
     monkeypatch.setitem(portaudio._known, "microphone", (replace(odd, index=7),))
     AudioStream("microphone", odd).close()
     assert set(opened) == {7}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a helper process lists the devices")
+def test_without_a_sound_server_what_changed_before_the_first_look_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches has read the devices before, and a camera may have come since."""
+    monkeypatch.setattr(server.PulseClient, "connected", classmethod(lambda cls: None))
+    monkeypatch.setattr(device_watch, "LOOK_EVERY_S", 0.01)
+    told = threading.Event()
+    watch = DeviceWatch(told.set)
+    watch.start()
+    try:
+        assert told.wait(10.0)
+    finally:
+        watch.stop()

@@ -42,13 +42,15 @@ class Port:
 
     def plug(self, name: str) -> None:
         self._file.touch()
-        self._node.mkdir()
-        (self._node / "name").write_text(f"{name}\n")
-        (self._node / "index").write_text("0\n")
+        made = self._file.parent / "made"
+        made.mkdir()
+        (made / "name").write_text(f"{name}\n")
+        (made / "index").write_text("0\n")
+        made.rename(self._node)  # whole at once: who looks never sees half of it
 
     def pull(self) -> None:
         self._file.unlink()
-        shutil.rmtree(self._node)
+        shutil.rmtree(self._node.rename(self._file.parent / "pulled"))
 
     def _open(self, source: object, back_end: int) -> Any:
         def read() -> tuple[bool, np.ndarray | None]:
