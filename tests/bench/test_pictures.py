@@ -77,6 +77,7 @@ def test_whole_phones(table: Table, tmp_path: Path) -> None:
             table.add(SECTION, f"{OURS.name} beside {name}", "s/s", ours.cpu, base=(name, theirs.cpu))
     assert min(one.pictures for one in ours.sent) > 0.97 * FPS
     assert min(ours.shown) > 0.97 * FPS
+    assert set(ours.widths) == {1280}  # smaller ones cost less: no figure to set beside the others
 
 
 def _said(used: Used) -> str:
