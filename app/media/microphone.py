@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 _FRAME_S = FRAME_MS / 1000
 _STALLED_AFTER_S = 0.2
 _MOST_BEHIND_S = 4 * _FRAME_S
+_MENDED_AFTER = 50  # frames that could be taken: an error that comes and goes is one bout, told once
 _FAILS = "What the microphone hears cannot be sent because of an error in Parley: others hear nothing."
 
 
@@ -35,7 +36,7 @@ class MicrophoneSource:
         self._listener: inputs.Listener | None = None  # of the input of now
         self._take: TakeFrame | None = None
         self._taking = threading.Lock()  # silence, and a device that is left, may meet the next one
-        self._fails = False  # what was handed over last could not be taken
+        self._fails = 0  # so many more frames must be taken until what could not be taken is forgotten
         self._heard_at = 0.0
         self._hears = False
         self._due = -1.0  # of silence
@@ -116,6 +117,8 @@ class MicrophoneSource:
     def _heard(self, block: Block, behind_s: float) -> None:
         """Runs in the device's thread."""
         with self._taking:
+            if self._is_closed:
+                return
             now = time.monotonic()
             if self._hears and now - self._heard_at > _MOST_BEHIND_S:
                 self.underruns += 1
@@ -134,9 +137,9 @@ class MicrophoneSource:
         except Exception:  # others listen to this device, and the next frame may be better
             if not self._fails:
                 logger.exception("what a microphone hears could not be taken: others hear nothing until it can be")
-            self._fails = True
+            self._fails = _MENDED_AFTER
         else:
-            self._fails = False
+            self._fails = max(0, self._fails - 1)
 
     def close(self) -> None:
         """Release the device; nothing is handed over any more when this returns."""

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from app.media import microphone, speaker
+from app.media import inputs, microphone, speaker
 from app.media.audio_send import FramePace
 from app.media.microphone import MicrophoneSource
 from app.media.microphone_pace import MicrophonePace
@@ -286,9 +286,32 @@ def test_a_frame_that_cannot_be_sent_is_told_once_and_others_hear_on(
         desk.run(0.2)
         assert "others hear nothing" in (desk.source.problem or "")
         assert len([record for record in caplog.records if "could not be taken" in record.message]) == run
+        for _ in range(5):  # it comes and goes: one bout
+            desk.fails = not desk.fails
+            desk.run(0.1)
+        assert "others hear nothing" in (desk.source.problem or "")
+        assert len([record for record in caplog.records if "could not be taken" in record.message]) == run
         desk.fails = False
-        assert len(desk.run(0.2)) == 10
+        assert len(desk.run(1.1)) == 55
         assert desk.source.problem is None
+
+
+@pytest.mark.logs_error("one of those who hear a microphone failed")
+def test_who_fails_to_hear_a_microphone_keeps_it_from_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(inputs, "DeviceKeeper", lambda kind, device, fill: SimpleNamespace(fill=fill, behind_s=0.0))
+    opened, heard = inputs.Input("headset"), []
+
+    def fail(block: np.ndarray, behind_s: float) -> None:
+        raise RuntimeError("a listener's mood")
+
+    opened._listen(fail)
+    opened._listen(lambda block, behind_s: heard.append(int(block[0])))
+    for number in (1, 2, 3):
+        opened.keeper.fill(np.full(BLOCK_SAMPLES, number, np.int16))  # type: ignore[attr-defined]
+    assert heard == [1, 2, 3]
+    assert len([record for record in caplog.records if "hear a microphone failed" in record.message]) == 1
 
 
 def test_a_microphone_that_was_closed_or_left_hands_nothing_over(monkeypatch: pytest.MonkeyPatch) -> None:
