@@ -20,6 +20,7 @@ MOST_STEP = 1.5  # times the longest that is usual: what it takes longer while a
 WORD_DEVIATIONS, WORD_ROOM_S = 2.0, 0.015
 MOST_BEYOND_S = 0.03  # is learned of word that usually takes longer; what takes more is a queue
 PICTURE_DEVIATIONS, PICTURE_ROOM_S = 3.0, 0.004  # also of what a feedback leaves out
+STEADY_S = 0.002  # the usual distance from the mean up to which what a feedback leaves out says anything
 SUDDEN_S = 0.025  # a queue that is longer by so much than a feedback before
 NO_QUEUE_S = 0.02  # one so short that it takes no feedback longer
 FIRST_GAP_S = 0.05
@@ -119,11 +120,15 @@ class Word:
             self._of_pictures.add(now - first - standing_s)
 
     def _judge_left_out(self, now: float, unheard_since: float | None, standing_s: float) -> None:
-        """A feedback has just come, so what it leaves out did not wait for one: the path keeps it longer."""
+        """A feedback has just come, so what it leaves out did not wait for one: the path keeps it longer.
+
+        Where packets come unevenly, one of many that is late says nothing of a queue, and nothing is judged.
+        """
         self.is_behind = False
         if unheard_since is not None:
             age_s, most_s = now - unheard_since, self._left_out.most_s
-            self.is_behind = most_s is not None and age_s > most_s
+            is_steady = self._left_out.deviation_s <= STEADY_S
+            self.is_behind = is_steady and most_s is not None and age_s > most_s
             self._left_out.add(age_s - standing_s)
 
     def overdue_s(self, unheard_since: float, base_rtt_s: float, now: float) -> float:

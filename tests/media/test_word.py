@@ -87,6 +87,14 @@ def test_a_feedback_that_leaves_out_more_than_usual_is_suspected_at_once_until_t
     assert not word.is_behind
 
 
+def test_what_a_feedback_leaves_out_says_nothing_where_packets_come_unevenly() -> None:
+    dice = random.Random(1)
+    word = Word()
+    now = steady(word, waits=lambda: dice.uniform(0, 0.01))
+    hear(word, [now], now - 0.03, now + RTT_S + 0.02, unheard_since=now + 0.003)
+    assert not word.is_behind
+
+
 def test_a_radio_is_given_its_time() -> None:
     dice = random.Random(1)
     word, uneven = Word(), lambda: abs(dice.gauss(0, 0.03))
