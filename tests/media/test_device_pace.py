@@ -329,3 +329,4 @@ def test_a_microphone_that_was_closed_or_left_hands_nothing_over(monkeypatch: py
     desk.source._input.leave = lambda listener, wait=True: None  # type: ignore[union-attr,method-assign]
     desk.source.close()
     assert desk.run(0.2) == []
+    assert not desk.source.hears
